@@ -1,0 +1,1 @@
+"""The kinds of audit-operator.dev and the words that every other package shares."""
