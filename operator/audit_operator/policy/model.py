@@ -8,8 +8,10 @@ Source: `pkg/apis/audit/types.go` and `pkg/audit/policy/checker.go` of kubernete
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from audit_operator.api.audit import Level, Stage
+if TYPE_CHECKING:
+    from audit_operator.api.audit import Level, Stage
 
 
 @dataclass(frozen=True, slots=True)
