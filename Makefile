@@ -1,0 +1,63 @@
+# Every target does its own set-up. Downloads are cached outside the checkout (pip's cache, ~/.cache/audit-operator).
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test test-unit test-integration check format bench crds lock assets clean
+
+help: ## Show what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@echo "==> installing the locked dependencies into $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+assets: $(STAMP) ## Fetch or build etcd, kube-apiserver and kubectl
+	@$(BIN)/python -m audit_operator.controlplane.assets
+
+demo: $(STAMP) ## Run the main job on an embedded control plane (KEEP=1 leaves it running)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/audit-operator demo $(if $(KEEP),--keep)
+
+test: $(STAMP) assets ## Run every test
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
+
+test-unit: $(STAMP) ## Run the tests that need no API server
+	@$(BIN)/python -m pytest -m "not integration" $(ARGS)
+
+test-integration: $(STAMP) assets ## Run the tests against a real API server
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m integration $(ARGS)
+
+check: $(STAMP) ## Lint, types, layers, drift of generated files
+	@test ! -e operator/__init__.py || { echo "operator/__init__.py would shadow the standard library's operator module" >&2; exit 1; }
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m audit_operator.api.crd --check crds
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) assets ## Measure; docs/benchmarks.md says what the figures mean
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.benchmarks $(ARGS)
+
+crds: $(STAMP) ## Generate crds/ from the models
+	@$(BIN)/python -m audit_operator.api.crd --write crds
+
+PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+lock: $(STAMP) ## Resolve the dependencies anew
+	$(PIP_COMPILE) --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(PIP_COMPILE) --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+
+clean: ## Remove what was made in the checkout
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
