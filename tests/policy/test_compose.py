@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.policy.strategies import API_GROUPS, NAMESPACES, contributions, requests
 
 from audit_operator.api.audit import Level, Stage
 from audit_operator.policy.compose import Budget, ExcessReason, Precision, compose
@@ -18,6 +17,7 @@ from audit_operator.policy.decision_list import NOTHING, Dialect, Outcome
 from audit_operator.policy.evaluate import evaluate, rule_matches
 from audit_operator.policy.model import GroupResources, Policy, Request, Rule, User
 from audit_operator.policy.render import render
+from tests.policy.strategies import API_GROUPS, NAMESPACES, contributions, requests
 
 KNOWN = frozenset(NAMESPACES)
 EVERYWHERE = Reach(KNOWN, unseen_namespaces=True, cluster=True, non_resource=True)
