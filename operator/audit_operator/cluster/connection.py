@@ -1,0 +1,110 @@
+"""How to reach the API server: address, trust and credentials, from a kubeconfig file or from inside a pod.
+
+Reading kubeconfig (contexts, exec plug-ins, OIDC, token files) is left to the Kubernetes client's own loader. The
+sessions made here add the credentials to every request anew, so that rotated tokens are picked up; kopf gets such a
+session, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.config.kube_config import refresh_token
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TOKEN = "BearerToken"  # noqa: S105  # a key in the loader's table
+_READ_BUFFER = 2**21  # a watch event can be as large as an object; aiohttp's default buffer is 64 KiB
+
+
+class ConnectionConfigError(Exception):
+    """There is no usable kubeconfig and no service account; the message says what was tried."""
+
+
+@dataclass(slots=True)
+class Connection:
+    """Where the API server is and how to prove who we are. Make one with `connect`, close it with `aclose`."""
+
+    server: str
+    _configuration: Configuration
+    _tls: ssl.SSLContext
+    _refresh: asyncio.Task[None] | None = None
+    _sessions: list[aiohttp.ClientSession] = field(default_factory=list)
+
+    def session(self) -> aiohttp.ClientSession:
+        """A new session with the API server as its base URL; closed by `aclose` at the latest."""
+        session = aiohttp.ClientSession(
+            base_url=self.server,
+            connector=aiohttp.TCPConnector(ssl=self._tls, limit=0),
+            middlewares=(self._authenticate,),
+            proxy=self._configuration.proxy or None,
+            read_bufsize=_READ_BUFFER,
+        )
+        self._sessions.append(session)
+        return session
+
+    async def aclose(self) -> None:
+        """End the token refresh and close all sessions."""
+        if self._refresh is not None:
+            self._refresh.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._refresh
+        for session in self._sessions:
+            await session.close()
+
+    async def _authenticate(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        token = await self._configuration.get_api_key_with_prefix(_TOKEN)
+        if token is not None:
+            request.headers["Authorization"] = token
+        return await handler(request)
+
+
+async def connect(kubeconfig: Path | None = None, context: str = "") -> Connection:
+    """Read the credentials: from `kubeconfig` if given, else from the pod's service account.
+
+    Raises:
+        ConnectionConfigError: the file or the service account cannot be used, with the reason.
+    """
+    configuration = Configuration()
+    refresh: asyncio.Task[None] | None = None
+    try:
+        if kubeconfig is None:
+            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+        else:
+            loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
+                str(kubeconfig), context or None, configuration, persist_config=False
+            )
+            # Only exec plug-ins and one provider expire; for all others this returns at once.
+            refreshing = refresh_token(loader, configuration)  # type: ignore[no-untyped-call]
+            refresh = asyncio.create_task(refreshing, name="credentials")
+        if configuration.tls_server_name:
+            raise ConnectionConfigError(
+                "tls-server-name in a kubeconfig is not supported; use a server name in `server`"
+            )
+        return Connection(configuration.host, configuration, _tls_context(configuration), refresh)
+    except (config.ConfigException, OSError, ValueError) as error:
+        where = "in-cluster service account" if kubeconfig is None else f"kubeconfig {kubeconfig}"
+        raise ConnectionConfigError(f"{where}: {error}") from error
+
+
+def _tls_context(configuration: Configuration) -> ssl.SSLContext:
+    tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
+    # Since Python 3.13 the default context refuses certificates without an authority key identifier. Cluster CAs made
+    # by older tools have none, and client-go accepts them.
+    tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if configuration.cert_file:
+        tls.load_cert_chain(configuration.cert_file, configuration.key_file)
+    if not configuration.verify_ssl:
+        tls.check_hostname = False
+        tls.verify_mode = ssl.CERT_NONE
+    return tls
