@@ -1,0 +1,73 @@
+"""What is wanted from an API server, and what was seen of it: the two values between `plan` and the drivers.
+
+They stand here because both sides speak them: `plan` renders a `DesiredPolicy` and judges observations, a driver in
+`controlplane` delivers the one and makes the others. An observation holds facts that were read, never hopes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def policy_digest(text: str) -> str:
+    """SHA-256 of a policy's canonical bytes, in hex: the name by which everybody speaks of one policy."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredPolicy:
+    """The policy that an API server should run: canonical `audit.k8s.io/v1` text, and its digest."""
+
+    text: str
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", policy_digest(self.text))
+
+
+class ApiServerState(StrEnum):
+    """What a driver knows of one API server.
+
+    Running: its process is there. It may run an older policy than the desired one: `last_error` says why.
+    Restarting: it is being restarted, or it is up and not ready yet.
+    RolledBack: the desired policy was tried, the API server did not become ready, and the last good one runs again.
+    Failed: it does not run, or it does not become ready with any policy.
+    Unknown: the driver cannot see it.
+    """
+
+    RUNNING = "Running"
+    RESTARTING = "Restarting"
+    ROLLED_BACK = "RolledBack"
+    FAILED = "Failed"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServerObservation:
+    """One API server, as last seen.
+
+    Attributes:
+        name: of the API server within its control plane, for example the node's name.
+        desired_digest: of the policy that the driver was last told to deliver; empty before that.
+        running_digest: of the policy that the running process has loaded; empty where that cannot be proved.
+        ready: whether `/readyz` answered 200.
+        since: when `state` began, UTC; None where unknown.
+        state: see ApiServerState.
+        last_error: why the desired policy is not running, for a human; empty if there is nothing to say.
+        version: of the API server, for example ``v1.37.2``; empty where unknown.
+    """
+
+    name: str
+    desired_digest: str = ""
+    running_digest: str = ""
+    ready: bool = False
+    since: datetime | None = None
+    state: ApiServerState = ApiServerState.UNKNOWN
+    last_error: str = ""
+    version: str = ""
