@@ -1,0 +1,98 @@
+"""ClusterAuditPolicy: what must, and what must never, be recorded across namespaces and beyond them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from audit_operator.api import audit_policy as text
+from audit_operator.api.application_logs import ApplicationLogs
+from audit_operator.api.audit_policy import COLUMNS, SinkRefs
+from audit_operator.api.compliance import Compliance
+from audit_operator.api.constraints import SET, Constraint
+from audit_operator.api.model import ApiModel
+from audit_operator.api.policy_status import AuditPolicyStatus
+from audit_operator.api.redaction import Redaction
+from audit_operator.api.references import ControlPlaneRef
+from audit_operator.api.resource import KindInfo, Resource
+from audit_operator.api.retention import Retention
+from audit_operator.api.rules import LimitList, PresetName, RuleList, StageList
+from audit_operator.api.selector import LabelSelector
+
+
+class RequestScope(StrEnum):
+    """The three sorts of request."""
+
+    NAMESPACED = "Namespaced"
+    CLUSTER = "Cluster"
+    NON_RESOURCE = "NonResource"
+
+
+class ClusterAuditPolicySpec(ApiModel):
+    """What must be recorded, and what never, for the requests that namespaceSelector and scopes pick."""
+
+    control_plane_ref: ControlPlaneRef | None = Field(default=None, description=text.CONTROL_PLANE)
+    namespace_selector: LabelSelector | None = Field(
+        default=None,
+        description="Namespaces that the policy is about, by their labels. Absent or empty: every namespace, also those "
+        "that do not exist yet. It never filters requests that have no namespace.",
+    )
+    scopes: Annotated[tuple[RequestScope, ...], Field(min_length=1, max_length=3), SET] = Field(
+        default=(RequestScope.NAMESPACED, RequestScope.CLUSTER, RequestScope.NON_RESOURCE),
+        description="Sorts of request that the policy is about. Namespaced: in a namespace. Cluster: about objects "
+        "without a namespace, and lists across all namespaces. NonResource: about URLs such as /metrics.",
+    )
+    preset: PresetName | None = Field(default=None, description=text.PRESET)
+    rules: RuleList = Field(
+        default=(),
+        description="Which requests are recorded, and how much of them. The first rule that matches decides; what no "
+        "rule of rules and preset matches, this policy does not ask for.",
+    )
+    limits: LimitList = Field(
+        default=(),
+        description="What must never be recorded above a level, whichever policy asks for it. The first limit that "
+        "matches decides; the lowest of all policies' limits counts.",
+    )
+    omit_stages: StageList = Field(default=(), description=text.OMIT_STAGES)
+    omit_managed_fields: bool = Field(default=False, description=text.OMIT_MANAGED_FIELDS)
+    sink_refs: SinkRefs = Field(default=(), description="Where the records are shipped to: ClusterAuditSinks.")
+    redaction: Redaction | None = Field(default=None, description=text.REDACTION)
+    application_logs: ApplicationLogs | None = Field(default=None, description=text.APPLICATION_LOGS)
+    retention: Retention | None = Field(default=None, description=text.RETENTION)
+    compliance: Compliance | None = Field(default=None, description=text.COMPLIANCE)
+
+    constraints = (
+        Constraint(
+            rule="(has(self.rules) && size(self.rules) > 0) || has(self.preset) || "
+            "(has(self.limits) && size(self.limits) > 0)",
+            message="needs rules, a preset or limits: without any it would do nothing",
+            holds=lambda self: bool(self.rules or self.limits) or self.preset is not None,
+        ),
+        Constraint(
+            rule="!has(self.namespaceSelector) || 'Namespaced' in self.scopes",
+            message="picks among namespaces, so that scopes must hold Namespaced",
+            holds=lambda self: self.namespace_selector is None or RequestScope.NAMESPACED in self.scopes,
+            field="namespaceSelector",
+        ),
+        Constraint(
+            rule="!has(self.sinkRefs) || self.sinkRefs.all(sink, sink.kind == 'ClusterAuditSink')",
+            message="must name ClusterAuditSinks: a cluster-wide policy has no namespace to look for an AuditSink in",
+            holds=lambda self: all(sink.kind == "ClusterAuditSink" for sink in self.sink_refs),
+            field="sinkRefs",
+        ),
+    )
+
+
+class ClusterAuditPolicy(Resource):
+    """ClusterAuditPolicy says what must be recorded in the namespaces that a selector picks, about cluster-scoped objects and about URLs; its limits say what must never be recorded above a level.
+
+    Status says what is really covered.
+    """
+
+    info: ClassVar[KindInfo] = KindInfo("clusterauditpolicies", "clusterauditpolicy", "caup", False, COLUMNS)
+
+    kind: Literal["ClusterAuditPolicy"] = Field(default="ClusterAuditPolicy", description="ClusterAuditPolicy.")
+    spec: ClusterAuditPolicySpec = Field(description="What is wanted.")
+    status: AuditPolicyStatus | None = Field(default=None, description="What is true.")

@@ -1,0 +1,108 @@
+"""Conditions: what is true about an object now, in the vocabulary of the Gateway API.
+
+Every reason that the operator can give is listed here with its meaning, so that documentation and tests can walk them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from audit_operator.api.constraints import ListType
+from audit_operator.api.model import ApiModel
+from audit_operator.api.text import Timestamp
+
+
+class ConditionType(StrEnum):
+    """What a condition is about, in the order in which status shows them."""
+
+    ACCEPTED = "Accepted"
+    RESOLVED_REFS = "ResolvedRefs"
+    PROGRAMMED = "Programmed"
+    SHIPPING = "Shipping"
+    RETENTION_ENFORCED = "RetentionEnforced"
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+class ConditionStatus(StrEnum):
+    """Whether a condition holds."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Why a condition has its status; `meaning` says it in a sentence for the reference."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    # Accepted
+    ACCEPTED = "Accepted", "The spec is valid and takes part in the policy."
+    INVALID = "Invalid", "The spec breaks a rule that the message names with the field; the object takes no part."
+    CONFLICTED = "Conflicted", "Another object claims the same role, such as a second default control plane."
+
+    # ResolvedRefs
+    RESOLVED_REFS = "ResolvedRefs", "Everything that the spec names exists and may be used."
+    CONTROL_PLANE_NOT_FOUND = "ControlPlaneNotFound", "controlPlaneRef names an AuditControlPlane that does not exist."
+    NO_DEFAULT_CONTROL_PLANE = "NoDefaultControlPlane", "No controlPlaneRef is set and no control plane is the default."
+    SINK_NOT_FOUND = "SinkNotFound", "A sinkRef names a sink that does not exist."
+    SINK_NOT_PERMITTED = "SinkNotPermitted", "A ClusterAuditSink does not admit this policy's namespace."
+    CATALOGUE_NOT_FOUND = "CatalogueNotFound", "A catalogueRef names a ConfigMap that does not exist."
+    CATALOGUE_INVALID = "CatalogueInvalid", "A catalogue of critical actions cannot be read; the message says why."
+
+    # Programmed
+    PROGRAMMED = "Programmed", "Every API server runs, ready, with the digest that this object is part of."
+    PENDING = "Pending", "The policy is on its way; not every API server runs with it yet."
+    NOT_OBSERVED = (
+        "NotObserved",
+        "The policy was handed over, and nobody can see yet whether an API server runs with it.",
+    )
+    POLICY_REFUSED = (
+        "PolicyRefused",
+        "The compiled policy was refused before delivery; the last good one stays in force.",
+    )
+    TOO_LARGE = (
+        "TooLarge",
+        "The compiled policy exceeds a bound of the control plane; the last good one stays in force.",
+    )
+    ROLLED_BACK = "RolledBack", "An API server did not become ready with the policy and runs with its last good one."
+    DELIVERY_FAILED = "DeliveryFailed", "The policy could not be handed over; the message says where and why."
+    NO_POLICY = "NoPolicy", "No accepted policy asks for anything, so that there is nothing to deliver."
+
+    # Shipping, RetentionEnforced
+    NOT_REQUESTED = "NotRequested", "The spec does not ask for it."
+    NOT_IMPLEMENTED = "NotImplemented", "This release of the operator does not do it yet, and does not claim to."
+
+    # Ready, Reconciling, Stalled
+    READY = "Ready", "Everything that the spec asks for, and that this release does, is true."
+    PROGRESSING = "Progressing", "The operator is working towards the spec."
+    WAITING_FOR_USER = "WaitingForUser", "Nothing more will happen until somebody changes what the message names."
+
+
+class Condition(ApiModel):
+    """One condition, in the shape of `metav1.Condition`."""
+
+    type: ConditionType = Field(description="What the condition is about.")
+    status: ConditionStatus = Field(description="True, False or Unknown.")
+    reason: Reason = Field(description="Why, as one word; the reference lists them.")
+    message: Annotated[str, Field(max_length=4096)] = Field(
+        default="", description="Why, as a sentence, with the object concerned and what mends it."
+    )
+    observed_generation: int | None = Field(
+        default=None, description="Generation of the object that the condition speaks about."
+    )
+    last_transition_time: Timestamp = Field(description="When the status last changed between True, False and Unknown.")
+
+
+Conditions = Annotated[tuple[Condition, ...], Field(max_length=8), ListType("map", ("type",))]

@@ -1,0 +1,224 @@
+"""Status of the two kinds of policy: what is really covered, delivered, shipped and kept.
+
+Lists are bounded and worst first; long detail belongs into reports. No floats and no heartbeats: equal facts are equal
+bytes, and equal status is never written again.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from audit_operator.api.audit import Level
+from audit_operator.api.compliance import Framework
+from audit_operator.api.conditions import Conditions
+from audit_operator.api.constraints import ATOMIC, ListType
+from audit_operator.api.findings import Finding, Severity
+from audit_operator.api.model import ApiModel
+from audit_operator.api.references import SinkRef
+from audit_operator.api.text import Digest, Line, Timestamp, Word
+
+MAX_FINDINGS = 20
+Count = Annotated[int, Field(ge=0)]
+
+
+class Verdict(StrEnum):
+    """What the audit policy does for one critical action."""
+
+    COVERED = "Covered"
+    PARTIAL = "Partial"
+    GAP = "Gap"
+    LEAK = "Leak"
+    NOT_AUDITABLE = "NotAuditable"
+
+
+class CoverageBasis(StrEnum):
+    """Which policy the verdicts were reached on."""
+
+    RUNNING = "Running"
+    DESIRED = "Desired"
+
+
+class ActionFinding(ApiModel):
+    """A critical action that is not covered, or covered at a price."""
+
+    action: Word = Field(description="Id of the critical action in the catalogue.")
+    verdict: Verdict = Field(
+        description="Partial: covered for some requests or people only. Gap: recorded below what is needed. Leak: "
+        "recorded above what is safe."
+    )
+    level: Level = Field(description="The level found: the lowest for a gap, the highest for a leak.")
+    wanted: Level = Field(description="The level that is needed (for a gap), or the highest that is safe (for a leak).")
+    reason: Line = Field(default="", description="Why, with an example of a request.")
+    rule: Word = Field(default="", description="The rule that decided: object and index; empty where none matched.")
+    suggestion: Line = Field(default="", description="A rule, in YAML on one line, that closes the gap.")
+
+
+class NotAuditable(ApiModel):
+    """Something that no audit policy of an API server can see."""
+
+    id: Word = Field(description="Id in the catalogue.")
+    title: Line = Field(default="", description="What it is.")
+
+
+class Coverage(ApiModel):
+    """The verdicts on all critical actions of the catalogue, for the requests that this policy is about."""
+
+    score: Word = Field(description="Covered of all that can be audited, for example 36/38.")
+    covered: Count = Field(description="Number of actions recorded as needed.")
+    partial: Count = Field(description="Number of actions recorded as needed for some requests or people only.")
+    gaps: Count = Field(description="Number of actions recorded below what is needed.")
+    leaks: Count = Field(description="Number of actions recorded above what is safe.")
+    total: Count = Field(description="Number of actions judged.")
+    verified: Count = Field(default=0, description="Number of verdicts that a live probe has confirmed.")
+    digest: Digest = Field(default="", description="Digest of the policy that was judged.")
+    basis: CoverageBasis = Field(
+        description="Running: judged on the policy that every API server runs. Desired: on the one being delivered."
+    )
+    findings: Annotated[tuple[ActionFinding, ...], Field(max_length=MAX_FINDINGS), ATOMIC] = Field(
+        default=(), description="What is not as it should be, worst first."
+    )
+    not_auditable: Annotated[tuple[NotAuditable, ...], Field(max_length=50), ATOMIC] = Field(
+        default=(), description="What no audit policy can see. Always listed, never counted as covered."
+    )
+
+
+class StatusFinding(ApiModel):
+    """Something that a user should know about an object."""
+
+    id: Word = Field(description="Documented name of the check.")
+    severity: Severity = Field(description="Info, Warning or Error.")
+    message: Line = Field(description="What was found.")
+    mend: Line = Field(default="", description="What to do about it.")
+    path: Word = Field(default="", description="Path of the field concerned.")
+
+    @classmethod
+    def of(cls, finding: Finding) -> Self:
+        """The finding, cut to the bounds of status."""
+        return cls(
+            id=finding.id,
+            severity=finding.severity,
+            message=finding.message[:1024],
+            mend=finding.mend[:1024],
+            path=finding.path[:256],
+        )
+
+
+class Composition(ApiModel):
+    """What composing this policy with the others led to."""
+
+    findings: Annotated[tuple[StatusFinding, ...], Field(max_length=MAX_FINDINGS), ATOMIC] = Field(
+        default=(), description="Where more is recorded than this policy asks for, or less because of a limit."
+    )
+
+
+class PolicyApiServer(ApiModel):
+    """What one API server runs of this policy."""
+
+    name: Word = Field(description="Name of the API server, as in the AuditControlPlane's status.")
+    running_digest: Digest = Field(default="", description="Digest of the audit policy that it runs.")
+    programmed: bool = Field(description="Whether that policy contains the present generation of this object.")
+
+
+class ShippingState(StrEnum):
+    """How events reach a sink."""
+
+    DELIVERING = "Delivering"
+    LAGGING = "Lagging"
+    FAILING = "Failing"
+    UNKNOWN = "Unknown"
+
+
+class SinkShipping(ApiModel):
+    """How the events of this policy reach one sink."""
+
+    sink: SinkRef = Field(description="The sink.")
+    state: ShippingState = Field(description="Delivering, Lagging, Failing or Unknown.")
+    lag: Word = Field(default="", description="Time from event to store, for example 2s.")
+    lost: Count = Field(default=0, description="Records known to be lost.")
+    quarantined: Count = Field(default=0, description="Records set aside because they break the standard.")
+    message: Line = Field(default="", description="Why, and what mends it.")
+
+
+class Sidecars(ApiModel):
+    """Pods that should carry the collecting sidecar."""
+
+    expected: Count = Field(default=0, description="Pods that should carry it.")
+    injected: Count = Field(default=0, description="Pods that carry it with the present configuration.")
+    stale: Count = Field(default=0, description="Pods that carry an older one.")
+    missing: Count = Field(default=0, description="Pods that do not carry it.")
+
+
+class RetentionState(StrEnum):
+    """Whether a sink keeps what it must, as the sink itself says."""
+
+    ENFORCED = "Enforced"
+    PENDING = "Pending"
+    PARTIAL = "Partial"
+    UNSUPPORTED = "Unsupported"
+    DRIFTED = "Drifted"
+    CONFLICT = "Conflict"
+
+
+class SinkRetention(ApiModel):
+    """What was asked of one sink, and what it does."""
+
+    sink: SinkRef = Field(description="The sink.")
+    retention_class: Word = Field(
+        default="", alias="class", description="Class of equal demands that these records are kept under."
+    )
+    desired: Word = Field(description="What the policies together ask for.")
+    effective: Word = Field(default="", description="What the sink says it does.")
+    state: RetentionState = Field(description="How the two compare.")
+    oldest: Timestamp | None = Field(default=None, description="Time of the oldest record found in the sink.")
+    last_verified: Timestamp | None = Field(default=None, description="When the sink was last found in this state.")
+    reason: Line = Field(default="", description="Why.")
+
+
+class FrameworkResult(ApiModel):
+    """Controls of one framework."""
+
+    framework: Framework = Field(description="The framework.")
+    passed: Count = Field(default=0, description="Controls with evidence that they hold.")
+    failed: Count = Field(default=0, description="Controls with evidence that they do not.")
+    not_applicable: Count = Field(default=0, description="Controls that are about nothing here.")
+    not_judged: Count = Field(default=0, description="Controls that a tool cannot judge.")
+
+
+class Metrics(ApiModel):
+    """The three numbers that an audit-log lead answers for."""
+
+    logging_error_rate: Word = Field(default="", description="Records lost, wrong or refused, of all sent: 0.02%.")
+    mean_time_to_detect: Word = Field(default="", description="From a probe of a detection to its alert: 3.1s.")
+    compliance_passing_rate: Word = Field(default="", description="Controls passed, of all judged: 87%.")
+
+
+class AuditPolicyStatus(ApiModel):
+    """What is true about the policy now. Written by the operator alone."""
+
+    observed_generation: int | None = Field(
+        default=None, description="Generation of the spec that this status speaks about."
+    )
+    conditions: Conditions = Field(
+        default=(),
+        description="Accepted, ResolvedRefs, Programmed, Shipping, RetentionEnforced and Ready; Reconciling and "
+        "Stalled only while true.",
+    )
+    coverage: Coverage | None = Field(default=None, description="Verdicts on the critical actions.")
+    composition: Composition | None = Field(default=None, description="What composing with other policies led to.")
+    api_servers: Annotated[tuple[PolicyApiServer, ...], Field(max_length=64), ListType("map", ("name",))] = Field(
+        default=(), description="What each API server runs of this policy."
+    )
+    shipping: Annotated[tuple[SinkShipping, ...], Field(max_length=16), ATOMIC] = Field(
+        default=(), description="How events reach each sink."
+    )
+    sidecars: Sidecars | None = Field(default=None, description="Pods with the sidecar for application logs.")
+    retention: Annotated[tuple[SinkRetention, ...], Field(max_length=16), ATOMIC] = Field(
+        default=(), description="Whether each sink keeps records as asked."
+    )
+    compliance: Annotated[tuple[FrameworkResult, ...], Field(max_length=8), ListType("map", ("framework",))] = Field(
+        default=(), description="Results per framework."
+    )
+    metrics: Metrics | None = Field(default=None, description="Logging error rate, time to detect, passing rate.")

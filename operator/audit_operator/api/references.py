@@ -1,0 +1,45 @@
+"""How one object names another."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from audit_operator.api.model import ApiModel
+from audit_operator.api.text import DataKey, NamespaceName, ObjectName
+
+
+class SinkKind(StrEnum):
+    """The two kinds of sink."""
+
+    AUDIT_SINK = "AuditSink"
+    CLUSTER_AUDIT_SINK = "ClusterAuditSink"
+
+
+class SinkRef(ApiModel):
+    """Names a sink that events are shipped to."""
+
+    kind: SinkKind = Field(description="AuditSink for one in the policy's own namespace, or ClusterAuditSink.")
+    name: ObjectName = Field(description="Name of the sink.")
+
+
+class ControlPlaneRef(ApiModel):
+    """Names an AuditControlPlane."""
+
+    name: ObjectName = Field(description="Name of the AuditControlPlane.")
+
+
+class ConfigMapRef(ApiModel):
+    """Names a ConfigMap in any namespace."""
+
+    namespace: NamespaceName = Field(description="Namespace of the ConfigMap.")
+    name: ObjectName = Field(description="Name of the ConfigMap.")
+
+
+class ConfigMapKeyRef(ApiModel):
+    """Names one text in a ConfigMap."""
+
+    namespace: NamespaceName = Field(description="Namespace of the ConfigMap.")
+    name: ObjectName = Field(description="Name of the ConfigMap.")
+    key: DataKey = Field(default="policy.yaml", description="Key in the ConfigMap's data.")

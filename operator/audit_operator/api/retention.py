@@ -1,0 +1,66 @@
+"""How long records are kept, and what may shorten that."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from audit_operator.api.constraints import Constraint
+from audit_operator.api.model import ApiModel
+from audit_operator.api.text import Period, cel_hours, hours
+
+_PERIOD = "A number with h, d, w or y (365 days), for example 90d or 6y."
+
+
+def _not_longer(shorter: str, longer: str, message: str) -> Constraint:
+    def holds(self: Retention) -> bool:
+        one, other = getattr(self, shorter), getattr(self, longer)
+        return one is None or other is None or hours(one) <= hours(other)
+
+    return Constraint(
+        rule=f"!has(self.{shorter}) || !has(self.{longer}) || "
+        f"{cel_hours(f'self.{shorter}')} <= {cel_hours(f'self.{longer}')}",
+        message=message,
+        holds=holds,
+        field=shorter,
+    )
+
+
+class Retention(ApiModel):
+    """How long records are kept in every sink of the policy.
+
+    Where policies meet on the same records, the longest minimum and the shortest maximum count.
+    """
+
+    minimum: Period | None = Field(default=None, description=f"Records are kept at least this long. {_PERIOD}")
+    maximum: Period | None = Field(
+        default=None,
+        description=f"Records are deleted when they are older than this. Absent: no duty to delete. {_PERIOD}",
+    )
+    hot: Period | None = Field(
+        default=None, description=f"How long records can be searched at once, without restoring an archive. {_PERIOD}"
+    )
+    legal_hold: bool = Field(
+        default=False, description="Whether nothing is deleted, whatever maximum says, for as long as this is true."
+    )
+    immutable: bool = Field(
+        default=False,
+        description="Whether records must be stored so that nobody can change or delete them before the minimum is over "
+        "(WORM, such as S3 Object Lock). Sinks that cannot do this are reported.",
+    )
+    confirm_deletion: Period | None = Field(
+        default=None,
+        description="Confirms that a shorter maximum deletes records at once; must repeat that maximum. Without it, "
+        "status announces what will be deleted and when, and a grace period runs first.",
+    )
+
+    constraints = (
+        _not_longer("minimum", "maximum", "must not be longer than maximum"),
+        _not_longer("hot", "maximum", "must not be longer than maximum"),
+        _not_longer("hot", "minimum", "must not be longer than minimum: what is searchable is kept"),
+        Constraint(
+            rule="!has(self.confirmDeletion) || (has(self.maximum) && self.confirmDeletion == self.maximum)",
+            message="must repeat maximum, so that it confirms this deletion and no later one",
+            holds=lambda self: self.confirm_deletion is None or self.confirm_deletion == self.maximum,
+            field="confirmDeletion",
+        ),
+    )

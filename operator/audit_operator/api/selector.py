@@ -1,0 +1,56 @@
+"""Label selectors, with the meaning of `metav1.LabelSelector`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from audit_operator.api.constraints import ATOMIC, Constraint
+from audit_operator.api.model import ApiModel
+
+LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern="^[-./_a-zA-Z0-9]+$")]
+LabelValue = Annotated[str, Field(max_length=63, pattern="^([a-zA-Z0-9]([-._a-zA-Z0-9]*[a-zA-Z0-9])?)?$")]
+
+
+class SelectorOperator(StrEnum):
+    """How a label's value relates to a list of values."""
+
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+class LabelSelectorRequirement(ApiModel):
+    """One requirement on one label."""
+
+    key: LabelKey = Field(description="Label key, with its prefix.")
+    operator: SelectorOperator = Field(
+        description="In and NotIn compare with values; NotIn also holds where the label is absent. Exists and "
+        "DoesNotExist look at the key alone."
+    )
+    values: Annotated[tuple[LabelValue, ...], Field(max_length=64), ATOMIC] = Field(
+        default=(), description="Values for In and NotIn, at least one; none for Exists and DoesNotExist."
+    )
+
+    constraints = (
+        Constraint(
+            rule="(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+            message="must hold values for In and NotIn, and none for Exists and DoesNotExist",
+            holds=lambda self: (self.operator in ("In", "NotIn")) == bool(self.values),
+            field="values",
+        ),
+    )
+
+
+class LabelSelector(ApiModel):
+    """Picks objects by their labels; every requirement must hold, and an empty selector picks everything."""
+
+    match_labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] = Field(
+        default_factory=dict, description="Labels that must have exactly these values."
+    )
+    match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Field(max_length=32), ATOMIC] = Field(
+        default=(), description="Requirements beyond equality."
+    )

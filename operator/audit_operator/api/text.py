@@ -1,0 +1,78 @@
+"""Bounded strings: the vocabulary of scalar fields.
+
+Everything a user can write is bounded, because the API server estimates the cost of validation from the bounds and
+because one tenant's object must not be able to fill etcd or the API server's memory.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field
+
+from audit_operator.api.constraints import Constraint
+
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=f"^{_SUBDOMAIN}$")]
+"""A DNS-1123 subdomain, as names of most objects must be."""
+
+NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=f"^{_LABEL}$")]
+"""A DNS-1123 label."""
+
+DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern="^[-._a-zA-Z0-9]+$")]
+"""A key in the data of a ConfigMap or a Secret."""
+
+Digest = Annotated[str, Field(max_length=64, pattern="^([0-9a-f]{64})?$")]
+"""SHA-256 in lower-case hex; empty where there is none."""
+
+Timestamp = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
+"""A moment as RFC 3339 text in UTC: text, so that equal status is equal bytes."""
+
+Line = Annotated[str, Field(max_length=1024)]
+"""A sentence for people."""
+
+Word = Annotated[str, Field(max_length=256)]
+"""A short text: a name, a count, a reference."""
+
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24, "y": 365 * 24}
+
+Period = Annotated[str, Field(max_length=7, pattern="^[1-9][0-9]{0,5}[hdwy]$")]
+"""A length of time in hours, days, weeks or years of 365 days: ``90d``, ``6y``. Months vary and are left out."""
+
+Timeout = Annotated[str, Field(max_length=6, pattern="^[1-9][0-9]{0,4}[sm]$")]
+"""A wait in seconds or minutes: ``90s``, ``3m``."""
+
+
+def hours(period: str) -> int:
+    """Length of a `Period` in hours."""
+    return int(period[:-1]) * _HOURS[period[-1]]
+
+
+def seconds(timeout: str) -> int:
+    """Length of a `Timeout` in seconds."""
+    return int(timeout[:-1]) * {"s": 1, "m": 60}[timeout[-1]]
+
+
+def cel_hours(field: str) -> str:
+    """CEL for the length in hours of a `Period`."""
+    factor = str(_HOURS["h"])
+    for unit in ("d", "w", "y"):
+        factor = f"({field}.endsWith('{unit}') ? {_HOURS[unit]} : {factor})"
+    return f"int({field}.substring(0, {field}.size() - 1)) * {factor}"
+
+
+_URL = r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~%/-]*)?$"
+
+Url = Annotated[
+    str,
+    Field(min_length=1, max_length=512),
+    Constraint(
+        rule=f"self.matches(r'{_URL}')",
+        message="must be an http or https URL without user, query and fragment; credentials belong in a Secret",
+        holds=lambda value: re.fullmatch(_URL, value) is not None,
+    ),
+]
+"""The address of a store."""
