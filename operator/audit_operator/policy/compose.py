@@ -18,6 +18,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from audit_operator.api.audit import Level
+from audit_operator.api.control_plane import Precision
 from audit_operator.policy.contribution import CLUSTER_SCOPE
 from audit_operator.policy.decision_list import (
     NOTHING,
@@ -41,13 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from audit_operator.policy.contribution import Contribution
-
-
-class Precision(StrEnum):
-    """How closely the API server's policy follows each namespace."""
-
-    EXACT = "Exact"
-    ENVELOPE = "Envelope"
 
 
 @dataclass(frozen=True, slots=True)

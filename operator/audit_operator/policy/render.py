@@ -1,13 +1,12 @@
 """A policy as the bytes that an API server loads: canonical, so that a digest names them, and pleasant to read.
 
 Written by hand rather than by a YAML library because the same policy must give the same bytes in every version of every
-dependency, and because long namespace lists are written once and referred to (`&ns1`, `*ns1`): a block of rules for
-thousands of namespaces would otherwise repeat the list in each rule.
+dependency, since a digest names them, and because long namespace lists are written once and referred to (`&ns1`,
+`*ns1`): a block of rules for thousands of namespaces would otherwise repeat the list in each rule.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from typing import TYPE_CHECKING
@@ -32,11 +31,6 @@ nodes nearly all may come from aliases. Beyond this many names lists are written
 def render(policy: Policy) -> str:
     """The policy as an `audit.k8s.io/v1` document."""
     return "".join(f"{line}\n" for line in _lines(policy))
-
-
-def digest(text: str) -> str:
-    """SHA-256 of the text's bytes, in hex: what the whole product calls the digest of a policy."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _lines(policy: Policy) -> Iterator[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     OnDuplicate = Callable[[str, int, Path], None]
 
 _TOKEN = re.compile(
-    r'[{}\[\],:]|"(?:[^"\\\x00-\x1f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
+    r'[{}\[\],:]|"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"'
     r"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null"
 )
 _SPACE = re.compile(r"[ \t\n\r]*")

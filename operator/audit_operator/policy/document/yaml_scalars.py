@@ -10,6 +10,8 @@ import base64
 import binascii
 import math
 import re
+import struct
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from audit_operator.policy.document import go_time
@@ -36,7 +38,7 @@ _FIRST_OF_ANY = _FIRST_OF_NUMBER | frozenset("yYnNtTfFoO~") | {""}
 _GO_INTEGER = re.compile(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))")
 _GO_BINARY = re.compile(r"(-?)0b([+-]?)([01]+)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_DOTTED = re.compile(r"\.[0-9]+(?:[eE][-+]?[0-9]+)?")
+_DOTTED = re.compile(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?")
 _MIN_INT64, _MAX_INT64, _MAX_UINT64 = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1
 _DIGITS_OF_UINT64 = 64  # in base 2, the longest spelling; more cannot fit unless they are leading zeros
 
@@ -83,8 +85,8 @@ def _resolve_untagged(text: str) -> JsonScalar:
         return text
     if text in _WORDS:
         return _WORDS[text]
-    if first == ".":  # Go's ParseFloat, which takes no underscores here
-        return _parse_float(text, text) if _DOTTED.fullmatch(text) else text
+    if first == ".":  # Go's ParseFloat, which wants a digit on both sides of an underscore
+        return _parse_float(text.replace("_", ""), text) if _DOTTED.fullmatch(text) else text
     return _resolve_number(text) if first in _FIRST_OF_NUMBER else text
 
 
@@ -132,6 +134,26 @@ def _in_range(sign: str, digits: str, base: int) -> int | None:
         return -magnitude if -magnitude >= _MIN_INT64 else None
     # ParseUint takes no sign, so beyond 63 bits a plus is one too many.
     return magnitude if magnitude <= (_MAX_INT64 if sign else _MAX_UINT64) else None
+
+
+def format_float_key(number: float) -> str:
+    """How a number becomes a key: `strconv.FormatFloat(number, 'g', -1, 32)`, the shortest digits of a 32-bit float."""
+    try:
+        (single,) = struct.unpack("f", struct.pack("f", number))
+    except OverflowError:
+        single = math.copysign(math.inf, number)
+    if not math.isfinite(single):
+        return ".nan" if math.isnan(single) else ".inf" if single > 0 else "-.inf"
+    shortest = next(
+        text for digits in range(9) if struct.pack("f", float(text := f"{single:.{digits}e}")) == struct.pack("f", single)
+    )
+    mantissa, exponent = shortest.split("e")
+    if -4 <= int(exponent) < _EXPONENT_FROM:
+        return f"{Decimal(shortest):f}"
+    return f"{mantissa}e{exponent}"
+
+
+_EXPONENT_FROM = 6
 
 
 def _decode_base64(text: str) -> str:

@@ -17,6 +17,7 @@ import yaml
 
 from audit_operator.policy.document import yaml_scalars
 from audit_operator.policy.document.tree import MAX_DEPTH, Array, Member, Object, Path, Scalar, Tree, UnreadableError
+from audit_operator.policy.document.yaml_dialect import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,12 +37,18 @@ def parse_yaml(data: bytes, on_duplicate: OnDuplicate) -> tuple[Tree, int]:
     Raises:
         UnreadableError: the API server would refuse the text, or it is nested too deeply for us.
     """
+    dialect = Dialect(data)
+    if line := dialect.misplaced_mark():
+        raise UnreadableError("a byte order mark at the start of a line", line)
     events = _events(data)
     try:
         next(events)
-        if not isinstance(next(events), yaml.DocumentStartEvent):
+        start = next(events)
+        if not isinstance(start, yaml.DocumentStartEvent):
             return Scalar(None, "", 1), 0
-        tree = _Builder(on_duplicate).build(events)
+        if start.version not in (None, (1, 1)):
+            raise UnreadableError("found incompatible YAML document", _line_of(start))
+        tree = _Builder(dialect, on_duplicate).build(events)
         next(events)
     except yaml.YAMLError as error:
         raise _to_fault(error) from None
@@ -104,8 +111,9 @@ class _Collection(_Node):
     """A sequence or mapping that is being read. Not a tree yet, so that duplicate keys can be settled first."""
 
     line: int = 0
+    flow: bool = False
     items: list[Tree] = field(default_factory=list)
-    members: dict[str, Member] | None = None
+    members: dict[object, Member] | None = None
     key: Scalar | None = None
     merging: bool = False
 
@@ -135,7 +143,8 @@ _NOTHING = Scalar(None, "", 0)
 class _Builder:
     """Turns the events of one document into a tree."""
 
-    def __init__(self, on_duplicate: OnDuplicate) -> None:
+    def __init__(self, dialect: Dialect, on_duplicate: OnDuplicate) -> None:
+        self._dialect = dialect
         self._on_duplicate = on_duplicate
         self._open: list[_Collection] = []
         self._anchors: dict[str, _Node] = {}
@@ -153,15 +162,17 @@ class _Builder:
     def _read(self, event: yaml.Event) -> Tree | None:
         """Take one event in; the tree that it completes, if any."""
         line = _line_of(event)
+        if objection := self._dialect.objection(event, in_flow=bool(self._open) and self._open[-1].flow):
+            raise UnreadableError(objection, line)
         match event:
             case yaml.ScalarEvent():
                 return self._scalar(event, line)
             case yaml.AliasEvent():
                 return self._alias(event.anchor or "", line)
             case yaml.SequenceStartEvent():
-                self._start(_Collection(_NOTHING, line=line), event.anchor)
+                self._start(_Collection(_NOTHING, line=line, flow=bool(event.flow_style)), event.anchor)
             case yaml.MappingStartEvent():
-                self._start(_Collection(_NOTHING, line=line, members={}), event.anchor)
+                self._start(_Collection(_NOTHING, line=line, flow=bool(event.flow_style), members={}), event.anchor)
             case _:
                 node = self._open.pop()
                 tree = node.close()
@@ -245,11 +256,12 @@ class _Builder:
             self._set(parent.members, _to_member(parent.key, tree))
             parent.key = None
 
-    def _set(self, members: dict[str, Member], member: Member) -> None:
+    def _set(self, members: dict[object, Member], member: Member) -> None:
         # Keys are compared as JSON will write them. go-yaml tells 1 from "1" for a moment longer, then keeps either.
-        if member.key in members:
+        identity = (member.key,) if isinstance(member.value, _Refused) else member.key
+        if identity in members:
             self._on_duplicate(member.key, member.line, (*(node.step for node in self._open[:-1]), member.key))
-        members[member.key] = member
+        members[identity] = member
 
 
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep, which audit-operator does not read"
@@ -290,7 +302,7 @@ def _key_text(key: Scalar) -> str:
         case int(number):
             return str(number)
         case float(number):
-            return f"{number:g}"  # near enough to Go's digits: no field is called like a number
+            return yaml_scalars.format_float_key(number)
         case None:
             return key.written
 

@@ -1,0 +1,189 @@
+"""What a user points at: files, folders and standard input, read into the facts that a plan is made from."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.api.audit_policy import AuditPolicy
+from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
+from audit_operator.api.control_plane import AuditControlPlane
+from audit_operator.api.findings import Finding, Location, ObjectRef, Severity
+from audit_operator.api.parsing import parse_object
+from audit_operator.api.resource import GROUP
+from audit_operator.api.sink import AuditSink, ClusterAuditSink
+from audit_operator.cli.usage import UsageError
+from audit_operator.plan.snapshot import NamespaceFact, Snapshot
+from audit_operator.policy.document import Document, ProblemKind, parse_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One YAML or JSON document; `line` is the number of its first line, less one."""
+
+    file: str
+    content: str
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The objects of some files, and what was wrong with them."""
+
+    snapshot: Snapshot
+    findings: tuple[Finding, ...]
+
+
+@dataclass(slots=True)
+class _Collected:
+    kinds: defaultdict[type, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    namespaces: dict[str, NamespaceFact] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def read_texts(paths: Iterable[str]) -> Iterator[Text]:
+    """Every document of every file; folders are searched for YAML and JSON files.
+
+    Raises:
+        UsageError: a path does not exist or cannot be read.
+    """
+    for path in paths:
+        for file, content in _read(path):
+            yield from _split(file, content)
+
+
+def read_file(path: str) -> str:
+    """One file, or standard input.
+
+    Raises:
+        UsageError: it does not exist or cannot be read.
+    """
+    if path == STDIN:
+        return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    try:
+        return Path(path).read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror}"
+        raise UsageError(message) from error
+
+
+def _read(path: str) -> Iterator[tuple[str, str]]:
+    folder = Path(path)
+    if path == STDIN or not folder.is_dir():
+        yield ("<stdin>" if path == STDIN else path), read_file(path)
+        return
+    files = sorted(each for each in folder.rglob("*") if each.suffix in SUFFIXES and each.is_file())
+    if not files:
+        message = f"there is no YAML or JSON file in {path}"
+        raise UsageError(message)
+    for file in files:
+        yield str(file), read_file(str(file))
+
+
+def _split(file: str, content: str) -> Iterator[Text]:
+    """Split at document separators, keeping count of lines."""
+    start = 0
+    lines = content.splitlines(keepends=True)
+    for number, line in enumerate([*lines, "---"]):
+        if re.match(r"---(\s|$)", line) and number > start:
+            text = "".join(lines[start:number])
+            if any(not re.match(r"\s*(#|---|$)", each) for each in lines[start:number]):
+                yield Text(file, text, start)
+            start = number
+    return
+
+
+def read_facts(paths: Iterable[str]) -> Facts:
+    """Our kinds and Namespaces in files; other kinds are passed over.
+
+    Raises:
+        UsageError: a path cannot be read.
+    """
+    collected = _Collected()
+    for text in read_texts(paths):
+        document = parse_document(text.content)
+        collected.findings.extend(_problems(document, text))
+        for path, item in _objects(document.value):
+            _collect(item, document, text, path, collected)
+    snapshot = Snapshot(
+        audit_policies=tuple(collected.kinds[AuditPolicy]),
+        cluster_audit_policies=tuple(collected.kinds[ClusterAuditPolicy]),
+        audit_sinks=tuple(collected.kinds[AuditSink]),
+        cluster_audit_sinks=tuple(collected.kinds[ClusterAuditSink]),
+        control_planes=tuple(collected.kinds[AuditControlPlane]),
+        namespaces=tuple(collected.namespaces.values()),
+    )
+    return Facts(snapshot, tuple(collected.findings))
+
+
+def _problems(document: Document, text: Text) -> Iterator[Finding]:
+    for problem in document.problems:
+        if problem.kind is not ProblemKind.FURTHER_DOCUMENT:
+            yield Finding(
+                id=problem.kind.value,
+                severity=Severity.ERROR,
+                message=problem.message,
+                location=Location(text.file, text.line + problem.line),
+            )
+
+
+def _objects(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
+    """The objects in a document: itself, or the items of a List."""
+    if not isinstance(value, dict):
+        return
+    if str(value.get("kind", "")).endswith("List") and isinstance(value.get("items"), list):
+        for number, item in enumerate(value["items"]):
+            yield from _objects(item, (*path, "items", number))
+        return
+    yield path, value
+
+
+def _collect(
+    item: dict[str, Any], document: Document, text: Text, path: tuple[str | int, ...], collected: _Collected
+) -> None:
+    api_version = str(item.get("apiVersion", ""))
+    metadata = item.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    name = str(metadata.get("name", ""))
+    if api_version.startswith(f"{GROUP}/"):
+        parsed = parse_object(item)
+        if isinstance(parsed, tuple):
+            collected.findings.extend(_located(finding, document, text, path) for finding in parsed)
+        else:
+            collected.kinds[type(parsed)].append(parsed)
+    elif api_version == "v1" and item.get("kind") == "Namespace" and name:
+        labels = metadata.get("labels")
+        labels = labels if isinstance(labels, dict) else {}
+        collected.namespaces[name] = NamespaceFact(name, {str(key): str(value) for key, value in labels.items()})
+    elif api_version.startswith("audit.k8s.io/"):
+        collected.findings.append(
+            Finding(
+                id="raw-policy",
+                severity=Severity.ERROR,
+                message="this is an audit policy of the API server, not one of our kinds",
+                mend="pass it with --policy, or put its rules into a ClusterAuditPolicy",
+                object=ObjectRef(str(item.get("kind", "")), name),
+                location=Location(text.file, text.line + 1),
+            )
+        )
+
+
+def _located(finding: Finding, document: Document, text: Text, path: tuple[str | int, ...]) -> Finding:
+    line = document.line((*path, *_steps(finding.path)))
+    return replace(finding, location=Location(text.file, text.line + line))
+
+
+def _steps(path: str) -> Iterator[str | int]:
+    """The steps of ``spec.rules[3].verbs``."""
+    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+        yield name or int(index)

@@ -1,0 +1,50 @@
+"""Finds the command and runs it.
+
+Exit status: 0 fine, 1 findings at or above ``--fail-on`` (or a demo that did not show what it promised), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from audit_operator import __version__
+from audit_operator.cli import compile as compile_command
+from audit_operator.cli import crds, explain
+from audit_operator.cli.usage import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = (compile_command, explain, crds)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog=_program(),
+        description="Compile, check and explain Kubernetes audit policies.",
+        epilog="Every command has --help with examples.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.register(commands)
+    options = parser.parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except UsageError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # The reader has gone, as with `| head`; nothing may be flushed into the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _program() -> str:
+    name = os.path.basename(sys.argv[0])  # noqa: PTH119 - argv holds a string
+    return "kubectl audit-policy" if name.startswith("kubectl-") else "audit-operator"

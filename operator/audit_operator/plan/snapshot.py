@@ -1,0 +1,80 @@
+"""The facts that a plan is made from, at one moment.
+
+Frozen and free of clients: the operator builds it from its store, the CLI from files, tests by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from audit_operator.api.audit_policy import AuditPolicy
+    from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
+    from audit_operator.api.control_plane import AuditControlPlane
+    from audit_operator.api.findings import Finding, ObjectRef
+    from audit_operator.api.observations import ApiServerObservation
+    from audit_operator.api.sink import AuditSink, ClusterAuditSink
+
+NAME_LABEL = "kubernetes.io/metadata.name"
+"""The API server sets this label on every namespace (KEP-2161)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceFact:
+    """A namespace that exists, with its labels."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidObject:
+    """An object that the API server has accepted and the models refuse; it contributes nothing but its findings."""
+
+    ref: ObjectRef
+    generation: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueSource:
+    """The text of a user's catalogue of critical actions, and the ConfigMap that holds it."""
+
+    namespace: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that a plan may depend on.
+
+    Attributes:
+        observations: what the driver of each control plane, by name, has seen of its API servers.
+        server_version: version of the API server that the objects were read from, for control planes whose own
+            servers have not been seen; empty where unknown.
+    """
+
+    audit_policies: tuple[AuditPolicy, ...] = ()
+    cluster_audit_policies: tuple[ClusterAuditPolicy, ...] = ()
+    audit_sinks: tuple[AuditSink, ...] = ()
+    cluster_audit_sinks: tuple[ClusterAuditSink, ...] = ()
+    control_planes: tuple[AuditControlPlane, ...] = ()
+    namespaces: tuple[NamespaceFact, ...] = ()
+    catalogues: tuple[CatalogueSource, ...] = ()
+    invalid: tuple[InvalidObject, ...] = ()
+    observations: Mapping[str, tuple[ApiServerObservation, ...]] = field(default_factory=dict)
+    server_version: str = ""
+
+    def policies(self) -> Iterator[AuditPolicy | ClusterAuditPolicy]:
+        """The policies of both kinds."""
+        yield from self.audit_policies
+        yield from self.cluster_audit_policies
+
+    def sinks(self) -> Iterator[AuditSink | ClusterAuditSink]:
+        """The sinks of both kinds."""
+        yield from self.audit_sinks
+        yield from self.cluster_audit_sinks

@@ -1,0 +1,262 @@
+"""What each object's status should say, given the plan and what was seen of the API servers.
+
+Pure, and without a clock: whoever writes a status knows since when a condition holds. A condition is true only if it
+was observed; what this release does not do says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
+from audit_operator.api.control_plane import Driver
+from audit_operator.api.findings import Finding, ObjectRef
+from audit_operator.api.observations import ApiServerObservation, ApiServerState
+from audit_operator.api.parsing import to_json
+from audit_operator.api.policy_status import MAX_FINDINGS, StatusFinding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from audit_operator.api.audit_policy import AuditPolicy
+    from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
+    from audit_operator.api.control_plane import AuditControlPlane
+    from audit_operator.api.sink import AuditSink, ClusterAuditSink
+    from audit_operator.plan.compiled import CompiledPolicy
+    from audit_operator.plan.planning import Plan
+    from audit_operator.plan.snapshot import Snapshot
+
+Status = dict[str, Any]
+_DIGEST_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One condition, without the time since when it holds."""
+
+    type: ConditionType
+    status: ConditionStatus
+    reason: Reason
+    message: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the condition is true."""
+        return self.status is ConditionStatus.TRUE
+
+    def to_json(self, generation: int) -> dict[str, Any]:
+        """The condition as it stands in status."""
+        return {
+            "type": self.type.value,
+            "status": self.status.value,
+            "reason": self.reason.value,
+            "message": self.message[:1024],
+            "observedGeneration": generation,
+        }
+
+
+def _true(type_: ConditionType, reason: Reason, message: str = "") -> Claim:
+    return Claim(type_, ConditionStatus.TRUE, reason, message)
+
+
+def _false(type_: ConditionType, reason: Reason, message: str) -> Claim:
+    return Claim(type_, ConditionStatus.FALSE, reason, message)
+
+
+def _unknown(type_: ConditionType, reason: Reason, message: str) -> Claim:
+    return Claim(type_, ConditionStatus.UNKNOWN, reason, message)
+
+
+def statuses(snapshot: Snapshot, plan: Plan, refused: Mapping[str, tuple[Finding, ...]]) -> dict[ObjectRef, Status]:
+    """The status of every object that has one.
+
+    `refused` holds, by control plane, why its compiled policy was not delivered.
+    """
+    programmed = {
+        plane.metadata.name: programming(
+            plane, plan.compiled[plane.metadata.name], snapshot.observations, refused.get(plane.metadata.name, ())
+        )
+        for plane in snapshot.control_planes
+    }
+    result: dict[ObjectRef, Status] = {}
+    for policy in snapshot.policies():
+        result[policy.ref] = _policy_status(policy, snapshot, plan, programmed)
+    for plane in snapshot.control_planes:
+        result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[plane.metadata.name])
+    for sink in snapshot.sinks():
+        result[sink.ref] = _sink_status(sink)
+    for broken in snapshot.invalid:
+        claims = [_false(ConditionType.ACCEPTED, Reason.INVALID, _said(broken.findings))]
+        result[broken.ref] = _document(broken.generation, _with_summary(claims))
+    return result
+
+
+def programming(
+    plane: AuditControlPlane,
+    compiled: CompiledPolicy,
+    observations: Mapping[str, tuple[ApiServerObservation, ...]],
+    refused: tuple[Finding, ...],
+) -> Claim:
+    """Whether every API server of a control plane runs, ready, with the digest that was compiled for it."""
+    type_, wanted = ConditionType.PROGRAMMED, compiled.desired.digest
+    seen = observations.get(plane.metadata.name, ())
+    if refused:
+        return _false(type_, Reason.POLICY_REFUSED, _said(refused))
+    if plane.spec.driver not in (Driver.PROCESS, Driver.CONFIG_MAP):
+        return _unknown(type_, Reason.NOT_IMPLEMENTED, f"driver {plane.spec.driver} is not part of this release")
+    failed = next((each for each in seen if each.desired_digest == wanted and each.last_error), None)
+    if failed is not None:
+        rolled_back = failed.state is ApiServerState.ROLLED_BACK
+        reason = Reason.ROLLED_BACK if rolled_back else Reason.DELIVERY_FAILED
+        return _false(type_, reason, f"API server {failed.name}: {failed.last_error}")
+    if plane.spec.driver is Driver.CONFIG_MAP and seen and all(each.desired_digest == wanted for each in seen):
+        where = plane.spec.config_map
+        target = f"ConfigMap {where.namespace}/{where.name}" if where else "the ConfigMap"
+        return _unknown(type_, Reason.NOT_OBSERVED, f"digest {wanted[:_DIGEST_SHOWN]} is in {target}")
+    running = [each for each in seen if runs(each, wanted)]
+    if seen and len(running) == len(seen):
+        return _true(type_, Reason.PROGRAMMED, f"{len(seen)} of {len(seen)} run {wanted[:_DIGEST_SHOWN]}")
+    return _false(type_, Reason.PENDING, f"{len(running)} of {len(seen)} run {wanted[:_DIGEST_SHOWN]}")
+
+
+def runs(server: ApiServerObservation, digest: str) -> bool:
+    """Whether an API server has been seen to run, ready, with this digest."""
+    return server.running_digest == digest and server.ready
+
+
+def _policy_status(
+    policy: AuditPolicy | ClusterAuditPolicy, snapshot: Snapshot, plan: Plan, programmed: Mapping[str, Claim]
+) -> Status:
+    findings = plan.findings.get(policy.ref, ())
+    plane = plan.assigned.get(policy.ref)
+    claims = [_true(ConditionType.ACCEPTED, Reason.ACCEPTED), _references(policy, snapshot, findings)]
+    if plane is None:
+        claims.append(_false(ConditionType.PROGRAMMED, Reason.PENDING, "the policy belongs to no control plane"))
+    else:
+        claims.append(programmed[plane])
+    claims.append(_later(ConditionType.SHIPPING, asked=bool(policy.spec.sink_refs)))
+    claims.append(_later(ConditionType.RETENTION_ENFORCED, asked=policy.spec.retention is not None))
+    status = _document(policy.metadata.generation, _with_summary(claims))
+    if plane is not None:
+        wanted = plan.compiled[plane].desired.digest
+        status["apiServers"] = [
+            {"name": each.name, "runningDigest": each.running_digest, "programmed": runs(each, wanted)}
+            for each in snapshot.observations.get(plane, ())
+        ]
+    if findings:
+        status["composition"] = {"findings": _bounded(findings)}
+    return status
+
+
+def _references(policy: AuditPolicy | ClusterAuditPolicy, snapshot: Snapshot, findings: Iterable[Finding]) -> Claim:
+    type_ = ConditionType.RESOLVED_REFS
+    for finding in findings:
+        if (reason := _REFERENCE_REASONS.get(finding.id)) is not None:
+            return _false(type_, reason, _said([finding]))
+    sinks = {each.ref for each in snapshot.sinks()}
+    for number, wanted in enumerate(policy.spec.sink_refs):
+        namespace = policy.metadata.namespace if wanted.kind == "AuditSink" else ""
+        ref = ObjectRef(wanted.kind, wanted.name, namespace)
+        if ref not in sinks:
+            return _false(type_, Reason.SINK_NOT_FOUND, f"spec.sinkRefs[{number}]: there is no {ref}")
+    return _true(type_, Reason.RESOLVED_REFS)
+
+
+_REFERENCE_REASONS = {
+    "control-plane-not-found": Reason.CONTROL_PLANE_NOT_FOUND,
+    "default-control-plane-conflict": Reason.NO_DEFAULT_CONTROL_PLANE,
+    "no-default-control-plane": Reason.NO_DEFAULT_CONTROL_PLANE,
+}
+
+
+def _control_plane_status(plane: AuditControlPlane, snapshot: Snapshot, plan: Plan, programmed: Claim) -> Status:
+    name = plane.metadata.name
+    compiled = plan.compiled[name]
+    own = plan.findings.get(plane.ref, ())
+    accepted = (
+        _false(ConditionType.ACCEPTED, Reason.CONFLICTED, _said(own))
+        if own
+        else _true(ConditionType.ACCEPTED, Reason.ACCEPTED)
+    )
+    wanted = compiled.desired.digest
+    servers = snapshot.observations.get(name, ())
+    status = _document(plane.metadata.generation, _with_summary([accepted, programmed]))
+    status |= {
+        "digest": wanted,
+        "shortDigest": wanted[:_DIGEST_SHOWN],
+        "progress": f"{sum(runs(each, wanted) for each in servers)}/{len(servers)}",
+        "rules": len(compiled.policy.rules),
+        "bytes": len(compiled.desired.text.encode()),
+        "policies": sum(assigned == name for assigned in plan.assigned.values()),
+        "apiServers": [_server(each) for each in servers],
+    }
+    if findings := [*own, *compiled.findings()]:
+        status["findings"] = _bounded(findings)
+    return status
+
+
+def _server(server: ApiServerObservation) -> dict[str, Any]:
+    since = server.since.strftime("%Y-%m-%dT%H:%M:%SZ") if server.since else None
+    said = {
+        "name": server.name,
+        "desiredDigest": server.desired_digest,
+        "runningDigest": server.running_digest,
+        "ready": server.ready,
+        "state": server.state.value,
+        "since": since,
+        "version": server.version,
+        "lastError": server.last_error[:1024],
+    }
+    return {key: value for key, value in said.items() if value not in (None, "")}
+
+
+def _sink_status(sink: AuditSink | ClusterAuditSink) -> Status:
+    claims = [
+        _true(ConditionType.ACCEPTED, Reason.ACCEPTED),
+        _unknown(ConditionType.READY, Reason.NOT_IMPLEMENTED, "this release does not ship to sinks yet"),
+    ]
+    return _document(sink.metadata.generation, claims)
+
+
+def _later(type_: ConditionType, *, asked: bool) -> Claim:
+    """A condition that a later release fills."""
+    if not asked:
+        return _unknown(type_, Reason.NOT_REQUESTED, "the spec does not ask for it")
+    return _unknown(type_, Reason.NOT_IMPLEMENTED, "this release does not do it yet")
+
+
+_STUCK = frozenset({Reason.INVALID, Reason.CONFLICTED, Reason.POLICY_REFUSED, Reason.ROLLED_BACK})
+
+
+def _with_summary(claims: list[Claim]) -> list[Claim]:
+    """Add Ready, and Reconciling or Stalled while they are true, from the conditions that decide them."""
+    deciding = [claim for claim in claims if claim.reason not in (Reason.NOT_IMPLEMENTED, Reason.NOT_REQUESTED)]
+    missing = next((claim for claim in deciding if not claim.holds), None)
+    if missing is None:
+        return [*claims, _true(ConditionType.READY, Reason.READY)]
+    said = f"{missing.type.value}: {missing.message}"
+    ready = Claim(ConditionType.READY, missing.status, missing.reason, said)
+    if missing.reason is Reason.PENDING and missing.type is ConditionType.PROGRAMMED:
+        return [*claims, ready, _true(ConditionType.RECONCILING, Reason.PROGRESSING, said)]
+    if missing.reason in _STUCK or missing.type is ConditionType.RESOLVED_REFS:
+        return [*claims, ready, _true(ConditionType.STALLED, Reason.WAITING_FOR_USER, said)]
+    return [*claims, ready]
+
+
+def _document(generation: int, claims: Iterable[Claim]) -> Status:
+    return {"observedGeneration": generation, "conditions": [claim.to_json(generation) for claim in claims]}
+
+
+def _said(findings: Iterable[Finding]) -> str:
+    """The worst findings in one message."""
+    worst = sorted(findings, key=lambda finding: -finding.severity.rank)[:3]
+    return "; ".join(
+        f"{finding.path}: {finding.message} ({finding.mend})" if finding.path else f"{finding.message} ({finding.mend})"
+        for finding in worst
+    )
+
+
+def _bounded(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    worst = sorted(findings, key=lambda finding: (-finding.severity.rank, finding.id, finding.path, finding.message))
+    return [to_json(StatusFinding.of(finding)) for finding in worst[:MAX_FINDINGS]]

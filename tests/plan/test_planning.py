@@ -1,0 +1,156 @@
+"""A plan is total: what is wrong is said where it is wrong, and the rest goes on."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from audit_operator.api.audit import Level
+from audit_operator.api.findings import Finding, ObjectRef, Severity
+from audit_operator.api.observations import ApiServerObservation, ApiServerState
+from audit_operator.plan import NamespaceFact, Snapshot, plan
+from audit_operator.plan.snapshot import InvalidObject
+from audit_operator.plan.status import statuses
+from audit_operator.policy.evaluate import evaluate
+from audit_operator.policy.model import Request, User
+from tests.plan.objects import audit_policy, cluster_policy, control_plane
+
+SNAPSHOT = Snapshot(
+    audit_policies=(audit_policy(), audit_policy("web", rules=[{"level": "RequestResponse", "verbs": ["create"]}])),
+    cluster_audit_policies=(
+        cluster_policy(
+            rules=[{"level": "Metadata"}],
+            limits=[{"level": "Metadata", "resources": [{"group": "", "resources": ["secrets"]}]}],
+        ),
+    ),
+    control_planes=(control_plane(kubernetesVersion="1.36"),),
+    namespaces=(NamespaceFact("payments"), NamespaceFact("web")),
+)
+DIGEST = plan(SNAPSHOT).compiled["main"].desired.digest
+
+
+def level(snapshot: Snapshot, verb: str, resource: str, namespace: str = "") -> Level:
+    request = Request(User("u"), verb, resource_request=True, resource=resource, namespace=namespace)
+    return evaluate(plan(snapshot).compiled["main"].policy, request).level
+
+
+def conditions(snapshot: Snapshot, ref: ObjectRef, refused=()) -> dict[str, tuple[str, str]]:
+    document = statuses(snapshot, plan(snapshot), {"main": tuple(refused)} if refused else {})[ref]
+    return {each["type"]: (each["status"], each["reason"]) for each in document["conditions"]}
+
+
+def seen(**facts) -> dict[str, tuple[ApiServerObservation, ...]]:
+    defaults = {"desired_digest": DIGEST, "running_digest": DIGEST, "ready": True, "state": ApiServerState.RUNNING}
+    return {"main": (ApiServerObservation("local", **{**defaults, **facts}),)}
+
+
+PCI = ObjectRef("AuditPolicy", "pci", "payments")
+MAIN = ObjectRef("AuditControlPlane", "main")
+
+
+def test_every_policy_counts_where_it_applies():
+    assert level(SNAPSHOT, "get", "pods", "payments") is Level.REQUEST
+    assert level(SNAPSHOT, "create", "pods", "web") is Level.REQUEST_RESPONSE
+    assert level(SNAPSHOT, "get", "pods", "web") is Level.METADATA
+    assert level(SNAPSHOT, "get", "nodes") is Level.METADATA
+
+
+def test_a_limit_holds_against_a_namespaced_policy():
+    assert level(SNAPSHOT, "create", "secrets", "web") is Level.METADATA
+
+
+def test_the_order_of_facts_does_not_change_the_bytes():
+    shuffled = list(SNAPSHOT.audit_policies)
+    random.Random(1).shuffle(shuffled)
+    again = replace(SNAPSHOT, audit_policies=tuple(shuffled), namespaces=SNAPSHOT.namespaces[::-1])
+    assert plan(again).compiled["main"].desired.digest == DIGEST
+
+
+def test_names_of_objects_do_not_change_the_bytes():
+    renamed = replace(SNAPSHOT, audit_policies=(audit_policy(name="zzz"), SNAPSHOT.audit_policies[1]))
+    assert plan(renamed).compiled["main"].desired.digest == DIGEST
+
+
+def test_an_invalid_object_disturbs_nothing_and_says_what_is_wrong():
+    wrong = Finding("unknown-key", Severity.ERROR, "unknown key 'verb'", "write verbs", path="spec.rules[0].verb")
+    broken = InvalidObject(ObjectRef("AuditPolicy", "broken", "web"), 3, (wrong,))
+    snapshot = replace(SNAPSHOT, invalid=(broken,))
+    assert plan(snapshot).compiled["main"].desired.digest == DIGEST
+    assert conditions(snapshot, broken.ref)["Accepted"] == ("False", "Invalid")
+    assert conditions(snapshot, broken.ref)["Stalled"] == ("True", "WaitingForUser")
+
+
+def test_two_default_control_planes_are_said_at_both_and_neither_is_used():
+    snapshot = replace(SNAPSHOT, control_planes=(control_plane(), control_plane("other")))
+    assert plan(snapshot).assigned == {}
+    for name in ("main", "other"):
+        assert conditions(snapshot, ObjectRef("AuditControlPlane", name))["Accepted"] == ("False", "Conflicted")
+    assert conditions(snapshot, PCI)["ResolvedRefs"] == ("False", "NoDefaultControlPlane")
+
+
+def test_a_missing_control_plane_is_said_at_the_policy_that_names_it():
+    lost = audit_policy(rules=[{"level": "Request"}], controlPlaneRef={"name": "gone"})
+    snapshot = replace(SNAPSHOT, audit_policies=(lost, SNAPSHOT.audit_policies[1]))
+    assert conditions(snapshot, PCI)["ResolvedRefs"] == ("False", "ControlPlaneNotFound")
+    assert ObjectRef("AuditPolicy", "pci", "web") in plan(snapshot).assigned
+
+
+def test_a_missing_sink_is_said_with_its_place():
+    policy = audit_policy(rules=[{"level": "Request"}], sinkRefs=[{"kind": "AuditSink", "name": "gone"}])
+    snapshot = replace(SNAPSHOT, audit_policies=(policy,))
+    document = statuses(snapshot, plan(snapshot), {})[PCI]
+    message = next(each["message"] for each in document["conditions"] if each["type"] == "ResolvedRefs")
+    assert message == "spec.sinkRefs[0]: there is no AuditSink payments/gone"
+
+
+def test_programmed_is_true_only_while_the_running_process_has_the_digest_and_is_ready():
+    def programmed(**facts):
+        return conditions(replace(SNAPSHOT, observations=seen(**facts)), PCI)["Programmed"]
+
+    assert programmed() == ("True", "Programmed")
+    assert programmed(running_digest="0" * 64) == ("False", "Pending")
+    assert programmed(ready=False) == ("False", "Pending")
+    failed = {"running_digest": "0" * 64, "state": ApiServerState.ROLLED_BACK, "last_error": "not ready in 60 s"}
+    assert programmed(**failed) == ("False", "RolledBack")
+    assert conditions(SNAPSHOT, PCI)["Programmed"] == ("False", "Pending")
+
+
+def test_ready_follows_and_reconciling_shows_only_while_true():
+    done = conditions(replace(SNAPSHOT, observations=seen()), PCI)
+    assert done["Ready"] == ("True", "Ready")
+    assert not done.keys() & {"Reconciling", "Stalled"}
+    pending = conditions(replace(SNAPSHOT, observations=seen(ready=False)), PCI)
+    assert pending["Ready"] == ("False", "Pending")
+    assert pending["Reconciling"] == ("True", "Progressing")
+
+
+def test_a_refused_policy_is_said_and_never_called_programmed():
+    refused = [Finding("preflight", Severity.ERROR, "loaded illegal policy", "mend it")]
+    state = conditions(replace(SNAPSHOT, observations=seen(running_digest="0" * 64)), PCI, refused)
+    assert state["Programmed"] == ("False", "PolicyRefused")
+
+
+def test_a_config_map_is_delivered_and_nothing_more_is_claimed():
+    plane = control_plane(
+        driver="ConfigMap", configMap={"namespace": "audit", "name": "policy"}, kubernetesVersion="1.36"
+    )
+    observations = seen(running_digest="", ready=False, state=ApiServerState.UNKNOWN)
+    snapshot = replace(SNAPSHOT, control_planes=(plane,), observations=observations)
+    assert conditions(snapshot, MAIN)["Programmed"] == ("Unknown", "NotObserved")
+
+
+def test_what_is_not_built_yet_is_not_claimed():
+    policy = audit_policy(rules=[{"level": "Request"}], retention={"minimum": "30d"})
+    state = conditions(replace(SNAPSHOT, audit_policies=(policy,), observations=seen()), PCI)
+    assert state["RetentionEnforced"] == ("Unknown", "NotImplemented")
+    assert state["Shipping"] == ("Unknown", "NotRequested")
+
+
+def test_an_old_api_server_never_gets_a_group_wildcard():
+    wild = [{"level": "None", "resources": [{"group": "*", "resources": ["*/status"]}]}, {"level": "Metadata"}]
+    snapshot = replace(
+        SNAPSHOT, cluster_audit_policies=(cluster_policy(rules=wild),), control_planes=(control_plane(),)
+    )
+    assert 'group: "*"' not in plan(snapshot).compiled["main"].desired.text
+    newer = replace(snapshot, server_version="v1.37.2")
+    assert 'group: "*"' in plan(newer).compiled["main"].desired.text
