@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterable
 
 NEWEST = (1, 37)
@@ -44,7 +44,7 @@ def version(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"v?(\d+)\.(\d+)(\D.*)?", text)
     if not found:
         message = f"{text!r} is no Kubernetes version; write one like 1.36"
-        raise UsageError(message)
+        raise argparse.ArgumentTypeError(message)
     return int(found[1]), int(found[2])
 
 
