@@ -74,7 +74,7 @@ class AuditPolicySpec(ApiModel):
 
 
 class AuditPolicy(Resource):
-    """AuditPolicy says what must be recorded in its namespace, where the records go, how they are redacted and how long they are kept.
+    """AuditPolicy says what must be recorded in its namespace, where the records go, and how long they are kept.
 
     Status says what is really covered. Whoever may create one can read whatever it records.
     """

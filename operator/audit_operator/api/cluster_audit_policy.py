@@ -36,8 +36,8 @@ class ClusterAuditPolicySpec(ApiModel):
     control_plane_ref: ControlPlaneRef | None = Field(default=None, description=text.CONTROL_PLANE)
     namespace_selector: LabelSelector | None = Field(
         default=None,
-        description="Namespaces that the policy is about, by their labels. Absent or empty: every namespace, also those "
-        "that do not exist yet. It never filters requests that have no namespace.",
+        description="Namespaces that the policy is about, by their labels. Absent or empty: every namespace, also "
+        "those that do not exist yet. It never filters requests that have no namespace.",
     )
     scopes: Annotated[tuple[RequestScope, ...], Field(min_length=1, max_length=3), SET] = Field(
         default=(RequestScope.NAMESPACED, RequestScope.CLUSTER, RequestScope.NON_RESOURCE),
@@ -86,7 +86,7 @@ class ClusterAuditPolicySpec(ApiModel):
 
 
 class ClusterAuditPolicy(Resource):
-    """ClusterAuditPolicy says what must be recorded in the namespaces that a selector picks, about cluster-scoped objects and about URLs; its limits say what must never be recorded above a level.
+    """ClusterAuditPolicy says what must, and what must never, be recorded across namespaces and beyond them.
 
     Status says what is really covered.
     """

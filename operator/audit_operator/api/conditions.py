@@ -41,7 +41,7 @@ class Reason(StrEnum):
 
     meaning: str
 
-    def __new__(cls, value: str, meaning: str) -> Self:
+    def __new__(cls, value: str, meaning: str) -> Self:  # noqa: D102 - the class docstring says what the parts are
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning

@@ -14,7 +14,7 @@ from audit_operator.api.observations import ApiServerState
 from audit_operator.api.policy_status import MAX_FINDINGS, Count, StatusFinding
 from audit_operator.api.references import ConfigMapKeyRef, ConfigMapRef
 from audit_operator.api.resource import KindInfo, PrinterColumn, Resource, columns
-from audit_operator.api.selector import LabelKey, LabelValue
+from audit_operator.api.selector import Labels
 from audit_operator.api.text import Digest, Line, Timeout, Timestamp, Word
 
 
@@ -52,12 +52,21 @@ class Provider(StrEnum):
 class StaticPod(ApiModel):
     """Control-plane nodes whose kubelet runs the API server from a manifest, as kubeadm sets them up."""
 
-    node_selector: Annotated[dict[LabelKey, LabelValue], Field(min_length=1, max_length=16)] = Field(
-        default_factory=lambda: {"node-role.kubernetes.io/control-plane": ""},
+    node_selector: Labels = Field(
+        default={"node-role.kubernetes.io/control-plane": ""},
         description="Labels of the nodes whose API server is configured.",
     )
     manifest: Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9][a-z0-9.-]*\.yaml$")] = Field(
         default="kube-apiserver.yaml", description="File name of the API server's manifest in the kubelet's folder."
+    )
+
+    constraints = (
+        Constraint(
+            rule="size(self.nodeSelector) > 0",
+            message="must name a label: an empty selector would take in every node",
+            holds=lambda self: bool(self.node_selector),
+            field="nodeSelector",
+        ),
     )
 
 
@@ -115,8 +124,8 @@ class Log(ApiModel):
 
     path: Annotated[str, Field(max_length=256, pattern=_LOG_PATH)] | None = Field(
         default=None,
-        description="Log file, below /var/log. Absent: /var/log/kubernetes/audit/audit.log. Driver Process writes where "
-        "the operator's settings say.",
+        description="Log file, below /var/log. Absent: /var/log/kubernetes/audit/audit.log. Driver Process writes "
+        "where the operator's settings say.",
     )
     max_age: Annotated[int, Field(ge=1, le=3650)] = Field(
         default=30, description="Days that rotated files are kept (--audit-log-maxage); CIS asks for at least 30."
@@ -195,9 +204,9 @@ class AuditControlPlaneSpec(ApiModel):
         description="Whether policies without a controlPlaneRef belong to this control plane. One at most may say so.",
     )
     driver: Driver = Field(
-        description="How a policy reaches the API servers. Process: one that the operator runs itself. ConfigMap: it is "
-        "written there for somebody else to deliver. StaticPod: by an agent on each control-plane node. Observe: not at "
-        "all; the policy is somebody else's and only judged."
+        description="How a policy reaches the API servers. Process: one that the operator runs itself. ConfigMap: "
+        "it is written there for somebody else to deliver. StaticPod: by an agent on each control-plane node. Observe: "
+        "not at all; the policy is somebody else's and only judged."
     )
     precision: Precision = Field(
         default=Precision.EXACT,
@@ -207,8 +216,8 @@ class AuditControlPlaneSpec(ApiModel):
     )
     kubernetes_version: Annotated[str, Field(max_length=5, pattern="^1\\.[1-9][0-9]{0,2}$")] | None = Field(
         default=None,
-        description="Oldest minor version among the API servers, quoted, for example '1.34'; the policy uses nothing that "
-        "it would refuse. Absent: the oldest that has been seen.",
+        description="Oldest minor version among the API servers, quoted, for example '1.34'; the policy uses nothing "
+        "that it would refuse. Absent: the oldest that has been seen.",
     )
     config_map: ConfigMapRef | None = Field(
         default=None, description="Driver ConfigMap: where the policy and its digest are written."
@@ -221,8 +230,8 @@ class AuditControlPlaneSpec(ApiModel):
     probes: Probes | None = Field(default=None, description="Live proof of coverage. Absent: none is sent.")
     adopt: bool = Field(
         default=False,
-        description="Driver StaticPod: whether an audit policy that the operator did not write may be replaced. The file "
-        "is kept, and status shows the difference first.",
+        description="Driver StaticPod: whether an audit policy that the operator did not write may be replaced. The "
+        "file is kept, and status shows the difference first.",
     )
 
     constraints = (

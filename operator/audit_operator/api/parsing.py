@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.kinds import KINDS, AnyKind
-from audit_operator.api.resource import API_VERSION, json_of
+from audit_operator.api.resource import API_VERSION
 from audit_operator.api.schema import Schema, openapi_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from pydantic_core import ErrorDetails
 
     from audit_operator.api.model import ApiModel
@@ -28,9 +30,13 @@ MAX_FINDINGS = 50
 """Findings per object; an object with 10,000 wrong rules does not need 10,000 sentences."""
 
 _MAX_DEPTH = 64
+_MAX_SHOWN = 80
 _METADATA_KEYS = ("name", "namespace", "labels", "annotations", "generateName", "ownerReferences", "finalizers")
+# Known to Kubernetes, and close enough to one of the above to be taken for a slip.
+_OTHER_METADATA_KEYS = ("generation", "selfLink")
 
 Step = str | int
+Path = tuple[Step, ...]
 
 
 def parse_object(document: Mapping[str, Any]) -> AnyKind | tuple[Finding, ...]:
@@ -39,37 +45,34 @@ def parse_object(document: Mapping[str, Any]) -> AnyKind | tuple[Finding, ...]:
     A `status` that cannot be read is dropped: it is the operator's own output, perhaps of another release, and is
     written anew. Null counts as absent, as it does for the API server.
     """
-    if not isinstance(document, Mapping):
-        return (_error("not-an-object", "an object was expected", document, mend="start with apiVersion and kind"),)
+    value: object = document
+    if not isinstance(value, Mapping):
+        return (_report(ObjectRef("", ""), "not-an-object", "an object was expected", value=value),)
     ref = _ref_of(document)
-    if wrong := _type_errors(document, ref):
-        return wrong
-    foreign = tuple(islice(_foreign_values(document, (), ref), MAX_FINDINGS))
-    if foreign:
-        return foreign
+    early = _type_findings(document, ref) or tuple(islice(_foreign_values(document, (), ref), MAX_FINDINGS))
+    if early:
+        return early
     plain = _without_nulls(document)
-    if wrong := tuple(_metadata_errors(plain, ref)):
-        return wrong
-    return _validate(plain, ref)
+    return tuple(_metadata_findings(plain, ref)) or _validate(plain, ref)
 
 
 def to_json(model: ApiModel) -> dict[str, Any]:
     """The model as plain JSON; the same model always gives the same value, keys in the order of declaration."""
-    return json_of(model)
+    dumped: dict[str, Any] = model.model_dump(mode="json", by_alias=True)
+    return dumped
 
 
 def _validate(plain: dict[str, Any], ref: ObjectRef) -> AnyKind | tuple[Finding, ...]:
-    kind = KINDS[ref.kind]
     try:
-        return kind.model_validate_json(json.dumps(plain), by_alias=True, by_name=False)
+        return KINDS[ref.kind].model_validate_json(json.dumps(plain), by_alias=True, by_name=False)
     except ValidationError as error:
         details = error.errors(include_url=False)
-    own = [each for each in details if each["loc"][:1] != ("status",)]
-    if not own and "status" in plain:
+    wrong = [each for each in details if each["loc"][:1] != ("status",)]
+    if not wrong and "status" in plain:
         return _validate({key: value for key, value in plain.items() if key != "status"}, ref)
-    findings = [_finding(each, plain, ref) for each in own[:MAX_FINDINGS]]
-    if len(own) > MAX_FINDINGS:
-        findings.append(_error("too-many-errors", f"{len(own) - MAX_FINDINGS} more errors are not shown", ref=ref))
+    findings = [_finding(each, plain, ref) for each in wrong[:MAX_FINDINGS]]
+    if len(wrong) > MAX_FINDINGS:
+        findings.append(_report(ref, "too-many-errors", f"{len(wrong) - MAX_FINDINGS} more errors are not shown"))
     return tuple(findings)
 
 
@@ -80,40 +83,41 @@ def _ref_of(document: Mapping[str, Any]) -> ObjectRef:
     return ObjectRef(*(each[:253] if isinstance(each, str) else "" for each in (kind, name, namespace)))
 
 
-def _type_errors(document: Mapping[str, Any], ref: ObjectRef) -> tuple[Finding, ...]:
+def _type_findings(document: Mapping[str, Any], ref: ObjectRef) -> tuple[Finding, ...]:
     """Whether the document says that it is of one of our kinds; nothing else can be judged before that."""
     kind, version = document.get("kind"), document.get("apiVersion")
     findings = []
     if version != API_VERSION:
-        findings.append(_error("unknown-version", "is unknown", version, ref, "apiVersion", f"write {API_VERSION}"))
+        mend = f"write {API_VERSION}"
+        findings.append(_report(ref, "unknown-version", "is unknown", ("apiVersion",), value=version, mend=mend))
     if not isinstance(kind, str) or kind not in KINDS:
         mend = _did_you_mean(str(kind), KINDS) or f"kinds are {', '.join(KINDS)}"
-        findings.append(_error("unknown-kind", "is unknown", kind, ref, "kind", mend))
+        findings.append(_report(ref, "unknown-kind", "is unknown", ("kind",), value=kind, mend=mend))
     return tuple(findings)
 
 
-def _foreign_values(value: Any, path: tuple[Step, ...], ref: ObjectRef) -> Iterator[Finding]:
-    """What JSON cannot hold: YAML's dates and numbers as keys, NaN, and nesting without end."""
-    where = _path(path)
+def _foreign_values(value: Any, path: Path, ref: ObjectRef) -> Iterator[Finding]:
+    """What JSON cannot hold: YAML's dates and keys that are no strings, NaN, and nesting without end."""
     if len(path) > _MAX_DEPTH:
-        yield _error("not-json", "is nested too deeply", ref=ref, path=where, mend="no field nests this deep")
+        yield _report(ref, "not-json", "is nested too deeply", path, mend="no field nests this deep")
     elif isinstance(value, Mapping):
         for key, child in value.items():
-            if isinstance(key, str):
+            if isinstance(key, str) and _is_unicode(key):
                 yield from _foreign_values(child, (*path, key), ref)
             else:
-                yield _error("not-json", "has a key that is no string", key, ref, where, "quote the key")
+                yield _report(ref, "not-json", "has a key that is no text", path, value=key, mend="quote the key")
     elif isinstance(value, list | tuple):
         for index, child in enumerate(value):
             yield from _foreign_values(child, (*path, index), ref)
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield _error("not-json", "is no number that JSON knows", value, ref, where, "write a finite number")
-    elif isinstance(value, str) and not _is_unicode(value):
-        yield _error("not-json", "holds bytes that are not UTF-8", value, ref, where, "save the file as UTF-8")
-    elif not isinstance(value, str | int | float | bool | None):
-        yield _error(
-            "not-json", f"is a {type(value).__name__}, which JSON does not know", value, ref, where, "quote it"
-        )
+    elif not _is_json_scalar(value):
+        mend = "write text in UTF-8, a finite number, true or false; quote what looks like a date"
+        yield _report(ref, "not-json", "is no value that JSON knows", path, value=value, mend=mend)
+
+
+def _is_json_scalar(value: Any) -> bool:
+    if isinstance(value, str):
+        return _is_unicode(value)
+    return value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _is_unicode(text: str) -> bool:
@@ -128,88 +132,87 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _metadata_errors(plain: Mapping[str, Any], ref: ObjectRef) -> Iterator[Finding]:
+def _metadata_findings(plain: Mapping[str, Any], ref: ObjectRef) -> Iterator[Finding]:
     """What the API server would say about metadata, whose type is not ours to close."""
     metadata = plain.get("metadata", {})
     if not isinstance(metadata, Mapping):
         return
     for key in metadata:
-        mend = _did_you_mean(key, _METADATA_KEYS) if key not in _METADATA_KEYS else ""
-        if mend and key not in ("selfLink", "generation"):
-            yield _error("unknown-key", "is an unknown key", ref=ref, path=f"metadata.{key}", mend=mend)
+        if key not in _METADATA_KEYS + _OTHER_METADATA_KEYS and (mend := _did_you_mean(key, _METADATA_KEYS)):
+            yield _report(ref, "unknown-key", "is an unknown key", ("metadata", key), mend=mend)
+    path = ("metadata", "namespace")
     namespaced = KINDS[ref.kind].info.namespaced
-    if namespaced and not ref.namespace:
-        yield _error(
-            "missing-field", "is required", ref=ref, path="metadata.namespace", mend="name the namespace it is about"
-        )
-    if not namespaced and ref.namespace:
-        mend = f"leave it out: a {ref.kind} belongs to no namespace"
-        yield _error("invalid-value", "must be absent", ref.namespace, ref, "metadata.namespace", mend)
+    if namespaced and "namespace" not in metadata:
+        yield _report(ref, "missing-field", "is required", path, mend="name the namespace that it is about")
+    if not namespaced and "namespace" in metadata:
+        mend = f"a {ref.kind} belongs to no namespace"
+        yield _report(ref, "invalid-value", "must be absent", path, value=metadata["namespace"], mend=mend)
 
 
-def _finding(error: ErrorDetails, plain: Mapping[str, Any], ref: ObjectRef) -> Finding:
+def _finding(  # noqa: PLR0911 - one case for each sort of error
+    error: ErrorDetails, plain: Mapping[str, Any], ref: ObjectRef
+) -> Finding:
     """One validation error in the user's terms."""
-    path: tuple[Step, ...] = error["loc"]
-    context = error.get("ctx", {})
-    value = error["input"]
+    path, value = error["loc"], error["input"]
     match error["type"]:
         case "extra_forbidden":
-            key = str(path[-1])
-            return _error("unknown-key", "is an unknown key", ref=ref, path=_path(path), mend=_key_mend(path, ref))
+            return _report(ref, "unknown-key", "is an unknown key", path, mend=_known_key(path, ref))
         case "missing":
-            return _error("missing-field", "is required", ref=ref, path=_path(path), mend=_meaning(path, ref))
+            return _report(ref, "missing-field", "is required", path, mend=_meaning(path, ref))
         case "constraint":
-            field = str(context["field"])
-            where = f"{_path(path)}{field}" if field.startswith("[") else _path((*path, *filter(None, [field])))
-            value = _at(plain, (*path, field)) if field and not field.startswith("[") else value
-            shown = value if isinstance(value, str | bool | int) else None
-            return _error("invalid-value", str(context["reason"]), shown, ref, where)
+            return _broken_constraint(error, plain, ref)
         case "enum" | "literal_error":
             words = [str(each) for each in _schema_at(path, ref).get("enum", ())]
             mend = _did_you_mean(str(value), words) or f"write one of {', '.join(words)}"
-            return _error("unknown-value", "has an unknown value", value, ref, _path(path), mend)
-        case "too_long" | "string_too_long" | "too_short" | "string_too_short":
-            return _error("out-of-bounds", _sentence(error), ref=ref, path=_path(path))
+            return _report(ref, "unknown-value", "has an unknown value", path, value=value, mend=mend)
+        case "string_pattern_mismatch":
+            written = str(_schema_at(path, ref).get("description", ""))
+            return _report(ref, "invalid-value", "is not well formed", path, value=value, mend=written)
         case "string_type" if isinstance(value, bool | int | float):
-            return _error("wrong-type", "must be a string", value, ref, _path(path), f'quote it: "{value}"')
-        case kind if kind.endswith("_type"):
-            return _error("wrong-type", _sentence(error), value, ref, _path(path), _meaning(path, ref))
-        case _:
-            return _error("invalid-value", _sentence(error), value, ref, _path(path), _meaning(path, ref))
+            return _report(ref, "wrong-type", "must be a string", path, value=value, mend="quote it")
+        case kind:
+            check = "wrong-type" if kind.endswith("_type") else "out-of-bounds" if "too_" in kind else "invalid-value"
+            return _report(ref, check, _sentence(error), path, value=value, mend=_meaning(path, ref))
+
+
+def _broken_constraint(error: ErrorDetails, plain: Mapping[str, Any], ref: ObjectRef) -> Finding:
+    context = error.get("ctx", {})
+    step: Step | None = context.get("index", context.get("field"))
+    path = error["loc"] if step is None else (*error["loc"], step)
+    return _report(ref, "invalid-value", str(context["reason"]), path, value=_at(plain, path))
 
 
 def _sentence(error: ErrorDetails) -> str:
-    """pydantic's message, without its subject."""
-    text = error["msg"]
-    for start in ("Input should be ", "Tuple should ", "String should ", "Dictionary should "):
+    """The validator's message, without its subject."""
+    text = error["msg"].replace(" after validation", "")
+    for start, instead in (("Input should ", "must "), ("Tuple should ", "must "), ("String should ", "must ")):
         if text.startswith(start):
-            end = text.removeprefix(start).replace(" after validation", "")
-            return f"must be {end}" if start.startswith("Input") else f"must {end}"
+            return instead + text.removeprefix(start)
     return text
 
 
-def _key_mend(path: tuple[Step, ...], ref: ObjectRef) -> str:
+def _known_key(path: Path, ref: ObjectRef) -> str:
     """What the user may have meant by a key that does not exist at this place."""
     key, parent = str(path[-1]), path[:-1]
-    for length in range(len(parent) - 1, -1, -1):
-        if key in _schema_at(parent[:length], ref).get("properties", {}) and length:
-            return f"it belongs to {_path(parent[:length])}, not here"
-    known = list(_schema_at(parent, ref).get("properties", {}))
-    if mend := _did_you_mean(key, known):
-        return mend
-    for other in KINDS:
-        if other != ref.kind and key in _schema_at(parent, ObjectRef(other, "")).get("properties", {}):
-            return f"only {other} has it"
-    return f"known keys are {', '.join(known)}" if known else ""
+    for length in range(len(parent) - 1, 0, -1):
+        if key in _properties(parent[:length], ref.kind):
+            return f"it belongs to {_spelled(parent[:length])}, not here"
+    known = _properties(parent, ref.kind)
+    elsewhere = (kind for kind in KINDS if key in _properties(parent, kind))
+    return (
+        _did_you_mean(key, known)
+        or "".join(f"only {kind} has it" for kind in islice(elsewhere, 1))
+        or f"known keys are {', '.join(known)}"
+    )
 
 
-def _did_you_mean(word: str, known: Any) -> str:
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
     by_lower = {each.lower(): each for each in known}
     close = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.7)
     return f"did you mean {by_lower[close[0]]}?" if close else ""
 
 
-def _schema_at(path: tuple[Step, ...], ref: ObjectRef) -> Schema:
+def _schema_at(path: Path, ref: ObjectRef) -> Schema:
     """The schema of a field, empty where the path leads nowhere."""
     node = openapi_schema(ref.kind)
     for step in path:
@@ -217,43 +220,48 @@ def _schema_at(path: tuple[Step, ...], ref: ObjectRef) -> Schema:
     return node
 
 
-def _meaning(path: tuple[Step, ...], ref: ObjectRef) -> str:
+def _properties(path: Path, kind: str) -> Schema:
+    properties: Schema = _schema_at(path, ObjectRef(kind, "")).get("properties", {})
+    return properties
+
+
+def _meaning(path: Path, ref: ObjectRef) -> str:
     """What belongs into a field: the first sentence of its description."""
     return str(_schema_at(path, ref).get("description", "")).partition(". ")[0].rstrip(".")
 
 
-def _at(value: Any, path: tuple[Step, ...]) -> Any:
+def _at(value: Any, path: Path) -> Any:
     for step in path:
         try:
             value = value[step]
         except (KeyError, IndexError, TypeError):
-            return ""
+            return None
     return value
 
 
-def _path(steps: tuple[Step, ...]) -> str:
+def _spelled(path: Path) -> str:
     """``("spec", "rules", 3, "verbs")`` as ``spec.rules[3].verbs``."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
 
 
 def _shown(value: Any) -> str:
-    """A value, short enough for one line; no text of a user's may break a terminal or a condition."""
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    """A value on one line, and short: no text of a user's may break a terminal or a condition."""
+    text = ascii(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
 
 
-def _error(
-    check: str, message: str, value: Any = None, ref: ObjectRef | None = None, path: str = "", mend: str = ""
+def _report(  # noqa: PLR0913 - a finding has this many parts
+    ref: ObjectRef, check: str, message: str, path: Path = (), *, value: Any = None, mend: str = ""
 ) -> Finding:
-    shown = "" if value is None or value == "" else f"; found {_shown(value)}"
-    subject = f"{path} " if path else ""
-    rule = path.partition("rules[")[2].partition("]")[0]
+    """A finding about one field; scalar values are shown, whole structures are not."""
+    found = "" if value is None or isinstance(value, Mapping | list | tuple) else f"; found {_shown(value)}"
+    rules = [index for step, index in pairwise(path) if step in ("rules", "limits") and isinstance(index, int)]
     return Finding(
         id=check,
         severity=Severity.ERROR,
-        message=f"{subject}{message}{shown}",
+        message=f"{_spelled(path)} {message}{found}".lstrip(),
         mend=mend,
         object=ref,
-        path=path,
-        rule=int(rule) if rule.isdecimal() else None,
+        path=_spelled(path),
+        rule=rules[0] if rules else None,
     )

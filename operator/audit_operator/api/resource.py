@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -72,9 +72,3 @@ AGE = PrinterColumn("Age", "date", ".metadata.creationTimestamp", "Time since th
 def columns(*own: PrinterColumn) -> tuple[PrinterColumn, ...]:
     """The kind's own columns, and those that every kind has."""
     return (*own, READY, AGE, MESSAGE)
-
-
-def json_of(model: ApiModel) -> dict[str, Any]:
-    """The model as plain JSON; the same model always gives the same value, keys in the order of declaration."""
-    dumped: dict[str, Any] = model.model_dump(mode="json", by_alias=True)
-    return dumped

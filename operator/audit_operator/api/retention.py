@@ -44,8 +44,8 @@ class Retention(ApiModel):
     )
     immutable: bool = Field(
         default=False,
-        description="Whether records must be stored so that nobody can change or delete them before the minimum is over "
-        "(WORM, such as S3 Object Lock). Sinks that cannot do this are reported.",
+        description="Whether records must be stored so that nobody can change or delete them before the minimum is "
+        "over (WORM, such as S3 Object Lock). Sinks that cannot do this are reported.",
     )
     confirm_deletion: Period | None = Field(
         default=None,

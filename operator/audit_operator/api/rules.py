@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from audit_operator.api.audit import Level, Stage
-from audit_operator.api.constraints import ATOMIC, SET, Constraint
+from audit_operator.api.constraints import ATOMIC, SET, Constraint, Pattern
 from audit_operator.api.model import ApiModel
 
 MAX_RULES = 64
@@ -31,7 +31,6 @@ class PresetName(StrEnum):
 
 
 _GROUP = r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$"
-_SPELLING = r"^(\*|[^ /*]+(/(\*|[^ /*]+))?|\*/[^ /*]+)$"
 _VERB = "^[a-z][a-z-]*$"
 
 _NO_WILDCARD = Constraint(
@@ -64,11 +63,9 @@ ApiGroup = Annotated[
 ResourceSpelling = Annotated[
     str,
     Field(min_length=1, max_length=128),
-    Constraint(
-        rule=f"self.matches(r'{_SPELLING}')",
-        message="must be resource, resource/subresource, resource/*, */subresource, or * for everything; '*/*' matches "
-        "nothing",
-        holds=lambda value: re.fullmatch(_SPELLING, value) is not None,
+    Pattern(
+        r"^(\*|[^ /*]+(/(\*|[^ /*]+))?|\*/[^ /*]+)$",
+        "must be resource, resource/subresource, resource/*, */subresource, or * for everything; '*/*' matches nothing",
     ),
 ]
 ResourceName = Annotated[str, Field(max_length=253)]
@@ -164,12 +161,12 @@ _OMIT_MANAGED_FIELDS = (
 )
 _LEVEL = (
     "How much of a request that matches this policy asks for: None, Metadata (who, what, when, outcome), Request (and "
-    "the request body), RequestResponse (and the response body). Other policies may ask for more; limits may allow less."
+    "the request body), RequestResponse (and the response body). Other policies may ask for more; limits allow less."
 )
 
 
 class NamespacedPolicyRule(ApiModel):
-    """Which requests in the policy's namespace are recorded, and how much of them. Every field that is set must match."""
+    """Which requests in the namespace are recorded, and how much of them. Every field that is set must match."""
 
     level: Level = Field(description=_LEVEL)
     users: Users = Field(default=(), description=_USERS)
@@ -183,7 +180,7 @@ class NamespacedPolicyRule(ApiModel):
 _ONE_SORT_OF_REQUEST = Constraint(
     rule="!has(self.nonResourceURLs) || size(self.nonResourceURLs) == 0 || "
     "((!has(self.resources) || size(self.resources) == 0) && (!has(self.namespaces) || size(self.namespaces) == 0))",
-    message="cannot stand beside resources or namespaces: a request is about a resource or about a URL; write two rules",
+    message="cannot stand beside resources or namespaces: write two rules",
     holds=lambda self: not (self.non_resource_urls and (self.resources or self.namespaces)),
     field="nonResourceURLs",
 )

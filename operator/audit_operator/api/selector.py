@@ -10,8 +10,22 @@ from pydantic import Field
 from audit_operator.api.constraints import ATOMIC, Constraint
 from audit_operator.api.model import ApiModel
 
-LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern="^[-./_a-zA-Z0-9]+$")]
+MAX_KEY = 317  # a prefix of 253 characters, a slash and a name of 63
+
+LabelKey = Annotated[str, Field(min_length=1, max_length=MAX_KEY, pattern="^[-./_a-zA-Z0-9]+$")]
 LabelValue = Annotated[str, Field(max_length=63, pattern="^([a-zA-Z0-9]([-._a-zA-Z0-9]*[a-zA-Z0-9])?)?$")]
+
+# A schema cannot bound the keys of a map, and a rule over all of them is too dear for the API server's cost estimate
+# unless it looks at their sizes alone.
+Labels = Annotated[
+    dict[str, LabelValue],
+    Field(max_length=32),
+    Constraint(
+        rule=f"self.all(key, size(key) > 0 && size(key) <= {MAX_KEY})",
+        message=f"must have label keys of 1 to {MAX_KEY} characters",
+        holds=lambda labels: all(0 < len(key) <= MAX_KEY for key in labels),
+    ),
+]
 
 
 class SelectorOperator(StrEnum):
@@ -48,9 +62,7 @@ class LabelSelectorRequirement(ApiModel):
 class LabelSelector(ApiModel):
     """Picks objects by their labels; every requirement must hold, and an empty selector picks everything."""
 
-    match_labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] = Field(
-        default_factory=dict, description="Labels that must have exactly these values."
-    )
+    match_labels: Labels = Field(default_factory=dict, description="Labels that must have exactly these values.")
     match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Field(max_length=32), ATOMIC] = Field(
         default=(), description="Requirements beyond equality."
     )

@@ -203,8 +203,8 @@ class Delivery(ApiModel):
 
     guarantee: Guarantee = Field(
         default=Guarantee.AT_LEAST_ONCE,
-        description="AtLeastOnce: records wait on disk until the store has them; some may arrive twice. BestEffort: they "
-        "wait in memory and are given up, and counted, when it is full.",
+        description="AtLeastOnce: records wait on disk until the store has them; some may arrive twice. BestEffort: "
+        "they wait in memory and are given up, and counted, when it is full.",
     )
 
 

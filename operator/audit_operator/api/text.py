@@ -6,12 +6,11 @@ because one tenant's object must not be able to fill etcd or the API server's me
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from pydantic import Field
 
-from audit_operator.api.constraints import Constraint
+from audit_operator.api.constraints import Pattern
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
@@ -39,10 +38,18 @@ Word = Annotated[str, Field(max_length=256)]
 
 _HOURS = {"h": 1, "d": 24, "w": 7 * 24, "y": 365 * 24}
 
-Period = Annotated[str, Field(max_length=7, pattern="^[1-9][0-9]{0,5}[hdwy]$")]
+Period = Annotated[
+    str,
+    Field(max_length=7),
+    Pattern("^[1-9][0-9]{0,5}[hdwy]$", "must be a whole number with h, d, w or y, such as 90d; months vary in length"),
+]
 """A length of time in hours, days, weeks or years of 365 days: ``90d``, ``6y``. Months vary and are left out."""
 
-Timeout = Annotated[str, Field(max_length=6, pattern="^[1-9][0-9]{0,4}[sm]$")]
+Timeout = Annotated[
+    str,
+    Field(max_length=6),
+    Pattern("^[1-9][0-9]{0,4}[sm]$", "must be a whole number with s or m, such as 90s"),
+]
 """A wait in seconds or minutes: ``90s``, ``3m``."""
 
 
@@ -64,15 +71,12 @@ def cel_hours(field: str) -> str:
     return f"int({field}.substring(0, {field}.size() - 1)) * {factor}"
 
 
-_URL = r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~%/-]*)?$"
-
 Url = Annotated[
     str,
     Field(min_length=1, max_length=512),
-    Constraint(
-        rule=f"self.matches(r'{_URL}')",
-        message="must be an http or https URL without user, query and fragment; credentials belong in a Secret",
-        holds=lambda value: re.fullmatch(_URL, value) is not None,
+    Pattern(
+        r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~%/-]*)?$",
+        "must be an http or https URL without user, query and fragment; credentials belong in a Secret",
     ),
 ]
 """The address of a store."""
