@@ -1,0 +1,27 @@
+"""Run the measurements named on the command line, or all of them, and print them as Markdown."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+from tests.benchmarks import compose
+
+BENCHMARKS = {"compose": compose.run}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    print(f"Python {platform.python_version()}, {platform.machine()}")
+    for name in names or BENCHMARKS:
+        print(f"\n## {name}\n")
+        for line in BENCHMARKS[name]():
+            print(line, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
