@@ -108,6 +108,7 @@ def test_bytes_that_are_no_text_are_an_error(content, tmp_path, capsys):
 
 
 def test_a_name_in_any_script_is_read_and_written(tmp_path, capsys):
-    (tmp_path / "good.yaml").write_text(policy("  rules: [{level: Request, users: ['müller@例え.jp', '\U0001d4b6\u2028b']}]\n"))
+    users = "['müller@例え.jp', '\U0001d4b6\u2028b']"
+    (tmp_path / "good.yaml").write_text(policy(f"  rules: [{{level: Request, users: {users}}}]\n"))
     assert main(["compile", "-f", str(tmp_path)]) == 0
     assert "müller@例え.jp" in capsys.readouterr().out
