@@ -1,0 +1,126 @@
+"""Processes of this machine by an identity that outlives their parent: pid and start time.
+
+A pid alone is reused, and a process that an earlier operator has started is nobody's child here, so that `subprocess`
+cannot help. Signals go through a pidfd: it stays bound to the process it was opened for. Linux only.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PROC = Path("/proc")
+_KILL_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """One process, for as long as the machine is up; `start_time` is in clock ticks since boot (proc(5), stat)."""
+
+    pid: int
+    start_time: int
+
+
+def identify(pid: int) -> ProcessIdentity | None:
+    """The process that has this pid now; None if there is none or if it has ended and was not waited for yet."""
+    try:
+        stat = (PROC / str(pid) / "stat").read_bytes()
+    except OSError:
+        return None
+    # The second field is the program's name in brackets, which may itself hold blanks and brackets.
+    state, *fields = stat.rpartition(b")")[2].split()
+    return None if state in {b"Z", b"X"} else ProcessIdentity(pid, int(fields[18]))
+
+
+def is_alive(process: ProcessIdentity) -> bool:
+    """Whether exactly this process still runs."""
+    alive = identify(process.pid) == process
+    if not alive:
+        _reap(process.pid)
+    return alive
+
+
+def arguments(process: ProcessIdentity) -> tuple[str, ...]:
+    """The command line that the process was started with; empty if it has ended."""
+    try:
+        content = (PROC / str(process.pid) / "cmdline").read_bytes()
+    except OSError:
+        return ()
+    return tuple(os.fsdecode(each) for each in content.split(b"\0")[:-1]) if is_alive(process) else ()
+
+
+def find_by_argument(program: Path, argument: str) -> Iterator[ProcessIdentity]:
+    """Processes that run `program` with exactly this argument."""
+    for entry in PROC.iterdir():
+        process = identify(int(entry.name)) if entry.name.isdigit() else None
+        command = arguments(process) if process else ()
+        if process and command and command[0] == str(program) and argument in command:
+            yield process
+
+
+def spawn(command: Sequence[str | Path], log: Path) -> ProcessIdentity:
+    """Start a program in a session of its own, with nothing inherited; its output is appended to `log`.
+
+    Raises:
+        OSError: the program cannot be executed.
+    """
+    program = os.fspath(command[0])
+    pid = os.posix_spawn(
+        program,
+        [os.fspath(each) for each in command],
+        {},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.fspath(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigdef=[signal.SIGPIPE],  # Python ignores it, and ignoring is inherited
+    )
+    # It is our child: as long as nobody waits for it, its pid cannot be another process's, even if it has ended by now.
+    return identify(pid) or ProcessIdentity(pid, 0)
+
+
+def end(process: ProcessIdentity, grace: float) -> None:
+    """End a process: SIGTERM, SIGKILL after `grace` seconds (at once if 0); returns when it has ended. Blocks.
+
+    Raises:
+        TimeoutError: it does not even end by SIGKILL, since it hangs in the kernel.
+    """
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if not is_alive(process):  # after opening: from here on the descriptor cannot mean another process
+            return
+        if grace > 0 and _signalled(descriptor, signal.SIGTERM, grace):
+            return
+        if not _signalled(descriptor, signal.SIGKILL, _KILL_TIMEOUT):
+            raise TimeoutError(f"process {process.pid} has not ended {_KILL_TIMEOUT:.0f} s after SIGKILL")
+    finally:
+        os.close(descriptor)
+        _reap(process.pid)
+
+
+def _signalled(descriptor: int, number: signal.Signals, seconds: float) -> bool:
+    """Send a signal; whether the process has ended in time."""
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(descriptor, number)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _reap(pid: int) -> None:
+    """Take note of the end of a child, so that it does not stay as a zombie; nothing to do for other processes."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
