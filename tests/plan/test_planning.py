@@ -9,7 +9,7 @@ from audit_operator.api.audit import Level
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.observations import ApiServerObservation, ApiServerState
 from audit_operator.plan import NamespaceFact, Snapshot, plan
-from audit_operator.plan.snapshot import InvalidObject
+from audit_operator.plan.snapshot import CatalogueSource, InvalidObject
 from audit_operator.plan.status import statuses
 from audit_operator.policy.evaluate import evaluate
 from audit_operator.policy.model import Request, User
@@ -154,3 +154,29 @@ def test_an_old_api_server_never_gets_a_group_wildcard():
     assert 'group: "*"' not in plan(snapshot).compiled["main"].desired.text
     newer = replace(snapshot, server_version="v1.37.2")
     assert 'group: "*"' in plan(newer).compiled["main"].desired.text
+
+
+def test_coverage_says_what_it_was_judged_on():
+    def coverage(snapshot, ref):
+        return statuses(snapshot, plan(snapshot), {})[ref]["coverage"]
+
+    pending = coverage(SNAPSHOT, PCI)
+    assert (pending["basis"], pending["digest"]) == ("Desired", DIGEST)
+    assert coverage(replace(SNAPSHOT, observations=seen()), PCI)["basis"] == "Running"
+    assert pending["covered"] + pending["partial"] + pending["gaps"] + pending["leaks"] == pending["total"]
+    assert pending["score"] == f"{pending['covered']}/{pending['total']}"
+    assert pending["notAuditable"]
+    cluster = coverage(SNAPSHOT, ObjectRef("ClusterAuditPolicy", "baseline"))
+    assert cluster["total"] > pending["total"]
+    assert cluster["findings"][0]["verdict"] in ("Leak", "Gap")
+
+
+def test_a_users_catalogue_counts_and_a_broken_one_is_said_at_the_control_plane():
+    plane = control_plane(
+        coverage={"catalogueRefs": [{"namespace": "audit", "name": "ours"}]}, kubernetesVersion="1.36"
+    )
+    snapshot = replace(SNAPSHOT, control_planes=(plane,))
+    assert conditions(snapshot, MAIN)["ResolvedRefs"] == ("False", "CatalogueNotFound")
+    broken = replace(snapshot, catalogues=(CatalogueSource("audit", "ours", "actions: 7"),))
+    assert conditions(broken, MAIN)["ResolvedRefs"] == ("False", "CatalogueInvalid")
+    assert conditions(broken, PCI)["ResolvedRefs"] == ("True", "ResolvedRefs")

@@ -14,7 +14,8 @@ from audit_operator.api.control_plane import Driver
 from audit_operator.api.findings import Finding, ObjectRef
 from audit_operator.api.observations import ApiServerObservation, ApiServerState
 from audit_operator.api.parsing import to_json
-from audit_operator.api.policy_status import MAX_FINDINGS, StatusFinding
+from audit_operator.api.policy_status import MAX_FINDINGS, CoverageBasis, StatusFinding
+from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -79,11 +80,18 @@ def statuses(snapshot: Snapshot, plan: Plan, refused: Mapping[str, tuple[Finding
         )
         for plane in snapshot.control_planes
     }
+    judges: dict[str, CoverageOfPlane] = {}
     result: dict[ObjectRef, Status] = {}
-    for policy in snapshot.policies():
-        result[policy.ref] = _policy_status(policy, snapshot, plan, programmed)
     for plane in snapshot.control_planes:
-        result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[plane.metadata.name])
+        name = plane.metadata.name
+        catalogue, faults = catalogue_for(plane, snapshot)
+        basis = CoverageBasis.RUNNING if programmed[name].holds else CoverageBasis.DESIRED
+        judges[name] = CoverageOfPlane(plan.compiled[name], catalogue, basis)
+        result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], faults)
+    for policy in snapshot.policies():
+        result[policy.ref] = status = _policy_status(policy, snapshot, plan, programmed)
+        if (assigned := plan.assigned.get(policy.ref)) is not None:
+            status["coverage"] = judges[assigned].status_for(policy.metadata.namespace)
     for sink in snapshot.sinks():
         result[sink.ref] = _sink_status(sink)
     for broken in snapshot.invalid:
@@ -170,7 +178,9 @@ _REFERENCE_REASONS = {
 }
 
 
-def _control_plane_status(plane: AuditControlPlane, snapshot: Snapshot, plan: Plan, programmed: Claim) -> Status:
+def _control_plane_status(
+    plane: AuditControlPlane, snapshot: Snapshot, plan: Plan, programmed: Claim, faults: tuple[Finding, ...]
+) -> Status:
     name = plane.metadata.name
     compiled = plan.compiled[name]
     own = plan.findings.get(plane.ref, ())
@@ -181,7 +191,12 @@ def _control_plane_status(plane: AuditControlPlane, snapshot: Snapshot, plan: Pl
     )
     wanted = compiled.desired.digest
     servers = snapshot.observations.get(name, ())
-    status = _document(plane.metadata.generation, _with_summary([accepted, programmed]))
+    resolved = _true(ConditionType.RESOLVED_REFS, Reason.RESOLVED_REFS)
+    if faults:
+        missing = faults[0].id == "catalogue-not-found"
+        reason = Reason.CATALOGUE_NOT_FOUND if missing else Reason.CATALOGUE_INVALID
+        resolved = _false(ConditionType.RESOLVED_REFS, reason, _said(faults))
+    status = _document(plane.metadata.generation, _with_summary([accepted, resolved, programmed]))
     status |= {
         "digest": wanted,
         "shortDigest": wanted[:_DIGEST_SHOWN],
@@ -191,7 +206,7 @@ def _control_plane_status(plane: AuditControlPlane, snapshot: Snapshot, plan: Pl
         "policies": sum(assigned == name for assigned in plan.assigned.values()),
         "apiServers": [_server(each) for each in servers],
     }
-    if findings := [*own, *compiled.findings()]:
+    if findings := [*own, *faults, *compiled.findings()]:
         status["findings"] = _bounded(findings)
     return status
 

@@ -1,0 +1,119 @@
+"""The coverage of every policy: verdicts on the audit policy of its control plane, for the requests it is about.
+
+An AuditPolicy is judged on its namespace, a ClusterAuditPolicy on the whole cluster. Namespaces that the compiled
+policy treats alike are judged once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.api.findings import Finding, ObjectRef, Severity
+from audit_operator.api.parsing import to_json
+from audit_operator.api.policy_status import MAX_FINDINGS, ActionFinding, CoverageBasis, NotAuditable, Verdict
+from audit_operator.api.policy_status import Coverage as CoverageStatus
+from audit_operator.coverage.catalogue import Catalogue
+from audit_operator.coverage.loading import builtin_catalogue, load_catalogue
+from audit_operator.coverage.merging import merge
+from audit_operator.coverage.restriction import Restriction, Restrictions
+from audit_operator.coverage.verdicts import ActionCoverage, Coverage, assess, assess_restriction
+
+if TYPE_CHECKING:
+    from audit_operator.api.control_plane import AuditControlPlane
+    from audit_operator.plan.compiled import CompiledPolicy
+    from audit_operator.plan.snapshot import Snapshot
+    from audit_operator.policy.model import Policy
+
+_ANYWHERE = ""
+_WORST_FIRST = (Verdict.LEAK, Verdict.GAP, Verdict.PARTIAL)
+
+
+def catalogue_for(plane: AuditControlPlane, snapshot: Snapshot) -> tuple[Catalogue, tuple[Finding, ...]]:
+    """The critical actions that a control plane is judged on; a catalogue that cannot be read is left out, and said."""
+    catalogue, findings = builtin_catalogue(), list[Finding]()
+    texts = {(each.namespace, each.name): each.text for each in snapshot.catalogues}
+    for number, wanted in enumerate(plane.spec.coverage.catalogue_refs if plane.spec.coverage else ()):
+        source = ObjectRef("ConfigMap", wanted.name, wanted.namespace)
+        text = texts.get((wanted.namespace, wanted.name))
+        if text is None:
+            findings.append(
+                Finding(
+                    id="catalogue-not-found",
+                    severity=Severity.ERROR,
+                    message=f"there is no {source} with a key catalogue.yaml",
+                    mend="create it with the label audit-operator.dev/catalogue",
+                    path=f"spec.coverage.catalogueRefs[{number}]",
+                )
+            )
+            continue
+        addition = load_catalogue(text, source=source)
+        merged = merge(catalogue, addition, source=source) if isinstance(addition, Catalogue) else addition
+        if isinstance(merged, Catalogue):
+            catalogue = merged
+        else:
+            findings.extend(merged)
+    return catalogue, tuple(findings)
+
+
+@dataclass(slots=True)
+class CoverageOfPlane:
+    """Judges the policies of one control plane."""
+
+    compiled: CompiledPolicy
+    catalogue: Catalogue
+    basis: CoverageBasis
+    _restrictions: Restrictions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._restrictions = Restrictions(self.compiled.policy)
+
+    def status_for(self, namespace: str) -> dict[str, Any]:
+        """The coverage in a namespace, or of the whole cluster for ``""``, as it stands in status."""
+        if not namespace:
+            judged = _judge_cluster(self.compiled.policy, self.catalogue)
+        else:
+            special = namespace if namespace in self.catalogue.named_namespaces else _ANYWHERE
+            judged = _judge_restriction(self._restrictions.to(namespace), self.catalogue, special)
+        return {**judged, "digest": self.compiled.desired.digest, "basis": self.basis.value}
+
+
+@lru_cache(maxsize=16)
+def _judge_cluster(policy: Policy, catalogue: Catalogue) -> dict[str, Any]:
+    return _status(assess(policy, catalogue))
+
+
+@lru_cache(maxsize=4096)  # one per distinct treatment of a namespace; most reconciles change a few of them
+def _judge_restriction(restriction: Restriction, catalogue: Catalogue, namespace: str) -> dict[str, Any]:
+    return _status(assess_restriction(restriction, catalogue, namespace))
+
+
+def _status(coverage: Coverage) -> dict[str, Any]:
+    """All of the status but what it was judged on; shared between objects, and never changed."""
+    wrong = [each for each in coverage.actions if each.verdict in _WORST_FIRST]
+    wrong.sort(key=lambda each: (_WORST_FIRST.index(each.verdict), -each.action.severity.rank, each.action.id))
+    return to_json(
+        CoverageStatus(
+            score=coverage.score,
+            covered=coverage.count(Verdict.COVERED),
+            partial=coverage.count(Verdict.PARTIAL),
+            gaps=coverage.count(Verdict.GAP),
+            leaks=coverage.count(Verdict.LEAK),
+            total=len(coverage.actions),
+            basis=CoverageBasis.DESIRED,
+            findings=tuple(map(_finding, wrong[:MAX_FINDINGS])),
+            not_auditable=tuple(NotAuditable(id=each.id, title=each.title) for each in coverage.blind_spots),
+        )
+    )
+
+
+def _finding(action: ActionCoverage) -> ActionFinding:
+    return ActionFinding(
+        action=action.action.id,
+        verdict=action.verdict,
+        level=action.level,
+        wanted=action.wanted,
+        reason=action.reason[:1024],
+        rule="" if action.rule is None else f"rules[{action.rule}]",
+    )
