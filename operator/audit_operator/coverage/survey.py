@@ -1,0 +1,100 @@
+"""A policy asked about every probe of a catalogue: how many are satisfied, and which are not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from audit_operator.api.audit import Level
+from audit_operator.coverage.callers import SAMPLE_NAMESPACE, sample_callers
+from audit_operator.coverage.probes import ActionProbes, Probes, probes_of
+from audit_operator.coverage.recording import CompiledPolicy, Recording, Situation
+
+if TYPE_CHECKING:
+    from audit_operator.coverage.catalogue import Catalogue
+    from audit_operator.policy.model import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """The operations that fail in one situation, as masks: they are put into words only where they are shown."""
+
+    situation: Situation
+    recording: Recording
+    operations: int
+    leaking: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was found for one action so far; `weakest` is the lowest level, and the rule that decided so."""
+
+    probes: int = 0
+    satisfied: int = 0
+    weakest: Level = Level.REQUEST_RESPONSE
+    weakest_rule: int | None = None
+    failing: list[Failing] = field(default_factory=list)
+
+    def count(self, action: ActionProbes, situation: Situation, recording: Recording) -> None:
+        """Take in what is recorded of the action in one situation."""
+        asked = action.operations_at(situation.namespace) & recording.at_least(Level.NONE)
+        if not asked:
+            return
+        leaking = asked & action.leaking(recording)
+        satisfied = asked & ~leaking & recording.at_least(action.action.min_level) & ~recording.omitting(action.stages)
+        if not self.probes or asked & ~recording.at_least(self.weakest):
+            self._weaken(asked, recording)
+        self.probes += asked.bit_count()
+        self.satisfied += satisfied.bit_count()
+        if satisfied != asked:
+            self.failing.append(Failing(situation, recording, asked ^ satisfied, leaking))
+
+    def _weaken(self, asked: int, recording: Recording) -> None:
+        outcomes = (outcome for outcome in recording.outcomes if outcome.operations & asked)
+        weakest = min(outcomes, key=lambda outcome: outcome.level.rank)
+        self.weakest, self.weakest_rule = weakest.level, weakest.rule
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The answers of one policy.
+
+    Attributes:
+        probes: what was asked, but for what the policy added by naming somebody or something.
+        recordings: what is recorded in each situation.
+        tallies: one per action of `probes`.
+        truncated: whether the policy names more than was asked about.
+    """
+
+    probes: Probes
+    recordings: tuple[tuple[Situation, Recording], ...]
+    tallies: tuple[Tally, ...]
+    truncated: bool
+
+
+def survey_cluster(policy: Policy, catalogue: Catalogue, *, follow_namespaces: bool) -> Survey:
+    """Ask about every action, in all sorts of places."""
+    return _survey(policy, catalogue, probes_of(catalogue, None), follow_namespaces=follow_namespaces)
+
+
+def survey_namespace(restricted: Policy, catalogue: Catalogue, namespace: str) -> Survey:
+    """Ask about the actions that concern a namespace; the policy is a `Restriction`'s."""
+    special = namespace if namespace in catalogue.named_namespaces else SAMPLE_NAMESPACE
+    return _survey(restricted, catalogue, probes_of(catalogue, special), follow_namespaces=False)
+
+
+def _survey(policy: Policy, catalogue: Catalogue, probes: Probes, *, follow_namespaces: bool) -> Survey:
+    compiled = CompiledPolicy(policy, probes.operations)
+    callers = sample_callers(catalogue.subjects)
+    situations, truncated = compiled.situations(callers, probes.namespaces, follow_namespaces=follow_namespaces)
+    tallies = tuple(Tally() for _ in probes.actions)
+    recordings = []
+    for situation in situations:
+        concerned = probes.by_subject.get(situation.caller.subject, ())
+        if not concerned:
+            continue
+        recording = compiled.record(situation)
+        recordings.append((situation, recording))
+        for index in concerned:
+            tallies[index].count(probes.actions[index], situation, recording)
+    return Survey(probes, tuple(recordings), tallies, truncated)
