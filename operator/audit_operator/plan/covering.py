@@ -71,29 +71,51 @@ class CoverageOfPlane:
 
     def status_for(self, namespace: str) -> dict[str, Any]:
         """The coverage in a namespace, or of the whole cluster for ``""``, as it stands in status."""
+        policy = self.compiled.policy
         if not namespace:
-            judged = _judge_cluster(self.compiled.policy, self.catalogue)
+            judged, indexes = _judge_cluster(policy, self.catalogue), tuple(range(len(policy.rules)))
         else:
             special = namespace if namespace in self.catalogue.named_namespaces else _ANYWHERE
-            judged = _judge_restriction(self._restrictions.to(namespace), self.catalogue, special)
-        return {**judged, "digest": self.compiled.desired.digest, "basis": self.basis.value}
+            restriction = self._restrictions.to(namespace)
+            judged, indexes = _judge_restriction(restriction.policy, self.catalogue, special), restriction.indexes
+        status = {**judged.status, "digest": self.compiled.desired.digest, "basis": self.basis.value}
+        if judged.findings:
+            status["findings"] = [
+                finding if rule is None else {**finding, "rule": f"rules[{indexes[rule]}]"}
+                for finding, rule in zip(judged.findings, judged.rules, strict=True)
+            ]
+        return status
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Coverage as status shows it, but for what differs between objects that are treated alike.
+
+    Shared between objects, and never changed. `rules` has, for each finding, the rule that decided.
+    """
+
+    status: dict[str, Any]
+    findings: tuple[dict[str, Any], ...]
+    rules: tuple[int | None, ...]
 
 
 @lru_cache(maxsize=16)
-def _judge_cluster(policy: Policy, catalogue: Catalogue) -> dict[str, Any]:
+def _judge_cluster(policy: Policy, catalogue: Catalogue) -> _Judged:
     return _status(assess(policy, catalogue))
 
 
 @lru_cache(maxsize=4096)  # one per distinct treatment of a namespace; most reconciles change a few of them
-def _judge_restriction(restriction: Restriction, catalogue: Catalogue, namespace: str) -> dict[str, Any]:
+def _judge_restriction(policy: Policy, catalogue: Catalogue, namespace: str) -> _Judged:
+    # Where its rules stand in the whole policy changes with other namespaces, so that it is left to the caller.
+    restriction = Restriction(policy, tuple(range(len(policy.rules))))
     return _status(assess_restriction(restriction, catalogue, namespace))
 
 
-def _status(coverage: Coverage) -> dict[str, Any]:
-    """All of the status but what it was judged on; shared between objects, and never changed."""
+def _status(coverage: Coverage) -> _Judged:
     wrong = [each for each in coverage.actions if each.verdict in _WORST_FIRST]
     wrong.sort(key=lambda each: (_WORST_FIRST.index(each.verdict), -each.action.severity.rank, each.action.id))
-    return to_json(
+    shown = wrong[:MAX_FINDINGS]
+    status = to_json(
         CoverageStatus(
             score=coverage.score,
             covered=coverage.count(Verdict.COVERED),
@@ -102,10 +124,11 @@ def _status(coverage: Coverage) -> dict[str, Any]:
             leaks=coverage.count(Verdict.LEAK),
             total=len(coverage.actions),
             basis=CoverageBasis.DESIRED,
-            findings=tuple(map(_finding, wrong[:MAX_FINDINGS])),
             not_auditable=tuple(NotAuditable(id=each.id, title=each.title) for each in coverage.blind_spots),
         )
     )
+    findings = tuple(to_json(_finding(each)) for each in shown)
+    return _Judged(status, findings, tuple(each.rule for each in shown))
 
 
 def _finding(action: ActionCoverage) -> ActionFinding:
@@ -115,5 +138,4 @@ def _finding(action: ActionCoverage) -> ActionFinding:
         level=action.level,
         wanted=action.wanted,
         reason=action.reason[:1024],
-        rule="" if action.rule is None else f"rules[{action.rule}]",
     )

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING
 
 from audit_operator.api.audit import Level
@@ -118,9 +118,9 @@ def compose(
             return lists.widest(demand, budget.cells)
 
     def spelled(cells: DecisionList, names: tuple[str, ...], tail: DecisionList = ()) -> DecisionList:
-        cells, surplus = spell(without_redundant(cells, tail), dialect, tail)
+        cells, surplus = _spelled(cells, dialect, tail)
         excess.extend(Excess(ExcessReason.INEXPRESSIBLE, names, each) for each in surplus)
-        return merge_alike(without_redundant(merge_alike(without_shadowed(cells)), tail))
+        return cells
 
     blocks = {demand: folded(demand, names) for demand, names in demands.by_namespace.items()}
     if precision is Precision.ENVELOPE:
@@ -145,6 +145,13 @@ def compose(
     whole = [_in_namespaces(cell, frozenset(names)) for names, cells in long.items() for cell in cells]
     policy = _assemble([*front, *_interleave(short), *whole, *last])
     return Composition(policy, tuple(dict.fromkeys(excess)), len(blocks) + 1)
+
+
+@lru_cache(maxsize=4096)  # as for `fold`: most blocks stay as they were
+def _spelled(cells: DecisionList, dialect: Dialect, tail: DecisionList) -> tuple[DecisionList, tuple[Surplus, ...]]:
+    """Cells that rules can express and that, before `tail`, decide like `cells` or record more; few of them."""
+    spelled, surplus = spell(without_redundant(cells, tail), dialect, tail)
+    return merge_alike(without_redundant(merge_alike(without_shadowed(spelled)), tail)), surplus
 
 
 @dataclass(frozen=True, slots=True)

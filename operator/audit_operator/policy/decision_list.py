@@ -9,6 +9,7 @@ ever recording less than it says.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,7 @@ class TooLarge(Exception):  # noqa: N818 - a condition the caller deals with, no
     """A product has more cells than the caller allows."""
 
 
+@lru_cache(maxsize=4096)  # between two compilations, most demands stay as they were
 def fold(
     one: DecisionList, other: DecisionList, combine: Callable[[Outcome, Outcome], Outcome], most: int
 ) -> DecisionList:
