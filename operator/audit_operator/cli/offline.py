@@ -1,0 +1,99 @@
+"""Planning over files: what `compile`, `coverage` and `diff` have in common."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from audit_operator.api.control_plane import AuditControlPlane, Precision
+from audit_operator.api.parsing import parse_object
+from audit_operator.cli.inputs import read_facts
+from audit_operator.cli.usage import UsageError, as_line
+from audit_operator.plan import plan
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from audit_operator.api.findings import Finding
+    from audit_operator.plan.compiled import CompiledPolicy
+    from audit_operator.plan.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The policy that files amount to, and what is wrong with them."""
+
+    result: CompiledPolicy
+    plane: AuditControlPlane
+    snapshot: Snapshot
+    findings: tuple[Finding, ...]
+
+
+def add_compilation(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how files are compiled."""
+    parser.add_argument(
+        "--precision",
+        choices=[each.value for each in Precision],
+        help="how closely to follow each namespace (default: what the AuditControlPlane says, else Exact)",
+    )
+    parser.add_argument("--control-plane", metavar="NAME", help="which AuditControlPlane, where there are several")
+
+
+def compile_files(paths: Iterable[str], options: argparse.Namespace) -> Compiled:
+    """Compile the objects in files as the operator would.
+
+    Raises:
+        UsageError: a path cannot be read, or there are several control planes and none is chosen.
+    """
+    facts = read_facts(paths)
+    planes = facts.snapshot.control_planes or (_control_plane("default"),)
+    planes = tuple(_with_options(each, options) for each in planes)
+    snapshot = replace(facts.snapshot, control_planes=planes)
+    planned = plan(snapshot)
+    name = _chosen(options.control_plane, sorted(planned.compiled))
+    compiled = planned.compiled[name]
+    findings = [
+        *facts.findings,
+        *(replace(each, object=each.object or ref) for ref, found in planned.findings.items() for each in found),
+        *compiled.findings(),
+    ]
+    plane = next(each for each in planes if each.metadata.name == name)
+    return Compiled(compiled, plane, snapshot, tuple(findings))
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Findings go to standard error, so that standard output holds the result alone."""
+    for finding in findings:
+        print(as_line(finding), file=sys.stderr)
+
+
+def _chosen(wanted: str | None, names: list[str]) -> str:
+    if wanted is None and len(names) == 1:
+        return names[0]
+    if wanted in names:
+        return wanted
+    message = f"--control-plane must be one of: {', '.join(names)}"
+    raise UsageError(message)
+
+
+def _control_plane(name: str) -> AuditControlPlane:
+    parsed = parse_object(
+        {
+            "apiVersion": "audit-operator.dev/v1alpha1",
+            "kind": "AuditControlPlane",
+            "metadata": {"name": name},
+            "spec": {"default": True, "driver": "Process"},
+        }
+    )
+    if not isinstance(parsed, AuditControlPlane):
+        raise TypeError(parsed)
+    return parsed
+
+
+def _with_options(plane: AuditControlPlane, options: argparse.Namespace) -> AuditControlPlane:
+    changed: dict[str, object] = {"kubernetes_version": "{}.{}".format(*options.kubernetes_version)}
+    if options.precision:
+        changed["precision"] = Precision(options.precision)
+    return plane.model_copy(update={"spec": plane.spec.model_copy(update=changed)})
