@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from audit_operator.policy.document.tree import MAX_DEPTH, Array, Member, Object, Path, Scalar, Tree, UnreadableError
@@ -137,5 +138,7 @@ def _unquote(token: str) -> str:
 
 
 def _number(token: str) -> int | float:
-    is_integer = len(token) <= _LONGEST_INT64 and not set(token) & set(".eE")
-    return int(token) if is_integer else float(token)
+    if len(token) <= _LONGEST_INT64 and not set(token) & set(".eE"):
+        return int(token)
+    # A number that no field needs is only skipped, however large: it must not become an infinity, which JSON lacks.
+    return max(-sys.float_info.max, min(sys.float_info.max, float(token)))

@@ -145,15 +145,17 @@ def format_float_key(number: float) -> str:
     if not math.isfinite(single):
         return ".nan" if math.isnan(single) else ".inf" if single > 0 else "-.inf"
     shortest = next(
-        text for digits in range(9) if struct.pack("f", float(text := f"{single:.{digits}e}")) == struct.pack("f", single)
+        text
+        for digits in range(9)
+        if struct.pack("f", float(text := f"{single:.{digits}e}")) == struct.pack("f", single)
     )
     mantissa, exponent = shortest.split("e")
-    if -4 <= int(exponent) < _EXPONENT_FROM:
+    if int(exponent) in _PLAIN_EXPONENTS:
         return f"{Decimal(shortest):f}"
     return f"{mantissa}e{exponent}"
 
 
-_EXPONENT_FROM = 6
+_PLAIN_EXPONENTS = range(-4, 6)
 
 
 def _decode_base64(text: str) -> str:
