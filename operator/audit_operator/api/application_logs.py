@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from audit_operator.api.constraints import ATOMIC
+from audit_operator.api.constraints import ATOMIC, Pattern
 from audit_operator.api.model import ApiModel
 from audit_operator.api.selector import LabelSelector
 from audit_operator.api.text import NamespaceName
@@ -37,7 +37,11 @@ class LogFile(ApiModel):
     """Log files in a volume that the application's pod has."""
 
     volume: NamespaceName = Field(description="Name of the volume in the pod.")
-    path: Annotated[str, Field(min_length=1, max_length=256, pattern=f"^{_SEGMENT}(/{_SEGMENT})*$")] = Field(
+    path: Annotated[
+        str,
+        Field(max_length=256),
+        Pattern(f"^{_SEGMENT}(/{_SEGMENT})*$", "must be a path inside the volume, no part of which begins with a dot"),
+    ] = Field(
         description="Files in the volume, relative to its root; '*' stands for any part of a name, for example "
         "audit/*.log. Lines are JSON objects."
     )

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from audit_operator.api.conditions import Conditions
-from audit_operator.api.constraints import ATOMIC, SET, Constraint, ListType
+from audit_operator.api.constraints import ATOMIC, SET, Constraint, ListType, Pattern
 from audit_operator.api.model import ApiModel
 from audit_operator.api.observations import ApiServerState
 from audit_operator.api.policy_status import MAX_FINDINGS, Count, StatusFinding
@@ -47,6 +47,11 @@ class Provider(StrEnum):
 
     EKS = "EKS"
     CUSTOM = "Custom"
+
+
+MinorVersion = Annotated[
+    str, Field(max_length=5), Pattern(r"^1\.[1-9][0-9]{0,2}$", "must be a minor version in quotes, such as '1.34'")
+]
 
 
 class StaticPod(ApiModel):
@@ -116,13 +121,17 @@ class LogTruncation(ApiModel):
 
 
 # No segment begins with a dot, so that no path leads out of /var/log: the file is written by root.
-_LOG_PATH = r"^/var/log(/[A-Za-z0-9_-][A-Za-z0-9_.-]*){1,8}$"
+LogPath = Annotated[
+    str,
+    Field(max_length=256),
+    Pattern(r"^/var/log(/[A-Za-z0-9_-][A-Za-z0-9_.-]*){1,8}$", "must be a file below /var/log, by its plain path"),
+]
 
 
 class Log(ApiModel):
     """The audit log files of the API servers. The defaults are those of the CIS Kubernetes Benchmark."""
 
-    path: Annotated[str, Field(max_length=256, pattern=_LOG_PATH)] | None = Field(
+    path: LogPath | None = Field(
         default=None,
         description="Log file, below /var/log. Absent: /var/log/kubernetes/audit/audit.log. Driver Process writes "
         "where the operator's settings say.",
@@ -214,7 +223,7 @@ class AuditControlPlaneSpec(ApiModel):
         "records in every namespace what the most demanding one asks for, so that it hardly ever changes; shippers do "
         "the rest.",
     )
-    kubernetes_version: Annotated[str, Field(max_length=5, pattern="^1\\.[1-9][0-9]{0,2}$")] | None = Field(
+    kubernetes_version: MinorVersion | None = Field(
         default=None,
         description="Oldest minor version among the API servers, quoted, for example '1.34'; the policy uses nothing "
         "that it would refuse. Absent: the oldest that has been seen.",

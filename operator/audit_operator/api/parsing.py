@@ -30,7 +30,10 @@ MAX_FINDINGS = 50
 """Findings per object; an object with 10,000 wrong rules does not need 10,000 sentences."""
 
 _MAX_DEPTH = 64
+# What YAML's aliases can make of a small file. The API server takes 3 MiB.
+_MAX_VALUES = 200_000
 _MAX_SHOWN = 80
+_BIGGEST = 2**63  # Kubernetes holds integers in 64 bits; Python refuses to spell very long ones
 _METADATA_KEYS = ("name", "namespace", "labels", "annotations", "generateName", "ownerReferences", "finalizers")
 # Known to Kubernetes, and close enough to one of the above to be taken for a slip.
 _OTHER_METADATA_KEYS = ("generation", "selfLink")
@@ -49,7 +52,7 @@ def parse_object(document: Mapping[str, Any]) -> AnyKind | tuple[Finding, ...]:
     if not isinstance(value, Mapping):
         return (_report(ObjectRef("", ""), "not-an-object", "an object was expected", value=value),)
     ref = _ref_of(document)
-    early = _type_findings(document, ref) or tuple(islice(_foreign_values(document, (), ref), MAX_FINDINGS))
+    early = _type_findings(document, ref) or tuple(islice(_foreign_values(document, ref), MAX_FINDINGS))
     if early:
         return early
     plain = _without_nulls(document)
@@ -96,32 +99,46 @@ def _type_findings(document: Mapping[str, Any], ref: ObjectRef) -> tuple[Finding
     return tuple(findings)
 
 
-def _foreign_values(value: Any, path: Path, ref: ObjectRef) -> Iterator[Finding]:
-    """What JSON cannot hold: YAML's dates and keys that are no strings, NaN, and nesting without end."""
+def _foreign_values(document: Mapping[str, Any], ref: ObjectRef) -> Iterator[Finding]:
+    """What JSON cannot hold: YAML's dates, keys that are no text, NaN, and structures without end."""
+    for count, (path, value) in enumerate(_walk(document, ())):
+        if count == _MAX_VALUES:
+            yield _report(ref, "not-json", f"holds more than {_MAX_VALUES} values", mend="use fewer rules")
+            return
+        if len(path) > _MAX_DEPTH:
+            yield _report(ref, "not-json", "is nested too deeply", path, mend="no field nests this deep")
+        elif isinstance(value, Mapping):
+            for key in value:
+                if not _is_text(key):
+                    yield _report(ref, "not-json", "has a key that is no text", path, value=key, mend="quote the key")
+        elif not isinstance(value, list | tuple) and not _is_json_scalar(value):
+            mend = "write text in UTF-8, a finite number, true or false; quote what looks like a date"
+            yield _report(ref, "not-json", "is no value that JSON knows", path, value=value, mend=mend)
+
+
+def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """Every value below a value, itself first; one step beyond the greatest depth, no further."""
+    yield path, value
     if len(path) > _MAX_DEPTH:
-        yield _report(ref, "not-json", "is nested too deeply", path, mend="no field nests this deep")
-    elif isinstance(value, Mapping):
+        return
+    if isinstance(value, Mapping):
         for key, child in value.items():
-            if isinstance(key, str) and _is_unicode(key):
-                yield from _foreign_values(child, (*path, key), ref)
-            else:
-                yield _report(ref, "not-json", "has a key that is no text", path, value=key, mend="quote the key")
+            if _is_text(key):
+                yield from _walk(child, (*path, key))
     elif isinstance(value, list | tuple):
         for index, child in enumerate(value):
-            yield from _foreign_values(child, (*path, index), ref)
-    elif not _is_json_scalar(value):
-        mend = "write text in UTF-8, a finite number, true or false; quote what looks like a date"
-        yield _report(ref, "not-json", "is no value that JSON knows", path, value=value, mend=mend)
+            yield from _walk(child, (*path, index))
 
 
 def _is_json_scalar(value: Any) -> bool:
-    if isinstance(value, str):
-        return _is_unicode(value)
-    return value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, int):
+        return abs(value) < _BIGGEST
+    return value is None or _is_text(value) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
+def _is_text(value: Any) -> bool:
+    """Whether it is a string of whole characters; bytes that were no UTF-8 stand in strings as lone surrogates."""
+    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _without_nulls(value: Any) -> Any:
@@ -246,7 +263,7 @@ def _spelled(path: Path) -> str:
 
 def _shown(value: Any) -> str:
     """A value on one line, and short: no text of a user's may break a terminal or a condition."""
-    text = ascii(value)
+    text = "a huge number" if isinstance(value, int) and abs(value) >= _BIGGEST else ascii(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
 
 

@@ -69,7 +69,14 @@ ResourceSpelling = Annotated[
     ),
 ]
 ResourceName = Annotated[str, Field(max_length=253)]
-RuleNamespace = Annotated[str, Field(max_length=63, pattern="^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$")]
+RuleNamespace = Annotated[
+    str,
+    Field(max_length=63),
+    Pattern(
+        "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$",
+        "must be the name of a namespace, without wildcards, or '' for requests without a namespace",
+    ),
+]
 UrlPattern = Annotated[
     str,
     Field(min_length=1, max_length=512),

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from audit_operator.api.conditions import Conditions
-from audit_operator.api.constraints import Constraint
+from audit_operator.api.constraints import Constraint, Pattern
 from audit_operator.api.model import ApiModel
 from audit_operator.api.policy_status import Count
 from audit_operator.api.resource import KindInfo, PrinterColumn, Resource, columns
@@ -103,9 +103,11 @@ class S3(ApiModel):
     bucket: Annotated[str, Field(min_length=3, max_length=63, pattern="^[a-z0-9][a-z0-9.-]*[a-z0-9]$")] = Field(
         description="Name of the bucket."
     )
-    prefix: Annotated[str, Field(max_length=256, pattern="^([A-Za-z0-9_.-]+/)*$")] = Field(
-        default="", description="Prefix of every object's key, ending in '/'."
-    )
+    prefix: Annotated[
+        str,
+        Field(max_length=256),
+        Pattern("^([A-Za-z0-9_.-]+/)*$", "must be empty or end in '/', and not begin with it"),
+    ] = Field(default="", description="Prefix of every object's key, ending in '/'.")
     region: Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-z0-9-]+$")] = Field(
         default="us-east-1", description="Region of the bucket."
     )
