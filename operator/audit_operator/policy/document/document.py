@@ -106,8 +106,10 @@ def parse_document(text: str | bytes) -> Document:
         return Document(None, (Problem(ProblemKind.UNREADABLE, message),))
     problems: list[Problem] = []
 
-    def duplicate(key: str, line: int, path: Path) -> None:
-        problems.append(Problem(ProblemKind.DUPLICATE_KEY, f'key "{key}" is set twice', line, path))
+    def duplicate(line: int, path: Path) -> None:
+        problems.append(
+            Problem(ProblemKind.DUPLICATE_KEY, f'key "{path[-1]}" is set twice; the later one counts', line, path)
+        )
 
     further = 0
     json = is_json(data)

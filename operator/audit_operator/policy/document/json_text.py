@@ -18,7 +18,7 @@ from audit_operator.policy.document.tree import MAX_DEPTH, Array, Member, Object
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    OnDuplicate = Callable[[str, int, Path], None]
+    OnDuplicate = Callable[[int, Path], None]
 
 _TOKEN = re.compile(
     r'[{}\[\],:]|"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"'
@@ -37,7 +37,7 @@ def is_json(data: bytes) -> bool:
 
 
 def parse_json(data: bytes, on_duplicate: OnDuplicate) -> Tree:
-    """The one value in the text; `on_duplicate` is told key, line and path of every repeated key.
+    """The one value in the text; `on_duplicate` is told line and path of every repeated key.
 
     Raises:
         UnreadableError: the API server would refuse the text, or it is nested too deeply for us.
@@ -107,7 +107,7 @@ class _Parser:
             self._expect(self._next(), ":")
             self._path.append(key)
             if key in seen:
-                self._on_duplicate(key, line, tuple(self._path))
+                self._on_duplicate(line, tuple(self._path))
             seen.add(key)
             members.append(Member(key, line, self._value(self._next())))
             self._path.pop()

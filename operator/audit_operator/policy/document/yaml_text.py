@@ -22,7 +22,7 @@ from audit_operator.policy.document.yaml_dialect import Dialect
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    OnDuplicate = Callable[[str, int, Path], None]
+    OnDuplicate = Callable[[int, Path], None]
 
 _CHUNK = 512  # go-yaml's input_raw_buffer_size: how far behind the first document a bad byte still counts
 
@@ -32,7 +32,7 @@ def parse_yaml(data: bytes, on_duplicate: OnDuplicate) -> tuple[Tree, int]:
 
     Args:
         data: the text; UTF-8, or UTF-16 with a byte order mark.
-        on_duplicate: told key, line and path of every key that replaces another in its mapping.
+        on_duplicate: told line and path of every key that replaces another in its mapping.
 
     Raises:
         UnreadableError: the API server would refuse the text, or it is nested too deeply for us.
@@ -260,7 +260,7 @@ class _Builder:
         # Keys are compared as JSON will write them. go-yaml tells 1 from "1" for a moment longer, then keeps either.
         identity = (member.key,) if isinstance(member.value, _Refused) else member.key
         if identity in members:
-            self._on_duplicate(member.key, member.line, (*(node.step for node in self._open[:-1]), member.key))
+            self._on_duplicate(member.line, (*(node.step for node in self._open[:-1]), member.key))
         members[identity] = member
 
 
