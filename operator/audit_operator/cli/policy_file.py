@@ -9,7 +9,7 @@ from audit_operator.api.findings import Location
 from audit_operator.cli.inputs import read_file
 from audit_operator.cli.offline import print_findings
 from audit_operator.cli.usage import UsageError
-from audit_operator.policy.load import load_policy
+from audit_operator.policy.loading import load_policy
 
 if TYPE_CHECKING:
     from audit_operator.policy.model import Policy
