@@ -58,9 +58,9 @@ class RemovedResource:
     moved_to: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KnownResources:
-    """All resources that are known, and those that used to be."""
+    """All resources that are known, and those that used to be. Compared by identity, so that results can be cached."""
 
     served: tuple[KnownResource, ...]
     removed: tuple[RemovedResource, ...] = ()
