@@ -24,13 +24,15 @@ SAMPLE_NAMESPACE = "<namespace>"
 HUMAN = "human"
 SERVICE_ACCOUNT = "serviceaccount"
 NODE = "node"
-CONTROL_PLANE = "controlplane"
 BOOTSTRAP = "bootstrap"
 ANONYMOUS = "anonymous"
+COMPONENT = "component"
+"""No subject of a catalogue: components that a rule names. A policy may silence them as it likes, but their requests
+must not leak either. Of the control plane the catalogue's own sample is what actions are judged by."""
 
 CONTROLLERS_NAMESPACE = "kube-system"
-"""Where the controllers' own accounts are. Named one by one they count as the control plane; the group of the namespace
-does not, since whoever runs a pod there is in it."""
+"""Where the controllers' own accounts are. Named one by one they count as components; the group of the namespace does
+not, since whoever runs a pod there is in it."""
 
 _SERVICE_ACCOUNT_USER = "system:serviceaccount:"
 _SERVICE_ACCOUNT_GROUP = "system:serviceaccounts"
@@ -42,7 +44,7 @@ class Caller:
     """Who sends a request.
 
     Attributes:
-        subject: name of the catalogue's subject that this is an instance of.
+        subject: name of the catalogue's subject that this is an instance of, or `COMPONENT`.
         user: None if authentication failed.
         title: who that is, for a sentence after "by".
     """
@@ -112,12 +114,12 @@ def _subject_of_user(name: str) -> str:
     if name == "system:anonymous":
         return ANONYMOUS
     if name.startswith(_SERVICE_ACCOUNT_USER):
-        return CONTROL_PLANE if name.startswith(_CONTROLLERS) else SERVICE_ACCOUNT
+        return COMPONENT if name.startswith(_CONTROLLERS) else SERVICE_ACCOUNT
     if name.startswith("system:node:"):
         return NODE
     if name.startswith("system:bootstrap:"):
         return BOOTSTRAP
-    return CONTROL_PLANE if name.startswith("system:") else HUMAN
+    return COMPONENT if name.startswith("system:") else HUMAN
 
 
 def _subject_of_group(group: str) -> str:
@@ -131,4 +133,4 @@ def _subject_of_group(group: str) -> str:
         return BOOTSTRAP
     # Everybody else's reserved groups are of components, but for those that people are really put into.
     people = group in ("system:authenticated", "system:masters") or group.startswith("system:authenticated:")
-    return HUMAN if people or not group.startswith("system:") else CONTROL_PLANE
+    return HUMAN if people or not group.startswith("system:") else COMPONENT

@@ -27,6 +27,10 @@ CATALOGUE_KEY = "catalogue.yaml"
 """The key of a ConfigMap that holds a catalogue."""
 
 MAX_FINDINGS = 50
+
+MAX_REQUESTS = 10_000
+"""Most requests (verbs times resources or paths) of all actions together; the built-in catalogue has about 700."""
+
 _MAX_SHOWN = 80
 
 
@@ -59,13 +63,14 @@ def load_catalogue(
     except ValidationError as error:
         details = error.errors(include_url=False)[:MAX_FINDINGS]
         return tuple(report(*_explain(each, document), path=each["loc"], mend=_mend(each)) for each in details)
-    return (
-        tuple(
-            report("duplicate-name", f"{format_path(path)} is named {name} like an earlier one", path)
-            for path, name in _duplicates(catalogue)
-        )
-        or catalogue
+    if (size := _size(catalogue)) > MAX_REQUESTS:
+        message = f"the actions are {size} requests together; at most {MAX_REQUESTS} are judged"
+        return (report("out-of-bounds", message, ("actions",)),)
+    duplicates = tuple(
+        report("duplicate-name", f"{format_path(path)} is named {name} like an earlier one", path)
+        for path, name in _duplicates(catalogue)
     )
+    return duplicates or catalogue
 
 
 @lru_cache
@@ -125,6 +130,14 @@ def _known_keys(path: Path) -> list[str]:
         reference = str(node.get("$ref", ""))
         node = schema["$defs"][reference.rpartition("/")[2]] if reference else node
     return list(node.get("properties", ()))
+
+
+def _size(catalogue: Catalogue) -> int:
+    return sum(
+        len(match.verbs) * (len(match.resources) + len(match.non_resource_urls)) * max(1, len(match.namespaces))
+        for action in catalogue.actions
+        for match in action.match
+    )
 
 
 def _duplicates(catalogue: Catalogue) -> Iterator[tuple[Path, str]]:

@@ -28,22 +28,20 @@ def merge(base: Catalogue, addition: Catalogue, *, source: ObjectRef | None = No
         blind_spots=_overlaid(base.blind_spots, addition.blind_spots, lambda blind_spot: blind_spot.id),
     )
     known = {subject.name for subject in merged.subjects}
-    return (
-        tuple(
-            Finding(
-                "unknown-subject",
-                Severity.ERROR,
-                f"action {action.id} is about subject {subject}, which no catalogue describes",
-                mend=f"describe it under subjects, or use one of {', '.join(sorted(known))}",
-                object=source,
-                path=f"actions[{index}].subjects",
-            )
-            for index, action in enumerate(addition.actions)
-            for subject in action.subjects
-            if subject not in known
+    unknown = tuple(
+        Finding(
+            "unknown-subject",
+            Severity.ERROR,
+            f"action {action.id} is about subject {subject}, which no catalogue describes",
+            mend=f"describe it under subjects, or use one of {', '.join(sorted(known))}",
+            object=source,
+            path=f"actions[{index}].subjects",
         )
-        or merged
+        for index, action in enumerate(addition.actions)
+        for subject in action.subjects
+        if subject not in known
     )
+    return unknown or merged
 
 
 def _overlaid(

@@ -69,12 +69,14 @@ class Probes:
         actions: the actions that can be done where it is asked.
         namespaces: where it is asked; the last is none.
         by_subject: for each subject of the catalogue the indexes of its actions.
+        leak_prone: indexes of the actions of which some body must not be recorded.
     """
 
     operations: Operations
     actions: tuple[ActionProbes, ...]
     namespaces: tuple[str, ...]
     by_subject: dict[str, tuple[int, ...]]
+    leak_prone: tuple[int, ...]
 
 
 @lru_cache(maxsize=64)
@@ -101,6 +103,7 @@ def probes_of(catalogue: Catalogue, namespace: str | None) -> Probes:
             subject: tuple(index for index, probes in enumerate(actions) if subject in probes.action.subjects)
             for subject in subjects
         },
+        tuple(i for i, probes in enumerate(actions) if probes.no_request_body | probes.no_response_body),
     )
 
 

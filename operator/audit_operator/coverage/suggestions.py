@@ -135,7 +135,9 @@ class _Advisor:
             for level in Level:
                 levels[level] |= recording.at_least(level)
         self._operations: dict[_Target, int] = defaultdict(int)
+        self._position: dict[_Target, int] = {}
         for operation in survey.probes.operations:
+            self._position.setdefault(_Target.of(operation), len(self._position))
             self._operations[_Target.of(operation)] |= survey.probes.operations.mask([operation])
 
     def suggestion(self, action: ActionProbes, tally: Tally) -> Suggestion | None:
@@ -154,14 +156,14 @@ class _Advisor:
         return Suggestion(own, cluster, keep)
 
     def _failing_cells(self, action: ActionProbes, tally: Tally) -> list[_Cell]:
-        cells: dict[_Cell, None] = {}
+        cells: set[_Cell] = set()
         for each in tally.failing:
             place = each.situation.namespace
             only_there = action.only_in.get(place, 0) & ~action.anywhere if place else 0
             for operation in self._probes.operations.members(each.operations):
                 narrow = self._one_namespace or self._probes.operations.mask([operation]) & only_there
-                cells[_Cell(_Target.of(operation), place if narrow else None)] = None
-        return list(cells)
+                cells.add(_Cell(_Target.of(operation), place if narrow else None))
+        return sorted(cells, key=lambda cell: (self._position[cell.target], cell.namespace or ""))
 
     def _level_for(self, cell: _Cell) -> Level | None:
         """The level that suits every action and lowers nothing but what leaks; None if no level suits every action."""

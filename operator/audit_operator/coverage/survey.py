@@ -36,7 +36,7 @@ class Tally:
     failing: list[Failing] = field(default_factory=list)
 
     def count(self, action: ActionProbes, situation: Situation, recording: Recording) -> None:
-        """Take in what is recorded of the action in one situation."""
+        """Take in what is recorded of the action for one of its subjects."""
         asked = action.operations_at(situation.namespace) & recording.at_least(Level.NONE)
         if not asked:
             return
@@ -48,6 +48,13 @@ class Tally:
         self.satisfied += satisfied.bit_count()
         if satisfied != asked:
             self.failing.append(Failing(situation, recording, asked ^ satisfied, leaking))
+
+    def count_leaks(self, action: ActionProbes, situation: Situation, recording: Recording) -> None:
+        """Take in what leaks for anybody else: a token is a token, whoever asked for it."""
+        leaking = action.operations_at(situation.namespace) & action.leaking(recording)
+        if leaking:
+            self.probes += leaking.bit_count()
+            self.failing.append(Failing(situation, recording, leaking, leaking))
 
     def _weaken(self, asked: int, recording: Recording) -> None:
         outcomes = (outcome for outcome in recording.outcomes if outcome.operations & asked)
@@ -90,11 +97,12 @@ def _survey(policy: Policy, catalogue: Catalogue, probes: Probes, *, follow_name
     tallies = tuple(Tally() for _ in probes.actions)
     recordings = []
     for situation in situations:
-        concerned = probes.by_subject.get(situation.caller.subject, ())
-        if not concerned:
-            continue
         recording = compiled.record(situation)
         recordings.append((situation, recording))
+        concerned = probes.by_subject.get(situation.caller.subject, ())
         for index in concerned:
             tallies[index].count(probes.actions[index], situation, recording)
+        for index in probes.leak_prone:
+            if index not in concerned:
+                tallies[index].count_leaks(probes.actions[index], situation, recording)
     return Survey(probes, tuple(recordings), tallies, truncated)
