@@ -55,7 +55,7 @@ def parse_object(document: Mapping[str, Any]) -> AnyKind | tuple[Finding, ...]:
     early = _type_findings(document, ref) or tuple(islice(_foreign_values(document, ref), MAX_FINDINGS))
     if early:
         return early
-    plain = _without_nulls(document)
+    plain = _plain(document, openapi_schema(ref.kind))
     return tuple(_metadata_findings(plain, ref)) or _validate(plain, ref)
 
 
@@ -141,11 +141,22 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
-def _without_nulls(value: Any) -> Any:
+def _plain(value: Any, schema: Schema) -> Any:
+    """The value as the API server sees it: without fields that are null, and 3.0 is 3.
+
+    A key that the schema does not know stays, to be reported.
+    """
     if isinstance(value, Mapping):
-        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
+        known = schema.get("properties", value)
+        return {
+            key: _plain(child, schema.get("properties", {}).get(key, {}))
+            for key, child in value.items()
+            if child is not None or key not in known
+        }
     if isinstance(value, list | tuple):
-        return [_without_nulls(child) for child in value]
+        return [_plain(child, schema.get("items", {})) for child in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < _BIGGEST:
+        return int(value)
     return value
 
 
