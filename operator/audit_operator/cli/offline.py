@@ -93,7 +93,7 @@ def _control_plane(name: str) -> AuditControlPlane:
 
 
 def _with_options(plane: AuditControlPlane, options: argparse.Namespace) -> AuditControlPlane:
-    changed: dict[str, object] = {"kubernetes_version": "{}.{}".format(*options.kubernetes_version)}
+    changed: dict[str, object] = {"kubernetes_version": str(options.kubernetes_version)}
     if options.precision:
         changed["precision"] = Precision(options.precision)
     return plane.model_copy(update={"spec": plane.spec.model_copy(update=changed)})

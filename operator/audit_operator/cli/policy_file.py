@@ -12,10 +12,11 @@ from audit_operator.cli.usage import UsageError
 from audit_operator.policy.loading import load_policy
 
 if TYPE_CHECKING:
+    from audit_operator.policy.gates import Version
     from audit_operator.policy.model import Policy
 
 
-def read_policy(path: str, version: tuple[int, int]) -> Policy:
+def read_policy(path: str, version: Version) -> Policy:
     """The policy in a file; what the API server would warn of goes to standard error.
 
     Raises:
@@ -24,6 +25,6 @@ def read_policy(path: str, version: tuple[int, int]) -> Policy:
     result = load_policy(read_file(path), kubernetes=version)
     print_findings(replace(each, location=Location(path, each.location.line)) for each in result.findings)
     if result.policy is None:
-        message = f"{path} is no policy that an API server {version[0]}.{version[1]} would load"
+        message = f"{path} is no policy that an API server {version} would load"
         raise UsageError(message)
     return result.policy

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, Severity
+from audit_operator.policy.gates import NEWEST, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-NEWEST = (1, 37)
 
 
 class UsageError(Exception):
@@ -25,7 +23,7 @@ def add_version(parser: argparse.ArgumentParser) -> None:
         metavar="1.N",
         type=version,
         default=NEWEST,
-        help=f"oldest Kubernetes minor that is to read the policy (default: {NEWEST[0]}.{NEWEST[1]})",
+        help=f"oldest Kubernetes minor that is to read the policy (default: {NEWEST})",
     )
 
 
@@ -39,13 +37,13 @@ def add_fail_on(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def version(text: str) -> tuple[int, int]:
-    """Major and minor of ``1.36``, ``v1.36.2`` or ``1.36+``."""
-    found = re.fullmatch(r"v?(\d+)\.(\d+)(\D.*)?", text)
-    if not found:
+def version(text: str) -> Version:
+    """The minor of ``1.36``, ``v1.36.2`` or ``1.36+``."""
+    parsed = Version.parse(text)
+    if parsed is None:
         message = f"{text!r} is no Kubernetes version; write one like 1.36"
         raise argparse.ArgumentTypeError(message)
-    return int(found[1]), int(found[2])
+    return parsed
 
 
 def exit_status(findings: Iterable[Finding], fail_on: str) -> int:

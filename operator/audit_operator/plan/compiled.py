@@ -10,17 +10,16 @@ from audit_operator.api.findings import Finding, Severity
 from audit_operator.api.observations import DesiredPolicy
 from audit_operator.policy.compose import Budget, Excess, ExcessReason, compose
 from audit_operator.policy.decision_list import Dialect
+from audit_operator.policy.gates import GROUP_WILDCARD
 from audit_operator.policy.known_resources import known_resources
 from audit_operator.policy.render import render
 
 if TYPE_CHECKING:
     from audit_operator.api.control_plane import Precision
     from audit_operator.policy.contribution import Contribution
+    from audit_operator.policy.gates import Version
     from audit_operator.policy.model import Policy
     from audit_operator.policy.predicate import Predicate
-
-GROUP_WILDCARD_SINCE = (1, 36)
-"""kubernetes/kubernetes#135262."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,9 @@ class CompiledPolicy:
         return tuple(finding_of(each) for each in self.excess)
 
 
-def dialect_of(version: tuple[int, int]) -> Dialect:
+def dialect_of(version: Version) -> Dialect:
     """What an API server of this minor version can read."""
-    return Dialect(group_wildcard=version >= GROUP_WILDCARD_SINCE, known_groups=known_resources().groups)
+    return Dialect(group_wildcard=version >= GROUP_WILDCARD.since, known_groups=known_resources().groups)
 
 
 @lru_cache(maxsize=4)  # equal facts need no second compilation: most reconciles change no policy

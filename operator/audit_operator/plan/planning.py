@@ -5,17 +5,18 @@ It never fails: what a user did wrong becomes a finding at the object that is wr
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
+from audit_operator.api.conditions import Reason
 from audit_operator.api.findings import Finding, ObjectRef
 from audit_operator.plan.compiled import CompiledPolicy, compile_policy, dialect_of, finding_of
 from audit_operator.plan.contributions import cluster_contribution, namespaced_contribution
 from audit_operator.plan.control_planes import ControlPlanes
 from audit_operator.plan.selection import known_namespaces
+from audit_operator.policy.gates import Version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from audit_operator.plan.snapshot import NamespaceFact, Snapshot
     from audit_operator.policy.contribution import Contribution
 
-OLDEST_SUPPORTED = (1, 29)
+OLDEST_SUPPORTED = Version(1, 29)
 """Assumed where no version is given and no API server has been seen: whatever suits it suits all newer ones."""
 
 
@@ -35,13 +36,20 @@ class Plan:
 
     Attributes:
         compiled: the audit policy of each control plane, by name.
+        withheld: why the audit policy of a control plane is not to be delivered, by name; the last one stays in force.
         assigned: the control plane of each policy object that has one.
         findings: what is wrong with each object, by object; those of `compiled` concern whole control planes.
     """
 
     compiled: Mapping[str, CompiledPolicy]
+    withheld: Mapping[str, Reason]
     assigned: Mapping[ObjectRef, str]
     findings: Mapping[ObjectRef, tuple[Finding, ...]]
+
+    @property
+    def deliverable(self) -> list[str]:
+        """Names of the control planes whose audit policy is to be delivered."""
+        return [name for name in self.compiled if name not in self.withheld]
 
 
 def plan(snapshot: Snapshot) -> Plan:
@@ -78,7 +86,22 @@ def plan(snapshot: Snapshot) -> Plan:
         findings[ref].extend(
             finding_of(each) for each in compiled[name].excess if ref.namespace and ref.namespace in each.namespaces
         )
-    return Plan(compiled, assigned, {ref: tuple(each) for ref, each in findings.items() if each})
+    withheld = {
+        name: reason for name, plane in planes.by_name.items() if (reason := _withheld(plane, planes, assigned))
+    }
+    return Plan(compiled, withheld, assigned, {ref: tuple(each) for ref, each in findings.items() if each})
+
+
+def _withheld(plane: AuditControlPlane, planes: ControlPlanes, assigned: Mapping[ObjectRef, str]) -> Reason | None:
+    """Whatever is in force stays in force where its successor would rest on a mistake, or on nothing at all."""
+    name = plane.metadata.name
+    if name in planes.rivals:
+        return Reason.CONFLICTED
+    if name not in assigned.values():
+        return Reason.NO_POLICY
+    if plane.spec.rollout is not None and plane.spec.rollout.paused:
+        return Reason.PENDING
+    return None
 
 
 def _contribution(policy: AuditPolicy | ClusterAuditPolicy, known: tuple[NamespaceFact, ...]) -> Contribution:
@@ -87,14 +110,9 @@ def _contribution(policy: AuditPolicy | ClusterAuditPolicy, known: tuple[Namespa
     return namespaced_contribution(policy)
 
 
-def oldest_version(plane: AuditControlPlane, snapshot: Snapshot) -> tuple[int, int]:
+def oldest_version(plane: AuditControlPlane, snapshot: Snapshot) -> Version:
     """The oldest minor among the API servers of a control plane: as declared, as seen, or as old as we support."""
     seen = [each.version for each in snapshot.observations.get(plane.metadata.name, ()) if each.version]
     declared = plane.spec.kubernetes_version
     versions = [declared] if declared else seen or ([snapshot.server_version] if snapshot.server_version else [])
-    return min(map(_minor, versions), default=OLDEST_SUPPORTED)
-
-
-def _minor(version: str) -> tuple[int, int]:
-    found = re.match(r"v?(\d+)\.(\d+)", version)
-    return (int(found[1]), int(found[2])) if found else OLDEST_SUPPORTED
+    return min((Version.parse(each) or OLDEST_SUPPORTED for each in versions), default=OLDEST_SUPPORTED)

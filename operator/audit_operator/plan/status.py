@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
     from audit_operator.api.sink import AuditSink, ClusterAuditSink
-    from audit_operator.plan.compiled import CompiledPolicy
     from audit_operator.plan.planning import Plan
     from audit_operator.plan.snapshot import Snapshot
 
@@ -76,7 +75,7 @@ def statuses(snapshot: Snapshot, plan: Plan, refused: Mapping[str, tuple[Finding
     """
     programmed = {
         plane.metadata.name: programming(
-            plane, plan.compiled[plane.metadata.name], snapshot.observations, refused.get(plane.metadata.name, ())
+            plane, plan, snapshot.observations.get(plane.metadata.name, ()), refused.get(plane.metadata.name, ())
         )
         for plane in snapshot.control_planes
     }
@@ -102,15 +101,16 @@ def statuses(snapshot: Snapshot, plan: Plan, refused: Mapping[str, tuple[Finding
 
 def programming(
     plane: AuditControlPlane,
-    compiled: CompiledPolicy,
-    observations: Mapping[str, tuple[ApiServerObservation, ...]],
+    plan: Plan,
+    seen: tuple[ApiServerObservation, ...],
     refused: tuple[Finding, ...],
 ) -> Claim:
     """Whether every API server of a control plane runs, ready, with the digest that was compiled for it."""
-    type_, wanted = ConditionType.PROGRAMMED, compiled.desired.digest
-    seen = observations.get(plane.metadata.name, ())
-    if refused:
-        return _false(type_, Reason.POLICY_REFUSED, _said(refused))
+    type_, wanted = ConditionType.PROGRAMMED, plan.compiled[plane.metadata.name].desired.digest
+    withheld = plan.withheld.get(plane.metadata.name)
+    if withheld is not None or refused:
+        reason = withheld or Reason.POLICY_REFUSED
+        return _false(type_, reason, _WITHHELD[withheld] if withheld else _said(refused))
     if plane.spec.driver not in (Driver.PROCESS, Driver.CONFIG_MAP):
         return _unknown(type_, Reason.NOT_IMPLEMENTED, f"driver {plane.spec.driver} is not part of this release")
     failed = next((each for each in seen if each.desired_digest == wanted and each.last_error), None)
@@ -123,9 +123,16 @@ def programming(
         target = f"ConfigMap {where.namespace}/{where.name}" if where else "the ConfigMap"
         return _unknown(type_, Reason.NOT_OBSERVED, f"digest {wanted[:_DIGEST_SHOWN]} is in {target}")
     running = [each for each in seen if runs(each, wanted)]
-    if seen and len(running) == len(seen):
-        return _true(type_, Reason.PROGRAMMED, f"{len(seen)} of {len(seen)} run {wanted[:_DIGEST_SHOWN]}")
-    return _false(type_, Reason.PENDING, f"{len(running)} of {len(seen)} run {wanted[:_DIGEST_SHOWN]}")
+    said = f"{len(running)} of {len(seen)} run {wanted[:_DIGEST_SHOWN]}"
+    everywhere = bool(seen) and len(running) == len(seen)
+    return _true(type_, Reason.PROGRAMMED, said) if everywhere else _false(type_, Reason.PENDING, said)
+
+
+_WITHHELD = {
+    Reason.CONFLICTED: "nothing is delivered while several control planes are the default; the last policy stays",
+    Reason.NO_POLICY: "no policy belongs to this control plane; whatever its API servers run stays in force",
+    Reason.PENDING: "spec.rollout.paused is true; the last policy stays in force",
+}
 
 
 def runs(server: ApiServerObservation, digest: str) -> bool:

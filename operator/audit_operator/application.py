@@ -1,0 +1,221 @@
+"""The composition root: everything that the operator consists of, made and wired in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import kopf
+
+from audit_operator import handlers
+from audit_operator.api.control_plane import AuditControlPlane
+from audit_operator.api.control_plane import Driver as DriverName
+from audit_operator.cluster.connection import Connection, connect
+from audit_operator.cluster.facts import FactStore
+from audit_operator.cluster.lease import LeadershipLostError, LeaseElector, LeaseTiming
+from audit_operator.cluster.rate_limit import RateLimit
+from audit_operator.cluster.resources import WATCHED
+from audit_operator.cluster.rest import RestClient
+from audit_operator.cluster.resync import Resync
+from audit_operator.cluster.status_writer import StatusWriter
+from audit_operator.controller import logs
+from audit_operator.controller.config_maps import ConfigMaps
+from audit_operator.controller.content import decode
+from audit_operator.controller.delivery import Delivery
+from audit_operator.controller.health import HealthServer
+from audit_operator.controller.metrics import Metrics
+from audit_operator.controller.reconciler import Dirty, Reconciler
+from audit_operator.controlplane.configmap import ConfigMapDriver
+from audit_operator.controlplane.process import ProcessDriver
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from audit_operator.controlplane.driver import Driver
+    from audit_operator.settings import Settings
+
+FIELD_MANAGER = "audit-operator"
+LOST_LEADERSHIP = 3
+"""Exit status after losing the lease."""
+
+_LOG = logging.getLogger(__name__)
+
+
+async def run(settings: Settings) -> int:
+    """Run the operator until SIGTERM or SIGINT; returns the exit status.
+
+    Raises:
+        ConnectionConfigError: there are no usable credentials.
+    """
+    logs.configure(settings.log_level)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    connection = await connect(settings.kubeconfig, settings.context)
+    operator = Operator(settings, connection)
+    try:
+        return await operator.run(stop)
+    finally:
+        await operator.aclose()
+        await connection.aclose()
+
+
+@dataclass(slots=True)
+class Operator:
+    """One replica: serves its health, waits for its turn to lead, then leads until it is told to stop."""
+
+    settings: Settings
+    connection: Connection
+    metrics: Metrics = field(default_factory=Metrics)
+    version: str = ""
+    elector: LeaseElector = field(init=False)
+    store: FactStore = field(init=False)
+    resync: Resync = field(init=False)
+    writer: StatusWriter = field(init=False)
+    delivery: Delivery = field(init=False)
+    dirty: Dirty = field(init=False)
+    reconciler: Reconciler = field(init=False)
+    health: HealthServer = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings, session = self.settings, self.connection.session()
+        timing = LeaseTiming(settings.lease_seconds, settings.lease_seconds * 2 / 3, settings.lease_seconds * 2 / 15)
+        self.elector = LeaseElector(
+            RestClient(session, attempts=1), settings.namespace, settings.lease, settings.identity, timing
+        )
+        client = RestClient(session, fence=self.elector.check)
+        self.dirty = Dirty(settings.quiet_seconds, settings.debounce_seconds)
+        self.store = FactStore(WATCHED, decode, on_content=self.dirty.mark)
+        self.resync = Resync(client, self.store, WATCHED, settings.resync_seconds)
+        rate = RateLimit(settings.statuses_per_second, burst=int(settings.statuses_per_second))
+        self.writer = StatusWriter(client, self.store, rate, FIELD_MANAGER, _now, on_drift=self.dirty.mark)
+        self.store.on_status = self.writer.observed
+        self.delivery = Delivery(_DriverMaker(settings, ConfigMaps(client, FIELD_MANAGER), self.dirty))
+        self.reconciler = Reconciler(
+            self.store,
+            self.delivery,
+            self.writer,
+            self.metrics,
+            self.dirty,
+            server_version=lambda: self.version,
+            fence=self.elector.check,
+            observe_every=settings.observe_seconds,
+        )
+        self.health = HealthServer(self.metrics, {"sync": self._stale}, {"leader-or-candidate": self._unable})
+        self.metrics.follow("dirty_age_seconds", "Age of the oldest change not acted on.", self.dirty.age)
+        self.metrics.follow("sync_age_seconds", "Age of the oldest complete list.", self._sync_age)
+        self.metrics.follow_statuses(self.writer.stats, lambda: self.writer.pending)
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Lead when it is our turn, until `stop` is set; returns the exit status."""
+        port = await self.health.start(self.settings.listen_host, self.settings.listen_port)
+        _LOG.info("Serving health and metrics on port %d", port, extra={"reason": "Started"})
+        if not await _first(stop.wait(), self.elector.acquire()):
+            return 0
+        self.metrics.leading.set(1)
+        await self._read_version()
+        return await self._lead(stop)
+
+    async def _lead(self, stop: asyncio.Event) -> int:
+        stop_kopf = asyncio.Event()
+        registry = handlers.register(self.store, self.connection.server, self.connection.session)
+        watching = kopf.operator(
+            registry=registry, settings=handlers.settings(), standalone=True, clusterwide=True, stop_flag=stop_kopf
+        )
+        work: dict[str, Coroutine[Any, Any, object]] = {
+            "stop": stop.wait(),
+            "lease": self.elector.hold(),
+            "resync": self.resync.run(),
+            "status": self.writer.run(),
+            "reconcile": self.reconciler.run(),
+            "observe": self.reconciler.watch_api_servers(),
+            "watch": watching,
+        }
+        tasks = {name: asyncio.create_task(each, name=name) for name, each in work.items()}
+        done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in done if task.exception() is not None]
+        for task in failed:
+            error = task.exception()
+            _LOG.error("%s ended: %s", task.get_name(), error, exc_info=error, extra={"reason": type(error).__name__})
+            if isinstance(error, LeadershipLostError):
+                # Another replica may be writing already: nothing of ours may go on, not even an orderly end.
+                logging.shutdown()
+                os._exit(LOST_LEADERSHIP)
+        # kopf comes last: when it ends, it cancels every task that was made after it, the drivers' among them.
+        ours = [task for name, task in tasks.items() if name != "watch"]
+        for task in ours:
+            task.cancel()
+        await asyncio.gather(*ours, return_exceptions=True)
+        await self.delivery.aclose()
+        stop_kopf.set()
+        await asyncio.gather(tasks["watch"], return_exceptions=True)
+        await self.elector.release()
+        return int(bool(failed))
+
+    async def aclose(self) -> None:
+        """End what was started; API servers keep running."""
+        await self.delivery.aclose()
+        await self.health.aclose()
+
+    async def _read_version(self) -> None:
+        with suppress(OSError, ValueError):
+            async with self.connection.session().get("/version") as response:
+                self.version = str((await response.json()).get("gitVersion", ""))
+
+    def _sync_age(self) -> float:
+        return self.resync.age(asyncio.get_running_loop().time())
+
+    def _stale(self) -> str:
+        """A leader whose facts are old, or that does not act on them, is stuck; a candidate is not."""
+        limit = self.settings.stale_seconds
+        if not self.elector.leading:
+            return ""
+        if self.store.synced and self._sync_age() > limit:
+            return f"facts are older than {limit:.0f} s"
+        if self.dirty.age() > limit:
+            return f"changes wait for more than {limit:.0f} s"
+        return ""
+
+    def _unable(self) -> str:
+        if self.elector.leading:
+            return "" if self.store.synced else "not everything has been listed yet"
+        age = self.elector.clock() - self.elector.contact_at
+        return "" if age < self.settings.lease_seconds else "the API server does not answer"
+
+
+@dataclass(frozen=True, slots=True)
+class _DriverMaker:
+    settings: Settings
+    config_maps: ConfigMaps
+    dirty: Dirty
+
+    def __call__(self, plane: AuditControlPlane) -> Driver | None:
+        spec = plane.spec
+        if spec.driver is DriverName.CONFIG_MAP and spec.config_map is not None:
+            return ConfigMapDriver(self.config_maps, spec.config_map)
+        if spec.driver is DriverName.PROCESS and self.settings.process_folder is not None:
+            return ProcessDriver(self.settings.process_folder, self.dirty.mark)
+        return None
+
+
+async def _first(stopping: Coroutine[Any, Any, object], wanted: Coroutine[Any, Any, object]) -> bool:
+    """Wait for either; whether it was the wanted one."""
+    tasks = [asyncio.create_task(stopping), asyncio.create_task(wanted)]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
+    return tasks[1] in done
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,1 @@
+"""The operator at work: facts in, plans delivered, statuses out."""

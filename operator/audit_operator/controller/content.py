@@ -1,0 +1,103 @@
+"""What is kept of each object, and the snapshot that a plan is made from.
+
+An object that the models refuse keeps the last version that they accepted in force: a broken edit must not make the API
+server record less. What was never valid contributes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.api.audit_policy import AuditPolicy
+from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
+from audit_operator.api.control_plane import AuditControlPlane
+from audit_operator.api.parsing import parse_object
+from audit_operator.api.sink import AuditSink, ClusterAuditSink
+from audit_operator.cluster.resources import CATALOGUE, NAMESPACE, OWN_KINDS
+from audit_operator.coverage.loading import CATALOGUE_KEY
+from audit_operator.plan import NamespaceFact, Snapshot
+from audit_operator.plan.snapshot import CatalogueSource, InvalidObject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from audit_operator.api.findings import Finding
+    from audit_operator.api.kinds import AnyKind
+    from audit_operator.api.observations import ApiServerObservation
+    from audit_operator.cluster.facts import FactStore
+    from audit_operator.cluster.resources import Resource
+    from audit_operator.cluster.rest import Document
+
+
+@dataclass(frozen=True, slots=True)
+class OwnObject:
+    """An object of one of our kinds: the model in force, if any, and what is wrong with the present version."""
+
+    uid: str
+    generation: int
+    model: AnyKind | None
+    findings: tuple[Finding, ...] = ()
+
+
+def decode(resource: Resource, document: Document, known: object | None) -> object:
+    """Reduce a document to what a plan needs; the very object that was known, if nothing of that has changed."""
+    metadata = document["metadata"]
+    fresh: object
+    if resource.kind == NAMESPACE.kind:
+        fresh = NamespaceFact(metadata["name"], dict(metadata.get("labels") or {}))
+    elif resource.kind == CATALOGUE.kind:
+        text = str((document.get("data") or {}).get(CATALOGUE_KEY, ""))
+        fresh = CatalogueSource(metadata["namespace"], metadata["name"], text)
+    else:
+        return _own_object(resource, document, known if isinstance(known, OwnObject) else None)
+    return known if known == fresh else fresh
+
+
+def _own_object(resource: Resource, document: Document, known: OwnObject | None) -> OwnObject:
+    metadata = document["metadata"]
+    uid, generation = metadata.get("uid", ""), int(metadata.get("generation", 0))
+    if known is not None and (known.uid, known.generation) == (uid, generation):
+        return known
+    kept = {key: metadata[key] for key in ("name", "namespace", "uid", "generation") if key in metadata}
+    parsed = parse_object(
+        {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": kept,
+            "spec": document.get("spec"),
+        }
+    )
+    if isinstance(parsed, tuple):
+        same = known is not None and known.uid == uid
+        return OwnObject(uid, generation, known.model if known and same else None, parsed)
+    return OwnObject(uid, generation, parsed)
+
+
+def snapshot_of(
+    store: FactStore, observations: Mapping[str, tuple[ApiServerObservation, ...]], server_version: str
+) -> Snapshot:
+    """Everything that is known now, in a fixed order."""
+    models: dict[type, list[Any]] = {}
+    invalid: list[InvalidObject] = []
+    for resource in OWN_KINDS:
+        for fact in sorted(store.facts(resource), key=lambda each: each.ref):
+            content = fact.content
+            if not isinstance(content, OwnObject):
+                raise TypeError(content)
+            if content.findings:
+                invalid.append(InvalidObject(fact.ref, fact.generation, content.findings))
+            if content.model is not None:
+                models.setdefault(type(content.model), []).append(content.model)
+    return Snapshot(
+        audit_policies=tuple(models.get(AuditPolicy, ())),
+        cluster_audit_policies=tuple(models.get(ClusterAuditPolicy, ())),
+        audit_sinks=tuple(models.get(AuditSink, ())),
+        cluster_audit_sinks=tuple(models.get(ClusterAuditSink, ())),
+        control_planes=tuple(models.get(AuditControlPlane, ())),
+        namespaces=tuple(each.content for each in store.facts(NAMESPACE) if isinstance(each.content, NamespaceFact)),
+        catalogues=tuple(each.content for each in store.facts(CATALOGUE) if isinstance(each.content, CatalogueSource)),
+        invalid=tuple(invalid),
+        observations=observations,
+        server_version=server_version,
+    )

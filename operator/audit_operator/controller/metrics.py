@@ -1,0 +1,81 @@
+"""What Prometheus sees of the operator. docs/metrics.md explains each one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from audit_operator.cluster.status_writer import StatusStats
+    from audit_operator.plan import Plan, Snapshot
+
+_PREFIX = "audit_operator"
+
+
+def _gauge(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Gauge:
+    return Gauge(f"{_PREFIX}_{name}", text, labels, registry=registry)
+
+
+@dataclass(slots=True)
+class Metrics:
+    """All metrics of one operator, in a registry of their own."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    reconciled: Histogram = field(init=False)
+    failed: Counter = field(init=False)
+    objects: Gauge = field(init=False)
+    findings: Gauge = field(init=False)
+    rules: Gauge = field(init=False)
+    size: Gauge = field(init=False)
+    servers: Gauge = field(init=False)
+    leading: Gauge = field(init=False)
+
+    def __post_init__(self) -> None:
+        registry = self.registry
+        self.reconciled = Histogram(
+            f"{_PREFIX}_reconcile_duration_seconds", "Time from facts to statuses.", registry=registry
+        )
+        self.failed = Counter(f"{_PREFIX}_reconcile_failures", "Reconciliations that failed.", registry=registry)
+        self.objects = _gauge(registry, "objects", "Objects that take part in the plan.", "kind")
+        self.findings = _gauge(registry, "findings", "Findings at objects.", "severity")
+        self.rules = _gauge(registry, "policy_rules", "Rules of the compiled policy.", "control_plane")
+        self.size = _gauge(registry, "policy_size_bytes", "Size of the compiled policy.", "control_plane")
+        self.servers = _gauge(registry, "api_servers", "API servers by what they run.", "control_plane", "programmed")
+        self.leading = _gauge(registry, "leader", "1 while this replica leads.")
+
+    def follow(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """Add a gauge whose value is asked for at each scrape."""
+        _gauge(self.registry, name, text).set_function(value)
+
+    def follow_statuses(self, stats: StatusStats, pending: Callable[[], float]) -> None:
+        """Show what the status writer does."""
+        self.follow("status_pending", "Statuses that wait to be written.", pending)
+        for name in ("written", "unchanged", "conflicts", "retries", "dropped"):
+            self.follow(f"status_{name}", f"Statuses: {name}, since the start.", lambda n=name: getattr(stats, n))  # type: ignore[misc]
+
+    def show(self, snapshot: Snapshot, planned: Plan) -> None:
+        """Show one plan; labels of what is gone go with it."""
+        for gauge in (self.objects, self.findings, self.rules, self.size, self.servers):
+            gauge.clear()
+        kinds = {
+            "AuditPolicy": snapshot.audit_policies,
+            "ClusterAuditPolicy": snapshot.cluster_audit_policies,
+            "AuditControlPlane": snapshot.control_planes,
+            "Namespace": snapshot.namespaces,
+            "invalid": snapshot.invalid,
+        }
+        for kind, objects in kinds.items():
+            self.objects.labels(kind).set(len(objects))
+        for found in planned.findings.values():
+            for finding in found:
+                self.findings.labels(finding.severity.value).inc()
+        for name, compiled in planned.compiled.items():
+            self.rules.labels(name).set(len(compiled.policy.rules))
+            self.size.labels(name).set(len(compiled.desired.text.encode()))
+            for server in snapshot.observations.get(name, ()):
+                programmed = server.ready and server.running_digest == compiled.desired.digest
+                self.servers.labels(name, str(programmed).lower()).inc()
