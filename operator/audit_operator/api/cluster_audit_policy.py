@@ -7,18 +7,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from audit_operator.api import audit_policy as text
-from audit_operator.api.application_logs import ApplicationLogs
-from audit_operator.api.audit_policy import COLUMNS, SinkRefs
-from audit_operator.api.compliance import Compliance
 from audit_operator.api.constraints import SET, Constraint
-from audit_operator.api.model import ApiModel
+from audit_operator.api.policy_spec import POLICY_COLUMNS, PolicySpec
 from audit_operator.api.policy_status import AuditPolicyStatus
-from audit_operator.api.redaction import Redaction
-from audit_operator.api.references import ControlPlaneRef
 from audit_operator.api.resource import KindInfo, Resource
-from audit_operator.api.retention import Retention
-from audit_operator.api.rules import LimitList, PresetName, RuleList, StageList
+from audit_operator.api.rules import LimitList, RuleList
 from audit_operator.api.selector import LabelSelector
 
 
@@ -30,10 +23,9 @@ class RequestScope(StrEnum):
     NON_RESOURCE = "NonResource"
 
 
-class ClusterAuditPolicySpec(ApiModel):
+class ClusterAuditPolicySpec(PolicySpec):
     """What must be recorded, and what never, for the requests that namespaceSelector and scopes pick."""
 
-    control_plane_ref: ControlPlaneRef | None = Field(default=None, description=text.CONTROL_PLANE)
     namespace_selector: LabelSelector | None = Field(
         default=None,
         description="Namespaces that the policy is about, by their labels. Absent or empty: every namespace, also "
@@ -44,7 +36,6 @@ class ClusterAuditPolicySpec(ApiModel):
         description="Sorts of request that the policy is about. Namespaced: in a namespace. Cluster: about objects "
         "without a namespace, and lists across all namespaces. NonResource: about URLs such as /metrics.",
     )
-    preset: PresetName | None = Field(default=None, description=text.PRESET)
     rules: RuleList = Field(
         default=(),
         description="Which requests are recorded, and how much of them. The first rule that matches decides; what no "
@@ -55,13 +46,6 @@ class ClusterAuditPolicySpec(ApiModel):
         description="What must never be recorded above a level, whichever policy asks for it. The first limit that "
         "matches decides; the lowest of all policies' limits counts.",
     )
-    omit_stages: StageList = Field(default=(), description=text.OMIT_STAGES)
-    omit_managed_fields: bool = Field(default=False, description=text.OMIT_MANAGED_FIELDS)
-    sink_refs: SinkRefs = Field(default=(), description="Where the records are shipped to: ClusterAuditSinks.")
-    redaction: Redaction | None = Field(default=None, description=text.REDACTION)
-    application_logs: ApplicationLogs | None = Field(default=None, description=text.APPLICATION_LOGS)
-    retention: Retention | None = Field(default=None, description=text.RETENTION)
-    compliance: Compliance | None = Field(default=None, description=text.COMPLIANCE)
 
     constraints = (
         Constraint(
@@ -91,7 +75,13 @@ class ClusterAuditPolicy(Resource):
     Status says what is really covered.
     """
 
-    info: ClassVar[KindInfo] = KindInfo("clusterauditpolicies", "clusterauditpolicy", "caup", False, COLUMNS)
+    info: ClassVar[KindInfo] = KindInfo(
+        plural="clusterauditpolicies",
+        singular="clusterauditpolicy",
+        short_name="caup",
+        namespaced=False,
+        columns=POLICY_COLUMNS,
+    )
 
     kind: Literal["ClusterAuditPolicy"] = Field(default="ClusterAuditPolicy", description="ClusterAuditPolicy.")
     spec: ClusterAuditPolicySpec = Field(description="What is wanted.")

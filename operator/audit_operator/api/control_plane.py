@@ -317,11 +317,11 @@ class AuditControlPlane(Resource):
     """
 
     info: ClassVar[KindInfo] = KindInfo(
-        "auditcontrolplanes",
-        "auditcontrolplane",
-        "acp",
-        False,
-        columns(
+        plural="auditcontrolplanes",
+        singular="auditcontrolplane",
+        short_name="acp",
+        namespaced=False,
+        columns=columns(
             PrinterColumn("Driver", "string", ".spec.driver", "How a policy reaches the API servers."),
             PrinterColumn("Precision", "string", ".spec.precision", "How closely it follows each namespace."),
             PrinterColumn("Progress", "string", ".status.progress", "API servers that run it, ready, of all."),

@@ -6,7 +6,7 @@ It never raises, whatever the document holds: one broken object must not stop th
 from __future__ import annotations
 
 import json
-import math
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from itertools import islice, pairwise
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from audit_operator.api.field_path import Path, Step, shown, spelled
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.kinds import KINDS, AnyKind
+from audit_operator.api.plain_json import plain_json
 from audit_operator.api.resource import API_VERSION
 from audit_operator.api.schema import Schema, openapi_schema
 
@@ -29,17 +31,10 @@ if TYPE_CHECKING:
 MAX_FINDINGS = 50
 """Findings per object; an object with 10,000 wrong rules does not need 10,000 sentences."""
 
-_MAX_DEPTH = 64
-# What YAML's aliases can make of a small file. The API server takes 3 MiB.
-_MAX_VALUES = 200_000
-_MAX_SHOWN = 80
-_BIGGEST = 2**63  # Kubernetes holds integers in 64 bits; Python refuses to spell very long ones
+_NAME = re.compile(r"[A-Za-z0-9._:-]{1,253}")  # nothing else is a name, or safe to repeat
 _METADATA_KEYS = ("name", "namespace", "labels", "annotations", "generateName", "ownerReferences", "finalizers")
 # Known to Kubernetes, and close enough to one of the above to be taken for a slip.
 _OTHER_METADATA_KEYS = ("generation", "selfLink")
-
-Step = str | int
-Path = tuple[Step, ...]
 
 
 def parse_object(document: Mapping[str, Any]) -> AnyKind | tuple[Finding, ...]:
@@ -52,10 +47,13 @@ def parse_object(document: Mapping[str, Any]) -> AnyKind | tuple[Finding, ...]:
     if not isinstance(value, Mapping):
         return (_report(ObjectRef("", ""), "not-an-object", "an object was expected", value=value),)
     ref = _ref_of(document)
-    early = _type_findings(document, ref) or tuple(islice(_foreign_values(document, ref), MAX_FINDINGS))
-    if early:
-        return early
-    plain = _plain(document, openapi_schema(ref.kind))
+    if wrong := _type_findings(document, ref):
+        return wrong
+    plain, problems = plain_json(document, openapi_schema(ref.kind))
+    if problems:
+        return tuple(
+            _report(ref, "not-json", each.message, each.path, value=each.value, mend=each.mend) for each in problems
+        )
     return tuple(_metadata_findings(plain, ref)) or _validate(plain, ref)
 
 
@@ -82,8 +80,8 @@ def _validate(plain: dict[str, Any], ref: ObjectRef) -> AnyKind | tuple[Finding,
 def _ref_of(document: Mapping[str, Any]) -> ObjectRef:
     metadata = document.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
-    kind, name, namespace = document.get("kind"), metadata.get("name"), metadata.get("namespace")
-    return ObjectRef(*(each[:253] if isinstance(each, str) else "" for each in (kind, name, namespace)))
+    texts = (document.get("kind"), metadata.get("name"), metadata.get("namespace"))
+    return ObjectRef(*(each if isinstance(each, str) and _NAME.fullmatch(each) else "" for each in texts))
 
 
 def _type_findings(document: Mapping[str, Any], ref: ObjectRef) -> tuple[Finding, ...]:
@@ -97,67 +95,6 @@ def _type_findings(document: Mapping[str, Any], ref: ObjectRef) -> tuple[Finding
         mend = _did_you_mean(str(kind), KINDS) or f"kinds are {', '.join(KINDS)}"
         findings.append(_report(ref, "unknown-kind", "is unknown", ("kind",), value=kind, mend=mend))
     return tuple(findings)
-
-
-def _foreign_values(document: Mapping[str, Any], ref: ObjectRef) -> Iterator[Finding]:
-    """What JSON cannot hold: YAML's dates, keys that are no text, NaN, and structures without end."""
-    for count, (path, value) in enumerate(_walk(document, ())):
-        if count == _MAX_VALUES:
-            yield _report(ref, "not-json", f"holds more than {_MAX_VALUES} values", mend="use fewer rules")
-            return
-        if len(path) > _MAX_DEPTH:
-            yield _report(ref, "not-json", "is nested too deeply", path, mend="no field nests this deep")
-        elif isinstance(value, Mapping):
-            for key in value:
-                if not _is_text(key):
-                    yield _report(ref, "not-json", "has a key that is no text", path, value=key, mend="quote the key")
-        elif not isinstance(value, list | tuple) and not _is_json_scalar(value):
-            mend = "write text in UTF-8, a finite number, true or false; quote what looks like a date"
-            yield _report(ref, "not-json", "is no value that JSON knows", path, value=value, mend=mend)
-
-
-def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    """Every value below a value, itself first; one step beyond the greatest depth, no further."""
-    yield path, value
-    if len(path) > _MAX_DEPTH:
-        return
-    if isinstance(value, Mapping):
-        for key, child in value.items():
-            if _is_text(key):
-                yield from _walk(child, (*path, key))
-    elif isinstance(value, list | tuple):
-        for index, child in enumerate(value):
-            yield from _walk(child, (*path, index))
-
-
-def _is_json_scalar(value: Any) -> bool:
-    if isinstance(value, int):
-        return abs(value) < _BIGGEST
-    return value is None or _is_text(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it is a string of whole characters; bytes that were no UTF-8 stand in strings as lone surrogates."""
-    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
-
-
-def _plain(value: Any, schema: Schema) -> Any:
-    """The value as the API server sees it: without fields that are null, and 3.0 is 3.
-
-    A key that the schema does not know stays, to be reported.
-    """
-    if isinstance(value, Mapping):
-        known = schema.get("properties", value)
-        return {
-            key: _plain(child, schema.get("properties", {}).get(key, {}))
-            for key, child in value.items()
-            if child is not None or key not in known
-        }
-    if isinstance(value, list | tuple):
-        return [_plain(child, schema.get("items", {})) for child in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < _BIGGEST:
-        return int(value)
-    return value
 
 
 def _metadata_findings(plain: Mapping[str, Any], ref: ObjectRef) -> Iterator[Finding]:
@@ -224,7 +161,7 @@ def _known_key(path: Path, ref: ObjectRef) -> str:
     key, parent = str(path[-1]), path[:-1]
     for length in range(len(parent) - 1, 0, -1):
         if key in _properties(parent[:length], ref.kind):
-            return f"it belongs to {_spelled(parent[:length])}, not here"
+            return f"it belongs to {spelled(parent[:length])}, not here"
     known = _properties(parent, ref.kind)
     elsewhere = (kind for kind in KINDS if key in _properties(parent, kind))
     return (
@@ -267,29 +204,18 @@ def _at(value: Any, path: Path) -> Any:
     return value
 
 
-def _spelled(path: Path) -> str:
-    """``("spec", "rules", 3, "verbs")`` as ``spec.rules[3].verbs``."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
-
-
-def _shown(value: Any) -> str:
-    """A value on one line, and short: no text of a user's may break a terminal or a condition."""
-    text = "a huge number" if isinstance(value, int) and abs(value) >= _BIGGEST else ascii(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
-
-
 def _report(  # noqa: PLR0913 - a finding has this many parts
     ref: ObjectRef, check: str, message: str, path: Path = (), *, value: Any = None, mend: str = ""
 ) -> Finding:
     """A finding about one field; scalar values are shown, whole structures are not."""
-    found = "" if value is None or isinstance(value, Mapping | list | tuple) else f"; found {_shown(value)}"
+    found = "" if value is None or isinstance(value, Mapping | list | tuple) else f"; found {shown(value)}"
     rules = [index for step, index in pairwise(path) if step in ("rules", "limits") and isinstance(index, int)]
     return Finding(
         id=check,
         severity=Severity.ERROR,
-        message=f"{_spelled(path)} {message}{found}".lstrip(),
+        message=f"{spelled(path)} {message}{found}".lstrip(),
         mend=mend,
         object=ref,
-        path=_spelled(path),
+        path=spelled(path),
         rule=rules[0] if rules else None,
     )

@@ -310,7 +310,9 @@ _COLUMNS = columns(
 class AuditSink(Resource):
     """AuditSink is one store that policies of its namespace can ship records to."""
 
-    info: ClassVar[KindInfo] = KindInfo("auditsinks", "auditsink", "asink", True, _COLUMNS)
+    info: ClassVar[KindInfo] = KindInfo(
+        plural="auditsinks", singular="auditsink", short_name="asink", namespaced=True, columns=_COLUMNS
+    )
 
     kind: Literal["AuditSink"] = Field(default="AuditSink", description="AuditSink.")
     spec: AuditSinkSpec = Field(description="What is wanted.")
@@ -320,7 +322,9 @@ class AuditSink(Resource):
 class ClusterAuditSink(Resource):
     """ClusterAuditSink is one store that policies of many namespaces can ship records to."""
 
-    info: ClassVar[KindInfo] = KindInfo("clusterauditsinks", "clusterauditsink", "casink", False, _COLUMNS)
+    info: ClassVar[KindInfo] = KindInfo(
+        plural="clusterauditsinks", singular="clusterauditsink", short_name="casink", namespaced=False, columns=_COLUMNS
+    )
 
     kind: Literal["ClusterAuditSink"] = Field(default="ClusterAuditSink", description="ClusterAuditSink.")
     spec: ClusterAuditSinkSpec = Field(description="What is wanted.")
