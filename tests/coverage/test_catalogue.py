@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from audit_operator.api.audit import Level
 from audit_operator.api.kinds import KINDS
 from audit_operator.coverage.catalogue import OPERATOR_NAMESPACE, Scope
 from audit_operator.coverage.loading import builtin_catalogue
+from audit_operator.coverage.schema import catalogue_schema
 from audit_operator.coverage.suggestions import suggest
 from audit_operator.policy.known_resources import known_resources
 from audit_operator.policy.model import Policy, Rule
@@ -137,3 +140,8 @@ def test_what_is_cached_in_a_catalogue_is_not_inherited_by_another():
     assert CATALOGUE.action("pod-resize")
     with pytest.raises(KeyError):
         CATALOGUE.only_core().action("pod-resize")
+
+
+def test_the_published_schema_is_that_of_the_models():
+    published = Path(__file__).parents[2] / "docs" / "catalogue.schema.json"
+    assert published.read_text() == catalogue_schema()

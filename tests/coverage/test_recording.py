@@ -14,7 +14,7 @@ from audit_operator.coverage.callers import SAMPLE_NAMESPACE, Caller, named_call
 from audit_operator.coverage.loading import builtin_catalogue
 from audit_operator.coverage.operations import Operation
 from audit_operator.coverage.probes import probes_of
-from audit_operator.coverage.recording import MAX_SITUATIONS_PER_RULE, SAMPLE_NAME, CompiledPolicy, Situation
+from audit_operator.coverage.recording import MAX_SITUATIONS_PER_RULE, SAMPLE_NAME, CompiledPolicy, Extent, Situation
 from audit_operator.policy.evaluate import evaluate, rule_matches
 from audit_operator.policy.model import GroupResources, Policy, Rule, User
 from tests.coverage.policies import NAMESPACES, POLICIES, policies, rules
@@ -25,7 +25,7 @@ SAMPLES = sample_callers(builtin_catalogue().subjects)
 
 def situations(policy, **options):
     found, truncated = CompiledPolicy(policy, PROBES.operations).situations(
-        SAMPLES, PROBES.namespaces, **{"follow_namespaces": True, **options}
+        SAMPLES, PROBES.namespaces, Extent(20_000, **{"namespaces": True, **options})
     )
     assert not truncated
     return found
@@ -116,7 +116,7 @@ def test_names_of_objects_are_kept_apart_by_what_they_are_names_of():
 def test_namespaces_that_only_rules_name_are_followed_unless_told_otherwise():
     policy = Policy((Rule(Level.NONE, namespaces=("payments", "web")), Rule(Level.NONE, namespaces=("web",))))
     assert {"payments", "web"} <= {situation.namespace for situation in situations(policy)}
-    without = situations(policy, follow_namespaces=False)
+    without = situations(policy, namespaces=False)
     assert {situation.namespace for situation in without} == set(PROBES.namespaces)
 
 
@@ -135,9 +135,17 @@ def test_a_policy_with_more_names_than_are_asked_about_says_so():
         for user, name in zip(named, objects, strict=True)
     ]
     compiled = CompiledPolicy(Policy((first, *others)), PROBES.operations)
-    found, truncated = compiled.situations(SAMPLES, PROBES.namespaces, follow_namespaces=True)
+    found, truncated = compiled.situations(SAMPLES, PROBES.namespaces, Extent(20_000, namespaces=True))
     assert truncated
     assert len(found) < 2 * MAX_SITUATIONS_PER_RULE
+
+
+def test_a_policy_with_more_situations_than_are_enough_says_so():
+    rules = tuple(Rule(Level.METADATA, users=(f"user{number}",)) for number in range(100))
+    compiled = CompiledPolicy(Policy(rules), PROBES.operations)
+    found, truncated = compiled.situations(SAMPLES, PROBES.namespaces, Extent(200))
+    assert truncated
+    assert 200 < len(found) < 200 + MAX_SITUATIONS_PER_RULE
 
 
 def test_stages_of_policy_and_rule_are_omitted_together():

@@ -8,17 +8,22 @@ that users bring in a ConfigMap have the same shape; `catalogue.yaml` beside thi
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError, core_schema
 
 from audit_operator.api.audit import Level, Stage
 from audit_operator.api.compliance import Framework
 from audit_operator.api.model import ApiModel
 from audit_operator.api.text import Line, NamespaceName, Word
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
 
 OPERATOR_NAMESPACE = "audit-system"
 """How the built-in catalogue calls the namespace of the operator and its shippers."""
@@ -73,25 +78,35 @@ def _violation(sentence: str) -> PydanticCustomError:
     return PydanticCustomError("constraint", "{reason}", {"reason": sentence})
 
 
-def _pattern(expression: str, meaning: str) -> AfterValidator:
-    pattern = re.compile(expression)
+@dataclass(frozen=True)
+class _Spelling:
+    """A regular expression that a whole string matches, told to people in words."""
 
-    def check(value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise _violation(f"must be {meaning}")
+    pattern: str
+    meaning: str
+
+    def check(self, value: str) -> str:
+        if not re.fullmatch(self.pattern, value):
+            raise _violation(f"must be {self.meaning}")
         return value
 
-    return AfterValidator(check)
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(core), "pattern": f"^{self.pattern}$"}
 
 
-Id = Annotated[str, Field(max_length=63), _pattern("[a-z0-9]+(-[a-z0-9]+)*", "lower-case words joined by dashes")]
+Id = Annotated[str, Field(max_length=63), _Spelling("[a-z0-9]+(-[a-z0-9]+)*", "lower-case words joined by dashes")]
 ResourceName = Annotated[
     str,
     Field(max_length=128),
-    _pattern("[a-z0-9.-]+(/[a-z0-9.-]+)?", "a resource, or resource/subresource, without wildcards"),
+    _Spelling("[a-z0-9.-]+(/[a-z0-9.-]+)?", "a resource, or resource/subresource, without wildcards"),
 ]
 UrlPath = Annotated[
-    str, Field(max_length=256), _pattern("/[^*?]*", 'a path that starts with "/", without wildcards and query')
+    str, Field(max_length=256), _Spelling("/[^*?]*", 'a path that starts with "/", without wildcards and query')
 ]
 Words = Annotated[tuple[Word, ...], Field(max_length=50)]
 

@@ -6,7 +6,6 @@ the catalogue's samples, and everybody and everything that the policy itself tre
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from audit_operator.api.audit import Level
 from audit_operator.coverage.callers import Caller, named_callers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from audit_operator.api.audit import Stage
     from audit_operator.coverage.operations import Operations, RuleMask
@@ -25,8 +24,8 @@ SAMPLE_NAME = "<name>"
 """An object that no policy names."""
 
 MAX_SITUATIONS_PER_RULE = 500
-"""Most combinations of named users, objects and namespaces that one rule is asked about: a tenant's policy with
-thousands of names must not hold up the others. Where a rule has more, nothing is called covered."""
+"""Most combinations of named users, objects and namespaces that one rule is asked about. Where there are more, nothing
+is called covered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,21 @@ class Situation:
     caller: Caller
     namespace: str
     name: str = SAMPLE_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far situations go beyond the catalogue's samples.
+
+    Attributes:
+        limit: how many situations are enough: with thousands of names a policy must not hold up the others.
+        namespaces: whether namespaces that only rules name are looked at too.
+        names: whether users, groups and objects that only rules name are asked about too.
+    """
+
+    limit: int
+    namespaces: bool = False
+    names: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,7 @@ class _CompiledRule:
     Attributes:
         object_names: per entry of its `resources` that is about some objects only, their names.
         namespace_names: the namespaces that it is about, and per entry the Namespace objects.
+        names: all names without one of which it matches nothing; empty if it can do without.
     """
 
     level: Level
@@ -93,11 +108,13 @@ class _CompiledRule:
     mask: RuleMask
     object_names: tuple[frozenset[str], ...]
     namespace_names: tuple[frozenset[str], ...]
+    names: frozenset[str]
 
     @classmethod
     def of(cls, rule: Rule, policy: Policy, operations: Operations) -> _CompiledRule:
         mask = operations.rule_mask(rule)
         namespaces = frozenset(rule.namespaces)
+        all_names = frozenset[str]().union(*(names for names, _ in mask.by_name))
         objects, on_namespaces = [], [namespaces]
         for names, matched in mask.by_name:
             if matched & operations.on_namespaces:
@@ -111,6 +128,8 @@ class _CompiledRule:
             mask,
             tuple(names - {""} for names in objects),
             tuple(names - {""} for names in on_namespaces),
+            # "" is the name in requests that have none: whatever the situation, some do.
+            all_names if mask.always == 0 and "" not in all_names else frozenset(),
         )
 
 
@@ -118,17 +137,8 @@ class _UserConditions:
     """Which rules' `users` and `userGroups` a user satisfies, as a mask with one bit per rule."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._of_user: dict[str, int] = {}
-        self._of_group: dict[str, int] = {}
-        self._any_user = self._any_group = 0
-        for index, rule in enumerate(rules):
-            bit = 1 << index
-            for name in rule.users:
-                self._of_user[name] = self._of_user.get(name, 0) | bit
-            for group in rule.user_groups:
-                self._of_group[group] = self._of_group.get(group, 0) | bit
-            self._any_user |= 0 if rule.users else bit
-            self._any_group |= 0 if rule.user_groups else bit
+        self._any_user, self._of_user = _index(rule.users for rule in rules)
+        self._any_group, self._of_group = _index(rule.user_groups for rule in rules)
 
     def satisfied_by(self, user: User | None) -> int:
         if user is None:
@@ -147,11 +157,8 @@ class CompiledPolicy:
         self._operations = operations
         self._rules = tuple(_CompiledRule.of(rule, policy, operations) for rule in policy.rules)
         self._users = _UserConditions(policy.rules)
-        self._everywhere = [index for index, rule in enumerate(self._rules) if not rule.namespaces]
-        self._naming: dict[str, list[int]] = {}
-        for index, rule in enumerate(self._rules):
-            for namespace in rule.namespaces:
-                self._naming.setdefault(namespace, []).append(index)
+        self._any_namespace, self._of_namespace = _index(rule.namespaces for rule in self._rules)
+        self._any_name, self._of_name = _index(rule.names for rule in self._rules)
 
     def record(self, situation: Situation) -> Recording:
         """What is recorded of all operations that this situation can be about."""
@@ -159,11 +166,11 @@ class CompiledPolicy:
         remaining = operations.in_namespace if namespace else operations.without_namespace
         if name != SAMPLE_NAME:
             remaining &= self._mentioning(name)
-        rules_of_user = self._users.satisfied_by(situation.caller.user)
+        rules = self._users.satisfied_by(situation.caller.user)
+        rules &= self._any_namespace | self._of_namespace.get(namespace, 0)
+        rules &= self._any_name | self._of_name.get(name, 0) | self._of_name.get(namespace, 0)
         outcomes = []
-        for index in heapq.merge(self._everywhere, self._naming.get(namespace, ())):
-            if not rules_of_user >> index & 1:
-                continue
+        for index in _positions(rules):
             rule = self._rules[index]
             decided = remaining & operations.matching(rule.mask, namespace, name)
             if decided:
@@ -176,7 +183,7 @@ class CompiledPolicy:
         return Recording(outcomes)
 
     def situations(
-        self, samples: Sequence[Caller], namespaces: Sequence[str], *, follow_namespaces: bool
+        self, samples: Sequence[Caller], namespaces: Sequence[str], extent: Extent
     ) -> tuple[list[Situation], bool]:
         """The situations to ask about, and whether there are more than are asked about.
 
@@ -185,27 +192,29 @@ class CompiledPolicy:
         Args:
             samples: the catalogue's callers.
             namespaces: where requests are sent; ``""`` is no namespace.
-            follow_namespaces: whether namespaces that only rules name are looked at too.
+            extent: how far to go beyond the samples.
         """
         first_namespace = _first_alike(names for rule in self._rules for names in rule.namespace_names)
         first_namespace.update({namespace: namespace for namespace in namespaces})
-        followed = sorted(set(first_namespace.values()).difference(namespaces)) if follow_namespaces else []
+        followed = sorted(set(first_namespace.values()).difference(namespaces)) if extent.namespaces else []
         found = [Situation(caller, namespace) for caller in samples for namespace in (*namespaces, *followed)]
         seen = set(found)
         truncated = False
         first_caller = {self._treatment(caller): caller for caller in reversed(samples)}
         first_name = _first_alike(names for rule in self._rules for names in rule.object_names)
-        for rule, source in zip(self._rules, self._policy.rules, strict=True):
+        for rule, source in zip(self._rules, self._policy.rules, strict=True) if extent.names else ():
             alike = (first_caller.setdefault(self._treatment(each), each) for each in named_callers(source))
             callers = tuple(dict.fromkeys(alike))
             names = {first_name[name] for listed in rule.object_names for name in listed}
             if not callers and not names:
                 continue
             places = [each for each in namespaces if not rule.namespaces or each in rule.namespaces]
-            if follow_namespaces:
+            if extent.namespaces:
                 named = {first_namespace[name] for listed in rule.namespace_names for name in listed}
                 places += sorted(named.difference(places))
             combinations = product(callers or samples, places, sorted(names) or (SAMPLE_NAME,))
+            if len(found) > extent.limit:
+                return found, True
             for combination in islice(combinations, MAX_SITUATIONS_PER_RULE):
                 situation = Situation(*combination)
                 if situation not in seen:
@@ -220,11 +229,29 @@ class CompiledPolicy:
 
     def _mentioning(self, name: str) -> int:
         mask = 0
-        for rule in self._rules:
-            for names, operations in rule.mask.by_name:
+        for index in _positions(self._of_name.get(name, 0)):
+            for names, operations in self._rules[index].mask.by_name:
                 if name in names:
                     mask |= operations
         return mask & self._operations.named & ~self._operations.on_namespaces
+
+
+def _index(conditions: Iterable[Collection[str]]) -> tuple[int, dict[str, int]]:
+    """Which rules have no condition, and which are satisfied by each name, as masks with one bit per rule."""
+    unconditional, by_name = 0, dict[str, int]()
+    for position, names in enumerate(conditions):
+        bit = 1 << position
+        unconditional |= 0 if names else bit
+        for name in names:
+            by_name[name] = by_name.get(name, 0) | bit
+    return unconditional, by_name
+
+
+def _positions(mask: int) -> Iterator[int]:
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest
 
 
 def _first_alike(lists: Iterable[frozenset[str]]) -> dict[str, str]:

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 from audit_operator.api.audit import Level
 from audit_operator.coverage.callers import SAMPLE_NAMESPACE, sample_callers
 from audit_operator.coverage.probes import ActionProbes, Probes, probes_of
-from audit_operator.coverage.recording import CompiledPolicy, Recording, Situation
+from audit_operator.coverage.recording import CompiledPolicy, Extent, Recording, Situation
 
 if TYPE_CHECKING:
     from audit_operator.coverage.catalogue import Catalogue
     from audit_operator.policy.model import Policy
+
+
+MAX_SITUATIONS_OF_CLUSTER = 20_000
+MAX_SITUATIONS_OF_NAMESPACE = 2_000
+"""Most situations that a policy is asked about: with thousands of names it must not hold up the others. Where there are
+more, nothing is called covered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +85,23 @@ class Survey:
     truncated: bool
 
 
-def survey_cluster(policy: Policy, catalogue: Catalogue, *, follow_namespaces: bool) -> Survey:
+def survey_cluster(
+    policy: Policy, catalogue: Catalogue, *, follow_namespaces: bool = True, follow_names: bool = True
+) -> Survey:
     """Ask about every action, in all sorts of places."""
-    return _survey(policy, catalogue, probes_of(catalogue, None), follow_namespaces=follow_namespaces)
+    extent = Extent(MAX_SITUATIONS_OF_CLUSTER, namespaces=follow_namespaces, names=follow_names)
+    return _survey(policy, catalogue, probes_of(catalogue, None), extent)
 
 
 def survey_namespace(restricted: Policy, catalogue: Catalogue, namespace: str) -> Survey:
     """Ask about the actions that concern a namespace; the policy is a `Restriction`'s."""
     special = namespace if namespace in catalogue.named_namespaces else SAMPLE_NAMESPACE
-    return _survey(restricted, catalogue, probes_of(catalogue, special), follow_namespaces=False)
+    return _survey(restricted, catalogue, probes_of(catalogue, special), Extent(MAX_SITUATIONS_OF_NAMESPACE))
 
 
-def _survey(policy: Policy, catalogue: Catalogue, probes: Probes, *, follow_namespaces: bool) -> Survey:
+def _survey(policy: Policy, catalogue: Catalogue, probes: Probes, extent: Extent) -> Survey:
     compiled = CompiledPolicy(policy, probes.operations)
-    callers = sample_callers(catalogue.subjects)
-    situations, truncated = compiled.situations(callers, probes.namespaces, follow_namespaces=follow_namespaces)
+    situations, truncated = compiled.situations(sample_callers(catalogue.subjects), probes.namespaces, extent)
     tallies = tuple(Tally() for _ in probes.actions)
     recordings = []
     for situation in situations:

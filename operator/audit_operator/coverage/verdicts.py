@@ -109,7 +109,12 @@ class Coverage:
 
 
 def assess(
-    policy: Policy, catalogue: Catalogue, *, namespace: str | None = None, follow_namespaces: bool = True
+    policy: Policy,
+    catalogue: Catalogue,
+    *,
+    namespace: str | None = None,
+    follow_namespaces: bool = True,
+    follow_names: bool = True,
 ) -> Coverage:
     """The verdicts for the whole cluster, or for one namespace.
 
@@ -123,12 +128,14 @@ def assess(
         policy: the policy as the API server has it.
         catalogue: what to judge.
         namespace: the namespace; None is the cluster.
-        follow_namespaces: False leaves out namespaces that only rules name, for a policy whose namespaces are judged
-            one by one.
+        follow_namespaces: False leaves out, for the cluster, namespaces that only rules name; for a policy whose
+            namespaces are judged one by one.
+        follow_names: False asks, for the cluster, about the catalogue's samples only, whoever and whatever else rules
+            name; for comparison with other tools' figures.
     """
     if namespace is not None:
         return assess_restriction(restrict(policy, namespace), catalogue, namespace)
-    survey = survey_cluster(policy, catalogue, follow_namespaces=follow_namespaces)
+    survey = survey_cluster(policy, catalogue, follow_namespaces=follow_namespaces, follow_names=follow_names)
     return _conclude(survey, catalogue, range(len(policy.rules)))
 
 
