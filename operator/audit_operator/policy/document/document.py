@@ -14,8 +14,11 @@ from audit_operator.policy.document.json_text import is_json, parse_json
 from audit_operator.policy.document.tree import Array, JsonValue, Object, Path, Scalar, Tree, UnreadableError, to_value
 from audit_operator.policy.document.yaml_text import parse_yaml
 
-MAX_BYTES = 2 << 20
+MAX_BYTES = 4 << 20
 """Largest text that is read, in bytes. The API server has no limit; etcd takes about 1.5 MiB in one object."""
+
+MAX_PROBLEMS = 1000
+"""Most problems that are kept of one text; nobody reads more, and a hostile text could have a million."""
 
 
 class ProblemKind(StrEnum):
@@ -107,9 +110,9 @@ def parse_document(text: str | bytes) -> Document:
     problems: list[Problem] = []
 
     def duplicate(line: int, path: Path) -> None:
-        problems.append(
-            Problem(ProblemKind.DUPLICATE_KEY, f'key "{path[-1]}" is set twice; the later one counts', line, path)
-        )
+        if len(problems) < MAX_PROBLEMS:
+            message = f'key "{path[-1]}" is set twice; the later one counts'
+            problems.append(Problem(ProblemKind.DUPLICATE_KEY, message, line, path))
 
     further = 0
     json = is_json(data)

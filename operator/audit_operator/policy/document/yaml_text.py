@@ -17,7 +17,7 @@ import yaml
 
 from audit_operator.policy.document import yaml_scalars
 from audit_operator.policy.document.tree import MAX_DEPTH, Array, Member, Object, Path, Scalar, Tree, UnreadableError
-from audit_operator.policy.document.yaml_dialect import Dialect
+from audit_operator.policy.document.yaml_dialect import Dialect, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,8 +38,7 @@ def parse_yaml(data: bytes, on_duplicate: OnDuplicate) -> tuple[Tree, int]:
         UnreadableError: the API server would refuse the text, or it is nested too deeply for us.
     """
     dialect = Dialect(data)
-    if line := dialect.misplaced_mark():
-        raise UnreadableError("a byte order mark at the start of a line", line)
+    dialect.refuse_misplaced_mark()
     events = _events(data)
     try:
         next(events)
@@ -47,12 +46,14 @@ def parse_yaml(data: bytes, on_duplicate: OnDuplicate) -> tuple[Tree, int]:
         if not isinstance(start, yaml.DocumentStartEvent):
             return Scalar(None, "", 1), 0
         if start.version not in (None, (1, 1)):
-            raise UnreadableError("found incompatible YAML document", _line_of(start))
-        tree = _Builder(dialect, on_duplicate).build(events)
+            raise UnreadableError("found incompatible YAML document", line_of(start))
+        builder = _Builder(on_duplicate)
+        tree = builder.build(dialect.translate(events))
         next(events)
     except yaml.YAMLError as error:
         raise _to_fault(error) from None
-    _refuse_unrepresentable(tree)
+    if builder.doubtful:
+        _refuse_unrepresentable(tree)
     return tree, _line_of_rest(events)
 
 
@@ -70,12 +71,7 @@ def _line_of_rest(events: Iterator[yaml.Event]) -> int:
         event = next(events)
     except yaml.YAMLError as error:
         return _to_fault(error).line
-    return 0 if isinstance(event, yaml.StreamEndEvent) else _line_of(event)
-
-
-def _line_of(event: yaml.Event) -> int:
-    mark = event.start_mark
-    return mark.line + 1 if mark else 0
+    return 0 if isinstance(event, yaml.StreamEndEvent) else line_of(event)
 
 
 def _to_fault(error: yaml.YAMLError) -> UnreadableError:
@@ -111,7 +107,6 @@ class _Collection(_Node):
     """A sequence or mapping that is being read. Not a tree yet, so that duplicate keys can be settled first."""
 
     line: int = 0
-    flow: bool = False
     items: list[Tree] = field(default_factory=list)
     members: dict[object, Member] | None = None
     key: Scalar | None = None
@@ -141,10 +136,10 @@ _NOTHING = Scalar(None, "", 0)
 
 
 class _Builder:
-    """Turns the events of one document into a tree."""
+    """Turns the events of one document into a tree; `doubtful` if something in it may be no JSON."""
 
-    def __init__(self, dialect: Dialect, on_duplicate: OnDuplicate) -> None:
-        self._dialect = dialect
+    def __init__(self, on_duplicate: OnDuplicate) -> None:
+        self.doubtful = False
         self._on_duplicate = on_duplicate
         self._open: list[_Collection] = []
         self._anchors: dict[str, _Node] = {}
@@ -161,18 +156,16 @@ class _Builder:
 
     def _read(self, event: yaml.Event) -> Tree | None:
         """Take one event in; the tree that it completes, if any."""
-        line = _line_of(event)
-        if objection := self._dialect.objection(event, in_flow=bool(self._open) and self._open[-1].flow):
-            raise UnreadableError(objection, line)
+        line = line_of(event)
         match event:
             case yaml.ScalarEvent():
                 return self._scalar(event, line)
             case yaml.AliasEvent():
                 return self._alias(event.anchor or "", line)
             case yaml.SequenceStartEvent():
-                self._start(_Collection(_NOTHING, line=line, flow=bool(event.flow_style)), event.anchor)
+                self._start(_Collection(_NOTHING, line=line), event.anchor)
             case yaml.MappingStartEvent():
-                self._start(_Collection(_NOTHING, line=line, flow=bool(event.flow_style), members={}), event.anchor)
+                self._start(_Collection(_NOTHING, line=line, members={}), event.anchor)
             case _:
                 node = self._open.pop()
                 tree = node.close()
@@ -204,6 +197,8 @@ class _Builder:
                 value = yaml_scalars.resolve(event.value, event.tag, plain=plain)
             except yaml_scalars.TagMismatchError as error:
                 raise UnreadableError(str(error), line) from None
+            if isinstance(value, float) and not math.isfinite(value):
+                self.doubtful = True
             tree = Scalar(value, event.value, line)
             self._place(tree, 1, 0, line)
             self._count(1, 0, line)
@@ -258,7 +253,10 @@ class _Builder:
 
     def _set(self, members: dict[object, Member], member: Member) -> None:
         # Keys are compared as JSON will write them. go-yaml tells 1 from "1" for a moment longer, then keeps either.
-        identity = (member.key,) if isinstance(member.value, _Refused) else member.key
+        identity: object = member.key
+        if isinstance(member.value, _Refused):
+            self.doubtful = True
+            identity = (member.key,)
         if identity in members:
             self._on_duplicate(member.line, (*(node.step for node in self._open[:-1]), member.key))
         members[identity] = member
@@ -294,17 +292,14 @@ _MAX_KEY = (1 << 63) - 1  # go-yaml makes larger ones uint64, which sigs.k8s.io/
 
 
 def _key_text(key: Scalar) -> str:
-    match key.value:
-        case str(text):
-            return text
-        case bool(flag):
-            return "true" if flag else "false"
-        case int(number):
-            return str(number)
-        case float(number):
-            return yaml_scalars.format_float_key(number)
-        case None:
-            return key.written
+    value = key.value
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return yaml_scalars.format_float_key(value)
+    return str(value) if value is not None else key.written
 
 
 def _refuse_unrepresentable(root: Tree) -> None:

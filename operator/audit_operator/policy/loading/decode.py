@@ -25,6 +25,7 @@ _WIDEST_FLOAT = 1e21  # Go's JSON writes larger floats with an exponent, which i
 
 SET_TWICE = "is set twice; the API server logs a warning, and the later one counts"
 REMOVE_ONE = "remove one of them"
+_MOST_SUGGESTIONS = 200  # searching for similar keys is slow, and nobody reads more
 
 
 class FaultKind(Enum):
@@ -85,7 +86,7 @@ class _Decoder:
         if not isinstance(tree, Scalar):
             self._wrong_type(tree, wanted.value, path)
         elif tree.value is None:
-            return None if wanted is Leaf.OPTIONAL_BOOL else current  # Go sets a pointer to nil, nothing else
+            return _zero(wanted) if current is None or wanted is Leaf.OPTIONAL_BOOL else current
         elif self._fits(tree, wanted):
             return tree.value
         else:
@@ -164,12 +165,19 @@ class _Decoder:
 
     def _unknown(self, key: str, known: Iterable[str], path: Path, line: int) -> None:
         message = "is unknown; the API server logs a warning and goes on without it"
-        mend = next((f"write `{each}`" for each in get_close_matches(key, known, 1)), "remove it")
+        similar = get_close_matches(key, known, 1) if len(self.faults) < _MOST_SUGGESTIONS else []
+        mend = next((f"write `{each}`" for each in similar), "remove it")
         self.faults.append(Fault(FaultKind.UNKNOWN_KEY, path, line, message, mend))
 
     def _wrong_type(self, tree: Tree, wanted: str, path: Path) -> None:
         found, mend = _describe(tree, wanted)
         self.faults.append(Fault(FaultKind.WRONG_TYPE, path, tree.line, f"must be {wanted}, not {found}", mend))
+
+
+def _zero(wanted: Leaf) -> Any:
+    """What null leaves where nothing was before; a pointer it always sets to nil."""
+    zeros = {Leaf.STRING: "", Leaf.BOOL: False, Leaf.INT64: 0}
+    return zeros.get(wanted)
 
 
 def _describe(tree: Tree, wanted: str) -> tuple[str, str]:

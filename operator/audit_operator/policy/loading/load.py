@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.audit import Level, Stage
@@ -21,6 +22,9 @@ from audit_operator.policy.model import GroupResources, Policy, Rule
 
 if TYPE_CHECKING:
     from audit_operator.policy.document import Path
+
+MAX_FINDINGS = 200
+"""Most errors, and most warnings, that are reported of one text."""
 
 
 class ErrorClass(StrEnum):
@@ -48,7 +52,7 @@ class LoadResult:
         lenient: whether it logs that strict decoding failed and goes on with what is left.
         findings: what the user should know, in the order of the text. Errors have an `ErrorClass` as their id: the
             API server refuses the text. Warnings are ``unknown-key`` and ``duplicate-key``, which it logs, and
-            ``further-document``, which it does not.
+            ``further-document``, which it does not. Info is ``further-findings``: there were too many.
     """
 
     policy: Policy | None
@@ -77,8 +81,7 @@ def load_document(document: Document, *, kubernetes: Version = NEWEST, file: str
     """As `load_policy`, for a text that was parsed already."""
     loading = _Loading(document, file)
     policy = loading.run(kubernetes)
-    findings = sorted(loading.findings, key=lambda finding: finding.location.line)
-    return LoadResult(policy, loading.lenient, tuple(findings))
+    return LoadResult(policy, loading.lenient, loading.findings)
 
 
 class _Loading:
@@ -87,8 +90,18 @@ class _Loading:
     def __init__(self, document: Document, file: str) -> None:
         self._document = document
         self._file = file
-        self.findings: list[Finding] = []
+        self._found: dict[Severity, list[Finding]] = {Severity.ERROR: [], Severity.WARNING: []}
+        self._left_out = 0
         self.lenient = False
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found, in the order of the text."""
+        found = sorted(chain(*self._found.values()), key=lambda finding: finding.location.line)
+        if self._left_out:
+            message = f"{self._left_out} further findings are left out"
+            found.append(Finding("further-findings", Severity.INFO, message, location=Location(self._file)))
+        return tuple(found)
 
     def run(self, kubernetes: Version) -> Policy | None:
         """The policy, or None with at least one error among the findings."""
@@ -152,18 +165,21 @@ class _Loading:
         return None if fatal else fields
 
     def _refuse(self, error: ErrorClass, what: Violation, line: int = 0) -> None:
-        self._report(Finding(error, Severity.ERROR, what.message, what.mend), what.path, line)
+        self._report(Finding(error.value, Severity.ERROR, what.message, what.mend), what.path, line)
 
     def _warn(self, check: str, what: Violation, line: int) -> None:
-        self._report(Finding(check, Severity.WARNING, what.message, what.mend), what.path, line)
+        self._report(Finding(str(check), Severity.WARNING, what.message, what.mend), what.path, line)
 
     def _report(self, finding: Finding, path: Path, line: int) -> None:
         """Add a finding, with where it is; a message is a sentence about the field, so it begins with its path."""
+        found = self._found[finding.severity]
+        if len(found) >= MAX_FINDINGS:
+            self._left_out += 1
+            return
         where = format_path(path)
-        self.findings.append(
+        found.append(
             replace(
                 finding,
-                id=str(finding.id),
                 message=f"{where} {finding.message}" if where else finding.message,
                 path=where,
                 rule=path[1] if path[:1] == ("rules",) and len(path) > 1 and isinstance(path[1], int) else None,
@@ -188,11 +204,11 @@ def _to_rule(fields: dict[str, Any]) -> Rule:
         verbs=_to_strings(fields, "verbs"),
         resources=tuple(
             GroupResources(
-                group=entry.get("group") or "",
+                group=entry.get("group", ""),
                 resources=_to_strings(entry, "resources"),
                 resource_names=_to_strings(entry, "resourceNames"),
             )
-            for entry in fields.get("resources") or ()
+            for entry in fields.get("resources", ())
         ),
         namespaces=_to_strings(fields, "namespaces"),
         non_resource_urls=_to_strings(fields, "nonResourceURLs"),
@@ -202,8 +218,8 @@ def _to_rule(fields: dict[str, Any]) -> Rule:
 
 
 def _to_strings(fields: dict[str, Any], name: str) -> tuple[str, ...]:
-    return tuple(text or "" for text in fields.get(name) or ())
+    return tuple(fields.get(name, ()))
 
 
 def _to_stages(fields: dict[str, Any]) -> frozenset[Stage]:
-    return frozenset(Stage(stage) for stage in fields.get("omitStages") or ())
+    return frozenset(Stage(stage) for stage in fields.get("omitStages", ()))
