@@ -62,7 +62,7 @@ class Dialect:
             if inner is not None and inner.flow_style:
                 self._check_plain(event)
                 if self._tag_takes_comma(event, inner):
-                    waiting.append(self._move_tag(event, next(events)))
+                    waiting.extend(reversed(self._move_tag(event, next(events))))
                     continue
             self._check_escapes(event)
             if isinstance(event, yaml.CollectionStartEvent):
@@ -92,18 +92,23 @@ class Dialect:
             raise _tag_error(event)
         return True
 
-    def _move_tag(self, event: yaml.Event, after: yaml.Event) -> yaml.Event:
+    def _move_tag(self, event: yaml.Event, after: yaml.Event) -> list[yaml.Event]:
         """In ``[!x, y]`` go-yaml takes the comma for a part of the tag, and so sees one element, y with that tag."""
         first = self._text[_index(after.start_mark)]
         if isinstance(event, yaml.ScalarEvent) and not event.anchor:
             if first in "[{":
-                return after  # tags on collections count for nothing
+                return [after]  # tags on collections count for nothing
+            if isinstance(after, yaml.SequenceEndEvent):
+                return [_retag(event, event, after), after]
             if isinstance(after, yaml.ScalarEvent) and first not in "!&":
-                tag = f"{event.tag or '!'},"
-                return yaml.ScalarEvent(
-                    None, tag, (False, False), after.value, after.start_mark, after.end_mark, after.style
-                )
+                return [_retag(after, event, after)]
         raise _tag_error(event)
+
+
+def _retag(scalar: yaml.ScalarEvent, tagged: yaml.ScalarEvent, place: yaml.Event) -> yaml.ScalarEvent:
+    """A scalar at another place with the tag of `tagged` and the comma, which makes it a string."""
+    tag = f"{tagged.tag or '!'},"
+    return yaml.ScalarEvent(None, tag, (False, False), scalar.value, place.start_mark, place.end_mark, scalar.style)
 
 
 def _tag_error(event: yaml.Event) -> UnreadableError:

@@ -242,21 +242,18 @@ class _Builder:
             parent.merging = False
             for source in _merged_objects(tree, line, aliased=aliased):
                 for member in source.members:
-                    self._set(parent.members, member)
+                    self._set(parent.members, member, member.key)
         elif parent.key is None:
             if not isinstance(tree, Scalar):
                 raise UnreadableError("a mapping or sequence cannot be a key", line)
             parent.key = tree
         else:
-            self._set(parent.members, _to_member(parent.key, tree))
+            self._set(parent.members, _to_member(parent.key, tree), _identity(parent.key))
             parent.key = None
 
-    def _set(self, members: dict[object, Member], member: Member) -> None:
-        # Keys are compared as JSON will write them. go-yaml tells 1 from "1" for a moment longer, then keeps either.
-        identity: object = member.key
+    def _set(self, members: dict[object, Member], member: Member, identity: object) -> None:
         if isinstance(member.value, _Refused):
             self.doubtful = True
-            identity = (member.key,)
         if identity in members:
             self._on_duplicate(member.line, (*(node.step for node in self._open[:-1]), member.key))
         members[identity] = member
@@ -280,6 +277,11 @@ def _merged_objects(tree: Tree, line: int, *, aliased: bool) -> Iterator[Object]
             yield from (item for item in reversed(tree.items) if isinstance(item, Object))
         case _:
             raise UnreadableError("map merge requires map or sequence of maps as the value", line)
+
+
+def _identity(key: Scalar) -> object:
+    # To go-yaml 1, 1.0 and "1" are three keys. When JSON makes one of them, any may stay; here it is the last.
+    return key.value if isinstance(key.value, str) else (type(key.value), key.value)
 
 
 def _to_member(key: Scalar, value: Tree) -> Member:
