@@ -51,12 +51,17 @@ def _resource_matches(rule: Rule, request: Request) -> bool:
 
 def entry_matches(entry: GroupResources, request: Request) -> bool:
     """Whether one `resources` entry takes in the request's group, resource, subresource and name."""
+    if entry.resources and entry.resource_names and request.name not in entry.resource_names:
+        return False
+    return entry_covers(entry, request)
+
+
+def entry_covers(entry: GroupResources, request: Request) -> bool:
+    """Whether one `resources` entry takes in the request's group and resource, whatever names it lists."""
     if entry.group not in (request.api_group, "*"):
         return False
     if not entry.resources:  # the whole group; resourceNames play no part
         return True
-    if entry.resource_names and request.name not in entry.resource_names:
-        return False
     return any(resource_matches(spelling, request.resource, request.subresource) for spelling in entry.resources)
 
 
