@@ -1,16 +1,17 @@
-"""What nobody would leave out on purpose: exec streams, failed authentications, mass deletions, erased traces."""
+"""What nobody leaves out on purpose: exec, reading Secrets, failed authentications, mass deletion, erased traces."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from audit_operator.api.audit import Level, Stage
 from audit_operator.api.findings import Severity
 from audit_operator.policy.evaluate import resource_matches
 from audit_operator.policy.lint.check import RECORDING, WHOLE_ONLY, Check, Report, Subject
-from audit_operator.policy.lint.served import is_about_resources, is_namespace, targets
+from audit_operator.policy.lint.served import is_namespace, targets
 from audit_operator.policy.lint.trial_requests import (
     ANY_NAMESPACE,
     ANYONE,
@@ -35,6 +36,11 @@ with GET, verb get; a SPDY client with POST, verb create."""
 NO_SHORT_REQUEST = frozenset({Stage.REQUEST_RECEIVED, Stage.RESPONSE_COMPLETE})
 """The stages of every request that is neither long-running nor a failed authentication nor a panic."""
 
+_NAMESPACES = (ANY_NAMESPACE, "kube-system")
+"""Where streams and Secrets must not be dropped: in namespaces at large, and where the cluster keeps its own."""
+
+_SECRET_VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
+
 _UNAUTHENTICATED = (
     About("get", "", "secrets", named=True),
     About("create", "", "pods"),
@@ -44,7 +50,7 @@ _UNAUTHENTICATED = (
 
 def stream_verbs(subject: Subject) -> Iterator[Report]:
     """Rules that list exec and its like with one of the two verbs that open a stream."""
-    for index, rule in subject.rules():
+    for index, rule in subject.examined():
         listed = {verb for verb in ("get", "create") if verb in rule.verbs}
         if rule.level is Level.NONE or len(listed) != 1:
             continue
@@ -104,17 +110,33 @@ def _lower(subject: Subject, index: int, about: About, other_verb: str) -> Level
 def dropped_streams(subject: Subject) -> Iterator[Report]:
     """Rules that drop exec and its like, on purpose or because they drop reads."""
     dropped: defaultdict[int, dict[tuple[str, str], None]] = defaultdict(dict)
-    for user in ordinary_users(subject.policy):
-        for stream in STREAMS:
-            for verb in ("get", "create"):
-                rule = subject.decide(stream_request(verb, stream).by(user)).rule
-                if rule is not None and subject.drops(rule):
-                    dropped[rule][verb, stream] = None
+    for user, namespace in product(ordinary_users(subject.policy), _NAMESPACES):
+        for stream, verb in product(STREAMS, ("get", "create")):
+            rule = subject.decide(stream_request(verb, stream).by(user, namespace)).rule
+            if rule is not None and subject.drops(rule):
+                dropped[rule][verb, stream] = None
     for rule, requests in dropped.items():
         shown = ", ".join(f"{verb} pods/{stream}" for verb, stream in requests)
         yield Report(
             f"requests that open a stream into a container are dropped: {shown}",
             "record pods/exec, pods/attach and pods/portforward, verbs get and create, in a rule before this one",
+            rule,
+        )
+
+
+def dropped_secrets(subject: Subject) -> Iterator[Report]:
+    """Rules that drop what is done to Secrets, often because they drop reads."""
+    dropped: defaultdict[int, dict[str, None]] = defaultdict(dict)
+    for user, namespace in product(ordinary_users(subject.policy), _NAMESPACES):
+        for verb in _SECRET_VERBS:
+            about = About(verb, "", "secrets", named=verb not in ("create", "list", "watch"))
+            rule = subject.decide(about.by(user, namespace)).rule
+            if rule is not None and subject.drops(rule):
+                dropped[rule][verb] = None
+    for rule, verbs in dropped.items():
+        yield Report(
+            f"requests for Secrets are dropped: {', '.join(verbs)}",
+            "record secrets at level Metadata in a rule before this one",
             rule,
         )
 
@@ -150,7 +172,7 @@ def lost_authentication_failures(subject: Subject) -> Iterator[Report]:
 
 def forgotten_mass_deletion(subject: Subject) -> Iterator[Report]:
     """Rules that record delete and leave out deletecollection."""
-    for index, rule in subject.rules():
+    for index, rule in subject.examined():
         if rule.level is Level.NONE or "delete" not in rule.verbs or "deletecollection" in rule.verbs:
             continue
         found = {}
@@ -172,7 +194,7 @@ def forgotten_mass_deletion(subject: Subject) -> Iterator[Report]:
 
 def _deletions(subject: Subject, rule: Rule) -> Iterator[About]:
     """Single deletions that the rule may be about, of resources that can be deleted together."""
-    if not rule.resources and is_about_resources(rule):
+    if not rule.resources and not rule.non_resource_urls:
         yield About("delete", CUSTOM_GROUP, "things", named=True)
     for entry in rule.resources:
         if names_objects(entry):
@@ -187,7 +209,7 @@ def _deletions(subject: Subject, rule: Rule) -> Iterator[About]:
 
 def hidden_namespace_objects(subject: Subject) -> Iterator[Report]:
     """Rules that drop what happens in a namespace, and with it what happens to the Namespace object."""
-    for index, rule in subject.rules():
+    for index, rule in subject.examined():
         names = [name for name in rule.namespaces if is_namespace(name)]
         if rule.level is not Level.NONE or any("namespaces" in entry.resources for entry in rule.resources):
             continue
@@ -259,7 +281,7 @@ def records_nothing(subject: Subject) -> Iterator[Report]:
 
 def omitted_stages(subject: Subject) -> Iterator[Report]:
     """Rules that record no stage of an ordinary request."""
-    for index, rule in subject.rules():
+    for index, rule in subject.examined():
         if rule.level is not Level.NONE and _without_stages(subject, rule):
             yield Report(
                 f"level {rule.level}, but an ordinary request has the stages RequestReceived and ResponseComplete, and "
@@ -277,6 +299,7 @@ def _without_stages(subject: Subject, rule: Rule) -> bool:
 CHECKS = (
     Check("exec-verb-missing", Severity.WARNING, "exec and its like with one of two verbs", stream_verbs, RECORDING),
     Check("exec-dropped", Severity.ERROR, "A rule that drops exec and its like", dropped_streams, WHOLE_ONLY),
+    Check("secrets-dropped", Severity.ERROR, "A rule that drops requests for Secrets", dropped_secrets, WHOLE_ONLY),
     Check(
         "failed-authentication-lost",
         Severity.ERROR,

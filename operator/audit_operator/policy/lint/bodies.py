@@ -68,7 +68,7 @@ def exposing(
 
     def check(subject: Subject) -> Iterator[Report]:
         for each in resources:
-            for index, rule in subject.rules():
+            for index, rule in subject.examined():
                 requests = {about.verb: _decided_by(subject, index, about) for about in each.exposed(rule.level)}
                 names = () if single_objects else _names(rule)
                 verbs = [verb for verb, decided in requests.items() if any(one.name not in names for one in decided)]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from audit_operator.api.audit import Level
 from audit_operator.api.findings import Severity
 from audit_operator.policy.evaluate import evaluate
-from audit_operator.policy.lint.reach import AtEnd, Reach, analyse
+from audit_operator.policy.lint.reach import MAX_RULES, AtEnd, Reach, analyse
 from audit_operator.policy.predicate import EVERYTHING, Predicate
 
 if TYPE_CHECKING:
@@ -73,6 +73,10 @@ class Subject:
     def rules(self) -> Iterator[tuple[int, Rule]]:
         """Every rule with its index."""
         yield from enumerate(self.policy.rules)
+
+    def examined(self) -> Iterator[tuple[int, Rule]]:
+        """Those rules with their index that are examined for what they and the others do together."""
+        yield from enumerate(self.policy.rules[:MAX_RULES])
 
     def decide(self, request: Request) -> Decision:
         """What the policy says about a request."""

@@ -53,8 +53,8 @@ def too_many_rules(subject: Subject) -> Iterator[Report]:
     count = len(subject.policy.rules)
     if count > MAX_RULES:
         yield Report(
-            f"the policy has {count} rules; each request is compared with them one by one, and only the first "
-            f"{MAX_RULES} have been searched for shadowed and redundant ones",
+            f"the policy has {count} rules; the API server compares each request with them one by one, and only the "
+            f"first {MAX_RULES} have been examined for more than wrong values",
             "merge rules that differ in one list only",
         )
 

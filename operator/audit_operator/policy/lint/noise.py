@@ -134,7 +134,7 @@ def one_events_group(subject: Subject) -> Iterator[Report]:
 
 def former_leader_election(subject: Subject) -> Iterator[Report]:
     """Leader election silenced where it no longer happens."""
-    for index, rule in subject.rules():
+    for index, rule in subject.examined():
         if rule.level is not Level.NONE or not {CONTROLLER_MANAGER.name, SCHEDULER.name}.intersection(rule.users):
             continue
         user = next(each for each in (CONTROLLER_MANAGER, SCHEDULER) if each.name in rule.users)

@@ -26,7 +26,12 @@ def as_text(findings: Iterable[Finding]) -> str:
         for severity in reversed(Severity)
         if (count := sum(each.severity is severity for each in findings))
     )
-    return "".join(f"{line}\n" for line in [*lines, counts or "no findings"])
+    return "".join(f"{_printable(line)}\n" for line in [*lines, counts or "no findings"])
+
+
+def _printable(text: str) -> str:
+    """No text of a user's may break a line, a terminal or an encoding."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _lines(finding: Finding) -> Iterable[str]:

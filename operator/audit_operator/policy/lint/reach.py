@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from audit_operator.policy.known_resources import KnownResources
     from audit_operator.policy.model import Policy, Rule
 
-MAX_RULES = 1000
-"""Rules beyond these are not compared with each other: the effort grows with the square of their number."""
+MAX_RULES = 500
+"""Rules beyond these are not examined for what they do to each other: the effort grows with their number squared."""
 
 _MAX_PIECES = 200
 """Into how many pieces a rule is cut at most to find it covered by several others."""
@@ -83,8 +83,12 @@ def analyse(policy: Policy, known: KnownResources, at_end: AtEnd = AtEnd.UNRECOR
             living.append(index)
         else:
             shadowed[index] = covering
-    cells = [_Cell(index, predicates[index], outcome(policy, rules[index])) for index in living]
-    return Reach(dead, shadowed, dict(_redundant(cells, at_end)))
+    # Shadowed rules stay: without the rule in front of it, one may come alive.
+    cells = [
+        _Cell(index, predicates[index], outcome(policy, rule)) for index, rule in enumerate(rules) if index not in dead
+    ]
+    redundant = {index: heir for index, heir in _redundant(cells, at_end) if index not in shadowed}
+    return Reach(dead, shadowed, redundant)
 
 
 def outcome(policy: Policy, rule: Rule) -> Outcome:
@@ -104,19 +108,20 @@ def _covering(predicate: Predicate, earlier: Sequence[tuple[int, Predicate]]) ->
     The rule is cut along its lists until each piece lies within one earlier rule.
     """
     used: set[int] = set()
-    pieces = [predicate]
+    pieces = [(predicate, earlier)]
     for _ in range(_MAX_PIECES):
         if not pieces:
             return tuple(sorted(used))
-        piece = pieces.pop()
-        whole = next((index for index, each in earlier if piece.is_within(each)), None)
+        piece, candidates = pieces.pop()
+        whole = next((index for index, each in candidates if piece.is_within(each)), None)
         if whole is not None:
             used.add(whole)
             continue
-        parts = _split(piece, [each for _, each in earlier])
+        overlapping = [(index, each) for index, each in candidates if piece.intersect(each) is not None]
+        parts = _split(piece, [each for _, each in overlapping]) if overlapping else []
         if not parts:
             return None
-        pieces.extend(parts)
+        pieces.extend((part, overlapping) for part in parts)
     return None
 
 
@@ -128,11 +133,8 @@ def _spelled_out(predicate: Predicate) -> Predicate:
     return predicate
 
 
-def _split(piece: Predicate, earlier: Sequence[Predicate]) -> list[Predicate]:
+def _split(piece: Predicate, overlapping: Sequence[Predicate]) -> list[Predicate]:
     """Cut a set in two or more along one of its lists; empty if it is a single piece or no cut could help."""
-    overlapping = [each for each in earlier if piece.intersect(each) is not None]
-    if not overlapping:
-        return []
     if piece.verbs is not None and len(piece.verbs) > 1 and any(each.verbs for each in overlapping):
         return [replace(piece, verbs=frozenset({verb})) for verb in piece.verbs]
     if piece.users is not None and len(piece.users) > 1 and any(each.users for each in overlapping):

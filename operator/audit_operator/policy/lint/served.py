@@ -30,6 +30,9 @@ HTTP_METHODS = frozenset({"get", "head", "post", "put", "patch", "delete", "opti
 UNNAMED_VERBS = frozenset({"create", "deletecollection"})
 """Verbs of requests that never carry an object's name; list and watch carry one only through a field selector."""
 
+_NON_RESOURCE_DEPTH = {"api": 2, "apis": 3}
+"""Up to how many segments a path with this first one is that of a non-resource request."""
+
 EVERY_RESOURCE = GroupResources(group="*")
 
 
@@ -61,13 +64,15 @@ def possible_verbs(rule: Rule) -> frozenset[str]:
 def url_can_match(pattern: str) -> bool:
     """Whether a nonResourceURLs entry takes in the path of any non-resource request.
 
-    Paths below ``/api/<version>/`` and ``/apis/<group>/<version>/`` are resource requests, which no such entry matches;
-    the query is no part of the path.
+    Paths below ``/api/<version>`` and ``/apis/<group>/<version>`` are resource requests, which no such entry matches
+    (a bare slash after the version aside, which nobody asks for); the query is no part of the path.
     """
     if "?" in pattern:
         return False
-    parts = pattern.rstrip("*").strip("/").split("/")
-    return not (parts[0] == "api" and len(parts) > 2) and not (parts[0] == "apis" and len(parts) > 3)  # noqa: PLR2004 - as above
+    parts = pattern.rstrip("*").lstrip("/").split("/")
+    if not pattern.endswith("*") and parts[-1] == "":
+        parts.pop()
+    return len(parts) <= _NON_RESOURCE_DEPTH.get(parts[0], len(parts)) if parts else True
 
 
 def is_namespace(name: str) -> bool:
@@ -91,7 +96,7 @@ def spelling_can_match(entry: GroupResources, spelling: str, rule: Rule, known: 
         verbs = _verbs_left(OBJECT_VERBS, "", rule.verbs, names)
         return bool(verbs) and (not rule.namespaces or any(n == "" or is_namespace(n) for n in rule.namespaces))
     return any(
-        _namespace_fits(resource, verb, rule.namespaces)
+        _namespace_fits(resource, verb, rule.namespaces, names)
         for resource, subresource in candidates
         for verb in _verbs_left(_served_verbs(resource, subresource), subresource, rule.verbs, names)
     )
@@ -116,24 +121,28 @@ def _verbs_left(
     served: frozenset[str], subresource: str, wanted: tuple[str, ...], names: tuple[str, ...]
 ) -> frozenset[str]:
     verbs = served.intersection(wanted) if wanted else served
-    # A request for a subresource always names its parent.
-    if not names or subresource or ("" in names and len(names) > 1):
+    if not names:
         return verbs
-    if names == ("",):
-        return verbs & {*UNNAMED_VERBS, "list", "watch"}
-    return verbs - UNNAMED_VERBS
+    named, unnamed = any(names), "" in names
+    if subresource:  # a request for a subresource always names its parent
+        return verbs if named else frozenset()
+    return frozenset(
+        verb
+        for verb in verbs
+        if (unnamed if verb in UNNAMED_VERBS else named or (unnamed and verb in ("list", "watch")))
+    )
 
 
-def _namespace_fits(resource: KnownResource, verb: str, namespaces: tuple[str, ...]) -> bool:
+def _namespace_fits(resource: KnownResource, verb: str, namespaces: tuple[str, ...], names: tuple[str, ...]) -> bool:
     """Whether a request with this verb can be in one of the namespaces (``""``: in none); all of them if empty.
 
     Requests for one Namespace object count as being in that namespace, unlike creating and listing them.
     """
     if not namespaces:
         return True
-    across = verb in ("list", "watch")
+    possible = [name for name in namespaces if is_namespace(name)]
     if resource.namespaced:
-        return any(is_namespace(name) or (name == "" and across) for name in namespaces)
+        return bool(possible) or ("" in namespaces and verb in ("list", "watch"))
     if (resource.group, resource.name) == ("", "namespaces") and verb not in UNNAMED_VERBS and verb != "list":
-        return any(is_namespace(name) or (name == "" and verb == "watch") for name in namespaces)
+        return any(not names or name in names for name in possible) or ("" in namespaces and verb == "watch")
     return "" in namespaces

@@ -35,6 +35,9 @@ CUSTOM_GROUP = "custom.example.com"
 _SAMPLE = 3
 """How many values of one list of a rule are tried."""
 
+_GROUPS = 20
+"""How many of the groups that rules name are tried as those of ordinary people."""
+
 _NOT_PEOPLE = frozenset({"system:nodes", "system:bootstrappers", UNAUTHENTICATED})
 
 
@@ -66,8 +69,9 @@ class About:
 
 def ordinary_users(policy: Policy) -> tuple[User, ...]:
     """People and workloads that no rule names, one more for each group that a rule names."""
-    groups = sorted({group for rule in policy.rules for group in rule.user_groups} - _NOT_PEOPLE - {AUTHENTICATED})
-    return (ANYONE, WORKLOAD, *(User(ANYONE.name, (*ANYONE.groups, group)) for group in groups))
+    groups = {group: None for rule in policy.rules for group in rule.user_groups}
+    people = [group for group in groups if group not in _NOT_PEOPLE and group != AUTHENTICATED]
+    return (ANYONE, WORKLOAD, *(User(ANYONE.name, (*ANYONE.groups, group)) for group in people[:_GROUPS]))
 
 
 def user_named(name: str, group: str = "") -> User:
