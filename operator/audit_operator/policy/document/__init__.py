@@ -5,7 +5,14 @@ text with another parser sees another policy: `on` becomes a string, a merge key
 package answers what the text *is*; `audit_operator.policy.load` answers what it means as a policy.
 """
 
-from audit_operator.policy.document.document import MAX_BYTES, Document, Problem, ProblemKind, parse_document
+from audit_operator.policy.document.document import (
+    MAX_BYTES,
+    MAX_PROBLEMS,
+    Document,
+    Problem,
+    ProblemKind,
+    parse_document,
+)
 from audit_operator.policy.document.tree import (
     MAX_DEPTH,
     Array,
@@ -21,6 +28,7 @@ from audit_operator.policy.document.tree import (
 __all__ = [
     "MAX_BYTES",
     "MAX_DEPTH",
+    "MAX_PROBLEMS",
     "Array",
     "Document",
     "JsonValue",

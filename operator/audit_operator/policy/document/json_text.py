@@ -75,7 +75,7 @@ class _Parser:
         return match[0]
 
     def _value(self, token: str) -> Tree:
-        if len(self._path) > MAX_DEPTH:
+        if token in ("{", "[") and len(self._path) >= MAX_DEPTH:
             raise UnreadableError(
                 f"nested more than {MAX_DEPTH} levels deep, which audit-operator does not read", self._line
             )
