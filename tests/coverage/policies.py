@@ -62,18 +62,18 @@ POLICIES = {
 levels = st.sampled_from(list(Level))
 stages = st.frozensets(st.sampled_from(list(Stage)), max_size=2)
 
-_USERS = [
-    "alice@example.com",
+USERS = [
+    "alice",
     "mallory",
-    "system:node:worker-1",
+    "system:node:n1",
     "system:kube-controller-manager",
     "system:serviceaccount:payments:app",
     "system:serviceaccount:payments:web",
     "system:serviceaccount:kube-system:endpoint-controller",
     "system:anonymous",
 ]
-_GROUPS = [
-    "oidc:dev",
+GROUPS = [
+    "dev",
     "ops",
     "system:authenticated",
     "system:unauthenticated",
@@ -86,7 +86,7 @@ _VERBS = ["get", "list", "watch", "create", "update", "patch", "delete", "delete
 NAMESPACES = ["payments", "web", "kube-system", "audit-system", ""]
 _API_GROUPS = ["", "apps", "rbac.authorization.k8s.io", "audit-operator.dev", "*"]
 _SPELLINGS = ["*", "pods", "pods/exec", "pods/*", "*/log", "*/status", "secrets", "configmaps", "nodes", "namespaces"]
-_NAMES = ["db", "coredns", "payments", "web", ""]
+NAMES = ["db", "coredns", "payments", "web", ""]
 _URLS = ["*", "/metrics", "/api*", "/version", "/logs/*"]
 
 
@@ -94,7 +94,7 @@ def _some(values, most=2):
     return st.lists(st.sampled_from(values), max_size=most, unique=True).map(tuple)
 
 
-_entries = st.builds(GroupResources, st.sampled_from(_API_GROUPS), _some(_SPELLINGS), st.just(()) | _some(_NAMES)).map(
+_entries = st.builds(GroupResources, st.sampled_from(_API_GROUPS), _some(_SPELLINGS), st.just(()) | _some(NAMES)).map(
     lambda entry: entry if entry.resources else GroupResources(entry.group)
 )
 
@@ -104,8 +104,8 @@ def rules(draw) -> Rule:
     about = draw(st.sampled_from(["anything", "resources", "resources", "urls"]))
     return Rule(
         draw(levels),
-        users=draw(st.just(()) | _some(_USERS)),
-        user_groups=draw(st.just(()) | _some(_GROUPS)),
+        users=draw(st.just(()) | _some(USERS)),
+        user_groups=draw(st.just(()) | _some(GROUPS)),
         verbs=draw(st.just(()) | _some(_VERBS, 4)),
         resources=draw(st.lists(_entries, max_size=2).map(tuple)) if about == "resources" else (),
         namespaces=draw(st.just(()) | _some(NAMESPACES)) if about == "resources" else (),
@@ -117,7 +117,7 @@ def rules(draw) -> Rule:
 policies = st.builds(Policy, st.lists(rules(), min_size=1, max_size=6).map(tuple), stages)
 
 users = st.none() | st.builds(
-    User, st.sampled_from([*_USERS, "eve", f"system:serviceaccount:{SAMPLE_NAMESPACE}:app"]), _some(_GROUPS, 3)
+    User, st.sampled_from([*USERS, "eve", f"system:serviceaccount:{SAMPLE_NAMESPACE}:<account>"]), _some(GROUPS, 3)
 )
 
 
@@ -132,5 +132,5 @@ def requests_in(namespace: str) -> st.SearchStrategy[Request]:
         namespace=st.just(namespace),
         resource=st.sampled_from(["pods", "secrets", "configmaps", "namespaces", "widgets"]),
         subresource=st.sampled_from(["", "exec", "log", "status"]),
-        name=st.sampled_from(_NAMES),
+        name=st.sampled_from(NAMES),
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from audit_operator.policy.model import Rule
 
 SAMPLE_NAMESPACE = "<namespace>"
-"""A namespace that no policy names: the one that is looked at, or any application's. No namespace can be called so."""
+"""The namespace that is looked at, or any application's. None can be called so: no policy can treat it by name."""
 
 HUMAN = "human"
 SERVICE_ACCOUNT = "serviceaccount"
@@ -61,14 +61,13 @@ def sample_callers(subjects: Iterable[Subject]) -> tuple[Caller, ...]:
 
 def _sample(subject: Subject) -> Caller:
     if subject.user is None:
-        return Caller(subject.name, None, "a caller whose authentication failed")
+        return Caller(subject.name, None, subject.title or "nobody")
     placeholder = "{namespace}"
-    own = placeholder in subject.user
     user = User(
         subject.user.replace(placeholder, SAMPLE_NAMESPACE),
         tuple(group.replace(placeholder, SAMPLE_NAMESPACE) for group in subject.groups),
     )
-    return Caller(subject.name, user, "an application's ServiceAccount" if own else user.name)
+    return Caller(subject.name, user, subject.title or user.name)
 
 
 def named_callers(rule: Rule) -> tuple[Caller, ...]:
@@ -89,10 +88,10 @@ def _user(name: str, groups: tuple[str, ...]) -> Caller:
 
 def _member(group: str) -> Caller:
     subject = _subject_of_group(group)
-    name = "somebody"
+    name = "<member>"
     if subject == SERVICE_ACCOUNT:
         namespace = group.removeprefix(_SERVICE_ACCOUNT_GROUP).removeprefix(":") or SAMPLE_NAMESPACE
-        name = f"{_SERVICE_ACCOUNT_USER}{namespace}:app"
+        name = f"{_SERVICE_ACCOUNT_USER}{namespace}:<account>"
     usual = _usual_groups(name)
     return Caller(subject, User(name, (group, *(each for each in usual if each != group))), f"a member of {group}")
 

@@ -157,6 +157,7 @@ class Subject(ApiModel):
     """
 
     name: Id = Field(description="How actions refer to it.")
+    title: Word = Field(default="", description="How reports call it; absent: the user name.")
     user: Word | None = Field(description="User name; null is a request whose authentication failed.")
     groups: Words = Field(default=(), description="Groups of the user.")
 

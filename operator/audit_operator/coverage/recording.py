@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from audit_operator.policy.model import Policy, Rule, User
 
 SAMPLE_NAME = "<name>"
-"""An object that no policy names."""
+"""Any object. None can be called so."""
 
 MAX_SITUATIONS_PER_RULE = 500
 """Most combinations of named users, objects and namespaces that one rule is asked about. Where there are more, nothing
@@ -86,10 +86,6 @@ class Recording:
             if outcome.omit_stages and not stages.isdisjoint(outcome.omit_stages):
                 mask |= outcome.operations
         return mask
-
-    def outcome_of(self, operation: int) -> Outcome:
-        """What is decided about one operation (a mask of one bit)."""
-        return next(outcome for outcome in self.outcomes if outcome.operations & operation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +155,14 @@ class CompiledPolicy:
         self._users = _UserConditions(policy.rules)
         self._any_namespace, self._of_namespace = _index(rule.namespaces for rule in self._rules)
         self._any_name, self._of_name = _index(rule.names for rule in self._rules)
+        _, self._mentioning = _index(frozenset().union(*rule.object_names) for rule in self._rules)
 
     def record(self, situation: Situation) -> Recording:
         """What is recorded of all operations that this situation can be about."""
         operations, namespace, name = self._operations, situation.namespace, situation.name
         remaining = operations.in_namespace if namespace else operations.without_namespace
         if name != SAMPLE_NAME:
-            remaining &= self._mentioning(name)
+            remaining &= self._operations_mentioning(name)
         rules = self._users.satisfied_by(situation.caller.user)
         rules &= self._any_namespace | self._of_namespace.get(namespace, 0)
         rules &= self._any_name | self._of_name.get(name, 0) | self._of_name.get(namespace, 0)
@@ -227,9 +224,9 @@ class CompiledPolicy:
         """Equal for callers whom the catalogue and all rules treat alike."""
         return caller.subject, self._users.satisfied_by(caller.user)
 
-    def _mentioning(self, name: str) -> int:
+    def _operations_mentioning(self, name: str) -> int:
         mask = 0
-        for index in _positions(self._of_name.get(name, 0)):
+        for index in _positions(self._mentioning.get(name, 0)):
             for names, operations in self._rules[index].mask.by_name:
                 if name in names:
                     mask |= operations

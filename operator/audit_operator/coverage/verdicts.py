@@ -19,7 +19,7 @@ from audit_operator.coverage.restriction import Restriction, restrict
 from audit_operator.coverage.survey import survey_cluster, survey_namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from audit_operator.coverage.catalogue import Action, BlindSpot, Catalogue
     from audit_operator.coverage.operations import Operation, Operations
@@ -68,7 +68,7 @@ class ActionCoverage:
         rule: index of the rule that decided about the probe that the reason is about, None where none matched.
         probes: how many were asked.
         satisfied: how many of them are satisfied.
-        failures: some of those that are not, in order of the catalogue.
+        failures: some of those that are not, one per operation, worst first.
     """
 
     action: Action
@@ -156,9 +156,6 @@ def _conclude(survey: Survey, catalogue: Catalogue, indexes: Sequence[int]) -> C
     return Coverage(verdicts, catalogue.blind_spots, survey.truncated)
 
 
-# --- probes ---------------------------------------------------------------------------------------------------------
-
-
 def _verdict(
     tally: Tally, action: ActionProbes, operations: Operations, indexes: Sequence[int], *, truncated: bool
 ) -> ActionCoverage:
@@ -176,7 +173,7 @@ def _verdict(
         if truncated:
             return concluded(Verdict.PARTIAL, tally.weakest, f"{reason}, but {_TRUNCATED}", rule)
         return concluded(Verdict.COVERED, tally.weakest, reason, rule)
-    failures = tuple(_failures(tally.failing, action, operations, indexes))
+    failures = _failures(tally.failing, action, operations, indexes)
     worst = failures[0]
     sentence = _sentence(worst, entry)
     if worst.leaks:
@@ -190,34 +187,35 @@ def _verdict(
     return concluded(Verdict.PARTIAL, worst.level, f"{counted}; {sentence}", worst.rule, failures)
 
 
+# Leaks before everything else, and of them the highest level first; else the lowest.
+_WORST_FIRST = [*((True, level) for level in reversed(Level)), *((False, level) for level in Level)]
 _TRUNCATED = "the policy names more users, objects and namespaces than are asked about"
 
 
 def _failures(
-    failing: Iterable[Failing], action: ActionProbes, operations: Operations, indexes: Sequence[int]
-) -> list[Failure]:
-    """The worst failure, then others, one per operation: leaks first and highest first, else lowest first."""
-    found: dict[Operation, Failure] = {}
-
-    def severity(failure: Failure) -> tuple[bool, int]:
-        return not failure.leaks, -failure.level.rank if failure.leaks else failure.level.rank
-
-    for each in failing:
-        for outcome in each.recording.outcomes:
-            for mask, leaks in ((each.leaking, True), (each.operations & ~each.leaking, False)):
-                for operation in operations.members(outcome.operations & mask):
-                    missing = (
-                        action.stages & outcome.omit_stages if outcome.level is not Level.NONE else frozenset[Stage]()
-                    )
-                    rule = None if outcome.rule is None else indexes[outcome.rule]
-                    failure = Failure(operation, each.situation, outcome.level, missing, leaks, rule)
-                    if operation not in found or severity(failure) < severity(found[operation]):
-                        found[operation] = failure
-    return sorted(found.values(), key=severity)[:MAX_FAILURES]
+    failing: Sequence[Failing], action: ActionProbes, operations: Operations, indexes: Sequence[int]
+) -> tuple[Failure, ...]:
+    """The worst failures, one per operation."""
+    found: list[Failure] = []
+    seen = 0
+    for leaks, level in _WORST_FIRST:
+        for each in failing:
+            concerned = (each.leaking if leaks else each.operations & ~each.leaking) & ~seen
+            for outcome in each.recording.outcomes if concerned else ():
+                if outcome.level is not level:
+                    continue
+                seen |= outcome.operations & concerned
+                missing = action.stages & outcome.omit_stages if level is not Level.NONE else frozenset[Stage]()
+                rule = None if outcome.rule is None else indexes[outcome.rule]
+                for operation in operations.members(outcome.operations & concerned):
+                    found.append(Failure(operation, each.situation, level, missing, leaks, rule))
+                    if len(found) == MAX_FAILURES:
+                        return tuple(found)
+    return tuple(found)
 
 
 def describe(operation: Operation, situation: Situation) -> str:
-    """A probe in words: ``get secrets in a namespace by alice@example.com``."""
+    """A probe in words: ``get secrets in a namespace by a person``."""
     words = [operation.verb, operation.target]
     if operation.is_on_namespace:
         if situation.namespace != SAMPLE_NAMESPACE:
