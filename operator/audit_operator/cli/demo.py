@@ -1,0 +1,338 @@
+"""`demo`: the main job on a control plane of one's own, with every claim checked while it is shown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.api.crd import render_crds
+from audit_operator.controlplane.assets import Assets, provide
+from audit_operator.controlplane.local_control_plane import ClusterUser, LocalControlPlane
+from audit_operator.controlplane.preflight import preflight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+EXAMPLES = """examples:
+  audit-operator demo                  show everything, then end
+  audit-operator demo --keep           stay up afterwards, and print how to connect
+"""
+API_VERSION = "audit-operator.dev/v1alpha1"
+ALICE = ClusterUser("alice", ("team-payments",))
+OPERATOR = ClusterUser("audit-operator")
+_PATIENCE = 120.0
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "demo",
+        help="show the main job on an embedded control plane",
+        description="Start etcd and kube-apiserver on loopback, run the operator, and show policies becoming the audit "
+        "policy that the API server really runs. Ends with a summary; exits with 1 if a claim did not hold.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--keep", action="store_true", help="stay up at the end until interrupted")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show it."""
+    say("Providing etcd, kube-apiserver and kubectl")
+    assets = provide()
+    say(f"Starting etcd and kube-apiserver {assets.kubernetes_version} on loopback")
+    with LocalControlPlane(assets, users=(ALICE, OPERATOR)) as plane:
+        demo = Demo(assets, plane)
+        demo.prepare()
+        demo.operator = demo.start_operator()
+        try:
+            demo.show()
+            if options.keep:
+                demo.wait()
+        except DemoError as error:
+            print(f"    {error}", file=sys.stderr)
+            demo.claim("the demo ran to its end", holds=False)
+        finally:
+            demo.operator.terminate()
+            demo.operator.wait(30)
+    return demo.summary()
+
+
+class DemoError(Exception):
+    """The demo cannot go on."""
+
+
+def say(text: str) -> None:
+    """One step, for people."""
+    print(f"\n\033[1m==> {text}\033[0m" if sys.stdout.isatty() else f"\n==> {text}", flush=True)
+
+
+def thing(kind: str, name: str, spec: Mapping[str, Any], namespace: str = "") -> dict[str, Any]:
+    """One of our objects."""
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": dict(spec)}
+
+
+@dataclass(slots=True)
+class Demo:
+    """The scenes, and what came of them."""
+
+    assets: Assets
+    plane: LocalControlPlane
+    claims: list[tuple[str, bool]] = field(default_factory=list)
+    operator: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        """What a cluster administrator does once."""
+        say("Installing the CustomResourceDefinitions, and creating namespaces")
+        self.kubectl("apply", "--server-side", "-f", "-", stdin="---\n".join(render_crds().values()))
+        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        for namespace in ("audit-operator", "payments", "web"):
+            self.kubectl("create", "namespace", namespace)
+        self.kubectl(
+            "create", "clusterrolebinding", "audit-operator", "--clusterrole=cluster-admin", f"--user={OPERATOR.name}"
+        )
+        self.kubectl(
+            "create", "rolebinding", "alice", "-n", "payments", "--clusterrole=cluster-admin", f"--user={ALICE.name}"
+        )
+
+    def start_operator(self) -> subprocess.Popen[bytes]:
+        """The operator as a process of its own, as it would be in a pod."""
+        say("Starting the operator")
+        log = self.plane.folder / "operator.log"
+        environment = {
+            "AUDIT_OPERATOR_KUBECONFIG": str(self.plane.kubeconfig(OPERATOR.name)),
+            "AUDIT_OPERATOR_PROCESS_FOLDER": str(self.plane.folder),
+            "AUDIT_OPERATOR_LISTEN_HOST": "127.0.0.1",
+            "AUDIT_OPERATOR_LISTEN_PORT": "0",
+            # The only API server is restarted again and again: longer than a lease usually lasts.
+            "AUDIT_OPERATOR_LEASE_SECONDS": "120",
+        }
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "audit_operator", "run"], env={**os.environ, **environment}, stderr=output
+            )
+
+    def show(self) -> None:
+        """All scenes."""
+        self.scene_standard()
+        self.scene_gap_closed()
+        self.scene_requests()
+        self.scene_refusals()
+
+    def scene_standard(self) -> None:
+        """A cluster-wide standard that leaves gaps, and a tenant that adds to it."""
+        say("The platform team sets a standard for everybody; the payments team adds what it needs")
+        self.apply(
+            thing("AuditControlPlane", "main", {"default": True, "driver": "Process"}),
+            thing("ClusterAuditPolicy", "standard", {"preset": "Metadata"}),
+            thing(
+                "AuditPolicy",
+                "pci",
+                {"rules": [{"level": "Request", "resources": [{"group": "apps"}]}]},
+                "payments",
+            ),
+        )
+        self.until_programmed("pci", "payments")
+        self.claim("the API server runs the compiled policy, and status says so", self.programmed("pci", "payments"))
+        coverage = self.status("clusterauditpolicy", "standard")["coverage"]
+        self.claim(f"status finds what Metadata cannot show: {coverage['gaps']} gaps", coverage["gaps"] > 0)
+        worst = coverage["findings"][0]
+        print(f"    worst: {worst['action']}: {worst['reason']}")
+
+    def scene_gap_closed(self) -> None:
+        """The gaps are closed by one field."""
+        say("Closing the gaps: the standard becomes the preset Baseline, with a limit that nobody can exceed")
+        secrets = {"level": "Metadata", "resources": [{"group": "", "resources": ["secrets"]}]}
+        self.apply(
+            thing("ClusterAuditPolicy", "standard", {"preset": "Baseline", "limits": [secrets]}),
+            thing(
+                "AuditPolicy",
+                "pci",
+                {
+                    "rules": [
+                        {"level": "Request", "resources": [{"group": "apps"}]},
+                        {
+                            "level": "RequestResponse",
+                            "resources": [{"group": "", "resources": ["secrets", "services"]}],
+                        },
+                    ]
+                },
+                "payments",
+            ),
+        )
+        self.until_programmed("pci", "payments")
+        coverage = self.status("clusterauditpolicy", "standard")["coverage"]
+        print(f"    coverage {coverage['score']}, judged on the {coverage['basis'].lower()} policy")
+        self.claim("no gap and no leak is left", coverage["gaps"] == coverage["leaks"] == 0)
+
+    def scene_requests(self) -> None:
+        """Real requests, and what the API server has recorded of them."""
+        say("Alice works in payments; this is what the API server records")
+        here = self.plane.audit_log.stat().st_size
+        as_alice: tuple[tuple[str, ...], ...] = (
+            ("get", "secrets"),
+            ("create", "secret", "generic", "db", "--from-literal=password=hunter2"),
+            ("create", "service", "clusterip", "db", "--tcp=5432"),
+            ("create", "role", "reader", "--verb=get", "--resource=pods"),
+            ("exec", "no-such-pod", "--", "id"),
+            ("get", "--raw", "/api/v1/namespaces/payments/pods/no-such-pod/exec?command=id"),
+            ("delete", "configmaps", "--all"),
+        )
+        for command in as_alice:
+            self.kubectl("-n", "payments", *command, user=ALICE.name, check=False)
+        self.kubectl("get", "pods", "--token=stolen", user=ALICE.name, check=False)
+        events = list(self.events(here))
+        mine = [event for event in events if event["user"].get("username") == ALICE.name]
+        for event in mine:
+            what = event["objectRef"]
+            name = "/".join(filter(None, [what.get("resource"), what.get("subresource")]))
+            print(f"    {event['level']:<16} {event['verb']:<17} {name:<13} {event['responseStatus']['code']}")
+        levels = self.levels(mine)
+        self.claim("reading secrets is recorded, at Metadata", levels.get(("list", "secrets")) == "Metadata")
+        created = levels.get(("create", "secrets"))
+        self.claim("so is writing them: the limit holds, although payments asks for more", created == "Metadata")
+        self.claim(
+            "no record holds the password",
+            "hunter2" not in json.dumps(events) and "aHVudGVyMg" not in json.dumps(events),
+        )
+        self.claim("services are recorded as payments asks", levels.get(("create", "services")) == "RequestResponse")
+        self.claim("a new role is recorded with its rules", levels.get(("create", "roles")) == "RequestResponse")
+        self.claim("exec by WebSocket, a get, is recorded", ("get", "pods/exec") in levels)
+        refused = [event for event in events if event["responseStatus"].get("code") == 401]  # noqa: PLR2004
+        self.claim("a request with a stolen token leaves a record, without a user", bool(refused))
+
+    def scene_refusals(self) -> None:
+        """What never gets as far as the API server."""
+        say("Mistakes are refused where they are made")
+        wrong = thing("AuditPolicy", "typo", {"rules": [{"level": "None", "verb": ["get"]}]}, "web")
+        answer = self.kubectl("apply", "-f", "-", stdin=json.dumps(wrong), check=False)
+        print(f"    {answer.stderr.strip()[:200]}")
+        self.claim("a misspelt key is refused with its name", answer.returncode != 0 and "verb" in answer.stderr)
+        bad = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Everything\n"
+        judged = preflight(self.assets.kube_apiserver, bad)
+        print(f"    {judged.findings[0].message if judged.findings else ''}")
+        self.claim("the real binary refuses a bad policy before it is delivered", bool(judged.findings))
+        self.claim("and the policy in force is still in force", self.programmed("pci", "payments"))
+        print(self.kubectl("get", "auditpolicies,clusterauditpolicies,auditcontrolplanes", "-A").stdout)
+
+    # How it is done
+
+    def kubectl(
+        self, *arguments: str, user: str = "admin", stdin: str = "", check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl as a user."""
+        done = subprocess.run(  # noqa: S603 - our own kubectl
+            [self.assets.kubectl, f"--kubeconfig={self.plane.kubeconfig(user)}", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+        if check and done.returncode:
+            raise DemoError(f"kubectl {' '.join(arguments)}: {done.stderr}")
+        return done
+
+    def apply(self, *objects: Mapping[str, Any]) -> None:
+        """Apply objects, and show them."""
+        for each in objects:
+            print(f"    kubectl apply {each['kind']} {each['metadata']['name']}: {json.dumps(each['spec'])}")
+        document = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        # A restart of the API server may be under way.
+        self.patiently(lambda: not self.kubectl("apply", "-f", "-", stdin=json.dumps(document), check=False).returncode)
+
+    def status(self, kind: str, name: str, namespace: str = "") -> dict[str, Any]:
+        """The status of an object; empty while the API server is away."""
+        scope = ["-n", namespace] if namespace else []
+        answer = self.kubectl("get", kind, name, *scope, "-o", "json", check=False)
+        if answer.returncode:
+            return {}
+        found: dict[str, Any] = json.loads(answer.stdout)
+        status: dict[str, Any] = found.get("status", {})
+        return status if status.get("observedGeneration") == found["metadata"]["generation"] else {}
+
+    def programmed(self, name: str, namespace: str) -> bool:
+        """Whether a policy's condition Programmed is true."""
+        conditions = self.status("auditpolicy", name, namespace).get("conditions", [])
+        return any(each["type"] == "Programmed" and each["status"] == "True" for each in conditions)
+
+    def until_programmed(self, name: str, namespace: str) -> None:
+        """Wait until a policy is programmed, and show how status gets there."""
+        started, shown = time.monotonic(), ""
+
+        def look() -> bool:
+            nonlocal shown
+            answer = self.kubectl("get", "auditpolicies", "-A", check=False)
+            table = answer.stdout if not answer.returncode else "(the API server is being restarted)\n"
+            rows = "\n".join(line.rsplit(maxsplit=1)[0] for line in table.splitlines())  # all but the age
+            if rows != shown:
+                shown = rows
+                print(
+                    f"    after {time.monotonic() - started:.0f} s\n      " + table.rstrip().replace("\n", "\n      "),
+                    flush=True,
+                )
+            return self.programmed(name, namespace)
+
+        self.patiently(look)
+
+    def patiently(self, action: Callable[[], bool]) -> None:
+        """Try until it works, but not for ever. Raises DemoError."""
+        deadline = time.monotonic() + _PATIENCE
+        while not action():
+            if self.operator is not None and self.operator.poll() is not None:
+                log = (self.plane.folder / "operator.log").read_text(encoding="utf-8", errors="replace")
+                message = f"the operator has ended with {self.operator.returncode}; its last words:\n{log[-3000:]}"
+                raise DemoError(message)
+            if time.monotonic() > deadline:
+                message = f"nothing came of it within {_PATIENCE:.0f} s"
+                raise DemoError(message)
+            time.sleep(0.5)
+
+    def events(self, since: int) -> Iterator[dict[str, Any]]:
+        """What the audit log has gained, but for the first of the two records that some requests have."""
+        with self.plane.audit_log.open("rb") as log:
+            log.seek(since)
+            for line in log:
+                event = json.loads(line)
+                if event["stage"] == "ResponseComplete" or event.get("responseStatus", {}).get("code") == 401:  # noqa: PLR2004
+                    yield event
+
+    def levels(self, events: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
+        """Level by verb and resource."""
+        found = {}
+        for event in events:
+            what = event["objectRef"]
+            resource = "/".join(filter(None, [what.get("resource"), what.get("subresource")]))
+            found[event["verb"], resource] = event["level"]
+        return found
+
+    def claim(self, text: str, holds: bool) -> None:  # noqa: FBT001 - reads as a sentence
+        """Note whether something is as promised."""
+        self.claims.append((text, holds))
+        print(f"    {'ok' if holds else 'NOT SO'}: {text}", flush=True)
+
+    def wait(self) -> None:
+        """Stay until interrupted."""
+        say("Staying up until interrupted")
+        print(f"    export KUBECONFIG={self.plane.kubeconfig()}\n    tail -f {self.plane.audit_log}")
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            print()
+
+    def summary(self) -> int:
+        """Say what held; returns the exit status."""
+        failed = [text for text, holds in self.claims if not holds]
+        say(f"{len(self.claims) - len(failed)} of {len(self.claims)} claims held")
+        for text in failed:
+            print(f"    NOT SO: {text}")
+        return int(bool(failed))
