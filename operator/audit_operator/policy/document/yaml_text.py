@@ -106,6 +106,7 @@ class _Node:
 class _Collection(_Node):
     """A sequence or mapping that is being read. Not a tree yet, so that duplicate keys can be settled first."""
 
+    height: int = 1
     line: int = 0
     items: list[Tree] = field(default_factory=list)
     members: dict[object, Member] | None = None
