@@ -7,12 +7,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from audit_operator.policy.loading import load_policy
-
 from audit_operator.api.audit import Level
 from audit_operator.policy.compose import Composition, Precision, compose
 from audit_operator.policy.contribution import Contribution, Reach
 from audit_operator.policy.evaluate import evaluate
+from audit_operator.policy.loading import load_policy
 from audit_operator.policy.model import GroupResources, Policy, Request, Rule, User
 from audit_operator.policy.render import render
 

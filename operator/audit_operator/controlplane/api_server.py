@@ -20,6 +20,7 @@ import ssl
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -96,6 +97,7 @@ class _Started:
     process: ProcessIdentity
     policy: _PolicyFile
     log_offset: int
+    at: str
 
 
 class ApiServer:
@@ -162,6 +164,20 @@ class ApiServer:
         except OSError:
             return ""
 
+    def last_started_digest(self) -> str:
+        """The digest that the last process was started with, whether it still runs or not; empty if there was none."""
+        started = self._last_started()
+        return Path(started.policy.path).stem.removeprefix("policy-") if started else ""
+
+    def started_at(self) -> datetime | None:
+        """When the last process was started, to the second."""
+        started = self._last_started()
+        return datetime.fromisoformat(started.at) if started else None
+
+    def age(self, process: ProcessIdentity) -> float:
+        """For how many seconds a process has run."""
+        return os_process.age(process)
+
     def obstacle(self) -> str:
         """Why it is not ready; empty if it is: `/readyz` answered 200, under the key that only ours has."""
         try:
@@ -214,12 +230,15 @@ class ApiServer:
             launch = self.launch()
             if self._retired.exists():
                 raise ControlPlaneGone(f"the control plane in {self.folder} was stopped")
-            self._end_all(grace)
             path = self.policy_path(digest)
             policy = _PolicyFile.of(path)
+            if not self.has_policy(digest):
+                raise OSError(f"{path} is not what its name says")
+            self._end_all(grace)
             offset = self.log.stat().st_size if self.log.exists() else 0
             process = os_process.spawn([launch.binary, *launch.arguments, f"{POLICY_FLAG}={path}"], self.log)
-            write_atomically(self._started, json.dumps(asdict(_Started(process, policy, offset))).encode())
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            write_atomically(self._started, json.dumps(asdict(_Started(process, policy, offset, now))).encode())
             return process
 
     def stop(self, grace: float = STOP_GRACE) -> None:
@@ -272,7 +291,10 @@ class ApiServer:
         except OSError:
             return None
         return _Started(
-            ProcessIdentity(**document["process"]), _PolicyFile(**document["policy"]), document["log_offset"]
+            ProcessIdentity(**document["process"]),
+            _PolicyFile(**document["policy"]),
+            document["log_offset"],
+            document["at"],
         )
 
     def _end_all(self, grace: float) -> None:

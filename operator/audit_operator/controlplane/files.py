@@ -33,8 +33,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def exclusive(lock: Path) -> Iterator[None]:
-    """Hold a lock file; blocks while another holds it. It ends with the process, however that ends."""
+def exclusive(lock: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file. It ends with the process, however that ends.
+
+    Raises:
+        BlockingIOError: another holds it, and `wait` is False.
+    """
     with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield

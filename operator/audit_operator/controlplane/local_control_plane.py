@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,9 +23,10 @@ from audit_operator.api.observations import DesiredPolicy
 from audit_operator.controlplane.api_server import CERTIFICATES_FLAG, ApiServer, Launch, NotReady
 from audit_operator.controlplane.etcd import Etcd, EtcdFailed
 from audit_operator.controlplane.files import write_atomically
+from audit_operator.controlplane.ports import ADDRESS_IN_USE, free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from types import TracebackType
 
     from audit_operator.controlplane.assets import Assets
@@ -49,9 +48,6 @@ _AUTHENTICATION = {
         "conditions": [{"path": path} for path in ("/livez", "/readyz", "/healthz", "/version")],
     },
 }
-# Below the range from which the kernel takes ports for outgoing connections, so that a port is still free after a
-# restart.
-_PORTS = range(20000, 32000)
 _START_ATTEMPTS = 5
 _REAPER_TIMEOUT = 60.0
 
@@ -119,7 +115,7 @@ class LocalControlPlane:
                     self._start_on_free_ports()
                     break
                 except (EtcdFailed, NotReady) as failure:
-                    if attempt == _START_ATTEMPTS or "address already in use" not in str(failure):
+                    if attempt == _START_ATTEMPTS or ADDRESS_IN_USE not in str(failure):
                         raise
         except BaseException:
             self.stop()
@@ -201,7 +197,7 @@ class LocalControlPlane:
 
     def _start_on_free_ports(self) -> None:
         shutil.rmtree(self.folder / "etcd", ignore_errors=True)
-        ports = _free_ports()
+        ports = free_ports()
         etcd = self.etcd.start(self._assets.etcd, next(ports), next(ports))
         port = next(ports)
         self.url = f"https://127.0.0.1:{port}"
@@ -259,16 +255,3 @@ class LocalControlPlane:
             "contexts": [{"name": "local", "context": {"cluster": "local", "user": user}}],
             "current-context": "local",
         }
-
-
-def _free_ports() -> Iterator[int]:
-    """Ports on loopback that nobody listens on now."""
-    ports = list(_PORTS)
-    random.shuffle(ports)
-    for port in ports:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        yield port

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,11 @@ def arguments(process: ProcessIdentity) -> tuple[str, ...]:
     return tuple(os.fsdecode(each) for each in content.split(b"\0")[:-1]) if is_alive(process) else ()
 
 
+def age(process: ProcessIdentity) -> float:
+    """Seconds since the process was started, to a hundredth."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - process.start_time / os.sysconf("SC_CLK_TCK")
+
+
 def find_by_argument(program: Path, argument: str) -> Iterator[ProcessIdentity]:
     """Processes that run `program` with exactly this argument."""
     for entry in PROC.iterdir():
@@ -95,13 +101,10 @@ def end(process: ProcessIdentity, grace: float) -> None:
     Raises:
         TimeoutError: it does not even end by SIGKILL, since it hangs in the kernel.
     """
-    try:
-        descriptor = os.pidfd_open(process.pid)
-    except ProcessLookupError:
+    descriptor = watch(process)
+    if descriptor is None:
         return
     try:
-        if not is_alive(process):  # after opening: from here on the descriptor cannot mean another process
-            return
         if grace > 0 and _signalled(descriptor, signal.SIGTERM, grace):
             return
         if not _signalled(descriptor, signal.SIGKILL, _KILL_TIMEOUT):
@@ -109,6 +112,18 @@ def end(process: ProcessIdentity, grace: float) -> None:
     finally:
         os.close(descriptor)
         _reap(process.pid)
+
+
+def watch(process: ProcessIdentity) -> int | None:
+    """A descriptor that becomes readable when the process ends, to be closed by the caller; None if it has ended."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return None
+    if is_alive(process):  # asked after opening: from here on the descriptor cannot mean another process
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _signalled(descriptor: int, number: signal.Signals, seconds: float) -> bool:
