@@ -2,7 +2,7 @@
 
 The API server turns YAML into JSON with go-yaml (YAML 1.1) and only then decodes it by type. Whoever reads the same
 text with another parser sees another policy: `on` becomes a string, a merge key loses, a later document wins. This
-package answers what the text *is*; `audit_operator.policy.load` answers what it means as a policy.
+package answers what the text *is*; `audit_operator.policy.loading` answers what it means as a policy.
 """
 
 from audit_operator.policy.document.document import (
@@ -23,6 +23,7 @@ from audit_operator.policy.document.tree import (
     Scalar,
     Tree,
     format_path,
+    shorten,
 )
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     "Tree",
     "format_path",
     "parse_document",
+    "shorten",
 ]

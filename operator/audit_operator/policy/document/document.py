@@ -11,7 +11,17 @@ from enum import StrEnum
 from functools import cached_property
 
 from audit_operator.policy.document.json_text import is_json, parse_json
-from audit_operator.policy.document.tree import Array, JsonValue, Object, Path, Scalar, Tree, UnreadableError, to_value
+from audit_operator.policy.document.tree import (
+    Array,
+    JsonValue,
+    Object,
+    Path,
+    Scalar,
+    Tree,
+    UnreadableError,
+    shorten,
+    to_value,
+)
 from audit_operator.policy.document.yaml_text import parse_yaml
 
 MAX_BYTES = 4 << 20
@@ -111,7 +121,7 @@ def parse_document(text: str | bytes) -> Document:
 
     def duplicate(line: int, path: Path) -> None:
         if len(problems) < MAX_PROBLEMS:
-            message = f'key "{path[-1]}" is set twice; the later one counts'
+            message = f'key "{shorten(str(path[-1]))}" is set twice; the later one counts'
             problems.append(Problem(ProblemKind.DUPLICATE_KEY, message, line, path))
 
     further = 0

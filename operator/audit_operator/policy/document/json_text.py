@@ -13,7 +13,17 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from audit_operator.policy.document.tree import MAX_DEPTH, Array, Member, Object, Path, Scalar, Tree, UnreadableError
+from audit_operator.policy.document.tree import (
+    MAX_DEPTH,
+    Array,
+    Member,
+    Object,
+    Path,
+    Scalar,
+    Tree,
+    UnreadableError,
+    shorten,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +112,7 @@ class _Parser:
                 self._expect(token, ",")
                 token = self._next()
             if token[0] != '"':
-                raise UnreadableError(f"`{token}` where JSON expects a key", self._line)
+                raise UnreadableError(f"`{shorten(token)}` where JSON expects a key", self._line)
             key, line = _unquote(token), self._line
             self._expect(self._next(), ":")
             self._path.append(key)
@@ -129,7 +139,7 @@ class _Parser:
 
     def _expect(self, token: str, wanted: str) -> None:
         if token != wanted:
-            raise UnreadableError(f"`{token}` where JSON expects `{wanted}`", self._line)
+            raise UnreadableError(f"`{shorten(token)}` where JSON expects `{wanted}`", self._line)
 
 
 def _unquote(token: str) -> str:

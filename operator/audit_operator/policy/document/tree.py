@@ -86,5 +86,16 @@ def format_path(path: Path) -> str:
     """Write a path as the API server does: ``rules[0].verbs[1]``."""
     text = ""
     for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += f".{shorten(step)}" if text else shorten(step)
     return text
+
+
+def shorten(text: str) -> str:
+    """A text from a user's file, cut to what fits into a message."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+_LONGEST_SHOWN = 200

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from audit_operator.policy.document import go_time
+from audit_operator.policy.document.tree import shorten
 
 if TYPE_CHECKING:
     from audit_operator.policy.document.tree import JsonScalar
@@ -70,7 +71,7 @@ def resolve(text: str, tag: str | None, *, plain: bool) -> JsonScalar:
     if tag == FLOAT and type(value) is int and value <= _MAX_INT64:
         return float(value)
     if not _is_of(value, tag):
-        raise TagMismatchError(f"cannot decode `{text}` as a !!{tag.removeprefix(_PREFIX)}")
+        raise TagMismatchError(f"cannot decode `{shorten(text)}` as a !!{tag.removeprefix(_PREFIX)}")
     return value
 
 
@@ -176,5 +177,5 @@ def replace_invalid_utf8(data: bytes) -> str:
 def _resolve_timestamp(text: str) -> str:
     # For compatibility go-yaml leaves timestamps as they are written; the tag only demands that it is one.
     if not go_time.is_yaml_timestamp(text):
-        raise TagMismatchError(f"cannot decode `{text}` as a !!timestamp")
+        raise TagMismatchError(f"cannot decode `{shorten(text)}` as a !!timestamp")
     return text

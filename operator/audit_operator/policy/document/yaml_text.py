@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING
 import yaml
 
 from audit_operator.policy.document import yaml_scalars
-from audit_operator.policy.document.tree import MAX_DEPTH, Array, Member, Object, Path, Scalar, Tree, UnreadableError
+from audit_operator.policy.document.tree import (
+    MAX_DEPTH,
+    Array,
+    Member,
+    Object,
+    Path,
+    Scalar,
+    Tree,
+    UnreadableError,
+    shorten,
+)
 from audit_operator.policy.document.yaml_dialect import Dialect, line_of
 
 if TYPE_CHECKING:
@@ -210,9 +220,9 @@ class _Builder:
     def _alias(self, anchor: str, line: int) -> Tree:
         node = self._anchors.get(anchor)
         if node is None:
-            raise UnreadableError(f"unknown anchor '{anchor}' referenced", line)
+            raise UnreadableError(f"unknown anchor '{shorten(anchor)}' referenced", line)
         if not node.closed:
-            raise UnreadableError(f"anchor '{anchor}' value contains itself", line)
+            raise UnreadableError(f"anchor '{shorten(anchor)}' value contains itself", line)
         if len(self._open) + node.height > MAX_DEPTH:
             raise UnreadableError(_TOO_DEEP, line)
         self._place(node.tree, node.size + 1, node.height, line, aliased=True)
@@ -287,7 +297,7 @@ def _identity(key: Scalar) -> object:
 
 def _to_member(key: Scalar, value: Tree) -> Member:
     if key.value is None or (isinstance(key.value, int) and key.value > _MAX_KEY):
-        return Member(key.written, key.line, _Refused(None, f"`{key.written}` cannot be a key", key.line))
+        return Member(key.written, key.line, _Refused(None, f"`{shorten(key.written)}` cannot be a key", key.line))
     return Member(_key_text(key), key.line, value)
 
 
@@ -314,7 +324,7 @@ def _refuse_unrepresentable(root: Tree) -> None:
             case _Refused():
                 raise UnreadableError(tree.written, tree.line)
             case Scalar(float(number)) if not math.isfinite(number):
-                raise UnreadableError(f"`{tree.written}` cannot be written as JSON", tree.line)
+                raise UnreadableError(f"`{shorten(tree.written)}` cannot be written as JSON", tree.line)
             case Scalar():
                 children: list[Tree] = []
             case Array():

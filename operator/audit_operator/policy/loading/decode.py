@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.policy.document import Array, Object, Path, Scalar, Tree
+from audit_operator.policy.document import Array, Object, Path, Scalar, Tree, shorten
 from audit_operator.policy.document.go_time import is_rfc3339
 from audit_operator.policy.loading.schema import Leaf, ListOf, MapOf, Struct, Type
 
@@ -189,6 +189,7 @@ def _describe(tree: Tree, wanted: str) -> tuple[str, str]:
         case Scalar(value=None):
             return "null", ""
         case Scalar(value=str(text)):
-            return f"the string {text!r}", f"write [{text}]" if wanted == "a list" else ""
+            return f"the string {shorten(text)!r}", f"write [{shorten(text)}]" if wanted == "a list" else ""
+    written = shorten(tree.written)
     kind = "boolean" if isinstance(tree.value, bool) else "number"
-    return f"the {kind} `{tree.written}`", f'quote it: "{tree.written}"' if wanted == Leaf.STRING.value else ""
+    return f"the {kind} `{written}`", f'quote it: "{written}"' if wanted == Leaf.STRING.value else ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.audit import Level, Stage
 from audit_operator.api.findings import Finding, Location, Severity
-from audit_operator.policy.document import Document, ProblemKind, Scalar, format_path, parse_document
+from audit_operator.policy.document import Document, ProblemKind, Scalar, format_path, parse_document, shorten
 from audit_operator.policy.gates import NEWEST, Version
 from audit_operator.policy.loading.decode import REMOVE_ONE, SET_TWICE, FaultKind, decode
 from audit_operator.policy.loading.schema import INTERNAL_POLICY, POLICY, Struct
@@ -145,7 +145,7 @@ class _Loading:
         field, found, wanted = "kind", meta.kind, KIND
         if meta.api_version != API_VERSION:
             field, found, wanted = "apiVersion", meta.api_version, API_VERSION
-        message = f"is {found!r}, which the API server does not know" if found else "is missing"
+        message = f"is {shorten(found)!r}, which the API server does not know" if found else "is missing"
         self._refuse(ErrorClass.VERSION, Violation((field,), message, f"write `{field}: {wanted}`"))
         return False
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.audit import Level, Stage
+from audit_operator.policy.document import shorten
 from audit_operator.policy.gates import GROUP_WILDCARD, NEWEST, Version
 
 if TYPE_CHECKING:
@@ -61,13 +62,15 @@ def _level(level: str | None, path: Path) -> Iterator[Violation]:
     if not level:
         yield Violation(path, "is required", f"write one of {levels}")
     elif level not in list(Level):
-        yield Violation(path, f"is {level!r}, which is no level", f"write one of {levels}")
+        yield Violation(path, f"is {shorten(level)!r}, which is no level", f"write one of {levels}")
 
 
 def _stages(stages: Sequence[str], path: Path) -> Iterator[Violation]:
     for index, stage in enumerate(stages):
         if stage not in list(Stage):
-            yield Violation((*path, index), f"is {stage!r}, which is no stage", f"write one of {', '.join(Stage)}")
+            yield Violation(
+                (*path, index), f"is {shorten(stage)!r}, which is no stage", f"write one of {', '.join(Stage)}"
+            )
 
 
 def _urls(urls: Sequence[str], path: Path) -> Iterator[Violation]:
@@ -76,10 +79,10 @@ def _urls(urls: Sequence[str], path: Path) -> Iterator[Violation]:
             continue
         if not url.startswith("/"):
             yield Violation(
-                (*path, index), f"is {url!r}, which does not begin with `/`", "only `*` alone may do without"
+                (*path, index), f"is {shorten(url)!r}, which does not begin with `/`", "only `*` alone may do without"
             )
         if "*" in url[:-1]:
-            yield Violation((*path, index), f"is {url!r}, with a `*` before the end", "`*` may only come last")
+            yield Violation((*path, index), f"is {shorten(url)!r}, with a `*` before the end", "`*` may only come last")
 
 
 def _entry(entry: Mapping[str, Any], path: Path, kubernetes: Version) -> Iterator[Violation]:
@@ -96,6 +99,6 @@ def _group(group: str, path: Path, kubernetes: Version) -> Iterator[Violation]:
                 f"is `*`, which Kubernetes {kubernetes} refuses: {GROUP_WILDCARD.what} came with {GROUP_WILDCARD.since}"
             )
             yield Violation(path, message, "list the API groups one by one")
-    elif group and not (_DNS_SUBDOMAIN.fullmatch(group) and len(group) <= _LONGEST_SUBDOMAIN):
-        mend = f"write `{group.partition('/')[0]}`, without the version" if "/" in group else ""
-        yield Violation(path, f"is {group!r}, which is no API group: not a lower-case DNS subdomain", mend)
+    elif group and not (len(group) <= _LONGEST_SUBDOMAIN and _DNS_SUBDOMAIN.fullmatch(group)):
+        mend = f"write `{shorten(group.partition('/')[0])}`, without the version" if "/" in group else ""
+        yield Violation(path, f"is {shorten(group)!r}, which is no API group: not a lower-case DNS subdomain", mend)
