@@ -57,9 +57,18 @@ def read_texts(paths: Iterable[str]) -> Iterator[Text]:
     Raises:
         UsageError: a path does not exist or cannot be read.
     """
+    for file, content in read_files(paths):
+        yield from _split(file, content)
+
+
+def read_files(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Name and content of every file; folders are searched for YAML and JSON files.
+
+    Raises:
+        UsageError: a path does not exist or cannot be read.
+    """
     for path in paths:
-        for file, content in _read(path):
-            yield from _split(file, content)
+        yield from _read(path)
 
 
 def read_file(path: str) -> str:
