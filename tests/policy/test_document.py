@@ -288,6 +288,11 @@ def test_bytes_in_json_strings_that_are_no_utf8_are_replaced_one_by_one() -> Non
     assert value(b'{"a": "\xe2\x82 \xff"}') == {"a": "\ufffd\ufffd \ufffd"}
 
 
+@pytest.mark.parametrize("data", [b'{"a": "\xe2\x82"}', b"a: \xff", "a: ä".encode("utf-16")])
+def test_a_file_read_with_surrogateescape_is_the_file(data: bytes) -> None:
+    assert parse_document(data.decode("utf-8", "surrogateescape")) == parse_document(data)
+
+
 def test_numbers_too_large_for_json_stay_finite() -> None:
     assert json.dumps(value('{"a": 1e999, "b": -1e999}'), allow_nan=False)
 

@@ -112,8 +112,7 @@ class Document:
 
 def parse_document(text: str | bytes) -> Document:
     """Read the first document of a text as the API server would; never raises for any input."""
-    # surrogatepass: lone surrogates become bytes that are not UTF-8, which both parsers know how to treat.
-    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    data = _encode(text) if isinstance(text, str) else text
     if len(data) > MAX_BYTES:
         message = f"the text has {len(data)} bytes; audit-operator reads {MAX_BYTES} at most"
         return Document(None, (Problem(ProblemKind.UNREADABLE, message),))
@@ -138,3 +137,11 @@ def parse_document(text: str | bytes) -> Document:
         message = "only the first YAML document is read; everything from here on is ignored"
         problems.append(Problem(ProblemKind.FURTHER_DOCUMENT, message, further))
     return Document(tree, tuple(problems), json)
+
+
+def _encode(text: str) -> bytes:
+    """The bytes of a text; what is not UTF-8 stays so, which both parsers know how to treat."""
+    try:
+        return text.encode("utf-8", "surrogateescape")  # undoes what reading a file with it did
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
