@@ -14,19 +14,25 @@ from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.parsing import to_json
 from audit_operator.api.policy_status import MAX_FINDINGS, ActionFinding, CoverageBasis, NotAuditable, Verdict
 from audit_operator.api.policy_status import Coverage as CoverageStatus
+from audit_operator.coverage.callers import SAMPLE_NAMESPACE
 from audit_operator.coverage.catalogue import Catalogue
 from audit_operator.coverage.loading import builtin_catalogue, load_catalogue
 from audit_operator.coverage.merging import merge
 from audit_operator.coverage.restriction import Restriction, Restrictions
+from audit_operator.coverage.suggestions import Suggestion, suggest
 from audit_operator.coverage.verdicts import ActionCoverage, Coverage, assess, assess_restriction
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from audit_operator.api.control_plane import AuditControlPlane
     from audit_operator.plan.compiled import CompiledPolicy
     from audit_operator.plan.snapshot import Snapshot
     from audit_operator.policy.model import Policy
 
 _ANYWHERE = ""
+_LONGEST = 1024
+"""Most characters of one line in status."""
 _WORST_FIRST = (Verdict.LEAK, Verdict.GAP, Verdict.PARTIAL)
 
 
@@ -101,17 +107,20 @@ class _Judged:
 
 @lru_cache(maxsize=16)
 def _judge_cluster(policy: Policy, catalogue: Catalogue) -> _Judged:
-    return _status(assess(policy, catalogue))
+    # Namespaces are judged one by one, at the policies that are about them.
+    coverage = assess(policy, catalogue, follow_namespaces=False)
+    return _status(coverage, suggest(policy, catalogue, follow_namespaces=False))
 
 
 @lru_cache(maxsize=4096)  # one per distinct treatment of a namespace; most reconciles change a few of them
 def _judge_restriction(policy: Policy, catalogue: Catalogue, namespace: str) -> _Judged:
     # Where its rules stand in the whole policy changes with other namespaces, so that it is left to the caller.
     restriction = Restriction(policy, tuple(range(len(policy.rules))))
-    return _status(assess_restriction(restriction, catalogue, namespace))
+    coverage = assess_restriction(restriction, catalogue, namespace)
+    return _status(coverage, suggest(policy, catalogue, namespace=namespace or SAMPLE_NAMESPACE))
 
 
-def _status(coverage: Coverage) -> _Judged:
+def _status(coverage: Coverage, suggestions: Mapping[str, Suggestion]) -> _Judged:
     wrong = [each for each in coverage.actions if each.verdict in _WORST_FIRST]
     wrong.sort(key=lambda each: (_WORST_FIRST.index(each.verdict), -each.action.severity.rank, each.action.id))
     shown = wrong[:MAX_FINDINGS]
@@ -127,15 +136,17 @@ def _status(coverage: Coverage) -> _Judged:
             not_auditable=tuple(NotAuditable(id=each.id, title=each.title) for each in coverage.blind_spots),
         )
     )
-    findings = tuple(to_json(_finding(each)) for each in shown)
+    findings = tuple(to_json(_finding(each, suggestions.get(each.action.id))) for each in shown)
     return _Judged(status, findings, tuple(each.rule for each in shown))
 
 
-def _finding(action: ActionCoverage) -> ActionFinding:
+def _finding(action: ActionCoverage, suggestion: Suggestion | None) -> ActionFinding:
     return ActionFinding(
         action=action.action.id,
         verdict=action.verdict,
         level=action.level,
         wanted=action.wanted,
         reason=action.reason[:1024],
+        # Half a rule would be worse than none.
+        suggestion=suggestion.line if suggestion and len(suggestion.line) <= _LONGEST else "",
     )

@@ -1,0 +1,155 @@
+"""The operator on a real API server: whatever happens, it ends in the right policy and the right status."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+from tests.integration.conftest import install_crds
+from tests.integration.control_plane import ClusterUser
+from tests.integration.operator_process import (
+    BASELINE,
+    GROUP,
+    MAIN,
+    NAMESPACE,
+    USER,
+    OperatorProcess,
+    eventually,
+    thing,
+)
+
+
+@pytest.fixture
+def operator(private_control_plane):
+    control_plane = private_control_plane(users=(ClusterUser(USER),))
+    install_crds(control_plane)
+    for namespace in (NAMESPACE, "payments", "web"):
+        control_plane.create_namespace(namespace)
+    control_plane.kubectl("create", "clusterrolebinding", USER, "--clusterrole=cluster-admin", f"--user={USER}")
+    operator = OperatorProcess(control_plane)
+    yield operator
+    operator.stop_all()
+
+
+def level_of_a_service_read(operator: OperatorProcess, namespace: str) -> set[str]:
+    response = operator.control_plane.request("GET", f"/api/v1/namespaces/{namespace}/services")
+    return {event["level"] for event in operator.control_plane.audit_events(response.audit_id)}
+
+
+def test_an_objects_life_is_followed_and_nothing_is_written_when_nothing_changes(operator):
+    operator.start()
+    control_plane = operator.control_plane
+    pci = thing("AuditPolicy", "pci", {"rules": [{"level": "RequestResponse"}]}, "payments")
+    control_plane.apply(MAIN, BASELINE, pci)
+    operator.until("Programmed", ("True", "Programmed"), "auditpolicies", "pci", "payments")
+    assert level_of_a_service_read(operator, "payments") == {"RequestResponse"}
+    assert level_of_a_service_read(operator, "web") == {"Metadata"}
+    assert operator.status("auditpolicies", "pci", "payments")["coverage"]["basis"] == "Running"
+
+    # An invalid object beside it is refused by the API server; one that contradicts itself is said and hurts nobody.
+    lost = thing("AuditPolicy", "lost", {"preset": "Metadata", "controlPlaneRef": {"name": "gone"}}, "web")
+    control_plane.apply(lost)
+    operator.until("ResolvedRefs", ("False", "ControlPlaneNotFound"), "auditpolicies", "lost", "web")
+    assert operator.condition("Programmed", "auditpolicies", "pci", "payments") == ("True", "Programmed")
+
+    # Unchanged facts, and not one write for a minute.
+    time.sleep(5)
+    since = control_plane.audit_position()
+    time.sleep(60)
+    assert list(operator.writes(since)) == []
+
+    control_plane.apply(thing("AuditPolicy", "pci", {"rules": [{"level": "Request"}]}, "payments"))
+    operator.until("Programmed", ("True", "Programmed"), "auditpolicies", "pci", "payments")
+    assert level_of_a_service_read(operator, "payments") == {"Request"}
+
+    control_plane.kubectl("delete", "auditpolicy", "-n", "payments", "pci")
+    eventually(lambda: level_of_a_service_read(operator, "payments") == {"Metadata"}, "the baseline to be back")
+
+
+def test_what_changes_while_the_operator_is_down_is_found_when_it_is_back(operator):
+    first = operator.start()
+    operator.control_plane.apply(MAIN, BASELINE)
+    operator.until("Programmed", ("True", "Programmed"), "clusterauditpolicies", "baseline")
+    first.send_signal(signal.SIGKILL)
+    first.wait(10)
+    # Its lease runs out by itself; a second one that waits takes over.
+    many = [
+        thing("AuditPolicy", f"p{number}", {"rules": [{"level": "Request", "verbs": ["create"]}]}, "web")
+        for number in range(1000)
+    ]
+    for start in range(0, len(many), 250):
+        operator.control_plane.apply(*many[start : start + 250])
+    operator.start()
+    operator.until("Programmed", ("True", "Programmed"), "auditpolicies", "p999", "web")
+    statuses = operator.control_plane.get(f"{GROUP}/namespaces/web/auditpolicies")["items"]
+    assert len(statuses) == 1000
+    eventually(
+        lambda: all(
+            each.get("status", {}).get("coverage", {}).get("basis") == "Running"
+            for each in operator.control_plane.get(f"{GROUP}/namespaces/web/auditpolicies")["items"]
+        ),
+        "all statuses to be written",
+    )
+
+
+def test_of_two_operators_one_leads_and_the_other_takes_over(operator):
+    leader = operator.start(lease_seconds="30")
+    operator.control_plane.apply(MAIN, BASELINE)
+    operator.until("Programmed", ("True", "Programmed"), "clusterauditpolicies", "baseline")
+    lease = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/audit-operator"
+    holder = operator.control_plane.get(lease)["spec"]["holderIdentity"]
+    operator.start(lease_seconds="30")
+    time.sleep(5)
+    assert operator.control_plane.get(lease)["spec"]["holderIdentity"] == holder
+    leader.send_signal(signal.SIGKILL)
+    leader.wait(10)
+    eventually(lambda: operator.control_plane.get(lease)["spec"]["holderIdentity"] != holder, "another to lead")
+    pci = thing("AuditPolicy", "pci", {"rules": [{"level": "Request"}]}, "payments")
+    operator.control_plane.apply(pci)
+    operator.until("Programmed", ("True", "Programmed"), "auditpolicies", "pci", "payments")
+
+
+def test_an_api_server_that_is_restarted_under_it_gets_its_policy_back(operator):
+    operator.start()
+    operator.control_plane.apply(MAIN, BASELINE)
+    operator.until("Programmed", ("True", "Programmed"), "clusterauditpolicies", "baseline")
+    digest = operator.status("auditcontrolplanes", "main")["digest"]
+    # Somebody restarts it with another policy.
+    operator.control_plane.plane.load_policy("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: None\n")
+    eventually(
+        lambda: (
+            (server := operator.status("auditcontrolplanes", "main")["apiServers"][0])["ready"]
+            and server["runningDigest"] == digest
+            and level_of_a_service_read(operator, "web") == {"Metadata"}
+        ),
+        "the compiled policy to run again",
+    )
+
+
+def test_two_default_control_planes_are_said_and_the_policy_in_force_stays(operator):
+    operator.start()
+    operator.control_plane.apply(MAIN, BASELINE)
+    operator.until("Programmed", ("True", "Programmed"), "clusterauditpolicies", "baseline")
+    before = operator.running_policy()
+    operator.control_plane.apply(thing("AuditControlPlane", "second", {"default": True, "driver": "Process"}))
+    operator.until("Accepted", ("False", "Conflicted"), "auditcontrolplanes", "second")
+    operator.until("Accepted", ("False", "Conflicted"), "auditcontrolplanes", "main")
+    operator.until("ResolvedRefs", ("False", "NoDefaultControlPlane"), "clusterauditpolicies", "baseline")
+    assert operator.running_policy() == before
+    operator.control_plane.kubectl("delete", "auditcontrolplane", "second")
+    operator.until("Programmed", ("True", "Programmed"), "clusterauditpolicies", "baseline")
+
+
+def test_a_config_map_gets_the_policy_and_nothing_more_is_claimed(operator):
+    operator.start()
+    where = {"namespace": NAMESPACE, "name": "audit-policy"}
+    operator.control_plane.apply(
+        thing("AuditControlPlane", "main", {"default": True, "driver": "ConfigMap", "configMap": where}), BASELINE
+    )
+    operator.until("Programmed", ("Unknown", "NotObserved"), "clusterauditpolicies", "baseline")
+    data = operator.control_plane.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/audit-policy")["data"]
+    assert operator.status("auditcontrolplanes", "main")["digest"] in json.dumps(data)
+    assert "level: Metadata" in json.dumps(data)
