@@ -1,7 +1,7 @@
 """What a text says, as JSON would say it, with the line of every part.
 
 YAML and JSON texts become the same tree, so that everything after the parsers is written once. Subtrees that come from
-a YAML alias are shared, not copied: a tree is never larger than its text.
+a YAML alias are shared, not copied.
 """
 
 from __future__ import annotations
