@@ -98,6 +98,8 @@ def test_a_users_text_stays_short_and_on_one_line(value: str) -> None:
         ({"apiVersion": "audit.k8s.io/v1"}, "apiVersion"),
         ({"apiVersion": 1}, "apiVersion"),
         ({"metadata": {"name": "a"}}, "metadata.namespace"),
+        ({"metadata": {"name": "a", "namespace": ""}}, "metadata.namespace"),
+        ({"metadata": {"name": "a", "namespace": "kube system"}}, "metadata.namespace"),
         ({"metadata": {"namespace": "a"}}, "metadata.name"),
         ({"metadata": {"name": "A", "namespace": "a"}}, "metadata.name"),
         ({"metadata": {"name": "a", "namepsace": "b", "namespace": "c"}}, "metadata.namepsace"),

@@ -27,7 +27,7 @@ class ObjectMeta(ApiModel):
     )
 
     name: ObjectName = Field(description="Name, unique among objects of one kind in one namespace.")
-    namespace: Annotated[str, Field(max_length=63)] = Field(
+    namespace: Annotated[str, Field(max_length=63, pattern="^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$")] = Field(
         default="", description="Namespace; empty where cluster-scoped."
     )
     labels: dict[str, str] = Field(default_factory=dict, description="Labels.")

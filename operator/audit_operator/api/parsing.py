@@ -106,12 +106,12 @@ def _metadata_findings(plain: Mapping[str, Any], ref: ObjectRef) -> Iterator[Fin
         if key not in _METADATA_KEYS + _OTHER_METADATA_KEYS and (mend := _did_you_mean(key, _METADATA_KEYS)):
             yield _report(ref, "unknown-key", "is an unknown key", ("metadata", key), mend=mend)
     path = ("metadata", "namespace")
-    namespaced = KINDS[ref.kind].info.namespaced
-    if namespaced and "namespace" not in metadata:
+    namespaced, namespace = KINDS[ref.kind].info.namespaced, metadata.get("namespace")
+    if namespaced and not namespace:
         yield _report(ref, "missing-field", "is required", path, mend="name the namespace that it is about")
-    if not namespaced and "namespace" in metadata:
+    if not namespaced and namespace:
         mend = f"a {ref.kind} belongs to no namespace"
-        yield _report(ref, "invalid-value", "must be absent", path, value=metadata["namespace"], mend=mend)
+        yield _report(ref, "invalid-value", "must be absent", path, value=namespace, mend=mend)
 
 
 def _finding(  # noqa: PLR0911 - one case for each sort of error
