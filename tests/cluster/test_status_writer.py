@@ -70,6 +70,7 @@ class Cluster:
 @pytest.fixture
 async def cluster(api, client):
     cluster = Cluster(api, client)
+    cluster.writer.workers = 1
     task = asyncio.create_task(cluster.writer.run())
     yield cluster
     task.cancel()
@@ -221,6 +222,16 @@ async def test_a_status_submitted_while_another_is_being_written_wins(cluster):
     await cluster.settled()
     assert cluster.status("a")["conditions"][0]["status"] == "True"
     assert cluster.writer.stats.conflicts == 0
+
+
+async def test_whoever_waits_for_an_answer_is_served_before_what_merely_follows(cluster):
+    for name in "abcde":
+        cluster.put(name, spec=1, status=ready(observedGeneration=1))
+    cluster.put("e", spec=2)
+    cluster.listed()
+    cluster.submit(**{name: ready(observedGeneration=2, x=1) for name in "abcde"})
+    await cluster.settled()
+    assert [name for name, _ in cluster.written] == ["e", "a", "b", "c", "d"]
 
 
 async def test_what_somebody_else_writes_into_our_status_is_noticed(cluster):

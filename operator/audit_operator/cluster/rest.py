@@ -1,4 +1,4 @@
-"""A thin typed REST client: the six calls that the operator makes, and what may go wrong with them.
+"""A thin typed REST client: the few calls that the operator makes, and what may go wrong with them.
 
 Why not the generated client: it has no server-side apply that is safe to retry, no consistent pagination, and decodes
 into models of which we would use none. Authentication and TLS come from `connection`.
@@ -109,6 +109,10 @@ class RestClient:
     backoff: Backoff = field(default_factory=lambda: Backoff(base=0.2, cap=5.0))
     attempts: int = 4
     stats: RequestStats = field(default_factory=RequestStats)
+
+    async def version(self) -> str:
+        """Version of the API server that answered, for example ``v1.37.2``. Raises ApiError, ApiUnreachableError."""
+        return str((await self._call("GET", "/version")).get("gitVersion", ""))
 
     async def get(self, resource: Resource, *, name: str, namespace: str = "") -> Document:
         """One object. Raises ApiError, ApiUnreachableError."""

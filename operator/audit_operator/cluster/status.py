@@ -30,9 +30,10 @@ class ObservedCondition:
 
 @dataclass(frozen=True, slots=True)
 class ObservedStatus:
-    """A status in a few hundred bytes: the digest of what it says, and its conditions."""
+    """A status in a few hundred bytes: the digest of what it says, the generation it speaks of, and its conditions."""
 
     digest: bytes
+    generation: int = 0
     conditions: tuple[ObservedCondition, ...] = ()
 
     def condition(self, type_: str) -> ObservedCondition | None:
@@ -50,7 +51,8 @@ def observe_status(status: Mapping[str, Any] | None) -> ObservedStatus:
         )
         for each in _conditions(status)
     )
-    return ObservedStatus(status_digest(status), conditions)
+    generation = status.get("observedGeneration")
+    return ObservedStatus(status_digest(status), generation if isinstance(generation, int) else 0, conditions)
 
 
 def status_digest(status: Mapping[str, Any]) -> bytes:

@@ -1,5 +1,7 @@
 """Writes statuses: only those that differ, at a bounded rate, until they are there.
 
+Those that somebody waits for, because the spec has changed, come before those that merely follow from other changes.
+
 An equal status is never written again. Equal means: what the API server returned says the same, times of conditions
 aside; or it is what the API server made of the very same status when it was written last (it may add defaults or drop
 fields).
@@ -89,7 +91,8 @@ class StatusWriter:
     _pending: dict[ObjectRef, _Pending] = field(default_factory=dict)
     _wanted: dict[ObjectRef, bytes] = field(default_factory=dict)
     _stored_as: dict[ObjectRef, tuple[bytes, bytes]] = field(default_factory=dict)
-    _queue: asyncio.Queue[ObjectRef] = field(default_factory=asyncio.Queue)
+    _queue: asyncio.PriorityQueue[tuple[bool, int, ObjectRef]] = field(default_factory=asyncio.PriorityQueue)
+    _sequence: int = 0
     _queued: set[ObjectRef] = field(default_factory=set)
     _busy: set[ObjectRef] = field(default_factory=set)
 
@@ -133,7 +136,7 @@ class StatusWriter:
 
     async def _work(self) -> None:
         while True:
-            ref = await self._queue.get()
+            _, _, ref = await self._queue.get()
             self._queued.discard(ref)
             pending = self._pending.get(ref)
             if pending is None or ref in self._busy or self._writable(ref, pending) is None:
@@ -230,8 +233,11 @@ class StatusWriter:
 
     def _enqueue(self, ref: ObjectRef) -> None:
         if ref not in self._queued:
+            fact = self.store.get(ref)
+            told = fact is not None and fact.status.generation == fact.generation
+            self._sequence += 1
             self._queued.add(ref)
-            self._queue.put_nowait(ref)
+            self._queue.put_nowait((told, self._sequence, ref))
 
     def _says(self, fact: Fact, wanted: bytes) -> bool:
         observed = fact.status.digest
