@@ -107,6 +107,7 @@ class Operator:
             server_version=lambda: self.version,
             fence=self.elector.check,
             observe_every=settings.observe_seconds,
+            on_restart=self.resync.hurry,
         )
         self.health = HealthServer(self.metrics, {"sync": self._stale}, {"leader-or-candidate": self._unable})
         self.metrics.follow("dirty_age_seconds", "Age of the oldest change not acted on.", self.dirty.age)
@@ -125,7 +126,7 @@ class Operator:
 
     async def _lead(self, stop: asyncio.Event) -> int:
         stop_kopf = asyncio.Event()
-        registry = handlers.register(self.store, self.connection.server, self.connection.session)
+        registry = handlers.register(self.store, self.connection.server, self.connection.session, self.resync.hurry)
         watching = kopf.operator(
             registry=registry, settings=handlers.settings(), standalone=True, clusterwide=True, stop_flag=stop_kopf
         )

@@ -51,8 +51,10 @@ class _NoProgress(kopf.ProgressStorage):
         return essence
 
 
-def register(store: FactStore, server: str, session: Callable[[], aiohttp.ClientSession]) -> kopf.OperatorRegistry:
-    """A registry whose handlers feed a store."""
+def register(
+    store: FactStore, server: str, session: Callable[[], aiohttp.ClientSession], on_gap: Callable[[], None]
+) -> kopf.OperatorRegistry:
+    """A registry whose handlers feed a store; `on_gap` is called when a watch has begun anew."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -60,11 +62,11 @@ def register(store: FactStore, server: str, session: Callable[[], aiohttp.Client
         return kopf.AiohttpSession(aiohttp_session=session(), server=server)
 
     for resource in WATCHED:
-        _watch(registry, store, resource)
+        _watch(registry, store, resource, on_gap)
     return registry
 
 
-def _watch(registry: kopf.OperatorRegistry, store: FactStore, resource: Resource) -> None:
+def _watch(registry: kopf.OperatorRegistry, store: FactStore, resource: Resource, on_gap: Callable[[], None]) -> None:
     labels: Any = {resource.label_selector: kopf.PRESENT} if resource.label_selector else None
 
     @kopf.on.event(
@@ -75,6 +77,9 @@ def _watch(registry: kopf.OperatorRegistry, store: FactStore, resource: Resource
             store.forget(resource, event["object"])
         else:
             store.observe(resource, event["object"])
+        if event["type"] is None and store.synced:
+            # kopf has listed this kind again, and says nothing of objects that have vanished in the meantime.
+            on_gap()
 
 
 def settings() -> kopf.OperatorSettings:

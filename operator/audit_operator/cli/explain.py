@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import TYPE_CHECKING
 
 from audit_operator.cli.inputs import read_file
 from audit_operator.cli.policy_file import read_policy
 from audit_operator.cli.usage import UsageError, add_version
-from audit_operator.policy.attributes import request_from_http
+from audit_operator.policy.attributes import NoRequestError, request_from_http
 from audit_operator.policy.evaluate import evaluate
 from audit_operator.policy.explain import explain
 from audit_operator.policy.explanation_text import describe
@@ -63,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     requests = _requests(options)
     if options.output == "text":
         for request in requests:
-            sys.stdout.write(describe(explain(policy, request)))
+            print(describe(explain(policy, request)))
         return 0
     decisions = (decision_to_json(evaluate(policy, request)) for request in requests)
     if options.output == "json":
@@ -84,7 +83,10 @@ def _requests(options: argparse.Namespace) -> Iterator[Request]:
     method, url = options.request
     path, _, query = url.partition("?")
     user = None if options.user is None else User(options.user, tuple(options.group))
-    yield request_from_http(method, path, query, user)
+    try:
+        yield request_from_http(method, path, query, user)
+    except NoRequestError as error:
+        raise UsageError(str(error)) from error
 
 
 def _requests_in(file: str) -> Iterator[Request]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from audit_operator.cluster.rest import RestClient
 
 _LOG = logging.getLogger(__name__)
+
+HURRY_SECONDS = 60.0
+"""How long lists are frequent after a gap; longer than the longest pause between two attempts of a watch."""
+
+HURRIED_INTERVAL = 10.0
+"""Seconds between two lists then."""
 
 
 @dataclass(slots=True)
@@ -45,14 +52,26 @@ class Resync:
     listed_at: dict[str, float] = field(default_factory=dict)
     failures: int = 0
     synced: asyncio.Event = field(default_factory=asyncio.Event)
+    _hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    _hurry_until: float = float("-inf")
 
     async def run(self) -> None:
         """List for ever."""
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + self.interval
+            self._hurry.clear()
+            began = loop.time()
             await self._list_all()
-            await asyncio.sleep(max(0.0, due - loop.time()))
+            pause = min(self.interval, HURRIED_INTERVAL) if began < self._hurry_until else self.interval
+            # Whoever asks for hurry gets a list that begins after that, but not one after the other.
+            await asyncio.sleep(max(0.0, min(pause, HURRIED_INTERVAL) - (loop.time() - began)))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), max(0.0, began + pause - loop.time()))
+
+    def hurry(self) -> None:
+        """A watch had a gap: list now, and again and again for a while, until all watches are sure to be back."""
+        self._hurry_until = asyncio.get_running_loop().time() + HURRY_SECONDS
+        self._hurry.set()
 
     def age(self, now: float) -> float:
         """Seconds since the oldest proof; infinite before the first complete round. `now` is the event loop's time."""

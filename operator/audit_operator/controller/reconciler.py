@@ -63,7 +63,10 @@ class Dirty:
 
 @dataclass(slots=True)
 class Reconciler:
-    """Plans and delivers whenever `dirty` says so. Nothing happens before every kind has been listed."""
+    """Plans and delivers whenever `dirty` says so. Nothing happens before every kind has been listed.
+
+    `on_restart` is called when an API server was seen to come or go: watches may have missed something.
+    """
 
     store: FactStore
     delivery: Delivery
@@ -73,6 +76,7 @@ class Reconciler:
     server_version: Callable[[], str]
     fence: Callable[[], None]
     observe_every: float = 5.0
+    on_restart: Callable[[], None] = lambda: None
     backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, cap=60.0))
 
     async def run(self) -> None:
@@ -103,6 +107,7 @@ class Reconciler:
             await asyncio.sleep(self.observe_every)
             if await self.delivery.observe():
                 self.dirty.mark()
+                self.on_restart()
 
     async def reconcile(self) -> None:
         """Once: from the facts as they are now to statuses."""
