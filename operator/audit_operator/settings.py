@@ -1,100 +1,135 @@
 """Every setting of the operator, read from the environment once.
 
-Settings say how this process runs; what is recorded, and where, is said in objects.
+Settings say how this process runs; what is recorded, and where, is said in objects. docs/settings.md lists them.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import uuid
-from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
 
 PREFIX = "AUDIT_OPERATOR_"
 
+# Where binaries are kept; the asset module reads it, also for commands that are no operator.
+_READ_ELSEWHERE = frozenset({"CACHE"})
+
+# The kubelet describes every Service of the namespace in such variables: a Service named audit-operator, or one whose
+# name begins like that, must not look like a misspelt setting.
+_SERVICE_LINK = re.compile(
+    r"(?:.+_)?(?:SERVICE_(?:HOST|PORT(?:_.+)?)|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
+)
+
+_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+
 
 class SettingsError(Exception):
-    """Some settings cannot be used; the message names each with its value."""
+    """Some settings cannot be used; the message names each variable with its value."""
+
+
+class LogLevel(StrEnum):
+    """From which level on records are written."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
 
 
 def _identity() -> str:
+    """Unique to this process: a container that restarts in its pod is another candidate."""
     return f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How this process runs. Each field is read from ``AUDIT_OPERATOR_<FIELD>``.
+class Settings(BaseModel):
+    """How this process runs. Each field is read from ``AUDIT_OPERATOR_<FIELD>``; an empty variable counts as absent."""
 
-    Attributes:
-        kubeconfig: file with address and credentials; None means the pod's service account.
-        context: context in the kubeconfig; empty means its current one.
-        namespace: where the operator's Lease lives.
-        lease: name of the Lease by which replicas agree on one leader.
-        identity: of this replica, unique.
-        listen_host, listen_port: where /livez, /readyz and /metrics are served; port 0 takes any free one.
-        resync_seconds: time between two complete lists of everything; what a watch has missed is found then.
-        stale_seconds: age of the last complete list at which the process counts as stuck.
-        quiet_seconds: how long facts must be unchanged before they are acted on.
-        debounce_seconds: how long a change may wait at most for others to follow.
-        observe_seconds: time between two looks at the API servers.
-        statuses_per_second: status writes, on average.
-        lease_seconds: how long other replicas wait for a silent leader.
-        process_folder: folder of the API server that the Process driver runs; None where there is none.
-        log_level: of the standard library's logging.
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kubeconfig: Path | None = None
-    context: str = ""
-    namespace: str = "audit-operator"
-    lease: str = "audit-operator"
-    identity: str = field(default_factory=_identity)
-    listen_host: str = "0.0.0.0"  # noqa: S104 - probes and scrapes come from outside the pod
-    listen_port: int = 8080
-    resync_seconds: float = 300.0
-    stale_seconds: float = 900.0
-    quiet_seconds: float = 0.25
-    debounce_seconds: float = 2.0
-    observe_seconds: float = 5.0
-    statuses_per_second: float = 200.0
-    lease_seconds: int = 15
-    process_folder: Path | None = None
-    log_level: str = "INFO"
+    kubeconfig: Path | None = Field(
+        default=None, description="File with address and credentials. Absent: the pod's service account."
+    )
+    context: str = Field(default="", description="Context in the kubeconfig. Absent: its current one.")
+    namespace: _Name = Field(default="audit-operator", description="Namespace of the operator's Lease.")
+    lease: _Name = Field(default="audit-operator", description="Name of the Lease by which replicas agree on a leader.")
+    identity: str = Field(
+        default_factory=_identity, description="Of this process, unique. Absent: made of the host's name."
+    )
+    listen_host: str = Field(
+        default="0.0.0.0",  # noqa: S104  # probes and scrapes come from outside the pod
+        description="Address on which /livez, /readyz and /metrics are served.",
+    )
+    listen_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=8080, description="Port on which they are served; 0 takes any free one."
+    )
+    resync_seconds: _Seconds = Field(
+        default=300.0, description="Time between two complete lists; what a watch has missed is found then."
+    )
+    stale_seconds: _Seconds = Field(
+        default=900.0,
+        description="Age of the last complete list, or of a change not acted on, at which the process counts as stuck.",
+    )
+    quiet_seconds: _Seconds = Field(
+        default=0.25, description="How long there must be no change before changes are acted on."
+    )
+    debounce_seconds: _Seconds = Field(default=2.0, description="How long a change waits at most for others to follow.")
+    observe_seconds: _Seconds = Field(default=5.0, description="Time between two looks at the API servers.")
+    statuses_per_second: _Seconds = Field(default=200.0, description="Status writes a second, on average.")
+    lease_seconds: Annotated[int, Field(ge=3, le=3600)] = Field(
+        default=15, description="How long others wait for a silent leader. It gives up itself after two thirds of that."
+    )
+    process_folder: Path | None = Field(
+        default=None, description="Folder of the API server that driver Process runs. Absent: there is none."
+    )
+    log_level: LogLevel = Field(default=LogLevel.INFO, description="DEBUG, INFO, WARNING or ERROR.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.stale_seconds <= self.resync_seconds:
+            raise ValueError("STALE_SECONDS must exceed RESYNC_SECONDS: a list is always as old as the interval")
+        if self.debounce_seconds < self.quiet_seconds:
+            raise ValueError("DEBOUNCE_SECONDS must not be less than QUIET_SECONDS")
+        return self
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """Read the environment.
 
         Raises:
             SettingsError: a value cannot be used, or a variable with our prefix is none of ours.
         """
         given = {
-            name.removeprefix(PREFIX).lower(): value
-            for name, value in (os.environ if environment is None else environment).items()
-            if name.startswith(PREFIX)
+            name.removeprefix(PREFIX): value for name, value in environment.items() if name.startswith(PREFIX) and value
         }
-        given.pop("cache", None)  # where binaries are kept: the asset module's
-        known = {each.name: each.type for each in fields(cls)}
-        wrong = [f"{PREFIX}{name.upper()} is no setting" for name in given.keys() - known.keys()]
-        values: dict[str, Any] = {}
-        for name, text in given.items():
-            if name in known and text:
-                try:
-                    values[name] = _READERS[str(known[name])](text)
-                except ValueError:
-                    wrong.append(f"{PREFIX}{name.upper()}={text!r} is no {known[name]}")
+        known = {name: value for name, value in given.items() if name.lower() in cls.model_fields}
+        wrong = [f"{PREFIX}{name} is no setting" for name in given.keys() - known.keys() if _is_misspelt(name)]
+        try:
+            settings = cls.model_validate({name.lower(): value for name, value in known.items()})
+        except ValidationError as error:
+            wrong.extend(_sentences(error))
         if wrong:
             raise SettingsError("; ".join(sorted(wrong)))
-        return cls(**values)
+        return settings
 
 
-_READERS: Mapping[str, Callable[[str], Any]] = {
-    "str": str,
-    "int": int,
-    "float": float,
-    "Path | None": Path,
-}
+def _is_misspelt(name: str) -> bool:
+    return name not in _READ_ELSEWHERE and not _SERVICE_LINK.fullmatch(name)
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    for each in error.errors(include_url=False):
+        said = each["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if each["loc"]:
+            yield f"{PREFIX}{str(each['loc'][0]).upper()}={each['input']!r} {said}"
+        else:
+            yield f"{PREFIX}{said}"
