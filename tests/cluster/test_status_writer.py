@@ -206,6 +206,8 @@ async def test_a_newer_status_replaces_one_that_is_still_failing(cluster):
     cluster.submit(a=ready("False"))
     await cluster.api.wait_for(lambda: cluster.writer.stats.retries > 1)
     cluster.submit(a=ready("True"))
+    # What is under way cannot be called back: wait until the newer one is being tried.
+    await cluster.api.wait_for(lambda: cluster.api.writes()[-1].body["status"]["conditions"][0]["status"] == "True")
     fault.times = 0
     await cluster.settled()
     assert cluster.status("a")["conditions"][0]["status"] == "True"
