@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 import sys
 
-from tests.benchmarks import compose
+from tests.benchmarks import compose, planning
 
-BENCHMARKS = {"compose": compose.run}
+BENCHMARKS = {"compose": compose.run, "planning": planning.run}
 
 
 def main(names: list[str]) -> int:
