@@ -13,7 +13,7 @@ from audit_operator.plan.snapshot import CatalogueSource, InvalidObject
 from audit_operator.plan.status import statuses
 from audit_operator.policy.evaluate import evaluate
 from audit_operator.policy.model import Request, User
-from tests.plan.objects import audit_policy, cluster_policy, control_plane
+from tests.plan.objects import audit_policy, cluster_policy, control_plane, parsed
 
 SNAPSHOT = Snapshot(
     audit_policies=(audit_policy(), audit_policy("web", rules=[{"level": "RequestResponse", "verbs": ["create"]}])),
@@ -101,6 +101,19 @@ def test_a_missing_sink_is_said_with_its_place():
     document = statuses(snapshot, plan(snapshot), {})[PCI]
     message = next(each["message"] for each in document["conditions"] if each["type"] == "ResolvedRefs")
     assert message == "spec.sinkRefs[0]: there is no AuditSink payments/gone"
+
+
+def test_a_sink_that_does_not_admit_the_namespace_is_said():
+    sink = parsed(
+        "ClusterAuditSink",
+        "vault",
+        {"type": "File", "file": {"claimName": "audit"}, "allowedNamespaces": {"matchLabels": {"tier": "prod"}}},
+    )
+    policy = audit_policy(rules=[{"level": "Request"}], sinkRefs=[{"kind": "ClusterAuditSink", "name": "vault"}])
+    snapshot = replace(SNAPSHOT, audit_policies=(policy,), cluster_audit_sinks=(sink,))
+    assert conditions(snapshot, PCI)["ResolvedRefs"] == ("False", "SinkNotPermitted")
+    admitted = replace(snapshot, namespaces=(NamespaceFact("payments", {"tier": "prod"}),))
+    assert conditions(admitted, PCI)["ResolvedRefs"] == ("True", "ResolvedRefs")
 
 
 def test_programmed_is_true_only_while_the_running_process_has_the_digest_and_is_ready():

@@ -9,21 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from audit_operator.api.audit_policy import AuditPolicy
 from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from audit_operator.api.control_plane import Driver
 from audit_operator.api.findings import Finding, ObjectRef
 from audit_operator.api.observations import ApiServerObservation, ApiServerState
 from audit_operator.api.parsing import to_json
 from audit_operator.api.policy_status import MAX_FINDINGS, CoverageBasis, StatusFinding
+from audit_operator.api.sink import ClusterAuditSink
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
+from audit_operator.plan.selection import selector_matches
+from audit_operator.plan.snapshot import NAME_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from audit_operator.api.audit_policy import AuditPolicy
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
-    from audit_operator.api.sink import AuditSink, ClusterAuditSink
+    from audit_operator.api.sink import AuditSink
     from audit_operator.plan.planning import Plan
     from audit_operator.plan.snapshot import Snapshot
 
@@ -169,13 +172,26 @@ def _references(policy: AuditPolicy | ClusterAuditPolicy, snapshot: Snapshot, fi
     for finding in findings:
         if (reason := _REFERENCE_REASONS.get(finding.id)) is not None:
             return _false(type_, reason, _said([finding]))
-    sinks = {each.ref for each in snapshot.sinks()}
+    sinks = {each.ref: each for each in snapshot.sinks()}
     for number, wanted in enumerate(policy.spec.sink_refs):
         namespace = policy.metadata.namespace if wanted.kind == "AuditSink" else ""
         ref = ObjectRef(wanted.kind, wanted.name, namespace)
-        if ref not in sinks:
+        sink = sinks.get(ref)
+        if sink is None:
             return _false(type_, Reason.SINK_NOT_FOUND, f"spec.sinkRefs[{number}]: there is no {ref}")
+        if isinstance(sink, ClusterAuditSink) and not _admits(sink, policy, snapshot):
+            said = f"spec.sinkRefs[{number}]: {ref} does not admit this namespace; see its spec.allowedNamespaces"
+            return _false(type_, Reason.SINK_NOT_PERMITTED, said)
     return _true(type_, Reason.RESOLVED_REFS)
+
+
+def _admits(sink: ClusterAuditSink, policy: AuditPolicy | ClusterAuditPolicy, snapshot: Snapshot) -> bool:
+    """Whether a sink takes what a policy ships to it; cluster-wide policies always may."""
+    if not isinstance(policy, AuditPolicy):
+        return True
+    name = policy.metadata.namespace
+    labels = next((each.labels for each in snapshot.namespaces if each.name == name), {})
+    return selector_matches(sink.spec.allowed_namespaces, {**labels, NAME_LABEL: name})
 
 
 _REFERENCE_REASONS = {

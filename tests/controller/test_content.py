@@ -1,0 +1,42 @@
+"""What is kept of an object, and what stays in force."""
+
+from __future__ import annotations
+
+from audit_operator.cluster.resources import AUDIT_POLICY, CATALOGUE, NAMESPACE
+from audit_operator.controller.content import decode
+
+
+def document(generation=1, uid="u", **spec):
+    metadata = {"name": "pci", "namespace": "payments", "uid": uid, "generation": generation, "resourceVersion": "1"}
+    return {"metadata": {**metadata, "managedFields": [{}]}, "spec": spec or {"preset": "Metadata"}, "status": {"x": 1}}
+
+
+def test_a_change_of_status_costs_no_parsing():
+    known = decode(AUDIT_POLICY, document(), None)
+    assert decode(AUDIT_POLICY, document(), known) is known
+
+
+def test_a_change_of_spec_is_read():
+    known = decode(AUDIT_POLICY, document(), None)
+    assert decode(AUDIT_POLICY, document(2, preset="Baseline"), known).model.spec.preset == "Baseline"
+
+
+def test_a_broken_edit_keeps_the_last_accepted_version_in_force_and_says_so():
+    known = decode(AUDIT_POLICY, document(), None)
+    broken = decode(AUDIT_POLICY, document(2, preset="Nonsense"), known)
+    assert broken.model is known.model
+    assert broken.findings
+
+
+def test_another_object_of_the_same_name_inherits_nothing():
+    known = decode(AUDIT_POLICY, document(), None)
+    assert decode(AUDIT_POLICY, document(1, "other", preset="Nonsense"), known).model is None
+
+
+def test_namespaces_and_catalogues_are_reduced_and_recognised_again():
+    namespace = {"metadata": {"name": "web", "labels": {"tier": "prod"}, "resourceVersion": "1"}}
+    known = decode(NAMESPACE, namespace, None)
+    assert (known.name, dict(known.labels)) == ("web", {"tier": "prod"})
+    assert decode(NAMESPACE, namespace, known) is known
+    catalogue = {"metadata": {"name": "ours", "namespace": "audit"}, "data": {"catalogue.yaml": "actions: []"}}
+    assert decode(CATALOGUE, catalogue, None).text == "actions: []"

@@ -1,0 +1,44 @@
+"""Every metric is documented."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from prometheus_client import generate_latest
+
+from audit_operator.cluster.status_writer import StatusStats
+from audit_operator.controller.metrics import Metrics
+from audit_operator.plan import plan
+from tests.plan.test_planning import SNAPSHOT, seen
+
+DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+
+
+def test_every_metric_is_documented_and_none_that_there_is_not():
+    metrics = Metrics()
+    metrics.follow("dirty_age_seconds", "x", lambda: 0.0)
+    metrics.follow("sync_age_seconds", "x", lambda: 0.0)
+    metrics.follow_statuses(StatusStats(), lambda: 0)
+    text = generate_latest(metrics.registry).decode()
+    served = {name for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE) if not name.endswith("_created")}
+    assert served == set(re.findall(r"^\| `(\S+)`", DOCUMENTATION, re.MULTILINE))
+
+
+def test_one_plan_is_shown():
+    metrics = Metrics()
+    metrics.show(SNAPSHOT, plan(SNAPSHOT))
+    text = generate_latest(metrics.registry).decode()
+    assert 'audit_operator_objects{kind="AuditPolicy"} 2.0' in text
+    assert 'audit_operator_policy_rules{control_plane="main"}' in text
+
+
+def test_api_servers_count_as_programmed_only_if_they_are_ready_with_the_digest():
+    metrics = Metrics()
+    snapshot = replace(SNAPSHOT, observations=seen(ready=False))
+    metrics.show(snapshot, plan(snapshot))
+    assert (
+        'audit_operator_api_servers{control_plane="main",programmed="false"} 1.0'
+        in generate_latest(metrics.registry).decode()
+    )
