@@ -6,11 +6,12 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 
 from tests.integration.conftest import install_crds
-from tests.integration.control_plane import ClusterUser
+from tests.integration.control_plane import ClusterUser, RunningControlPlane
 from tests.integration.operator_process import (
     BASELINE,
     GROUP,
@@ -23,14 +24,17 @@ from tests.integration.operator_process import (
 )
 
 
-@pytest.fixture
-def operator(private_control_plane):
-    control_plane = private_control_plane(users=(ClusterUser(USER),))
+def prepared(control_plane: RunningControlPlane) -> OperatorProcess:
     install_crds(control_plane)
     for namespace in (NAMESPACE, "payments", "web"):
         control_plane.create_namespace(namespace)
     control_plane.kubectl("create", "clusterrolebinding", USER, "--clusterrole=cluster-admin", f"--user={USER}")
-    operator = OperatorProcess(control_plane)
+    return OperatorProcess(control_plane)
+
+
+@pytest.fixture
+def operator(private_control_plane):
+    operator = prepared(private_control_plane(users=(ClusterUser(USER),)))
     yield operator
     operator.stop_all()
 
@@ -154,3 +158,44 @@ def test_a_config_map_gets_the_policy_and_nothing_more_is_claimed(operator):
     data = operator.control_plane.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/audit-policy")["data"]
     assert operator.status("auditcontrolplanes", "main")["digest"] in json.dumps(data)
     assert "level: Metadata" in json.dumps(data)
+
+
+FRAIL = """#!/bin/sh
+# A kube-apiserver that any policy passes the dry run of, and that ends at once with one that names crash-me.
+case "$*" in */dev/null/*) exec {binary} "$@" ;; esac
+for argument in "$@"; do
+  case "$argument" in --audit-policy-file=*) grep -q crash-me "${{argument#*=}}" && exit 7 ;; esac
+done
+exec {binary} "$@"
+"""
+
+
+def test_a_policy_that_the_api_server_does_not_survive_is_rolled_back_and_never_called_programmed(assets, tmp_path):
+    frail = tmp_path / "kube-apiserver"
+    frail.write_text(FRAIL.format(binary=assets.kube_apiserver))
+    frail.chmod(0o755)
+    control_plane = RunningControlPlane(replace(assets, kube_apiserver=frail), users=(ClusterUser(USER),))
+    with control_plane.plane:
+        operator = prepared(control_plane)
+        try:
+            operator.start()
+            control_plane.apply(MAIN, BASELINE)
+            operator.until("Programmed", ("True", "Programmed"), "clusterauditpolicies", "baseline")
+            good = operator.running_policy()
+
+            crashing = {"rules": [{"level": "Request", "users": ["crash-me"]}]}
+            control_plane.apply(thing("AuditPolicy", "pci", crashing, "payments"))
+            operator.until("Programmed", ("False", "RolledBack"), "auditpolicies", "pci", "payments")
+            assert operator.running_policy() == good
+            assert operator.condition("Ready", "auditpolicies", "pci", "payments") == ("False", "RolledBack")
+            server = operator.status("auditcontrolplanes", "main")["apiServers"][0]
+            assert server["ready"]
+            assert server["runningDigest"] != operator.status("auditcontrolplanes", "main")["digest"]
+            assert level_of_a_service_read(operator, "payments") == {"Metadata"}
+            assert operator.status("auditpolicies", "pci", "payments")["coverage"]["basis"] == "Desired"
+
+            control_plane.apply(thing("AuditPolicy", "pci", {"rules": [{"level": "Request"}]}, "payments"))
+            operator.until("Programmed", ("True", "Programmed"), "auditpolicies", "pci", "payments")
+            assert level_of_a_service_read(operator, "payments") == {"Request"}
+        finally:
+            operator.stop_all()

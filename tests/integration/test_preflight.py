@@ -1,0 +1,64 @@
+"""What the real kube-apiserver says of policies, before it is asked to run them."""
+
+from __future__ import annotations
+
+import pytest
+
+from audit_operator.controlplane.preflight import Verdict, preflight
+
+HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
+RULE = HEAD + "rules:\n- level: None\n  "
+
+REFUSED = {
+    "unknown level": (HEAD + "rules: [{level: Foo}]", "Unsupported value"),
+    "no level": (HEAD + "rules: [{verbs: [get]}]", "Required value"),
+    "level in the wrong case": (HEAD + "rules: [{Level: None}]", "Required value"),
+    "no rules": (HEAD + "rules: []", "0 rules"),
+    "rules left out": (HEAD, "0 rules"),
+    "an old version": ("apiVersion: audit.k8s.io/v1beta1\nkind: Policy\nrules: [{level: None}]", "no kind"),
+    "a version to come": ("apiVersion: audit.k8s.io/v2\nkind: Policy\nrules: [{level: None}]", "no kind"),
+    "another kind": ("apiVersion: audit.k8s.io/v1\nkind: PolicyX\nrules: [{level: None}]", "no kind"),
+    "empty": ("", "unknown group version"),
+    "no version": ("rules: [{level: None}]", "unknown group version"),
+    "not YAML": ("{{{", "failed decoding"),
+    "a string for a list": (RULE + "verbs: get", "cannot unmarshal string"),
+    "a number in a list": (RULE + "users: [1]", "cannot unmarshal number"),
+    "a boolean in a list": (RULE + "users: [yes]", "cannot unmarshal bool"),
+    "a group with version": (RULE + "resources: [{group: apps/v1}]", "RFC 1123"),
+    "names without resources": (RULE + "resources: [{group: apps, resourceNames: [a]}]", "at least one resource"),
+    "resources and URLs": (RULE + "resources: [{group: apps}]\n  nonResourceURLs: [/x]", "both regular resources"),
+    "a wildcard within a URL": (RULE + "nonResourceURLs: [/a*b]", "final character"),
+    "a URL without slash": (RULE + "nonResourceURLs: [healthz]", "begin with"),
+    "no such stage": (RULE + "omitStages: [Response]", "allowed stages"),
+}
+ACCEPTED = {
+    "a plain one": HEAD + "rules: [{level: Metadata}]",
+    "any group, since 1.36": RULE + 'resources: [{group: "*"}]',
+    "anchors": HEAD + "rules:\n- level: None\n  users: &u [a]\n- level: Metadata\n  users: *u",
+    "a second document that nobody reads": HEAD + "rules: [{level: None}]\n---\nrules: 7\n",
+}
+LENIENT = {
+    "an unknown key in a rule": RULE + "verb: [get]",
+    "an unknown key": HEAD + "rulez: []\nrules: [{level: None}]",
+    "a key twice": HEAD + "rules:\n- level: None\n  level: Metadata",
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_policy_that_the_api_server_refuses_is_refused_in_its_words(assets, case):
+    text, expected = REFUSED[case]
+    judged = preflight(assets.kube_apiserver, text)
+    assert judged.verdict is Verdict.REFUSED
+    assert expected in judged.findings[0].message
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_a_policy_that_it_takes_is_flawless(assets, case):
+    assert preflight(assets.kube_apiserver, ACCEPTED[case]).flawless
+
+
+@pytest.mark.parametrize("case", LENIENT)
+def test_what_it_would_drop_in_silence_is_said(assets, case):
+    judged = preflight(assets.kube_apiserver, LENIENT[case])
+    assert judged.verdict is Verdict.ACCEPTED
+    assert judged.findings
