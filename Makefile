@@ -25,11 +25,10 @@ assets: $(STAMP) ## Fetch or build etcd, kube-apiserver and kubectl
 demo: $(STAMP) ## Run the main job on an embedded control plane (KEEP=1 leaves it running)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/audit-operator demo $(if $(KEEP),--keep)
 
-test: $(STAMP) assets ## Run every test
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
+test: test-unit test-integration ## Run every test
 
 test-unit: $(STAMP) ## Run the tests that need no API server
-	@$(BIN)/python -m pytest -m "not integration" $(ARGS)
+	@$(BIN)/python -m pytest -m "not integration" --numprocesses auto $(ARGS)
 
 test-integration: $(STAMP) assets ## Run the tests against a real API server
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m integration $(ARGS)

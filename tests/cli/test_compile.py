@@ -85,7 +85,7 @@ def test_an_old_version_gets_no_group_wildcard(folder, capsys):
     "arguments",
     [
         ["compile", "-f", "no/such/file.yaml"],
-        ["compile"],
+        ["compile", "--kubeconfig", "no/such/kubeconfig"],
         ["compile", "-f", "-", "--kubernetes-version", "newest"],
         ["nonsense"],
     ],

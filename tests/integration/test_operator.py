@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import json
 import os
 import signal
@@ -199,3 +200,31 @@ def test_a_policy_that_the_api_server_does_not_survive_is_rolled_back_and_never_
             assert level_of_a_service_read(operator, "payments") == {"Request"}
         finally:
             operator.stop_all()
+
+
+def test_what_vanishes_in_a_gap_of_the_watches_does_not_stay_in_force(operator):
+    process = operator.start()
+    control_plane = operator.control_plane
+    pci = thing("AuditPolicy", "pci", {"rules": [{"level": "RequestResponse"}]}, "payments")
+    control_plane.apply(MAIN, BASELINE, pci)
+    operator.until("Programmed", ("True", "Programmed"), "auditpolicies", "pci", "payments")
+    # The operator sleeps while the only policy is deleted, and the versions that its watches know are compacted away.
+    process.send_signal(signal.SIGSTOP)
+    try:
+        control_plane.kubectl("delete", "auditpolicy", "-n", "payments", "pci")
+        control_plane.plane.api_server.restart(control_plane.plane.api_server.running_digest(), grace=0)
+        eventually(lambda: control_plane.request("GET", "/readyz").status == http.HTTPStatus.OK, "the API server")
+    finally:
+        process.send_signal(signal.SIGCONT)
+    eventually(lambda: level_of_a_service_read(operator, "payments") == {"Metadata"}, "the baseline to be back")
+
+
+def test_a_deleted_namespace_takes_its_policy_with_it(operator):
+    operator.start()
+    control_plane = operator.control_plane
+    pci = thing("AuditPolicy", "pci", {"rules": [{"level": "RequestResponse"}]}, "payments")
+    control_plane.apply(MAIN, BASELINE, pci)
+    operator.until("Programmed", ("True", "Programmed"), "auditpolicies", "pci", "payments")
+    control_plane.finalize_namespace("payments")
+    eventually(lambda: level_of_a_service_read(operator, "payments") == {"Metadata"}, "the baseline to be back")
+    eventually(lambda: operator.status("auditcontrolplanes", "main").get("policies") == 1, "one policy to be left")

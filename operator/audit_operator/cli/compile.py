@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from audit_operator.cli.offline import add_compilation, compile_files, print_findings
+from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
 from audit_operator.cli.usage import add_fail_on, add_version, exit_status
 
 EXAMPLES = """examples:
   audit-operator compile -f policies/                          every object in a folder
   audit-operator compile -f a.yaml -f ns.yaml --kubernetes-version 1.34
-  kubectl get aup,caup,ns -A -o yaml | audit-operator compile -f - --precision Envelope
+  audit-operator compile --context prod --precision Envelope   what a cluster's objects amount to
 
 Namespaces that no Namespace object describes count as having no labels.
 """
@@ -28,7 +28,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "-f", "--filename", metavar="PATH", action="append", required=True, help="file, folder, or - for standard input"
+        "-f",
+        "--filename",
+        metavar="PATH",
+        action="append",
+        help="file, folder, or - for standard input (default: the objects of the cluster)",
     )
     add_compilation(parser)
     add_version(parser)
@@ -38,7 +42,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(options: argparse.Namespace) -> int:
     """Compile and print."""
-    compiled = compile_files(options.filename, options)
+    compiled = compile_objects(options.filename, options)
     print_findings(compiled.findings)
     sys.stdout.write(compiled.result.desired.text)
     return exit_status(compiled.findings, options.fail_on)

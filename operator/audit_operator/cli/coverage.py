@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.policy_status import Verdict
 from audit_operator.cli.inputs import read_file
-from audit_operator.cli.offline import add_compilation, compile_files, print_findings
+from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
 from audit_operator.cli.policy_file import read_policy
 from audit_operator.cli.usage import UsageError, add_version
 from audit_operator.coverage.catalogue import Catalogue
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   audit-operator coverage --policy /etc/kubernetes/audit-policy.yaml
+  kubectl audit-policy coverage -n payments                    what the cluster's objects cover
   audit-operator coverage -f policies/ -n payments             one namespace
   audit-operator coverage -f policies/ -o json --fail-on gap
   audit-operator coverage --policy audit-policy.yaml --catalogue ours.yaml
@@ -47,9 +48,15 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    source = parser.add_mutually_exclusive_group(required=True)
+    source = parser.add_mutually_exclusive_group()
     source.add_argument("--policy", metavar="FILE", help="an audit.k8s.io/v1 Policy; - for standard input")
-    source.add_argument("-f", "--filename", metavar="PATH", action="append", help="our objects: file, folder, or -")
+    source.add_argument(
+        "-f",
+        "--filename",
+        metavar="PATH",
+        action="append",
+        help="our objects: file, folder, or - (default: the cluster's)",
+    )
     parser.add_argument("-n", "--namespace", metavar="NS", help="judge one namespace (default: the whole cluster)")
     parser.add_argument("--catalogue", metavar="FILE", action="append", default=[], help="critical actions of your own")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table", help="default: table")
@@ -82,7 +89,7 @@ def exit_status(coverage: Coverage, fail_on: str) -> int:
 def _policy(options: argparse.Namespace) -> Policy:
     if options.policy:
         return read_policy(options.policy, options.kubernetes_version)
-    compiled = compile_files(options.filename, options)
+    compiled = compile_objects(options.filename, options)
     print_findings(compiled.findings)
     return compiled.result.policy
 

@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.cli.offline import add_compilation, compile_files, print_findings
+from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
 from audit_operator.cli.policy_file import read_policy
-from audit_operator.cli.usage import UsageError, add_version
+from audit_operator.cli.usage import add_version
 from audit_operator.coverage.comparison import Change, diff_coverage
 from audit_operator.coverage.loading import builtin_catalogue
 from audit_operator.coverage.verdicts import assess
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from audit_operator.policy.model import Policy
 
 EXAMPLES = """examples:
+  audit-operator diff --to policies/                           the cluster against a folder
   audit-operator diff --from main/ --to branch/                objects in two folders
   audit-operator diff --from-policy running.yaml --to policies/ -n payments
   audit-operator diff --from main/ --to branch/ --fail-on worse -o json
@@ -38,8 +39,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    for side, meaning in (("from", "as it is"), ("to", "as it would be")):
-        group = parser.add_mutually_exclusive_group(required=True)
+    for side, meaning in (("from", "as it is (default: the cluster's)"), ("to", "as it would be")):
+        group = parser.add_mutually_exclusive_group(required=side == "to")
         group.add_argument(f"--{side}", metavar="PATH", action="append", dest=side, help=f"our objects, {meaning}")
         group.add_argument(
             f"--{side}-policy", metavar="FILE", dest=f"{side}_policy", help=f"an audit.k8s.io/v1 Policy, {meaning}"
@@ -87,11 +88,7 @@ def _policy(options: argparse.Namespace, side: str) -> Policy:
     file = getattr(options, f"{side}_policy")
     if file:
         return read_policy(file, options.kubernetes_version)
-    paths = getattr(options, side)
-    if not paths:
-        message = f"--{side} or --{side}-policy is needed"
-        raise UsageError(message)
-    compiled = compile_files(paths, options)
+    compiled = compile_objects(getattr(options, side), options)
     print_findings(compiled.findings)
     return compiled.result.policy
 

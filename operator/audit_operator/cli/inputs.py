@@ -21,7 +21,7 @@ from audit_operator.plan.snapshot import NamespaceFact, Snapshot
 from audit_operator.policy.document import Document, ProblemKind, parse_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 STDIN = "-"
@@ -123,7 +123,20 @@ def read_facts(paths: Iterable[str]) -> Facts:
         document = parse_document(text.content)
         collected.findings.extend(_problems(document, text))
         for path, item in _objects(document.value):
-            _collect(item, document, text, path, collected)
+            place = _Place(document, text, path)
+            _collect(item, collected, place.locate)
+    return _facts(collected)
+
+
+def facts_of(objects: Iterable[dict[str, Any]]) -> Facts:
+    """Facts from objects that have no text, such as those of a cluster."""
+    collected = _Collected()
+    for item in objects:
+        _collect(item, collected, lambda finding: finding)
+    return _facts(collected)
+
+
+def _facts(collected: _Collected) -> Facts:
     snapshot = Snapshot(
         audit_policies=tuple(collected.kinds[AuditPolicy]),
         cluster_audit_policies=tuple(collected.kinds[ClusterAuditPolicy]),
@@ -157,9 +170,21 @@ def _objects(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tup
     yield path, value
 
 
-def _collect(
-    item: dict[str, Any], document: Document, text: Text, path: tuple[str | int, ...], collected: _Collected
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a text an object stands."""
+
+    document: Document
+    text: Text
+    path: tuple[str | int, ...]
+
+    def locate(self, finding: Finding) -> Finding:
+        """The finding with file and line."""
+        line = self.document.line((*self.path, *_steps(finding.path))) or 1
+        return replace(finding, location=Location(self.text.file, self.text.line + line))
+
+
+def _collect(item: dict[str, Any], collected: _Collected, locate: Callable[[Finding], Finding]) -> None:
     api_version = str(item.get("apiVersion", ""))
     metadata = item.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
@@ -167,7 +192,7 @@ def _collect(
     if api_version.startswith(f"{GROUP}/"):
         parsed = parse_object(item)
         if isinstance(parsed, tuple):
-            collected.findings.extend(_located(finding, document, text, path) for finding in parsed)
+            collected.findings.extend(map(locate, parsed))
         else:
             collected.kinds[type(parsed)].append(parsed)
     elif api_version == "v1" and item.get("kind") == "Namespace" and name:
@@ -176,20 +201,16 @@ def _collect(
         collected.namespaces[name] = NamespaceFact(name, {str(key): str(value) for key, value in labels.items()})
     elif api_version.startswith("audit.k8s.io/"):
         collected.findings.append(
-            Finding(
-                id="raw-policy",
-                severity=Severity.ERROR,
-                message="this is an audit policy of the API server, not one of our kinds",
-                mend="pass it with --policy, or put its rules into a ClusterAuditPolicy",
-                object=ObjectRef(str(item.get("kind", "")), name),
-                location=Location(text.file, text.line + 1),
+            locate(
+                Finding(
+                    id="raw-policy",
+                    severity=Severity.ERROR,
+                    message="this is an audit policy of the API server, not one of our kinds",
+                    mend="pass it with --policy, or put its rules into a ClusterAuditPolicy",
+                    object=ObjectRef(str(item.get("kind", "")), name),
+                )
             )
         )
-
-
-def _located(finding: Finding, document: Document, text: Text, path: tuple[str | int, ...]) -> Finding:
-    line = document.line((*path, *_steps(finding.path)))
-    return replace(finding, location=Location(text.file, text.line + line))
 
 
 def _steps(path: str) -> Iterator[str | int]:

@@ -1,4 +1,4 @@
-"""Planning over files: what `compile`, `coverage` and `diff` have in common."""
+"""Planning over files or a cluster: what `compile`, `coverage` and `diff` have in common."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.control_plane import AuditControlPlane, Precision
 from audit_operator.api.parsing import parse_object
+from audit_operator.cli.from_cluster import add_connection, read_cluster
 from audit_operator.cli.inputs import read_facts
 from audit_operator.cli.usage import UsageError, as_line
 from audit_operator.plan import plan
@@ -39,15 +40,16 @@ def add_compilation(parser: argparse.ArgumentParser) -> None:
         help="how closely to follow each namespace (default: what the AuditControlPlane says, else Exact)",
     )
     parser.add_argument("--control-plane", metavar="NAME", help="which AuditControlPlane, where there are several")
+    add_connection(parser)
 
 
-def compile_files(paths: Iterable[str], options: argparse.Namespace) -> Compiled:
-    """Compile the objects in files as the operator would.
+def compile_objects(paths: Iterable[str] | None, options: argparse.Namespace) -> Compiled:
+    """Compile the objects in files, or else of a cluster, as the operator would.
 
     Raises:
-        UsageError: a path cannot be read, or there are several control planes and none is chosen.
+        UsageError: something cannot be read, or there are several control planes and none is chosen.
     """
-    facts = read_facts(paths)
+    facts = read_facts(paths) if paths else read_cluster(options)
     planes = facts.snapshot.control_planes or (_control_plane("default"),)
     planes = tuple(_with_options(each, options) for each in planes)
     snapshot = replace(facts.snapshot, control_planes=planes)

@@ -1,0 +1,78 @@
+"""The command line against a cluster, also as a kubectl plug-in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from audit_operator.cli import main
+from tests.integration.conftest import install_crds
+from tests.integration.control_plane import RunningControlPlane
+from tests.integration.operator_process import thing
+
+
+@pytest.fixture(scope="module")
+def cluster(assets):
+    control_plane = RunningControlPlane(assets)
+    with control_plane.plane:
+        install_crds(control_plane)
+        control_plane.create_namespace("payments", {"tier": "prod"})
+        control_plane.create_namespace("lab")
+        selector = {"namespaceSelector": {"matchLabels": {"tier": "prod"}}, "rules": [{"level": "RequestResponse"}]}
+        control_plane.apply(
+            thing("ClusterAuditPolicy", "standard", {"rules": [{"level": "Metadata"}]}),
+            thing("ClusterAuditPolicy", "production", {**selector, "scopes": ["Namespaced"]}),
+            thing("AuditPolicy", "own", {"rules": [{"level": "Request"}]}, "lab"),
+        )
+        yield control_plane
+
+
+def test_a_clusters_objects_and_namespaces_are_compiled(cluster, capsys):
+    assert main(["compile", "--kubeconfig", str(cluster.kubeconfig())]) == 0
+    rules = yaml.safe_load(capsys.readouterr().out)["rules"]
+    assert {"level": "RequestResponse", "namespaces": ["payments"]} in rules
+    assert {"level": "Request", "namespaces": ["lab"]} in rules
+    assert rules[-1] == {"level": "Metadata"}
+
+
+def test_a_folder_is_compared_with_the_cluster(cluster, tmp_path, capsys):
+    (tmp_path / "p.yaml").write_text(
+        json.dumps(thing("ClusterAuditPolicy", "standard", {"rules": [{"level": "None"}]}))
+    )
+    arguments = ["diff", "--to", str(tmp_path), "--kubeconfig", str(cluster.kubeconfig()), "--fail-on", "worse"]
+    assert main(arguments) == 1
+    assert "worse authn-failure-401: Covered -> Gap" in capsys.readouterr().out
+
+
+def test_it_is_a_kubectl_plug_in(cluster):
+    # The scripts are installed beside the interpreter.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(  # noqa: S603 - our own kubectl
+        [cluster.assets.kubectl, "audit-policy", "coverage", "-n", "payments", "-o", "json"],
+        env={**os.environ, "PATH": path, "KUBECONFIG": str(cluster.kubeconfig())},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["summary"]["leaks"] > 0
+
+
+def test_a_cluster_that_does_not_answer_is_wrong_usage(tmp_path, capsys):
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "x",
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+        "clusters": [{"name": "x", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "x", "user": {"token": "t"}}],
+    }
+    (tmp_path / "config").write_text(json.dumps(config))
+    assert main(["compile", "--kubeconfig", str(tmp_path / "config")]) == 2
+    assert "cannot read the cluster" in capsys.readouterr().err
