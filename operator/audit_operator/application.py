@@ -17,10 +17,11 @@ from audit_operator import handlers
 from audit_operator.api.control_plane import AuditControlPlane
 from audit_operator.api.control_plane import Driver as DriverName
 from audit_operator.cluster.connection import Connection, connect
-from audit_operator.cluster.facts import FactStore
+from audit_operator.cluster.events import EventRecorder
+from audit_operator.cluster.facts import Fact, FactStore
 from audit_operator.cluster.lease import LeadershipLostError, LeaseElector, LeaseTiming
 from audit_operator.cluster.rate_limit import RateLimit
-from audit_operator.cluster.resources import WATCHED
+from audit_operator.cluster.resources import GROUP, WATCHED
 from audit_operator.cluster.rest import RestClient
 from audit_operator.cluster.resync import Resync
 from audit_operator.cluster.status_writer import StatusWriter
@@ -30,12 +31,13 @@ from audit_operator.controller.content import decode
 from audit_operator.controller.delivery import Delivery
 from audit_operator.controller.health import HealthServer
 from audit_operator.controller.metrics import Metrics
+from audit_operator.controller.notices import notice_of
 from audit_operator.controller.reconciler import Dirty, Reconciler
 from audit_operator.controlplane.configmap import ConfigMapDriver
 from audit_operator.controlplane.process import ProcessDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping
 
     from audit_operator.controlplane.driver import Driver
     from audit_operator.settings import Settings
@@ -79,6 +81,7 @@ class Operator:
     store: FactStore = field(init=False)
     resync: Resync = field(init=False)
     writer: StatusWriter = field(init=False)
+    events: EventRecorder = field(init=False)
     delivery: Delivery = field(init=False)
     dirty: Dirty = field(init=False)
     reconciler: Reconciler = field(init=False)
@@ -97,6 +100,8 @@ class Operator:
         rate = RateLimit(settings.statuses_per_second, burst=int(settings.statuses_per_second))
         self.writer = StatusWriter(client, self.store, rate, FIELD_MANAGER, _now, on_drift=self.dirty.mark)
         self.store.on_status = self.writer.observed
+        self.writer.on_written = self._tell
+        self.events = EventRecorder(client, f"{GROUP}/operator", settings.identity)
         self.delivery = Delivery(_DriverMaker(settings, ConfigMaps(client, FIELD_MANAGER), self.dirty))
         self.reconciler = Reconciler(
             self.store,
@@ -135,6 +140,7 @@ class Operator:
             "lease": self.elector.hold(),
             "resync": self.resync.run(),
             "status": self.writer.run(),
+            "events": self.events.run(),
             "reconcile": self.reconciler.run(),
             "observe": self.reconciler.watch_api_servers(),
             "watch": watching,
@@ -164,6 +170,11 @@ class Operator:
         """End what was started; API servers keep running."""
         await self.delivery.aclose()
         await self.health.aclose()
+
+    def _tell(self, before: Fact, status: Mapping[str, Any]) -> None:
+        notice = notice_of(before.status, status)
+        if notice is not None:
+            self.events.record(before, notice)
 
     async def _read_version(self) -> None:
         with suppress(OSError, ValueError):

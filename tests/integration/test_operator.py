@@ -60,6 +60,11 @@ def test_an_objects_life_is_followed_and_nothing_is_written_when_nothing_changes
     control_plane.apply(lost)
     operator.until("ResolvedRefs", ("False", "ControlPlaneNotFound"), "auditpolicies", "lost", "web")
     assert operator.condition("Programmed", "auditpolicies", "pci", "payments") == ("True", "Programmed")
+    events = "/apis/events.k8s.io/v1/namespaces/web/events"
+    eventually(
+        lambda: [each["reason"] for each in control_plane.get(events)["items"]] == ["ControlPlaneNotFound"],
+        "an event about what waits for a person",
+    )
 
     # Unchanged facts, and not one write for a minute.
     time.sleep(5)
