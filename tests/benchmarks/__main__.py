@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 import sys
 
-from tests.benchmarks import compose, planning
+from tests.benchmarks import compose, planning, reconcile
 
-BENCHMARKS = {"compose": compose.run, "planning": planning.run}
+BENCHMARKS = {"compose": compose.run, "planning": planning.run, "reconcile": reconcile.run}
 
 
 def main(names: list[str]) -> int:

@@ -52,7 +52,7 @@ class ActionFinding(ApiModel):
     level: Level = Field(description="The level found: the lowest for a gap, the highest for a leak.")
     wanted: Level = Field(description="The level that is needed (for a gap), or the highest that is safe (for a leak).")
     reason: Line = Field(default="", description="Why, with an example of a request.")
-    rule: Word = Field(default="", description="The rule that decided: object and index; empty where none matched.")
+    rule: Word = Field(default="", description="Level and fields of the rule that decided; empty where none matched.")
     suggestion: Line = Field(default="", description="A rule, in YAML on one line, that closes the gap.")
 
 
@@ -73,7 +73,10 @@ class Coverage(ApiModel):
     leaks: Count = Field(description="Number of actions recorded above what is safe.")
     total: Count = Field(description="Number of actions judged.")
     verified: Count = Field(default=0, description="Number of verdicts that a live probe has confirmed.")
-    digest: Digest = Field(default="", description="Digest of the policy that was judged.")
+    digest: Digest = Field(
+        default="",
+        description="Digest of the policy that was judged, where all of it counts: for cluster-wide policies.",
+    )
     basis: CoverageBasis = Field(
         description="Running: judged on the policy that every API server runs. Desired: on the one being delivered."
     )
@@ -118,8 +121,9 @@ class PolicyApiServer(ApiModel):
     """What one API server runs of this policy."""
 
     name: Word = Field(description="Name of the API server, as in the AuditControlPlane's status.")
-    running_digest: Digest = Field(default="", description="Digest of the audit policy that it runs.")
-    programmed: bool = Field(description="Whether that policy contains the present generation of this object.")
+    programmed: bool = Field(
+        description="Whether it is ready, and treats the requests that this object is about as all policies ask."
+    )
 
 
 class ShippingState(StrEnum):

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from audit_operator.controller.delivery import Delivery
     from audit_operator.controller.metrics import Metrics
     from audit_operator.plan import Plan, Snapshot
+    from audit_operator.policy.model import Policy
 
 _LOG = logging.getLogger(__name__)
+_REMEMBERED = 16
 
 
 @dataclass(slots=True)
@@ -78,6 +80,7 @@ class Reconciler:
     observe_every: float = 5.0
     on_restart: Callable[[], None] = lambda: None
     backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, cap=60.0))
+    _earlier: dict[str, Policy] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Reconcile for ever. Raises what `fence` raises."""
@@ -114,15 +117,28 @@ class Reconciler:
         basis: dict[ObjectRef, Fact] = {fact.ref: fact for kind in OWN_KINDS for fact in self.store.facts(kind)}
         snapshot = snapshot_of(self.store, self.delivery.observations, self.server_version())
         planned = await asyncio.to_thread(plan, snapshot)
+        self._remember(planned)
         wanted = {name: planned.compiled[name].desired for name in planned.deliverable}
         refused = await self.delivery.deliver(snapshot.control_planes, wanted)
-        observed = replace(snapshot, observations=self.delivery.observations)
+        observed = replace(snapshot, observations=self.delivery.observations, earlier=dict(self._earlier))
         encoded = await asyncio.to_thread(_encode, observed, planned, refused)
         self.metrics.show(snapshot, planned)
         self.writer.submit(encoded, basis)
+
+    def _remember(self, planned: Plan) -> None:
+        """Keep the policies that API servers may be running; without them, all that is known is that they differ."""
+        for compiled in planned.compiled.values():
+            self._earlier.pop(compiled.desired.digest, None)
+            self._earlier[compiled.desired.digest] = compiled.policy
+        running = {server.running_digest for seen in self.delivery.observations.values() for server in seen}
+        for digest in list(self._earlier)[:-_REMEMBERED]:
+            if digest not in running:
+                del self._earlier[digest]
 
 
 def _encode(
     snapshot: Snapshot, planned: Plan, refused: Mapping[str, tuple[Finding, ...]]
 ) -> dict[ObjectRef, EncodedStatus]:
-    return {ref: EncodedStatus.of(each) for ref, each in statuses(snapshot, planned, refused).items()}
+    documents = statuses(snapshot, planned, refused)
+    encoded = {id(each): EncodedStatus.of(each) for each in {id(each): each for each in documents.values()}.values()}
+    return {ref: encoded[id(each)] for ref, each in documents.items()}

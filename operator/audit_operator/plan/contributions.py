@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audit_operator.api.rules import LimitRule, NamespacedPolicyRule
 from audit_operator.plan.selection import reach_of
 from audit_operator.policy.contribution import Contribution, Reach
 from audit_operator.policy.model import GroupResources, Policy, Rule
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from audit_operator.api.audit_policy import AuditPolicy
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
-    from audit_operator.api.rules import LimitRule, NamespacedPolicyRule, PolicyRule
+    from audit_operator.api.rules import PolicyRule
     from audit_operator.plan.snapshot import NamespaceFact
 
 
@@ -55,8 +56,8 @@ def rule_of(rule: NamespacedPolicyRule | PolicyRule | LimitRule) -> Rule:
         resources=tuple(
             GroupResources(each.group, tuple(each.resources), tuple(each.resource_names)) for each in rule.resources
         ),
-        namespaces=tuple(getattr(rule, "namespaces", ())),
-        non_resource_urls=tuple(getattr(rule, "non_resource_urls", ())),
-        omit_stages=frozenset(getattr(rule, "omit_stages", ())),
-        omit_managed_fields=getattr(rule, "omit_managed_fields", None),
+        namespaces=() if isinstance(rule, NamespacedPolicyRule) else rule.namespaces,
+        non_resource_urls=() if isinstance(rule, NamespacedPolicyRule) else rule.non_resource_urls,
+        omit_stages=frozenset() if isinstance(rule, LimitRule) else frozenset(rule.omit_stages),
+        omit_managed_fields=None if isinstance(rule, LimitRule) else rule.omit_managed_fields,
     )

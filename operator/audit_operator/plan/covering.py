@@ -21,6 +21,7 @@ from audit_operator.coverage.merging import merge
 from audit_operator.coverage.restriction import Restriction, Restrictions
 from audit_operator.coverage.suggestions import Suggestion, suggest
 from audit_operator.coverage.verdicts import ActionCoverage, Coverage, assess, assess_restriction
+from audit_operator.policy.explanation_text import describe_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _ANYWHERE = ""
 _LONGEST = 1024
 """Most characters of one line in status."""
+_LONGEST_WORD = 256
 _WORST_FIRST = (Verdict.LEAK, Verdict.GAP, Verdict.PARTIAL)
 
 
@@ -69,62 +71,53 @@ class CoverageOfPlane:
 
     compiled: CompiledPolicy
     catalogue: Catalogue
-    basis: CoverageBasis
     _restrictions: Restrictions = field(init=False)
+    _judged: dict[tuple[int, str], tuple[Policy, dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._restrictions = Restrictions(self.compiled.policy)
 
-    def status_for(self, namespace: str) -> dict[str, Any]:
-        """The coverage in a namespace, or of the whole cluster for ``""``, as it stands in status."""
-        policy = self.compiled.policy
+    def judged(self, namespace: str) -> dict[str, Any]:
+        """The verdicts in a namespace, or on the whole cluster for ``""``: the same object for the same verdicts."""
         if not namespace:
-            judged, indexes = _judge_cluster(policy, self.catalogue), tuple(range(len(policy.rules)))
-        else:
-            special = namespace if namespace in self.catalogue.named_namespaces else _ANYWHERE
-            restriction = self._restrictions.to(namespace)
-            judged, indexes = _judge_restriction(restriction.policy, self.catalogue, special), restriction.indexes
-        status = {**judged.status, "digest": self.compiled.desired.digest, "basis": self.basis.value}
-        if judged.findings:
-            status["findings"] = [
-                finding if rule is None else {**finding, "rule": f"rules[{indexes[rule]}]"}
-                for finding, rule in zip(judged.findings, judged.rules, strict=True)
-            ]
-        return status
+            return _judge_cluster(self.compiled.policy, self.catalogue)
+        special = namespace if namespace in self.catalogue.named_namespaces else _ANYWHERE
+        policy = self._restrictions.to(namespace).policy
+        # Most namespaces get the same object; looking it up by its content each time would cost more than the rest.
+        key = (id(policy), special)
+        if key not in self._judged:
+            self._judged[key] = (policy, _judge_restriction(policy, self.catalogue, special))
+        return self._judged[key][1]
 
+    def status(self, judged: dict[str, Any], namespace: str, basis: CoverageBasis) -> dict[str, Any]:
+        """The coverage as it stands in status.
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """Coverage as status shows it, but for what differs between objects that are treated alike.
-
-    Shared between objects, and never changed. `rules` has, for each finding, the rule that decided.
-    """
-
-    status: dict[str, Any]
-    findings: tuple[dict[str, Any], ...]
-    rules: tuple[int | None, ...]
+        What is said about a namespace does not change with what others ask for theirs: no digest and no index into the
+        compiled policy stands in it. Else each change of one policy would change the status of all.
+        """
+        digest = {} if namespace else {"digest": self.compiled.desired.digest}
+        return {**judged, "basis": basis.value, **digest}
 
 
 @lru_cache(maxsize=16)
-def _judge_cluster(policy: Policy, catalogue: Catalogue) -> _Judged:
+def _judge_cluster(policy: Policy, catalogue: Catalogue) -> dict[str, Any]:
     # Namespaces are judged one by one, at the policies that are about them.
     coverage = assess(policy, catalogue, follow_namespaces=False)
-    return _status(coverage, suggest(policy, catalogue, follow_namespaces=False))
+    return _status(coverage, policy, suggest(policy, catalogue, follow_namespaces=False))
 
 
 @lru_cache(maxsize=4096)  # one per distinct treatment of a namespace; most reconciles change a few of them
-def _judge_restriction(policy: Policy, catalogue: Catalogue, namespace: str) -> _Judged:
-    # Where its rules stand in the whole policy changes with other namespaces, so that it is left to the caller.
+def _judge_restriction(policy: Policy, catalogue: Catalogue, namespace: str) -> dict[str, Any]:
     restriction = Restriction(policy, tuple(range(len(policy.rules))))
     coverage = assess_restriction(restriction, catalogue, namespace)
-    return _status(coverage, suggest(policy, catalogue, namespace=namespace or SAMPLE_NAMESPACE))
+    return _status(coverage, policy, suggest(policy, catalogue, namespace=namespace or SAMPLE_NAMESPACE))
 
 
-def _status(coverage: Coverage, suggestions: Mapping[str, Suggestion]) -> _Judged:
+def _status(coverage: Coverage, policy: Policy, suggestions: Mapping[str, Suggestion]) -> dict[str, Any]:
+    """All of the status but what it was judged on; shared between objects, and never changed."""
     wrong = [each for each in coverage.actions if each.verdict in _WORST_FIRST]
     wrong.sort(key=lambda each: (_WORST_FIRST.index(each.verdict), -each.action.severity.rank, each.action.id))
-    shown = wrong[:MAX_FINDINGS]
-    status = to_json(
+    return to_json(
         CoverageStatus(
             score=coverage.score,
             covered=coverage.count(Verdict.COVERED),
@@ -133,20 +126,21 @@ def _status(coverage: Coverage, suggestions: Mapping[str, Suggestion]) -> _Judge
             leaks=coverage.count(Verdict.LEAK),
             total=len(coverage.actions),
             basis=CoverageBasis.DESIRED,
+            findings=tuple(_finding(each, policy, suggestions.get(each.action.id)) for each in wrong[:MAX_FINDINGS]),
             not_auditable=tuple(NotAuditable(id=each.id, title=each.title) for each in coverage.blind_spots),
         )
     )
-    findings = tuple(to_json(_finding(each, suggestions.get(each.action.id))) for each in shown)
-    return _Judged(status, findings, tuple(each.rule for each in shown))
 
 
-def _finding(action: ActionCoverage, suggestion: Suggestion | None) -> ActionFinding:
+def _finding(action: ActionCoverage, policy: Policy, suggestion: Suggestion | None) -> ActionFinding:
+    rule = None if action.rule is None else policy.rules[action.rule]
     return ActionFinding(
         action=action.action.id,
         verdict=action.verdict,
         level=action.level,
         wanted=action.wanted,
-        reason=action.reason[:1024],
+        reason=action.reason[:_LONGEST],
+        rule=f"{rule.level}: {describe_rule(rule)}"[:_LONGEST_WORD] if rule else "",
         # Half a rule would be worse than none.
         suggestion=suggestion.line if suggestion and len(suggestion.line) <= _LONGEST else "",
     )

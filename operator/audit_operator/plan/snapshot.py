@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from audit_operator.api.findings import Finding, ObjectRef
     from audit_operator.api.observations import ApiServerObservation
     from audit_operator.api.sink import AuditSink, ClusterAuditSink
+    from audit_operator.policy.model import Policy
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 """The API server sets this label on every namespace (KEP-2161)."""
@@ -56,6 +57,7 @@ class Snapshot:
         observations: what the driver of each control plane, by name, has seen of its API servers.
         server_version: version of the API server that the objects were read from, for control planes whose own
             servers have not been seen; empty where unknown.
+        earlier: policies by digest that API servers may still be running.
     """
 
     audit_policies: tuple[AuditPolicy, ...] = ()
@@ -68,6 +70,7 @@ class Snapshot:
     invalid: tuple[InvalidObject, ...] = ()
     observations: Mapping[str, tuple[ApiServerObservation, ...]] = field(default_factory=dict)
     server_version: str = ""
+    earlier: Mapping[str, Policy] = field(default_factory=dict)
 
     def policies(self) -> Iterator[AuditPolicy | ClusterAuditPolicy]:
         """The policies of both kinds."""

@@ -17,6 +17,7 @@ from audit_operator.api.observations import ApiServerObservation, ApiServerState
 from audit_operator.api.parsing import to_json
 from audit_operator.api.policy_status import MAX_FINDINGS, CoverageBasis, StatusFinding
 from audit_operator.api.sink import ClusterAuditSink
+from audit_operator.coverage.restriction import Restrictions
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
 from audit_operator.plan.selection import selector_matches
 from audit_operator.plan.snapshot import NAME_LABEL
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
     from audit_operator.api.sink import AuditSink
+    from audit_operator.plan.compiled import CompiledPolicy
     from audit_operator.plan.planning import Plan
     from audit_operator.plan.snapshot import Snapshot
 
@@ -72,7 +74,7 @@ def _unknown(type_: ConditionType, reason: Reason, message: str) -> Claim:
 
 
 def statuses(snapshot: Snapshot, plan: Plan, refused: Mapping[str, tuple[Finding, ...]]) -> dict[ObjectRef, Status]:
-    """The status of every object that has one.
+    """The status of every object that has one; a document may be shared between objects, and must not be changed.
 
     `refused` holds, by control plane, why its compiled policy was not delivered.
     """
@@ -83,17 +85,19 @@ def statuses(snapshot: Snapshot, plan: Plan, refused: Mapping[str, tuple[Finding
         for plane in snapshot.control_planes
     }
     judges: dict[str, CoverageOfPlane] = {}
+    parts = {name: InForce.of(plan.compiled[name], snapshot, name) for name in plan.compiled}
     result: dict[ObjectRef, Status] = {}
     for plane in snapshot.control_planes:
         name = plane.metadata.name
         catalogue, faults = catalogue_for(plane, snapshot)
-        basis = CoverageBasis.RUNNING if programmed[name].holds else CoverageBasis.DESIRED
-        judges[name] = CoverageOfPlane(plan.compiled[name], catalogue, basis)
+        judges[name] = CoverageOfPlane(plan.compiled[name], catalogue)
         result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], faults)
+    shared: dict[tuple[object, ...], Status] = {}
     for policy in snapshot.policies():
-        result[policy.ref] = status = _policy_status(policy, snapshot, plan, programmed)
-        if (assigned := plan.assigned.get(policy.ref)) is not None:
-            status["coverage"] = judges[assigned].status_for(policy.metadata.namespace)
+        assigned = plan.assigned.get(policy.ref)
+        judge, part = (judges[assigned], parts[assigned]) if assigned else (None, None)
+        claim = programmed[assigned] if assigned else _UNASSIGNED
+        result[policy.ref] = _policy_status(policy, snapshot, plan, _Treatment(claim, judge, part), shared)
     for sink in snapshot.sinks():
         result[sink.ref] = _sink_status(sink)
     for broken in snapshot.invalid:
@@ -124,11 +128,11 @@ def programming(
     if plane.spec.driver is Driver.CONFIG_MAP and seen and all(each.desired_digest == wanted for each in seen):
         where = plane.spec.config_map
         target = f"ConfigMap {where.namespace}/{where.name}" if where else "the ConfigMap"
-        return _unknown(type_, Reason.NOT_OBSERVED, f"digest {wanted[:_DIGEST_SHOWN]} is in {target}")
+        return _unknown(type_, Reason.NOT_OBSERVED, f"the policy is in {target}")
     running = [each for each in seen if runs(each, wanted)]
-    said = f"{len(running)} of {len(seen)} run {wanted[:_DIGEST_SHOWN]}"
-    everywhere = bool(seen) and len(running) == len(seen)
-    return _true(type_, Reason.PROGRAMMED, said) if everywhere else _false(type_, Reason.PENDING, said)
+    if seen and len(running) == len(seen):
+        return _true(type_, Reason.PROGRAMMED, "all API servers run with it")
+    return _false(type_, Reason.PENDING, f"{len(running)} of {len(seen)} API servers run with it")
 
 
 _WITHHELD = {
@@ -143,27 +147,87 @@ def runs(server: ApiServerObservation, digest: str) -> bool:
     return server.running_digest == digest and server.ready
 
 
+_UNASSIGNED = Claim(
+    ConditionType.PROGRAMMED, ConditionStatus.FALSE, Reason.PENDING, "the policy belongs to no control plane"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """Which part of a compiled policy runs already: what others ask for in their namespaces does not matter to one.
+
+    `running` has, for each API server, the part of the policy that it runs for any namespace; None where that policy
+    is not known, or where the API server is not ready.
+    """
+
+    wanted: Restrictions
+    digest: str
+    running: tuple[tuple[ApiServerObservation, Restrictions | None], ...]
+
+    @classmethod
+    def of(cls, compiled: CompiledPolicy, snapshot: Snapshot, plane: str) -> InForce:
+        """Compare what was compiled with what was seen."""
+        known = {compiled.desired.digest: compiled.policy, **snapshot.earlier}
+        running = []
+        for server in snapshot.observations.get(plane, ()):
+            policy = known.get(server.running_digest) if server.ready else None
+            running.append((server, None if policy is None else Restrictions(policy)))
+        return cls(Restrictions(compiled.policy), compiled.desired.digest, tuple(running))
+
+    def programmed(self, namespace: str) -> tuple[tuple[str, bool], ...]:
+        """Each API server, and whether it treats a namespace as the compiled policy does; for ``""``, everything."""
+        return tuple((server.name, self._runs(server, part, namespace)) for server, part in self.running)
+
+    def _runs(self, server: ApiServerObservation, part: Restrictions | None, namespace: str) -> bool:
+        if part is None:
+            return False
+        if server.running_digest == self.digest:
+            return True
+        return bool(namespace) and part.to(namespace).policy == self.wanted.to(namespace).policy
+
+
+@dataclass(frozen=True, slots=True)
+class _Treatment:
+    """What a control plane makes of the policies that belong to it; nothing where a policy belongs to none."""
+
+    programmed: Claim
+    judge: CoverageOfPlane | None
+    part: InForce | None
+
+
 def _policy_status(
-    policy: AuditPolicy | ClusterAuditPolicy, snapshot: Snapshot, plan: Plan, programmed: Mapping[str, Claim]
+    policy: AuditPolicy | ClusterAuditPolicy,
+    snapshot: Snapshot,
+    plan: Plan,
+    treatment: _Treatment,
+    shared: dict[tuple[object, ...], Status],
 ) -> Status:
+    """The status of a policy; objects about which the same is to be said share one document."""
+    namespace, generation = policy.metadata.namespace, policy.metadata.generation
     findings = plan.findings.get(policy.ref, ())
-    plane = plan.assigned.get(policy.ref)
-    claims = [_true(ConditionType.ACCEPTED, Reason.ACCEPTED), _references(policy, snapshot, findings)]
-    if plane is None:
-        claims.append(_false(ConditionType.PROGRAMMED, Reason.PENDING, "the policy belongs to no control plane"))
-    else:
-        claims.append(programmed[plane])
-    claims.append(_later(ConditionType.SHIPPING, asked=bool(policy.spec.sink_refs)))
-    claims.append(_later(ConditionType.RETENTION_ENFORCED, asked=policy.spec.retention is not None))
-    status = _document(policy.metadata.generation, _with_summary(claims))
-    if plane is not None:
-        wanted = plan.compiled[plane].desired.digest
-        status["apiServers"] = [
-            {"name": each.name, "runningDigest": each.running_digest, "programmed": runs(each, wanted)}
-            for each in snapshot.observations.get(plane, ())
-        ]
+    servers = treatment.part.programmed(namespace) if treatment.part else ()
+    programmed = treatment.programmed
+    if not programmed.holds and servers and all(holds for _, holds in servers):
+        programmed = _true(ConditionType.PROGRAMMED, Reason.PROGRAMMED, "all API servers run with it")
+    claims = (
+        _true(ConditionType.ACCEPTED, Reason.ACCEPTED),
+        _references(policy, snapshot, findings),
+        programmed,
+        _later(ConditionType.SHIPPING, asked=bool(policy.spec.sink_refs)),
+        _later(ConditionType.RETENTION_ENFORCED, asked=policy.spec.retention is not None),
+    )
+    judged = treatment.judge.judged(namespace) if treatment.judge else None
+    key = (generation, claims, findings, servers, id(judged))
+    if (known := shared.get(key)) is not None:
+        return known
+    status = _document(generation, _with_summary(list(claims)))
+    if judged is not None and treatment.judge is not None:
+        basis = CoverageBasis.RUNNING if programmed.holds else CoverageBasis.DESIRED
+        status["coverage"] = treatment.judge.status(judged, namespace, basis)
+        status["apiServers"] = [{"name": name, "programmed": holds} for name, holds in servers]
     if findings:
         status["composition"] = {"findings": _bounded(findings)}
+    shared[key] = status
     return status
 
 
