@@ -7,10 +7,10 @@ import random
 from audit_operator.api.audit import Level, Stage
 from audit_operator.policy.compose import compose
 from audit_operator.policy.contribution import Contribution, Reach
-from audit_operator.policy.decision_list import NOTHING, Outcome
-from audit_operator.policy.evaluate import evaluate, rule_matches
+from audit_operator.policy.decision_list import NOTHING
 from audit_operator.policy.model import GroupResources, Policy, Request, Rule, User
 from audit_operator.policy.render import render
+from tests.policy.law import asked
 
 NAMESPACES = ("payments", "web", "lab")
 GROUPS = {"admin": ("system:masters",), "alice": ("team-a",), "bob": ("team-b",)}
@@ -51,22 +51,6 @@ def random_contributions(seed: int) -> list[Contribution]:
     return [*own, Contribution(EVERYWHERE, baseline, limits)]
 
 
-def asked(contributions: list[Contribution], request: Request) -> Outcome:
-    applying = [each for each in contributions if each.reach.includes(request, frozenset(NAMESPACES))]
-    total = NOTHING
-    for each in applying:
-        if each.policy is not None:
-            decision = evaluate(each.policy, request)
-            if decision.level is not Level.NONE:
-                total = total.join(Outcome(decision.level, decision.omit_stages, decision.omit_managed_fields))
-    for each in applying:
-        for limit in each.limits:
-            if rule_matches(limit, request):
-                total = total.capped(Outcome(limit.level))
-                break
-    return total
-
-
 def sent(draw: random.Random) -> tuple[str, str, str, Request]:
     """User, method, path, and what the policy sees of it."""
     user = draw.choice(list(GROUPS))
@@ -99,7 +83,7 @@ def test_the_events_of_a_real_api_server_carry_the_composed_level(control_plane)
             for _ in range(60):
                 user, method, path, request = sent(draw)
                 response = control_plane.request(method, path, user=user)
-                exact = asked(contributions, request)
+                exact = asked(contributions, request, frozenset(NAMESPACES))
                 events = control_plane.audit_events(response.audit_id)
                 recorded = {Level(event["level"]) for event in events} or {Level.NONE}
                 if composition.excess:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from audit_operator.api.audit import Level, Stage
 from audit_operator.policy.compose import Budget, ExcessReason, Precision, compose
 from audit_operator.policy.contribution import Contribution, Reach
-from audit_operator.policy.decision_list import NOTHING, Dialect, Outcome
-from audit_operator.policy.evaluate import evaluate, rule_matches
+from audit_operator.policy.decision_list import Dialect
+from audit_operator.policy.evaluate import evaluate
 from audit_operator.policy.model import GroupResources, Policy, Request, Rule, User
 from audit_operator.policy.render import render
+from tests.policy.law import asked, outcome_of
 from tests.policy.strategies import API_GROUPS, NAMESPACES, contributions, requests
 
 KNOWN = frozenset(NAMESPACES)
@@ -25,31 +26,12 @@ some_contributions = st.lists(contributions(), min_size=1, max_size=4)
 some_requests = st.lists(requests(), min_size=10, max_size=30)
 
 
-def asked(contributions: list[Contribution], request: Request) -> Outcome:
-    """The composition rule, said without any algebra."""
-    total, cap = NOTHING, Level.REQUEST_RESPONSE
-    for each in contributions:
-        if not each.reach.includes(request, KNOWN):
-            continue
-        if each.policy:
-            total = total.join(outcome_of(each.policy, request))
-        cap = min(cap, next((rule.level for rule in each.limits if rule_matches(rule, request)), cap))
-    return total.capped(Outcome(cap))
-
-
-def outcome_of(policy: Policy, request: Request) -> Outcome:
-    decision = evaluate(policy, request)
-    if decision.level is Level.NONE:
-        return NOTHING
-    return Outcome(decision.level, decision.omit_stages, decision.omit_managed_fields)
-
-
 @settings(max_examples=150)
 @given(some_contributions, some_requests)
 def test_never_records_less_than_asked_and_exactly_that_where_no_excess_is_reported(each, wanted):
     composition = compose(each, namespaces=NAMESPACES)
     for request in wanted:
-        recorded, exact = outcome_of(composition.policy, request), asked(each, request)
+        recorded, exact = outcome_of(composition.policy, request), asked(each, request, KNOWN)
         assert recorded.is_at_least(exact), (request, composition.policy)
         if not composition.excess:
             assert recorded == exact, (request, composition.policy)
@@ -62,7 +44,7 @@ def test_without_user_groups_every_composition_is_exact(each, wanted):
     composition = compose(each, namespaces=NAMESPACES)
     assert not composition.excess
     for request in wanted:
-        assert outcome_of(composition.policy, request) == asked(each, request)
+        assert outcome_of(composition.policy, request) == asked(each, request, KNOWN)
 
 
 def without_user_groups(contribution: Contribution) -> Contribution:
@@ -79,7 +61,7 @@ def test_an_envelope_records_at_least_what_any_namespace_asks_for_and_lists_no_n
     policy = compose(each, namespaces=NAMESPACES, precision=Precision.ENVELOPE).policy
     assert not any(rule.namespaces for rule in policy.rules)
     for request in wanted:
-        assert outcome_of(policy, request).is_at_least(asked(each, request))
+        assert outcome_of(policy, request).is_at_least(asked(each, request, KNOWN))
 
 
 @settings(max_examples=60)
@@ -89,7 +71,7 @@ def test_older_servers_never_get_a_group_wildcard_and_never_record_less(each, wa
     policy = compose(each, namespaces=NAMESPACES, dialect=dialect).policy
     assert not any(entry.group == "*" for rule in policy.rules for entry in rule.resources)
     for request in wanted:
-        assert outcome_of(policy, request).is_at_least(asked(each, request))
+        assert outcome_of(policy, request).is_at_least(asked(each, request, KNOWN))
 
 
 @settings(max_examples=60)
@@ -107,7 +89,7 @@ def test_a_policy_without_limits_only_ever_adds(each, another, wanted):
     before = compose(each, namespaces=NAMESPACES)
     after = compose([*each, another], namespaces=NAMESPACES)
     for request in wanted:
-        exact = asked(each, request)
+        exact = asked(each, request, KNOWN)
         assert outcome_of(after.policy, request).is_at_least(exact)
         if not before.excess:
             assert outcome_of(after.policy, request).is_at_least(outcome_of(before.policy, request))
@@ -118,7 +100,7 @@ def test_a_policy_without_limits_only_ever_adds(each, another, wanted):
 def test_a_product_too_large_records_more_and_says_so(each, wanted):
     composition = compose(each, namespaces=NAMESPACES, budget=Budget(cells=3))
     for request in wanted:
-        assert outcome_of(composition.policy, request).is_at_least(asked(each, request))
+        assert outcome_of(composition.policy, request).is_at_least(asked(each, request, KNOWN))
 
 
 @settings(max_examples=40)
@@ -126,7 +108,7 @@ def test_a_product_too_large_records_more_and_says_so(each, wanted):
 def test_a_large_group_may_go_last_only_if_unseen_namespaces_lose_nothing(each, wanted):
     composition = compose(each, namespaces=NAMESPACES, budget=Budget(listed=1))
     for request in wanted:
-        assert outcome_of(composition.policy, request).is_at_least(asked(each, request))
+        assert outcome_of(composition.policy, request).is_at_least(asked(each, request, KNOWN))
 
 
 def test_a_namespaced_policy_never_lowers_the_baseline():
