@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-unit test-integration check format bench crds lock assets clean
+.PHONY: help setup demo test test-unit test-integration check format bench crds lock assets clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -18,6 +18,8 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+setup: $(STAMP) ## Install everything locked into .venv
 
 assets: $(STAMP) ## Fetch or build etcd, kube-apiserver and kubectl
 	@$(BIN)/python -m audit_operator.controlplane.assets

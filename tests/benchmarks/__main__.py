@@ -5,9 +5,14 @@ from __future__ import annotations
 import platform
 import sys
 
-from tests.benchmarks import compose, planning, reconcile
+from tests.benchmarks import compose, evaluation, planning, reconcile
 
-BENCHMARKS = {"compose": compose.run, "planning": planning.run, "reconcile": reconcile.run}
+BENCHMARKS = {
+    "compose": compose.run,
+    "planning": planning.run,
+    "evaluation": evaluation.run,
+    "reconcile": reconcile.run,
+}
 
 
 def main(names: list[str]) -> int:

@@ -59,6 +59,21 @@ def test_a_limit_holds_against_a_namespaced_policy():
     assert level(SNAPSHOT, "create", "secrets", "web") is Level.METADATA
 
 
+def test_a_rule_that_a_limit_cuts_short_is_told_so_at_its_place():
+    greedy = audit_policy(
+        "web",
+        rules=[
+            {"level": "Metadata"},
+            {"level": "RequestResponse", "resources": [{"resources": ["secrets"], "group": ""}]},
+        ],
+    )
+    snapshot = replace(SNAPSHOT, audit_policies=(greedy,))
+    [finding] = plan(snapshot).findings[greedy.ref]
+    assert (finding.id, finding.severity, finding.path) == ("limited", Severity.INFO, "spec.rules[1]")
+    document = statuses(snapshot, plan(snapshot), {})[greedy.ref]
+    assert document["composition"]["findings"][0]["id"] == "limited"
+
+
 def test_the_order_of_facts_does_not_change_the_bytes():
     shuffled = list(SNAPSHOT.audit_policies)
     random.Random(1).shuffle(shuffled)

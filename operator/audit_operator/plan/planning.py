@@ -13,8 +13,9 @@ from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
 from audit_operator.api.conditions import Reason
 from audit_operator.api.findings import Finding, ObjectRef
 from audit_operator.plan.compiled import CompiledPolicy, compile_policy, dialect_of, finding_of
-from audit_operator.plan.contributions import cluster_contribution, namespaced_contribution
+from audit_operator.plan.contributions import cluster_contribution, namespaced_contribution, rule_of
 from audit_operator.plan.control_planes import ControlPlanes
+from audit_operator.plan.limited import limited, limits_in
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.policy.gates import Version
 
@@ -73,6 +74,7 @@ def plan(snapshot: Snapshot) -> Plan:
                 assigned[policy.ref] = name
                 contributions[name].add(_contribution(policy, known))
 
+    limiting = {name: [each for each in those if each.limits] for name, those in contributions.items()}
     compiled = {
         name: compile_policy(
             frozenset(contributions[name]),
@@ -82,6 +84,12 @@ def plan(snapshot: Snapshot) -> Plan:
         )
         for name, plane in planes.by_name.items()
     }
+    for policy in snapshot.audit_policies:
+        if (owner := assigned.get(policy.ref)) is not None:
+            namespace = policy.metadata.namespace
+            # Only rules that the author wrote: what a limit takes from a preset is what presets and limits are for.
+            rules = tuple(map(rule_of, policy.spec.rules))
+            findings[policy.ref].extend(limited(rules, limits_in(namespace, limiting[owner]), namespace))
     for ref, name in assigned.items():
         findings[ref].extend(
             finding_of(each) for each in compiled[name].excess if ref.namespace and ref.namespace in each.namespaces
