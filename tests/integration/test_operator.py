@@ -7,7 +7,9 @@ import json
 import os
 import signal
 import time
+import urllib.request
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +40,22 @@ def operator(private_control_plane):
     operator = prepared(private_control_plane(users=(ClusterUser(USER),)))
     yield operator
     operator.stop_all()
+
+
+CATALOGUE = """
+apiVersion: catalogue.audit-operator.dev/v1alpha1
+kind: CriticalActionCatalogue
+actions:
+- id: widgets-delete
+  title: Widget deleted
+  tactic: impact
+  severity: high
+  match:
+  - {apiGroup: widgets.example.com, resources: [widgets], verbs: [delete, deletecollection], scope: Namespaced}
+  subjects: [human]
+  minLevel: Metadata
+  stages: [ResponseComplete]
+"""
 
 
 def level_of_a_service_read(operator: OperatorProcess, namespace: str) -> set[str]:
@@ -161,9 +179,22 @@ def test_a_config_map_gets_the_policy_and_nothing_more_is_claimed(operator):
         thing("AuditControlPlane", "main", {"default": True, "driver": "ConfigMap", "configMap": where}), BASELINE
     )
     operator.until("Programmed", ("Unknown", "NotObserved"), "clusterauditpolicies", "baseline")
+    total = operator.status("clusterauditpolicies", "baseline")["coverage"]["total"]
     data = operator.control_plane.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/audit-policy")["data"]
     assert operator.status("auditcontrolplanes", "main")["digest"] in json.dumps(data)
     assert "level: Metadata" in json.dumps(data)
+
+    # A catalogue of one's own counts, once the control plane names it.
+    metadata = {"name": "ours", "namespace": NAMESPACE, "labels": {"audit-operator.dev/catalogue": ""}}
+    catalogue = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"catalogue.yaml": CATALOGUE}}
+    spec = {"default": True, "driver": "ConfigMap", "configMap": where}
+    refs = {"catalogueRefs": [{"namespace": NAMESPACE, "name": "ours"}]}
+    operator.control_plane.apply(catalogue, thing("AuditControlPlane", "main", {**spec, "coverage": refs}))
+    operator.until("ResolvedRefs", ("True", "ResolvedRefs"), "auditcontrolplanes", "main")
+    eventually(
+        lambda: operator.status("clusterauditpolicies", "baseline")["coverage"]["total"] == total + 1,
+        "an action of the user's own to be judged",
+    )
 
 
 FRAIL = """#!/bin/sh
@@ -207,6 +238,15 @@ def test_a_policy_that_the_api_server_does_not_survive_is_rolled_back_and_never_
             operator.stop_all()
 
 
+def compact(control_plane: RunningControlPlane, revision: str) -> None:
+    """Make etcd forget what was before, as it does every five minutes by itself."""
+    arguments = Path(f"/proc/{control_plane.plane.etcd.process().pid}/cmdline").read_text().split("\0")
+    url = next(each.partition("=")[2] for each in arguments if each.startswith("--listen-client-urls="))
+    body = json.dumps({"revision": revision, "physical": True}).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/v3/kv/compaction", body)) as answer:  # noqa: S310 - ours
+        assert answer.status == http.HTTPStatus.OK
+
+
 def test_what_vanishes_in_a_gap_of_the_watches_does_not_stay_in_force(operator):
     process = operator.start()
     control_plane = operator.control_plane
@@ -216,9 +256,14 @@ def test_what_vanishes_in_a_gap_of_the_watches_does_not_stay_in_force(operator):
     # The operator sleeps while the only policy is deleted, and the versions that its watches know are compacted away.
     process.send_signal(signal.SIGSTOP)
     try:
+        old = control_plane.get(f"{GROUP}/auditpolicies")["metadata"]["resourceVersion"]
         control_plane.kubectl("delete", "auditpolicy", "-n", "payments", "pci")
+        now = control_plane.create_namespace("something-else") and control_plane.get(f"{GROUP}/auditpolicies")
+        compact(control_plane, now["metadata"]["resourceVersion"])
         control_plane.plane.api_server.restart(control_plane.plane.api_server.running_digest(), grace=0)
         eventually(lambda: control_plane.request("GET", "/readyz").status == http.HTTPStatus.OK, "the API server")
+        watch = f"{GROUP}/auditpolicies?watch=true&timeoutSeconds=5&resourceVersion={old}"
+        eventually(lambda: '"code":410' in control_plane.request("GET", watch).body, "watches to be answered 410")
     finally:
         process.send_signal(signal.SIGCONT)
     eventually(lambda: level_of_a_service_read(operator, "payments") == {"Metadata"}, "the baseline to be back")
