@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 
 import pytest
@@ -99,7 +100,21 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
     assert capsys.readouterr().err
 
 
-def test_help_has_examples(capsys):
+def test_the_policy_comes_as_json_too(folder, capsys):
+    assert main(["compile", "-f", str(folder), "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rules"][-1] == {"level": "Metadata"}
+
+
+def test_crds_are_printed_in_both_forms(capsys):
+    assert main(["crds"]) == 0
+    documents = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert main(["crds", "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["items"] == documents
+    assert len(documents) == 5
+
+
+@pytest.mark.parametrize("command", ["compile", "lint", "explain", "coverage", "diff", "crds", "run", "demo"])
+def test_help_has_examples(command, capsys):
     with pytest.raises(SystemExit):
-        main(["compile", "--help"])
+        main([command, "--help"])
     assert "examples:" in capsys.readouterr().out

@@ -96,6 +96,14 @@ def test_a_policy_without_limits_only_ever_adds(each, another, wanted):
 
 
 @settings(max_examples=40)
+@given(some_contributions, contributions())
+def test_removing_an_object_equals_never_having_added_it(each, another):
+    before = render(compose(each, namespaces=NAMESPACES).policy)
+    compose([*each, another], namespaces=NAMESPACES)  # what is remembered of this must leave no trace
+    assert render(compose(each, namespaces=NAMESPACES).policy) == before
+
+
+@settings(max_examples=40)
 @given(some_contributions, some_requests)
 def test_a_product_too_large_records_more_and_says_so(each, wanted):
     composition = compose(each, namespaces=NAMESPACES, budget=Budget(cells=3))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+
+import yaml
 
 from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
 from audit_operator.cli.usage import add_fail_on, add_version, exit_status
@@ -34,6 +37,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         action="append",
         help="file, folder, or - for standard input (default: the objects of the cluster)",
     )
+    parser.add_argument("-o", "--output", choices=["yaml", "json"], default="yaml", help="default: yaml")
     add_compilation(parser)
     add_version(parser)
     add_fail_on(parser)
@@ -44,5 +48,6 @@ def run(options: argparse.Namespace) -> int:
     """Compile and print."""
     compiled = compile_objects(options.filename, options)
     print_findings(compiled.findings)
-    sys.stdout.write(compiled.result.desired.text)
+    text = compiled.result.desired.text
+    sys.stdout.write(f"{json.dumps(yaml.safe_load(text), indent=2)}\n" if options.output == "json" else text)
     return exit_status(compiled.findings, options.fail_on)

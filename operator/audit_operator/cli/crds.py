@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+
+import yaml
 
 from audit_operator.api.crd import render_crds
 
@@ -21,10 +24,16 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("-o", "--output", choices=["yaml", "json"], default="yaml", help="default: yaml")
     parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command has this shape
+def run(options: argparse.Namespace) -> int:
     """Print them."""
-    sys.stdout.write("---\n".join(render_crds().values()))
+    texts = render_crds().values()
+    if options.output == "json":
+        items = [yaml.safe_load(text) for text in texts]
+        print(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=2))
+    else:
+        sys.stdout.write("---\n".join(texts))
     return 0
