@@ -26,6 +26,7 @@ from audit_operator.cluster.rest import RestClient
 from audit_operator.cluster.resync import Resync
 from audit_operator.cluster.status_writer import StatusWriter
 from audit_operator.controller import logs
+from audit_operator.controller.board import ClusterBoard
 from audit_operator.controller.config_maps import ConfigMaps
 from audit_operator.controller.content import decode
 from audit_operator.controller.delivery import Delivery
@@ -35,6 +36,7 @@ from audit_operator.controller.notices import notice_of
 from audit_operator.controller.reconciler import Dirty, Reconciler
 from audit_operator.controlplane.configmap import ConfigMapDriver
 from audit_operator.controlplane.process import ProcessDriver
+from audit_operator.controlplane.static_pod.driver import StaticPodDriver
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -102,7 +104,8 @@ class Operator:
         self.store.on_status = self.writer.observed
         self.writer.on_written = self._tell
         self.events = EventRecorder(client, f"{GROUP}/operator", settings.identity)
-        self.delivery = Delivery(_DriverMaker(settings, ConfigMaps(client, FIELD_MANAGER), self.dirty))
+        board = ClusterBoard(client, settings.namespace, FIELD_MANAGER)
+        self.delivery = Delivery(_DriverMaker(settings, ConfigMaps(client, FIELD_MANAGER), board, self.dirty))
         self.reconciler = Reconciler(
             self.store,
             self.delivery,
@@ -206,12 +209,15 @@ class Operator:
 class _DriverMaker:
     settings: Settings
     config_maps: ConfigMaps
+    board: ClusterBoard
     dirty: Dirty
 
     def __call__(self, plane: AuditControlPlane) -> Driver | None:
         spec = plane.spec
         if spec.driver is DriverName.CONFIG_MAP and spec.config_map is not None:
             return ConfigMapDriver(self.config_maps, spec.config_map)
+        if spec.driver is DriverName.STATIC_POD:
+            return StaticPodDriver(plane.metadata.name, spec, self.board)
         if spec.driver is DriverName.PROCESS and self.settings.process_folder is not None:
             return ProcessDriver(self.settings.process_folder, self.dirty.mark)
         return None

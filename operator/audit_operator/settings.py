@@ -91,6 +91,16 @@ class Settings(BaseModel):
     process_folder: Path | None = Field(
         default=None, description="Folder of the API server that driver Process runs. Absent: there is none."
     )
+    node: str = Field(default="", description="Name of the node that an agent works on. Only for `agent`.")
+    agent_folder: Path = Field(
+        default=Path("/etc/kubernetes/audit-operator"),
+        description="Where an agent keeps policies, its journal and the last good manifest. API servers see it, too.",
+    )
+    agent_manifests: Path = Field(
+        default=Path("/etc/kubernetes/manifests"), description="Where the kubelet of an agent's node reads manifests."
+    )
+    agent_logs: Path = Field(default=Path("/var/log"), description="The log folder of an agent's node.")
+    agent_poll_seconds: _Seconds = Field(default=3.0, description="Time between two looks of an agent.")
     log_level: LogLevel = Field(default=LogLevel.INFO, description="DEBUG, INFO, WARNING or ERROR.")
 
     @model_validator(mode="after")

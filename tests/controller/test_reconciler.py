@@ -45,6 +45,9 @@ class RecordingDriver:
         self.delivered.append(desired.digest)
         return ()
 
+    async def hold(self):
+        pass
+
     async def observe(self):
         digest = self.delivered[-1] if self.delivered else ""
         return (ApiServerObservation("local", digest, digest, ready=True, state=ApiServerState.RUNNING),)

@@ -77,6 +77,15 @@ class Reason(StrEnum):
         "The compiled policy exceeds a bound of the control plane; the last good one stays in force.",
     )
     ROLLED_BACK = "RolledBack", "An API server did not become ready with the policy and runs with its last good one."
+    PAUSED = "Paused", "spec.rollout.paused is true; API servers stay as they are."
+    PINNED = "Pinned", "spec.rollout.pinnedDigest keeps the API servers on an earlier policy."
+    ADOPTION_REQUIRED = (
+        "AdoptionRequired",
+        "An API server has an audit policy of somebody else; spec.adopt: true lets it be replaced.",
+    )
+    FOREIGN_CHANGE = "ForeignChange", "Somebody else has changed our part of an API server's manifest; nothing is done."
+    UNENROLLED = "Unenrolled", "spec.staticPod.enrolled is false: the nodes have back what was there before."
+    NODE_BLOCKED = "NodeBlocked", "A node cannot be changed until somebody does what the message says."
     DELIVERY_FAILED = "DeliveryFailed", "The policy could not be handed over; the message says where and why."
     NO_POLICY = "NoPolicy", "No accepted policy asks for anything, so that there is nothing to deliver."
 

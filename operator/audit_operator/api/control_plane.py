@@ -64,6 +64,11 @@ class StaticPod(ApiModel):
     manifest: Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9][a-z0-9.-]*\.yaml$")] = Field(
         default="kube-apiserver.yaml", description="File name of the API server's manifest in the kubelet's folder."
     )
+    enrolled: bool = Field(
+        default=True,
+        description="Whether the manifests carry our audit flags. False puts back what was there before enrolment; "
+        "`audit-operator rollout unenrol` sets it.",
+    )
 
     constraints = (
         Constraint(
@@ -161,6 +166,16 @@ class Rollout(ApiModel):
     paused: bool = Field(default=False, description="Whether API servers are left as they are until this is false.")
     ready_timeout: Timeout = Field(
         default="3m", description="How long an API server may take to become ready before it gets its last good policy."
+    )
+    pinned_digest: Digest = Field(
+        default="",
+        description="Driver StaticPod: digest of an earlier policy that API servers are to run, whatever the policies "
+        "ask for now; `audit-operator rollout rollback` sets it, and `rollout resume` takes it away.",
+    )
+    retry: Word = Field(
+        default="",
+        description="Driver StaticPod: with each new value, nodes try once more what has failed there, or what they "
+        "had stopped for; `audit-operator rollout resume` sets it to the time.",
     )
 
 
@@ -276,9 +291,10 @@ class ApiServer(ApiModel):
     running_digest: Digest = Field(default="", description="Digest of the policy that it has been seen to run.")
     ready: bool = Field(default=False, description="Whether it answered /readyz with ok.")
     state: ApiServerState = Field(
-        description="Running: its process is there; runningDigest says with which policy. Restarting: it is coming up "
-        "with the desired policy. RolledBack: that policy failed, and the last good one runs again. Failed: it becomes "
-        "ready with no policy. Unknown: it cannot be seen."
+        description="Running: its process is there; runningDigest says with which policy. Waiting: for its turn. "
+        "Restarting: it is coming up with the desired policy. RolledBack: that policy failed, and the last good one "
+        "runs again. Blocked: nothing happens until somebody does what lastError says. Failed: it becomes ready with "
+        "no policy. Unknown: it cannot be seen."
     )
     since: Timestamp | None = Field(default=None, description="When it entered this state.")
     version: Word = Field(default="", description="Version that it reports.")

@@ -36,6 +36,8 @@ class ApiServerState(StrEnum):
 
     Running: its process is there. It may run an older policy than the desired one: `last_error` says why.
     Restarting: it is being restarted, or it is up and not ready yet.
+    Waiting: it runs, and is changed when it is its turn, or when the roll-out goes on; `last_error` says for what.
+    Blocked: it runs, and is not changed until somebody acts; `last_error` says how.
     RolledBack: the desired policy was tried, the API server did not become ready, and the last good one runs again.
     Failed: it does not run, or it does not become ready with any policy.
     Unknown: the driver cannot see it.
@@ -43,6 +45,8 @@ class ApiServerState(StrEnum):
 
     RUNNING = "Running"
     RESTARTING = "Restarting"
+    WAITING = "Waiting"
+    BLOCKED = "Blocked"
     ROLLED_BACK = "RolledBack"
     FAILED = "Failed"
     UNKNOWN = "Unknown"
@@ -61,6 +65,9 @@ class ApiServerObservation:
         state: see ApiServerState.
         last_error: why the desired policy is not running, for a human; empty if there is nothing to say.
         version: of the API server, for example ``v1.37.2``; empty where unknown.
+        attempts: how often it was tried to bring it to the desired policy; 0 where that is not counted.
+        blocked: why the state is Blocked, as one word.
+        foreign_policy: the audit policy of somebody else that it runs and that awaits adoption, as text.
     """
 
     name: str
@@ -71,3 +78,6 @@ class ApiServerObservation:
     state: ApiServerState = ApiServerState.UNKNOWN
     last_error: str = ""
     version: str = ""
+    attempts: int = 0
+    blocked: str = ""
+    foreign_policy: str = ""

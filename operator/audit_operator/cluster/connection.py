@@ -11,15 +11,12 @@ import asyncio
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config.kube_config import refresh_token
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _TOKEN = "BearerToken"  # noqa: S105  # a key in the loader's table
 _READ_BUFFER = 2**21  # a watch event can be as large as an object; aiohttp's default buffer is 64 KiB
@@ -38,6 +35,11 @@ class Connection:
     _tls: ssl.SSLContext
     _refresh: asyncio.Task[None] | None = None
     _sessions: list[aiohttp.ClientSession] = field(default_factory=list)
+
+    @property
+    def ca_file(self) -> Path | None:
+        """File with the CA of the cluster; None to trust whom this machine trusts."""
+        return Path(self._configuration.ssl_ca_cert) if self._configuration.ssl_ca_cert else None
 
     def session(self) -> aiohttp.ClientSession:
         """A new session with the API server as its base URL; closed by `aclose` at the latest."""

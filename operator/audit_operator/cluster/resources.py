@@ -49,6 +49,7 @@ NAMESPACE = Resource("Namespace", "namespaces", "", "v1", namespaced=False)
 CATALOGUE = Resource("ConfigMap", "configmaps", "", "v1", namespaced=True, label_selector=CATALOGUE_LABEL)
 CONFIG_MAP = Resource("ConfigMap", "configmaps", "", "v1", namespaced=True)
 LEASE = Resource("Lease", "leases", "coordination.k8s.io", "v1", namespaced=True)
+NODE = Resource("Node", "nodes", "", "v1", namespaced=False)
 EVENT = Resource("Event", "events", "events.k8s.io", "v1", namespaced=True)
 
 OWN_KINDS = (AUDIT_POLICY, CLUSTER_AUDIT_POLICY, AUDIT_SINK, CLUSTER_AUDIT_SINK, AUDIT_CONTROL_PLANE)

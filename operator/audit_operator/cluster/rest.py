@@ -180,6 +180,14 @@ class RestClient:
         path = resource.path(namespace=metadata.get("namespace", ""), name=metadata["name"])
         return await self._attempt("PUT", path, {}, json.dumps(body), _JSON)
 
+    async def delete(self, resource: Resource, *, name: str, namespace: str = "") -> None:
+        """Delete one object; one that is gone already is as good. Raises ApiError, ApiUnreachableError."""
+        try:
+            await self._call("DELETE", resource.path(namespace=namespace, name=name))
+        except ApiError as error:
+            if not error.not_found:
+                raise
+
     async def _call(
         self,
         method: str,

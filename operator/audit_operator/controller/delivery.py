@@ -51,7 +51,9 @@ class Delivery:
                 if plane.spec.driver is DriverName.PROCESS:
                     refused[name] = (_NO_PROCESS,)
                 continue
-            if name in wanted and (findings := await driver.deliver(wanted[name])):
+            if name not in wanted:
+                await driver.hold()
+            elif findings := await driver.deliver(wanted[name]):
                 refused[name] = findings
                 _LOG.error(
                     "Not delivered: %s",
@@ -101,4 +103,6 @@ _NO_PROCESS = Finding(
 
 
 def _same_target(one: AuditControlPlane, other: AuditControlPlane) -> bool:
+    if one.spec.driver is DriverName.STATIC_POD:
+        return one.spec == other.spec
     return (one.spec.driver, one.spec.config_map) == (other.spec.driver, other.spec.config_map)

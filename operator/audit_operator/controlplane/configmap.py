@@ -57,7 +57,7 @@ class ConfigMapDriver:
         data = {POLICY_KEY: desired.text, DIGEST_KEY: desired.digest}
         size = sum(len(value.encode()) for value in data.values())
         if size > LARGEST:
-            finding = _too_large(size)
+            finding = too_large(size)
             self._problem = finding.message
             return (finding,)
         try:
@@ -65,6 +65,9 @@ class ConfigMapDriver:
         except ConfigMapUnavailable as error:
             self._problem = str(error)
         return ()
+
+    async def hold(self) -> None:
+        """Nothing to do: what is written stays."""
 
     async def observe(self) -> tuple[ApiServerObservation, ...]:
         """One observation, which stands for all API servers behind the ConfigMap: unknown, whatever was written."""
@@ -83,7 +86,8 @@ class ConfigMapDriver:
             await self._store.apply(self._where.namespace, self._where.name, data, annotations)
 
 
-def _too_large(size: int) -> Finding:
+def too_large(size: int) -> Finding:
+    """Why a policy does not go into a ConfigMap."""
     return Finding(
         id=TOO_LARGE,
         severity=Severity.ERROR,

@@ -23,6 +23,10 @@ class Driver(Protocol):
         """
         ...
 
+    async def hold(self) -> None:
+        """Begin no change until `deliver` is called again; what is under way is brought to its end."""
+        ...
+
     async def observe(self) -> tuple[ApiServerObservation, ...]:
         """What the API servers run now: facts, read when asked."""
         ...

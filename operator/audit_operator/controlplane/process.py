@@ -66,6 +66,9 @@ class ProcessDriver:
             self._wake.set()
         return self._rollout.refusal(desired.digest)
 
+    async def hold(self) -> None:
+        """Nothing to do: what runs is kept running."""
+
     async def observe(self) -> tuple[ApiServerObservation, ...]:
         """What the API server runs now."""
         self._raise_if_broken()

@@ -107,8 +107,10 @@ def _withheld(plane: AuditControlPlane, planes: ControlPlanes, assigned: Mapping
         return Reason.CONFLICTED
     if name not in assigned.values():
         return Reason.NO_POLICY
+    if plane.spec.rollout is not None and plane.spec.rollout.pinned_digest:
+        return Reason.PINNED
     if plane.spec.rollout is not None and plane.spec.rollout.paused:
-        return Reason.PENDING
+        return Reason.PAUSED
     return None
 
 

@@ -18,7 +18,9 @@ from audit_operator.api.parsing import to_json
 from audit_operator.api.policy_status import MAX_FINDINGS, CoverageBasis, StatusFinding
 from audit_operator.api.sink import ClusterAuditSink
 from audit_operator.coverage.restriction import Restrictions
+from audit_operator.plan.adoption import differences
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
+from audit_operator.plan.planning import oldest_version
 from audit_operator.plan.selection import selector_matches
 from audit_operator.plan.snapshot import NAME_LABEL
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
     from audit_operator.api.sink import AuditSink
+    from audit_operator.coverage.catalogue import Catalogue
     from audit_operator.plan.compiled import CompiledPolicy
     from audit_operator.plan.planning import Plan
     from audit_operator.plan.snapshot import Snapshot
@@ -89,9 +92,9 @@ def statuses(snapshot: Snapshot, plan: Plan, refused: Mapping[str, tuple[Finding
     result: dict[ObjectRef, Status] = {}
     for plane in snapshot.control_planes:
         name = plane.metadata.name
-        catalogue, faults = catalogue_for(plane, snapshot)
-        judges[name] = CoverageOfPlane(plan.compiled[name], catalogue)
-        result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], faults)
+        judged_on = catalogue_for(plane, snapshot)
+        judges[name] = CoverageOfPlane(plan.compiled[name], judged_on[0])
+        result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], judged_on)
     shared: dict[tuple[object, ...], Status] = {}
     for policy in snapshot.policies():
         assigned = plan.assigned.get(policy.ref)
@@ -118,6 +121,8 @@ def programming(
     if withheld is not None or refused:
         reason = withheld or Reason.POLICY_REFUSED
         return _false(type_, reason, _WITHHELD[withheld] if withheld else _said(refused))
+    if plane.spec.driver is Driver.STATIC_POD:
+        return _on_nodes(plane, wanted, seen)
     if plane.spec.driver not in (Driver.PROCESS, Driver.CONFIG_MAP):
         return _unknown(type_, Reason.NOT_IMPLEMENTED, f"driver {plane.spec.driver} is not part of this release")
     failed = next((each for each in seen if each.desired_digest == wanted and each.last_error), None)
@@ -129,16 +134,53 @@ def programming(
         where = plane.spec.config_map
         target = f"ConfigMap {where.namespace}/{where.name}" if where else "the ConfigMap"
         return _unknown(type_, Reason.NOT_OBSERVED, f"the policy is in {target}")
+    return _progress(seen, wanted)
+
+
+def _progress(seen: tuple[ApiServerObservation, ...], wanted: str, waiting_for: str = "") -> Claim:
     running = [each for each in seen if runs(each, wanted)]
     if seen and len(running) == len(seen):
-        return _true(type_, Reason.PROGRAMMED, "all API servers run with it")
-    return _false(type_, Reason.PENDING, f"{len(running)} of {len(seen)} API servers run with it")
+        return _true(ConditionType.PROGRAMMED, Reason.PROGRAMMED, "all API servers run with it")
+    said = f"{len(running)} of {len(seen)} API servers run with it"
+    return _false(ConditionType.PROGRAMMED, Reason.PENDING, f"{said}; {waiting_for}" if waiting_for else said)
 
+
+def _on_nodes(plane: AuditControlPlane, wanted: str, seen: tuple[ApiServerObservation, ...]) -> Claim:
+    """Programmed, for API servers that agents on their nodes change."""
+    type_ = ConditionType.PROGRAMMED
+    if plane.spec.static_pod is not None and not plane.spec.static_pod.enrolled:
+        return _false(type_, Reason.UNENROLLED, "spec.staticPod.enrolled is false")
+    if not seen:
+        return _false(type_, Reason.NODE_BLOCKED, "no node matches spec.staticPod.nodeSelector")
+    troubled = [each for each in seen if each.state in _TROUBLE and not runs(each, wanted)]
+    for server in sorted(troubled, key=lambda each: list(_TROUBLE).index(each.state)):
+        reason = _BLOCKED.get(server.blocked, Reason.NODE_BLOCKED)
+        if server.state is not ApiServerState.BLOCKED:
+            reason = _TROUBLE[server.state]
+        said = f"node {server.name}: {server.last_error}"
+        return _unknown(type_, reason, said) if reason is Reason.NOT_OBSERVED else _false(type_, reason, said)
+    waiting = next((f"node {each.name}: {each.last_error}" for each in seen if each.last_error), "")
+    return _progress(seen, wanted, waiting)
+
+
+# The worst first: what a person must do something about, then what is not known.
+_TROUBLE = {
+    ApiServerState.ROLLED_BACK: Reason.ROLLED_BACK,
+    ApiServerState.BLOCKED: Reason.NODE_BLOCKED,
+    ApiServerState.FAILED: Reason.DELIVERY_FAILED,
+    ApiServerState.UNKNOWN: Reason.NOT_OBSERVED,
+}
+_BLOCKED = {
+    "AdoptionRequired": Reason.ADOPTION_REQUIRED,
+    "ForeignChange": Reason.FOREIGN_CHANGE,
+    "PolicyRefused": Reason.POLICY_REFUSED,
+}
 
 _WITHHELD = {
     Reason.CONFLICTED: "nothing is delivered while several control planes are the default; the last policy stays",
     Reason.NO_POLICY: "no policy belongs to this control plane; whatever its API servers run stays in force",
-    Reason.PENDING: "spec.rollout.paused is true; the last policy stays in force",
+    Reason.PAUSED: "spec.rollout.paused is true; the last policy stays in force",
+    Reason.PINNED: "spec.rollout.pinnedDigest keeps API servers on an earlier policy",
 }
 
 
@@ -266,9 +308,14 @@ _REFERENCE_REASONS = {
 
 
 def _control_plane_status(
-    plane: AuditControlPlane, snapshot: Snapshot, plan: Plan, programmed: Claim, faults: tuple[Finding, ...]
+    plane: AuditControlPlane,
+    snapshot: Snapshot,
+    plan: Plan,
+    programmed: Claim,
+    judged_on: tuple[Catalogue, tuple[Finding, ...]],
 ) -> Status:
     name = plane.metadata.name
+    catalogue, faults = judged_on
     compiled = plan.compiled[name]
     own = plan.findings.get(plane.ref, ())
     accepted = (
@@ -293,7 +340,8 @@ def _control_plane_status(
         "policies": sum(assigned == name for assigned in plan.assigned.values()),
         "apiServers": [_server(each) for each in servers],
     }
-    if findings := [*own, *faults, *compiled.findings()]:
+    adoption = differences(servers, compiled, catalogue, oldest_version(plane, snapshot))
+    if findings := [*own, *faults, *compiled.findings(), *adoption]:
         status["findings"] = _bounded(findings)
     return status
 
@@ -308,6 +356,7 @@ def _server(server: ApiServerObservation) -> dict[str, Any]:
         "state": server.state.value,
         "since": since,
         "version": server.version,
+        "attempts": server.attempts or None,
         "lastError": server.last_error[:1024],
     }
     return {key: value for key, value in said.items() if value not in (None, "")}
@@ -328,7 +377,17 @@ def _later(type_: ConditionType, *, asked: bool) -> Claim:
     return _unknown(type_, Reason.NOT_IMPLEMENTED, "this release does not do it yet")
 
 
-_STUCK = frozenset({Reason.INVALID, Reason.CONFLICTED, Reason.POLICY_REFUSED, Reason.ROLLED_BACK})
+_STUCK = frozenset(
+    {
+        Reason.INVALID,
+        Reason.CONFLICTED,
+        Reason.POLICY_REFUSED,
+        Reason.ROLLED_BACK,
+        Reason.ADOPTION_REQUIRED,
+        Reason.FOREIGN_CHANGE,
+        Reason.NODE_BLOCKED,
+    }
+)
 
 
 def _with_summary(claims: list[Claim]) -> list[Claim]:

@@ -1,0 +1,104 @@
+"""The composition root of the node agent: everything is made and joined here, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audit_operator.cluster.connection import connect
+from audit_operator.cluster.rest import RestClient, Timeouts
+from audit_operator.controller import logs
+from audit_operator.controller.board import ClusterBoard
+from audit_operator.controller.health import HealthServer
+from audit_operator.controller.metrics import Metrics
+from audit_operator.controlplane.files import exclusive
+from audit_operator.controlplane.static_pod.agent import Agent
+from audit_operator.controlplane.static_pod.host import NodeHost, Places
+from audit_operator.controlplane.static_pod.loopback import Loopback
+from audit_operator.controlplane.static_pod.report import NodeState
+from audit_operator.controlplane.static_pod.rollout import NodeRollout
+from audit_operator.controlplane.static_pod.turn import Turns
+
+if TYPE_CHECKING:
+    from audit_operator.cluster.connection import Connection
+    from audit_operator.settings import Settings
+
+FIELD_MANAGER = "audit-operator-agent"
+
+_LOG = logging.getLogger(__name__)
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_LOCK_RETRY = 1.0
+
+
+async def run(settings: Settings) -> int:
+    """Run the agent until SIGTERM or SIGINT; returns the exit status.
+
+    Raises:
+        ConnectionConfigError: there are no usable credentials.
+        OSError: the agent's folder cannot be used.
+    """
+    logs.configure(settings.log_level)
+    settings.agent_folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    stop, halted = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    connection = await connect(settings.kubeconfig, settings.context)
+    agent = _agent(settings, connection, halted)
+    health = HealthServer(_metrics(agent), {}, {})
+    try:
+        port = await health.start(settings.listen_host, settings.listen_port)
+        extra = {"reason": "Started"}
+        _LOG.info("Agent of node %s; health and metrics on port %d", settings.node, port, extra=extra)
+        return await _work(agent, settings.agent_folder / "lock", stop, halted)
+    finally:
+        await health.aclose()
+        await connection.aclose()
+
+
+async def _work(agent: Agent, lock: Path, stop: asyncio.Event, halted: threading.Event) -> int:
+    """Work while holding the node's lock, until `stop` is set; whatever ends before that is a bug."""
+    while not stop.is_set():
+        try:
+            with exclusive(lock, wait=False):
+                working = asyncio.create_task(agent.run())
+                stopping = asyncio.create_task(stop.wait())
+                await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                halted.set()
+                if working.done() and not stop.is_set():
+                    await working
+                    return 1
+                # A thread may be at work: it stops at its next look at `halted`, and the lock is held until then.
+                await agent.stopped()
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+                return 0
+        except BlockingIOError:
+            _LOG.info("Another agent works on this node; waiting", extra={"reason": "Locked"})
+            await asyncio.wait({asyncio.create_task(stop.wait())}, timeout=_LOCK_RETRY)
+    return 0
+
+
+def _agent(settings: Settings, connection: Connection, halted: threading.Event) -> Agent:
+    # Tried once, and briefly: the agent's own API server is away while it is changed, and the loop comes round again.
+    client = RestClient(connection.session(), attempts=1, timeouts=Timeouts(connect=3.0, request=10.0))
+    board = ClusterBoard(client, settings.namespace, FIELD_MANAGER)
+    token = _SERVICE_ACCOUNT / "token" if settings.kubeconfig is None else None
+    places = Places(settings.agent_folder, settings.agent_manifests, settings.agent_logs)
+    rollout = NodeRollout(NodeHost(places, Loopback(connection.ca_file, token)), halted=halted.is_set)
+    return Agent(settings.node, board, rollout, Turns(board, settings.node), poll=settings.agent_poll_seconds)
+
+
+def _metrics(agent: Agent) -> Metrics:
+    metrics = Metrics()
+    for state in NodeState:
+        name = f"agent_{state.name.lower()}"
+        text = f"1 while this node's agent is in state {state.value}."
+        metrics.follow(name, text, lambda state=state: float(agent.rollout.report.state is state))  # type: ignore[misc]
+    text = "1 while this node's API server is ready."
+    metrics.follow("agent_api_server_ready", text, lambda: agent.rollout.report.ready)
+    return metrics

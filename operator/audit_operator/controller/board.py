@@ -1,0 +1,175 @@
+"""ConfigMaps and Leases as operator and node agents speak through them; docs/design/static-pod.md has the names."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from audit_operator.api.observations import policy_digest
+from audit_operator.cluster.resources import CONFIG_MAP, LEASE, NODE, Resource
+from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError
+from audit_operator.controlplane.static_pod.board import BoardUnavailable, Posted, Turn, TurnLost
+from audit_operator.controlplane.static_pod.instructions import (
+    AGENT_COMPONENT,
+    COMPONENT_LABEL,
+    INSTRUCTIONS_KEY,
+    POLICY_COMPONENT,
+    POLICY_KEY,
+    ROLLOUT_COMPONENT,
+    Instructions,
+    agent_name,
+    policy_name,
+    rollout_name,
+)
+from audit_operator.controlplane.static_pod.report import REPORT_ANNOTATION, NodeReport
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Collection, Mapping
+
+    from audit_operator.cluster.rest import Document, RestClient
+
+_LOG = logging.getLogger(__name__)
+_DIGEST_ANNOTATION = "audit-operator.dev/policy-digest"
+_KEPT = 5
+"""Policies that stay although nobody needs them now: ways back."""
+_REPORT_SECONDS = 40
+_TURN_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterBoard:
+    """Implements `controlplane.static_pod.board.Board`, which describes the methods."""
+
+    client: RestClient
+    namespace: str
+    field_manager: str
+
+    async def instructions(self) -> tuple[Instructions, ...]:  # noqa: D102
+        found = []
+        for document in await self._list(_labelled(CONFIG_MAP, ROLLOUT_COMPONENT)):
+            try:
+                found.append(Instructions.model_validate_json((document.get("data") or {}).get(INSTRUCTIONS_KEY, "")))
+            except ValidationError as error:
+                name = document["metadata"]["name"]
+                _LOG.warning("ConfigMap %s is passed over: %s", name, error, extra={"reason": "UnknownInstructions"})
+        return tuple(found)
+
+    async def instruct(self, instructions: Instructions) -> None:  # noqa: D102
+        body = self._config_map(rollout_name(instructions.plane), ROLLOUT_COMPONENT)
+        body["data"] = {INSTRUCTIONS_KEY: instructions.model_dump_json()}
+        await _asked(self.client.apply(CONFIG_MAP, body, field_manager=self.field_manager))
+
+    async def policy(self, digest: str) -> str:  # noqa: D102
+        try:
+            document = await self.client.get(CONFIG_MAP, name=policy_name(digest), namespace=self.namespace)
+        except ApiError as error:
+            if error.not_found:
+                return ""
+            raise BoardUnavailable(str(error)) from error
+        except ApiUnreachableError as error:
+            raise BoardUnavailable(str(error)) from error
+        text = str((document.get("data") or {}).get(POLICY_KEY, ""))
+        return text if policy_digest(text) == digest else ""
+
+    async def publish_policy(self, digest: str, text: str) -> None:  # noqa: D102
+        body = self._config_map(policy_name(digest), POLICY_COMPONENT)
+        body["metadata"]["annotations"] = {_DIGEST_ANNOTATION: digest}
+        body |= {"data": {POLICY_KEY: text}, "immutable": True}
+        await _asked(self.client.apply(CONFIG_MAP, body, field_manager=self.field_manager))
+
+    async def forget_policies_except(self, digests: Collection[str]) -> None:  # noqa: D102
+        kept = {policy_name(each) for each in digests}
+        found = await self._list(_labelled(CONFIG_MAP, POLICY_COMPONENT))
+        found.sort(key=lambda each: str(each["metadata"].get("creationTimestamp", "")), reverse=True)
+        for document in found[_KEPT:]:
+            name = document["metadata"]["name"]
+            if name not in kept:
+                await _asked(self.client.delete(CONFIG_MAP, name=name, namespace=self.namespace))
+
+    async def reports(self) -> Mapping[str, Posted]:  # noqa: D102
+        found = {}
+        for document in await self._list(_labelled(LEASE, AGENT_COMPONENT)):
+            metadata = document["metadata"]
+            node = str((document.get("spec") or {}).get("holderIdentity", ""))
+            try:
+                report = NodeReport.model_validate_json((metadata.get("annotations") or {}).get(REPORT_ANNOTATION, ""))
+            except ValidationError:
+                continue  # written by an agent of another release: as good as none
+            found[node] = Posted(report, str(metadata.get("resourceVersion", "")))
+        return found
+
+    async def report(self, node: str, report: NodeReport) -> None:  # noqa: D102
+        body = self._lease(agent_name(node))
+        body["metadata"]["labels"] = {COMPONENT_LABEL: AGENT_COMPONENT}
+        body["metadata"]["annotations"] = {REPORT_ANNOTATION: report.model_dump_json()}
+        body["spec"] = {"holderIdentity": node, "leaseDurationSeconds": _REPORT_SECONDS, "renewTime": _now()}
+        await _asked(self.client.apply(LEASE, body, field_manager=self.field_manager))
+
+    async def turn(self, plane: str) -> Turn:  # noqa: D102
+        try:
+            document = await self.client.get(LEASE, name=rollout_name(plane), namespace=self.namespace)
+        except ApiError as error:
+            if error.not_found:
+                return Turn()
+            raise BoardUnavailable(str(error)) from error
+        except ApiUnreachableError as error:
+            raise BoardUnavailable(str(error)) from error
+        return _turn(document)
+
+    async def write_turn(self, plane: str, turn: Turn, holder: str) -> Turn:  # noqa: D102
+        now = _now()
+        spec = {"holderIdentity": holder, "leaseDurationSeconds": _TURN_SECONDS, "acquireTime": now, "renewTime": now}
+        body = {**self._lease(rollout_name(plane)), **turn.document, "spec": spec}
+        try:
+            if turn.document:
+                return _turn(await self.client.replace(LEASE, body))
+            return _turn(await self.client.create(LEASE, body))
+        except ApiError as error:
+            if error.conflict:
+                raise TurnLost from error
+            raise BoardUnavailable(str(error)) from error
+        except ApiUnreachableError as error:
+            raise BoardUnavailable(str(error)) from error
+
+    async def nodes(self, labels: Mapping[str, str]) -> tuple[str, ...]:  # noqa: D102
+        selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        found = await self._list(replace(NODE, label_selector=selector), namespace="")
+        return tuple(sorted(str(each["metadata"]["name"]) for each in found))
+
+    async def _list(self, resource: Resource, namespace: str | None = None) -> list[Document]:
+        where = self.namespace if namespace is None else namespace
+        listing = await _asked(self.client.list(resource, lambda document: document, namespace=where))
+        return list(listing.items)
+
+    def _config_map(self, name: str, component: str) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": self.namespace, "labels": {COMPONENT_LABEL: component}}
+        return {"apiVersion": CONFIG_MAP.api_version, "kind": CONFIG_MAP.kind, "metadata": metadata}
+
+    def _lease(self, name: str) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": self.namespace}
+        return {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata}
+
+
+async def _asked(request: Awaitable[Any]) -> Any:
+    """The answer to a request, in the words of the board."""
+    try:
+        return await request
+    except (ApiError, ApiUnreachableError, InconsistentListError) as error:
+        raise BoardUnavailable(str(error)) from error
+
+
+def _labelled(resource: Resource, component: str) -> Resource:
+    return replace(resource, label_selector=f"{COMPONENT_LABEL}={component}")
+
+
+def _turn(document: Mapping[str, Any]) -> Turn:
+    holder = str((document.get("spec") or {}).get("holderIdentity") or "")
+    return Turn(holder, str(document["metadata"]["resourceVersion"]), document)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,66 @@
+"""What a container said before it ended, read where the kubelet keeps it: there is no API to ask while it is down."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from audit_operator.controlplane import klog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TAIL = 64 * 1024
+_POD_FOLDERS = "kube-system_kube-apiserver-*"
+_CONTAINER = "kube-apiserver"
+_SHOWN = 800
+
+# One line of the CRI log format: time, stream, F for a full line or P for a part of one, content.
+_LINE = re.compile(r"^\S+ (?:stdout|stderr) [FP](?::\S*)? (.*)$")
+# One line of klog's text format, which components write unless told otherwise: severity and date, time, thread, source.
+_KLOG = re.compile(r"^[IWEF]\d{4} [\d:.]+\s+\d+ [\w.]+:\d+\] (.*)$")
+_ERROR_VALUE = re.compile(r'^"command failed" err=(".*")$')
+
+
+def last_words(pods: Path) -> str:
+    """Why the API server ended, from the newest log of its container; empty if there is none.
+
+    `pods` is the kubelet's folder of pod logs. The kubelet keeps a file for each restart of a container, but removes
+    those of a pod whose manifest has changed, so that there is often just one.
+    """
+    newest = max(_logs(pods), key=lambda each: each[0], default=None)
+    if newest is None:
+        return ""
+    try:
+        with newest[1].open("rb") as file:
+            file.seek(max(0, newest[1].stat().st_size - _TAIL))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = "\n".join(_content(line) for line in text.splitlines())
+    return klog.reason_for_end(klog.entries(lines))[:_SHOWN]
+
+
+def _logs(pods: Path) -> list[tuple[float, Path]]:
+    found = []
+    for folder in pods.glob(_POD_FOLDERS):
+        for path in (folder / _CONTAINER).glob("*.log"):
+            with suppress(OSError):
+                found.append((path.stat().st_mtime, path))
+    return found
+
+
+def _content(line: str) -> str:
+    """The component's own words in a line; its final error in the shape that `klog` knows."""
+    container = _LINE.match(line)
+    said = container.group(1) if container else line
+    text = _KLOG.match(said)
+    if text is None:
+        return said
+    failed = _ERROR_VALUE.match(text.group(1))
+    if failed is not None:
+        with suppress(ValueError):
+            return json.dumps({"msg": klog.COMMAND_FAILED, "err": json.loads(failed.group(1))})
+    return text.group(1)
