@@ -31,6 +31,7 @@ Document = dict[str, Any]
 
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML; the API server takes JSON under this type since 1.16
 _JSON = "application/json"
+_MERGE = "application/merge-patch+json"
 _MAX_SERVER_DELAY = 30.0
 
 
@@ -179,6 +180,11 @@ class RestClient:
         metadata = body["metadata"]
         path = resource.path(namespace=metadata.get("namespace", ""), name=metadata["name"])
         return await self._attempt("PUT", path, {}, json.dumps(body), _JSON)
+
+    async def merge(self, resource: Resource, *, name: str, body: Mapping[str, Any], namespace: str = "") -> Document:
+        """Change some fields (JSON merge patch). Raises ApiError, ApiUnreachableError."""
+        path = resource.path(namespace=namespace, name=name)
+        return await self._call("PATCH", path, body=body, content_type=_MERGE)
 
     async def delete(self, resource: Resource, *, name: str, namespace: str = "") -> None:
         """Delete one object; one that is gone already is as good. Raises ApiError, ApiUnreachableError."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from audit_operator.cluster.rest import Document, RestClient
 
 _LOG = logging.getLogger(__name__)
-_DIGEST_ANNOTATION = "audit-operator.dev/policy-digest"
+POLICY_DIGEST_ANNOTATION = "audit-operator.dev/policy-digest"
 _KEPT = 5
 """Policies that stay although nobody needs them now: ways back."""
 _REPORT_SECONDS = 40
@@ -77,7 +77,7 @@ class ClusterBoard:
 
     async def publish_policy(self, digest: str, text: str) -> None:  # noqa: D102
         body = self._config_map(policy_name(digest), POLICY_COMPONENT)
-        body["metadata"]["annotations"] = {_DIGEST_ANNOTATION: digest}
+        body["metadata"]["annotations"] = {POLICY_DIGEST_ANNOTATION: digest}
         body |= {"data": {POLICY_KEY: text}, "immutable": True}
         await _asked(self.client.apply(CONFIG_MAP, body, field_manager=self.field_manager))
 

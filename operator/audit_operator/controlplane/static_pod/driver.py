@@ -157,19 +157,22 @@ class StaticPodDriver:
         return self._seen(node, report)
 
     def _seen(self, node: str, report: NodeReport) -> ApiServerObservation:
-        wanted = self._told.configuration if self._told else None
-        up_to_date = wanted is not None and report.wanted == wanted.id
+        wanted = self._told.configuration if self._told and self._told.enrolled else None
+        up_to_date = report.wanted == (wanted.id if wanted else "")
+        state, error = _STATES[report.state], report.error
+        if not up_to_date and state in {ApiServerState.RUNNING, ApiServerState.WAITING}:
+            state, error = ApiServerState.WAITING, self._problem or "its agent has not read the instructions yet"
         return ApiServerObservation(
             name=node,
             desired_digest=wanted.digest if wanted else "",
             running_digest=report.running_digest,
             ready=report.ready,
             since=report.since,
-            state=_STATES[report.state],
-            last_error=report.error if up_to_date else self._problem,
+            state=state,
+            last_error=error,
             version=report.api_server_version,
             attempts=report.attempts if up_to_date else 0,
-            blocked=report.blocked if up_to_date else "",
+            blocked=report.blocked,
             foreign_policy=report.foreign_policy,
         )
 

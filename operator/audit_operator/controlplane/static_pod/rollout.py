@@ -150,7 +150,7 @@ class NodeRollout:
                 self._change.save(now.record.with_success(now.wanted.id if now.wanted else UNENROLLED, now.current))
             self._say(**_said(now.running_state, now.trouble))
             return Todo.NOTHING
-        if now.wanted is None and instructions.enrolled:
+        if now.wanted is None and (instructions.enrolled or now.record.written is None):
             self._say(state=NodeState.IDLE, blocked="", error="")
             return Todo.NOTHING
         wish = now.wanted.id if now.wanted else UNENROLLED

@@ -1,0 +1,256 @@
+"""`rollout`: how far a policy has come on control-plane nodes, and the ways to stop it, go on, and go back."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.cli.from_cluster import add_connection
+from audit_operator.cli.usage import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from audit_operator.cluster.rest import RestClient
+
+    Status = Mapping[str, Any]
+
+EXAMPLES = """examples:
+  kubectl audit-policy rollout status                     every node of the only control plane
+  kubectl audit-policy rollout status main --wait         until every API server runs what is wanted
+  kubectl audit-policy rollout pause                      leave API servers as they are from now on
+  kubectl audit-policy rollout resume                     go on, and try once more what has failed
+  kubectl audit-policy rollout rollback                   back to the policy before, until `resume`
+  kubectl audit-policy rollout unenrol --wait             give manifests back what they had before the first change
+
+NAME may be left out where there is one AuditControlPlane with driver StaticPod.
+"""
+_POLL = 2.0
+_SHOWN = 12
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "rollout",
+        help="see, stop, go on with or take back a roll-out",
+        description="How far a policy has come on control-plane nodes (driver StaticPod), and how to stop, go on, and "
+        "go back. Everything but status changes spec.rollout or spec.staticPod of an AuditControlPlane.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    for name, (text, act) in _ACTIONS.items():
+        action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        action.add_argument("name", metavar="NAME", nargs="?", default="", help="an AuditControlPlane")
+        action.add_argument("--wait", action="store_true", help="until every node has done it")
+        action.add_argument(
+            "--timeout", metavar="SECONDS", type=float, default=600.0, help="for --wait (default: 600); exit status 1"
+        )
+        action.add_argument("-o", "--output", choices=["table", "json"], default="table", help="default: table")
+        if name == "rollback":
+            action.add_argument("--to", metavar="DIGEST", default="", help="or its beginning (default: the one before)")
+        add_connection(action)
+        action.set_defaults(run=run, act=act)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it."""
+    # Imported here: the client takes a quarter of a second that other commands should not pay.
+    from audit_operator.cluster.connection import ConnectionConfigError  # noqa: PLC0415
+    from audit_operator.cluster.rest import ApiError, ApiUnreachableError  # noqa: PLC0415
+
+    try:
+        return asyncio.run(_run(options))
+    except (ApiError, ApiUnreachableError, ConnectionConfigError) as error:
+        message = f"cannot use the cluster: {error}"
+        raise UsageError(message) from error
+
+
+async def _run(options: argparse.Namespace) -> int:
+    from audit_operator.cluster.connection import connect  # noqa: PLC0415 - see run
+    from audit_operator.cluster.rest import RestClient  # noqa: PLC0415
+
+    connection = await connect(_kubeconfig(options), options.context)
+    try:
+        client = RestClient(connection.session())
+        plane = await _plane(client, options.name)
+        change: dict[str, Any] | None = await options.act(client, plane, options)
+        if change is not None:
+            plane = await _patch(client, plane, change)
+        done = await _wait(client, plane, time.monotonic() + options.timeout) if options.wait else True
+        plane = await _get(client, plane["metadata"]["name"])
+        sys.stdout.write(_shown(plane, options.output))
+        return int(not done)
+    finally:
+        await connection.aclose()
+
+
+def _kubeconfig(options: argparse.Namespace) -> Path | None:
+    """Kubectl's file; in a pod without one, None for the service account."""
+    file = Path(options.kubeconfig or os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+    in_pod = not options.kubeconfig and not file.exists() and "KUBERNETES_SERVICE_HOST" in os.environ
+    return None if in_pod else file
+
+
+# The actions: what each changes in the spec; None for nothing
+
+
+async def _status(_client: RestClient, _plane: Status, _options: argparse.Namespace) -> None:
+    """Only look."""
+
+
+async def _pause(_client: RestClient, _plane: Status, _options: argparse.Namespace) -> dict[str, Any]:
+    return {"rollout": {"paused": True}}
+
+
+async def _resume(_client: RestClient, _plane: Status, _options: argparse.Namespace) -> dict[str, Any]:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"rollout": {"paused": False, "pinnedDigest": "", "retry": now}, "staticPod": {"enrolled": True}}
+
+
+async def _rollback(client: RestClient, plane: Status, options: argparse.Namespace) -> dict[str, Any]:
+    known = await _published(client)
+    current = _pinned(plane) or plane.get("status", {}).get("digest", "")
+    if options.to:
+        fitting = [each for each in known if each.startswith(options.to)]
+    else:
+        before = known[: known.index(current)] if current in known else known
+        fitting = before[-1:]
+    if len(fitting) != 1:
+        there_are = ", ".join(each[:_SHOWN] for each in known) or "none"
+        message = (
+            f"{options.to or 'the policy before'}: no single policy to go back to (kept are, oldest first: {there_are})"
+        )
+        raise UsageError(message)
+    return {"rollout": {"paused": False, "pinnedDigest": fitting[0]}}
+
+
+async def _unenrol(_client: RestClient, _plane: Status, _options: argparse.Namespace) -> dict[str, Any]:
+    return {"staticPod": {"enrolled": False}}
+
+
+_ACTIONS: dict[str, tuple[str, Callable[..., Coroutine[Any, Any, dict[str, Any] | None]]]] = {
+    "status": ("show what each API server runs", _status),
+    "pause": ("leave API servers as they are; a change under way is finished", _pause),
+    "resume": ("go on, try once more what has failed, and end a rollback", _resume),
+    "rollback": ("go back to an earlier policy, until resume", _rollback),
+    "unenrol": ("give manifests back what they had before the first change", _unenrol),
+}
+
+
+# The cluster
+
+
+async def _plane(client: RestClient, name: str) -> Status:
+    from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE  # noqa: PLC0415 - see run
+
+    listing = await client.list(AUDIT_CONTROL_PLANE, lambda each: each)
+    fitting = [each for each in listing.items if each["spec"].get("driver") == "StaticPod"]
+    named = [each for each in fitting if not name or each["metadata"]["name"] == name]
+    if len(named) != 1:
+        there_are = ", ".join(each["metadata"]["name"] for each in fitting) or "none"
+        message = f"name one AuditControlPlane with driver StaticPod (there are: {there_are})"
+        raise UsageError(message)
+    return named[0]
+
+
+async def _get(client: RestClient, name: str) -> Status:
+    from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE  # noqa: PLC0415 - see run
+
+    return await client.get(AUDIT_CONTROL_PLANE, name=name)
+
+
+async def _patch(client: RestClient, plane: Status, spec: dict[str, Any]) -> Status:
+    from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE  # noqa: PLC0415 - see run
+
+    return await client.merge(AUDIT_CONTROL_PLANE, name=plane["metadata"]["name"], body={"spec": spec})
+
+
+async def _published(client: RestClient) -> list[str]:
+    """Digests of the policies that are kept in the cluster, oldest first."""
+    from dataclasses import replace  # noqa: PLC0415 - see run
+
+    from audit_operator.cluster.resources import CONFIG_MAP  # noqa: PLC0415
+    from audit_operator.controller.board import POLICY_DIGEST_ANNOTATION  # noqa: PLC0415
+    from audit_operator.controlplane.static_pod.instructions import COMPONENT_LABEL, POLICY_COMPONENT  # noqa: PLC0415
+
+    resource = replace(CONFIG_MAP, label_selector=f"{COMPONENT_LABEL}={POLICY_COMPONENT}")
+    listing = await client.list(resource, lambda each: each["metadata"])
+    ordered = sorted(listing.items, key=lambda each: str(each["creationTimestamp"]))
+    return [str(each.get("annotations", {}).get(POLICY_DIGEST_ANNOTATION, "")) for each in ordered]
+
+
+async def _wait(client: RestClient, plane: Status, end: float) -> bool:
+    """Whether it is done before the time is over; the API server may be away meanwhile."""
+    from audit_operator.cluster.rest import ApiError, ApiUnreachableError  # noqa: PLC0415 - see run
+
+    name, generation = plane["metadata"]["name"], plane["metadata"]["generation"]
+    while time.monotonic() < end:
+        try:
+            if is_done(await _get(client, name), generation):
+                return True
+        except (ApiError, ApiUnreachableError) as error:
+            print(f"the API server is away: {error}", file=sys.stderr)
+        await asyncio.sleep(_POLL)
+    return False
+
+
+def is_done(plane: Status, generation: int) -> bool:
+    """Whether every node has reached what the spec of this generation, or a later one, asks for."""
+    status, spec = plane.get("status") or {}, plane["spec"]
+    servers = status.get("apiServers") or []
+    if status.get("observedGeneration", 0) < generation or not servers:
+        return False
+    if not (spec.get("staticPod") or {}).get("enrolled", True):
+        return all(each["state"] == "Running" and not each.get("desiredDigest") for each in servers)
+    wanted = _pinned(plane) or status.get("digest")
+    return all(each.get("ready") and each.get("runningDigest") == wanted for each in servers)
+
+
+def _pinned(plane: Status) -> str:
+    return str((plane["spec"].get("rollout") or {}).get("pinnedDigest", ""))
+
+
+# Showing
+
+
+def _shown(plane: Status, output: str) -> str:
+    status = plane.get("status") or {}
+    if output == "json":
+        shown = {"name": plane["metadata"]["name"], "generation": plane["metadata"]["generation"], "status": status}
+        return json.dumps(shown, indent=2, ensure_ascii=False) + "\n"
+    servers = status.get("apiServers") or []
+    rows: list[tuple[str, ...]] = [("NODE", "STATE", "DESIRED", "RUNNING", "READY", "ATTEMPTS", "SINCE", "MESSAGE")]
+    rows += [_row(each) for each in servers]
+    condition: Status = next((each for each in status.get("conditions") or () if each["type"] == "Programmed"), {})
+    head = f"{plane['metadata']['name']}: {status.get('progress', '0/0')} run the wanted policy"
+    said = (
+        f"Programmed={condition.get('status', 'Unknown')} {condition.get('reason', '')}: {condition.get('message', '')}"
+    )
+    return "\n".join([head, said, "", *_aligned(rows)]) + "\n"
+
+
+def _row(server: Status) -> tuple[str, ...]:
+    return (
+        server["name"],
+        server["state"],
+        server.get("desiredDigest", "")[:_SHOWN] or "-",
+        server.get("runningDigest", "")[:_SHOWN] or "-",
+        str(server.get("ready", False)),
+        str(server.get("attempts", 0)),
+        server.get("since", "-"),
+        server.get("lastError", ""),
+    )
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
