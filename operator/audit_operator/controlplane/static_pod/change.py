@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit_operator.controlplane.static_pod import manifest as manifests
-from audit_operator.controlplane.static_pod.host import POLICY_FLAG, policy_file_name
+from audit_operator.controlplane.static_pod.audit_flags import POLICY_FILE
+from audit_operator.controlplane.static_pod.host import policy_file_name
 from audit_operator.controlplane.static_pod.journal import Journal, Phase, Record, text_digest
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ class _Target:
         parsed = manifests.Manifest.parse(text)
         if not isinstance(parsed, manifests.Manifest):
             return None
-        file = parsed.audit_flags.get(POLICY_FLAG, "")
+        file = parsed.audit_flags.get(POLICY_FILE, "")
         name = file.rpartition("/")[2]
         digest = name.removeprefix("policy-").removesuffix(".yaml")
         ours = name == policy_file_name(digest)

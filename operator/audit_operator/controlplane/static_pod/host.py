@@ -18,19 +18,16 @@ from typing import TYPE_CHECKING, Protocol
 from audit_operator.controlplane import os_process
 from audit_operator.controlplane.files import write_atomically
 from audit_operator.controlplane.preflight import Preflight, preflight
+from audit_operator.controlplane.static_pod.audit_flags import AUDIT_PREFIX, POLICY_FILE, effective_flags
 from audit_operator.controlplane.static_pod.container_log import last_words
-from audit_operator.controlplane.static_pod.flags import flags_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from audit_operator.controlplane.os_process import ProcessIdentity
 
-POLICY_FLAG = "--audit-policy-file"
-
 _PROGRAM = "kube-apiserver"
 _PORT_FLAG = "--secure-port"
-_AUDIT_FLAGS = "--audit-"
 _DEFAULT_PORT = "6443"
 _KEPT_POLICIES = 5
 
@@ -72,7 +69,7 @@ class RunningServer:
     @property
     def policy_file(self) -> str:
         """Path of its policy, as it sees it; empty if it has none."""
-        return self.audit_flags.get(POLICY_FLAG, "")
+        return self.audit_flags.get(POLICY_FILE, "")
 
 
 class Host(Protocol):
@@ -181,8 +178,8 @@ class NodeHost:
         if len(found) != 1:
             return None
         process, flags = found[0]
-        file = flags.get(POLICY_FLAG, "")
-        audit_flags = {flag: value for flag, value in flags.items() if flag.startswith(_AUDIT_FLAGS)}
+        file = flags.get(POLICY_FILE, "")
+        audit_flags = {flag: value for flag, value in flags.items() if flag.startswith(AUDIT_PREFIX)}
         return RunningServer(process, audit_flags, self._digest_seen_by(process, file) if file else "")
 
     def obstacle(self, address: str, port: int) -> str:
@@ -246,7 +243,7 @@ def _api_servers() -> Iterator[tuple[ProcessIdentity, dict[str, str]]]:
         process = os_process.identify(int(entry.name)) if entry.name.isdigit() else None
         arguments = os_process.arguments(process) if process else ()
         if process and arguments and Path(arguments[0]).name == _PROGRAM:
-            yield process, flags_in(arguments[1:])
+            yield process, effective_flags(arguments[1:])
 
 
 def _seen_by(process: ProcessIdentity, path: str) -> Path:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.controlplane.preflight import Verdict
 from audit_operator.controlplane.static_pod import manifest as manifests
+from audit_operator.controlplane.static_pod.audit_flags import POLICY_FILE
 from audit_operator.controlplane.static_pod.change import (
     ORIGINAL,
     RECORD,
@@ -20,7 +21,6 @@ from audit_operator.controlplane.static_pod.change import (
     ChangeTiming,
     ForeignWriter,
 )
-from audit_operator.controlplane.static_pod.host import POLICY_FLAG
 from audit_operator.controlplane.static_pod.journal import UNENROLLED, Journal, Phase, Record, text_digest
 from audit_operator.controlplane.static_pod.report import LARGEST_POLICY, NodeReport, NodeState
 
@@ -185,7 +185,7 @@ class NodeRollout:
             return None
         flags = now.parsed.audit_flags
         self._say(foreign_policy=self.host.running_policy(now.server)[:LARGEST_POLICY] if now.server else "")
-        what = f"an audit policy of its own, {flags[POLICY_FLAG]}" if POLICY_FLAG in flags else "audit flags of its own"
+        what = f"an audit policy of its own, {flags[POLICY_FILE]}" if POLICY_FILE in flags else "audit flags of its own"
         return _Blocked(
             Obstacle.ADOPTION_REQUIRED,
             f"the API server has {what}; set spec.adopt: true to replace it (the file is kept)",
