@@ -398,8 +398,8 @@ def _enrolment(reading: _Reading, configuration: AuditConfiguration, folder: str
     }
     return [
         *_flag_edits(reading, configuration.flags(folder)),
-        *_volume_edits(reading, volumes),
         *_mount_edits(reading, mounts),
+        *_volume_edits(reading, volumes),
     ]
 
 
@@ -548,7 +548,7 @@ def _dedented(lines: Iterable[str], column: int) -> list[str]:
 def _transplant(target: _Reading, source: _Reading) -> list[Edit]:
     volumes = {name: _item_of(source, source.spec_node, "volumes", name) for name in OUR_VOLUMES}
     mounts = {name: _item_of(source, source.container_node, "volumeMounts", name) for name in OUR_VOLUMES}
-    return [*_transplanted_flags(target, source), *_volume_edits(target, volumes), *_mount_edits(target, mounts)]
+    return [*_transplanted_flags(target, source), *_mount_edits(target, mounts), *_volume_edits(target, volumes)]
 
 
 def _item_of(source: _Reading, parent: yaml.MappingNode, key: str, name: str) -> _Wanted | None:
