@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-unit test-integration check format bench crds lock assets clean
+.PHONY: help setup demo test test-unit test-integration check format bench crds lock assets image clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -52,6 +52,9 @@ bench: $(STAMP) assets ## Measure; docs/benchmarks.md says what the figures mean
 
 crds: $(STAMP) ## Generate crds/ from the models
 	@$(BIN)/python -m audit_operator.api.crd --write crds
+
+image: $(STAMP) ## Build the container image, without a container engine, into build/
+	@$(BIN)/python -m tools.image.build
 
 PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
