@@ -35,7 +35,9 @@ from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.notices import notice_of
 from audit_operator.controller.reconciler import Dirty, Reconciler
 from audit_operator.controlplane.configmap import ConfigMapDriver
+from audit_operator.controlplane.observe import ObserveDriver
 from audit_operator.controlplane.process import ProcessDriver
+from audit_operator.controlplane.static_pod.audit_flags import LogSettings
 from audit_operator.controlplane.static_pod.driver import StaticPodDriver
 
 if TYPE_CHECKING:
@@ -215,11 +217,13 @@ class _DriverMaker:
     def __call__(self, plane: AuditControlPlane) -> Driver | None:
         spec = plane.spec
         if spec.driver is DriverName.CONFIG_MAP and spec.config_map is not None:
-            return ConfigMapDriver(self.config_maps, spec.config_map)
+            return ConfigMapDriver(self.config_maps, spec.config_map, LogSettings.from_spec(spec.log))
         if spec.driver is DriverName.STATIC_POD:
             return StaticPodDriver(plane.metadata.name, spec, self.board)
         if spec.driver is DriverName.PROCESS and self.settings.process_folder is not None:
             return ProcessDriver(self.settings.process_folder, self.dirty.mark)
+        if spec.driver is DriverName.OBSERVE:
+            return ObserveDriver()
         return None
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from audit_operator.cluster.resources import AUDIT_POLICY, CATALOGUE, EVENT, LEASE, NAMESPACE
+from audit_operator.cluster.resources import AUDIT_POLICY, EVENT, INPUT, LEASE, NAMESPACE
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError
 from tests.cluster.fake_api_server import Fault
 
@@ -55,8 +55,8 @@ async def test_pages_of_two_moments_are_no_list(api, client):
 
 
 async def test_only_labelled_config_maps_are_asked_for(api, client):
-    await client.list(CATALOGUE, dict)
-    assert api.seen[0].query["labelSelector"] == "audit-operator.dev/catalogue"
+    await client.list(INPUT, dict)
+    assert api.seen[0].query["labelSelector"] == "audit-operator.dev/input"
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit_operator.cluster.resources import AUDIT_POLICY, CATALOGUE, NAMESPACE
+from audit_operator.cluster.resources import AUDIT_POLICY, INPUT, NAMESPACE
 from audit_operator.controller.content import decode
 
 
@@ -33,10 +33,13 @@ def test_another_object_of_the_same_name_inherits_nothing():
     assert decode(AUDIT_POLICY, document(1, "other", preset="Nonsense"), known).model is None
 
 
-def test_namespaces_and_catalogues_are_reduced_and_recognised_again():
+def test_namespaces_and_input_config_maps_are_reduced_and_recognised_again():
     namespace = {"metadata": {"name": "web", "labels": {"tier": "prod"}, "resourceVersion": "1"}}
     known = decode(NAMESPACE, namespace, None)
     assert (known.name, dict(known.labels)) == ("web", {"tier": "prod"})
     assert decode(NAMESPACE, namespace, known) is known
-    catalogue = {"metadata": {"name": "ours", "namespace": "audit"}, "data": {"catalogue.yaml": "actions: []"}}
-    assert decode(CATALOGUE, catalogue, None).text == "actions: []"
+    texts = {"metadata": {"name": "ours", "namespace": "audit"}, "data": {"catalogue.yaml": "actions: []"}}
+    known = decode(INPUT, texts, None)
+    assert known.data == {"catalogue.yaml": "actions: []"}
+    assert decode(INPUT, texts, known) is known
+    assert decode(INPUT, {"metadata": texts["metadata"]}, known).data == {}

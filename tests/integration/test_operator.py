@@ -185,7 +185,7 @@ def test_a_config_map_gets_the_policy_and_nothing_more_is_claimed(operator):
     assert "level: Metadata" in json.dumps(data)
 
     # A catalogue of one's own counts, once the control plane names it.
-    metadata = {"name": "ours", "namespace": NAMESPACE, "labels": {"audit-operator.dev/catalogue": ""}}
+    metadata = {"name": "ours", "namespace": NAMESPACE, "labels": {"audit-operator.dev/input": ""}}
     catalogue = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"catalogue.yaml": CATALOGUE}}
     spec = {"default": True, "driver": "ConfigMap", "configMap": where}
     refs = {"catalogueRefs": [{"namespace": NAMESPACE, "name": "ours"}]}

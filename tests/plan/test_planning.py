@@ -9,7 +9,7 @@ from audit_operator.api.audit import Level
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.observations import ApiServerObservation, ApiServerState
 from audit_operator.plan import NamespaceFact, Snapshot, plan
-from audit_operator.plan.snapshot import CatalogueSource, InvalidObject
+from audit_operator.plan.snapshot import InputConfigMap, InvalidObject
 from audit_operator.plan.status import statuses
 from audit_operator.policy.evaluate import evaluate
 from audit_operator.policy.model import Request, User
@@ -235,6 +235,6 @@ def test_a_users_catalogue_counts_and_a_broken_one_is_said_at_the_control_plane(
     )
     snapshot = replace(SNAPSHOT, control_planes=(plane,))
     assert conditions(snapshot, MAIN)["ResolvedRefs"] == ("False", "CatalogueNotFound")
-    broken = replace(snapshot, catalogues=(CatalogueSource("audit", "ours", "actions: 7"),))
+    broken = replace(snapshot, inputs=(InputConfigMap("audit", "ours", {"catalogue.yaml": "actions: 7"}),))
     assert conditions(broken, MAIN)["ResolvedRefs"] == ("False", "CatalogueInvalid")
     assert conditions(broken, PCI)["ResolvedRefs"] == ("True", "ResolvedRefs")

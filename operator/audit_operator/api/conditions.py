@@ -61,12 +61,25 @@ class Reason(StrEnum):
     CATALOGUE_NOT_FOUND = "CatalogueNotFound", "A catalogueRef names a ConfigMap that does not exist."
     CATALOGUE_INVALID = "CatalogueInvalid", "A catalogue of critical actions cannot be read; the message says why."
 
+    GIVEN_POLICY_NOT_FOUND = (
+        "GivenPolicyNotFound",
+        "spec.observe.policyRef names a ConfigMap, or a key in it, that does not exist or lacks the label.",
+    )
+    GIVEN_POLICY_INVALID = (
+        "GivenPolicyInvalid",
+        "The policy that spec.observe.policyRef names is none that an API server loads; the message says why.",
+    )
+
     # Programmed
     PROGRAMMED = "Programmed", "Every API server runs, ready, with the digest that this object is part of."
     PENDING = "Pending", "The policy is on its way; not every API server runs with it yet."
     NOT_OBSERVED = (
         "NotObserved",
         "The policy was handed over, and nobody can see yet whether an API server runs with it.",
+    )
+    GIVEN = (
+        "Given",
+        "The API servers run a policy of somebody else; it is taken as given, and nobody has seen that it runs.",
     )
     POLICY_REFUSED = (
         "PolicyRefused",

@@ -87,7 +87,9 @@ class Observe(ApiModel):
         description="EKS: the policy that the provider has published. Custom: the one that policyRef names."
     )
     policy_ref: ConfigMapKeyRef | None = Field(
-        default=None, description="The audit.k8s.io/v1 Policy that those API servers run, for provider Custom."
+        default=None,
+        description="The audit.k8s.io/v1 Policy that those API servers run, for provider Custom. The ConfigMap must "
+        "have the label audit-operator.dev/input.",
     )
 
     constraints = (
@@ -186,7 +188,8 @@ class CoverageSource(ApiModel):
         tuple[ConfigMapRef, ...], Field(max_length=16), ListType("map", ("namespace", "name"))
     ] = Field(
         default=(),
-        description="ConfigMaps that hold critical actions of your own, added to those that ship with the operator.",
+        description="ConfigMaps that hold critical actions of your own, added to those that ship with the operator. "
+        "They must have the label audit-operator.dev/input.",
     )
 
 
@@ -312,7 +315,9 @@ class AuditControlPlaneStatus(ApiModel):
         default=(),
         description="Accepted, ResolvedRefs, Programmed and Ready; Reconciling and Stalled only while true.",
     )
-    digest: Digest = Field(default="", description="Digest of the compiled policy.")
+    digest: Digest = Field(
+        default="", description="Digest of the compiled policy; for driver Observe, of the given one."
+    )
     short_digest: Annotated[str, Field(max_length=12)] = Field(default="", description="Its first 12 characters.")
     progress: Word = Field(default="", description="API servers that run it, ready, of all: 2/3.")
     rules: Count | None = Field(default=None, description="Number of its rules.")

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from audit_operator.api.findings import Finding
+
 
 def policy_digest(text: str) -> str:
     """SHA-256 of a policy's canonical bytes, in hex: the name by which everybody speaks of one policy."""
@@ -68,6 +70,7 @@ class ApiServerObservation:
         attempts: how often it was tried to bring it to the desired policy; 0 where that is not counted.
         blocked: why the state is Blocked, as one word.
         foreign_policy: the audit policy of somebody else that it runs and that awaits adoption, as text.
+        notes: what else a human should know about the delivery, and what does not stand in its way.
     """
 
     name: str
@@ -81,3 +84,4 @@ class ApiServerObservation:
     attempts: int = 0
     blocked: str = ""
     foreign_policy: str = ""
+    notes: tuple[Finding, ...] = ()

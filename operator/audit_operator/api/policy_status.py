@@ -39,6 +39,7 @@ class CoverageBasis(StrEnum):
 
     RUNNING = "Running"
     DESIRED = "Desired"
+    GIVEN = "Given"
 
 
 class ActionFinding(ApiModel):
@@ -78,7 +79,8 @@ class Coverage(ApiModel):
         description="Digest of the policy that was judged, where all of it counts: for cluster-wide policies.",
     )
     basis: CoverageBasis = Field(
-        description="Running: judged on the policy that every API server runs. Desired: on the one being delivered."
+        description="Running: judged on the policy that every API server runs. Desired: on the one being delivered. "
+        "Given: on somebody else's, which is taken as given for API servers that are only observed."
     )
     findings: Annotated[tuple[ActionFinding, ...], Field(max_length=MAX_FINDINGS), ATOMIC] = Field(
         default=(), description="What is not as it should be, worst first."

@@ -9,6 +9,10 @@ from pydantic import Field
 from audit_operator.api.model import ApiModel
 from audit_operator.api.text import DataKey, NamespaceName, ObjectName
 
+INPUT_LABEL = "audit-operator.dev/input"
+"""ConfigMaps that objects refer to are read only if they have this label, whatever its value: the operator is not to
+watch the content of all ConfigMaps of a cluster."""
+
 
 class SinkKind(StrEnum):
     """The two kinds of sink."""

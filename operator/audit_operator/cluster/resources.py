@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from audit_operator.api.references import INPUT_LABEL
+
 if TYPE_CHECKING:
     from audit_operator.api.findings import ObjectRef
 
 GROUP = "audit-operator.dev"
 VERSION = "v1alpha1"
-
-# A ConfigMap with this label (any value) holds a user's catalogue of critical actions.
-CATALOGUE_LABEL = "audit-operator.dev/catalogue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ AUDIT_SINK = Resource("AuditSink", "auditsinks", GROUP, VERSION, namespaced=True
 CLUSTER_AUDIT_SINK = Resource("ClusterAuditSink", "clusterauditsinks", GROUP, VERSION, namespaced=False)
 AUDIT_CONTROL_PLANE = Resource("AuditControlPlane", "auditcontrolplanes", GROUP, VERSION, namespaced=False)
 NAMESPACE = Resource("Namespace", "namespaces", "", "v1", namespaced=False)
-CATALOGUE = Resource("ConfigMap", "configmaps", "", "v1", namespaced=True, label_selector=CATALOGUE_LABEL)
+INPUT = Resource("ConfigMap", "configmaps", "", "v1", namespaced=True, label_selector=INPUT_LABEL)
 CONFIG_MAP = Resource("ConfigMap", "configmaps", "", "v1", namespaced=True)
 LEASE = Resource("Lease", "leases", "coordination.k8s.io", "v1", namespaced=True)
 NODE = Resource("Node", "nodes", "", "v1", namespaced=False)
@@ -55,7 +54,7 @@ EVENT = Resource("Event", "events", "events.k8s.io", "v1", namespaced=True)
 OWN_KINDS = (AUDIT_POLICY, CLUSTER_AUDIT_POLICY, AUDIT_SINK, CLUSTER_AUDIT_SINK, AUDIT_CONTROL_PLANE)
 """The kinds that carry a status of ours."""
 
-WATCHED = (*OWN_KINDS, NAMESPACE, CATALOGUE)
+WATCHED = (*OWN_KINDS, NAMESPACE, INPUT)
 """Everything that the plan is made from."""
 
 _BY_KIND = {resource.kind: resource for resource in OWN_KINDS}

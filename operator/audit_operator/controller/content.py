@@ -14,10 +14,9 @@ from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
 from audit_operator.api.control_plane import AuditControlPlane
 from audit_operator.api.parsing import parse_object
 from audit_operator.api.sink import AuditSink, ClusterAuditSink
-from audit_operator.cluster.resources import CATALOGUE, NAMESPACE, OWN_KINDS
-from audit_operator.coverage.loading import CATALOGUE_KEY
+from audit_operator.cluster.resources import INPUT, NAMESPACE, OWN_KINDS
 from audit_operator.plan import NamespaceFact, Snapshot
-from audit_operator.plan.snapshot import CatalogueSource, InvalidObject
+from audit_operator.plan.snapshot import InputConfigMap, InvalidObject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,9 +45,8 @@ def decode(resource: Resource, document: Document, known: object | None) -> obje
     fresh: object
     if resource.kind == NAMESPACE.kind:
         fresh = NamespaceFact(metadata["name"], dict(metadata.get("labels") or {}))
-    elif resource.kind == CATALOGUE.kind:
-        text = str((document.get("data") or {}).get(CATALOGUE_KEY, ""))
-        fresh = CatalogueSource(metadata["namespace"], metadata["name"], text)
+    elif resource.kind == INPUT.kind:
+        fresh = InputConfigMap(metadata["namespace"], metadata["name"], dict(document.get("data") or {}))
     else:
         return _own_object(resource, document, known if isinstance(known, OwnObject) else None)
     return known if known == fresh else fresh
@@ -96,7 +94,7 @@ def snapshot_of(
         cluster_audit_sinks=tuple(models.get(ClusterAuditSink, ())),
         control_planes=tuple(models.get(AuditControlPlane, ())),
         namespaces=tuple(each.content for each in store.facts(NAMESPACE) if isinstance(each.content, NamespaceFact)),
-        catalogues=tuple(each.content for each in store.facts(CATALOGUE) if isinstance(each.content, CatalogueSource)),
+        inputs=tuple(each.content for each in store.facts(INPUT) if isinstance(each.content, InputConfigMap)),
         invalid=tuple(invalid),
         observations=observations,
         server_version=server_version,

@@ -103,6 +103,8 @@ _NO_PROCESS = Finding(
 
 
 def _same_target(one: AuditControlPlane, other: AuditControlPlane) -> bool:
-    if one.spec.driver is DriverName.STATIC_POD:
+    if DriverName.STATIC_POD in (one.spec.driver, other.spec.driver):
         return one.spec == other.spec
+    if DriverName.CONFIG_MAP in (one.spec.driver, other.spec.driver) and one.spec.log != other.spec.log:
+        return False
     return (one.spec.driver, one.spec.config_map) == (other.spec.driver, other.spec.config_map)

@@ -14,9 +14,10 @@ from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.parsing import to_json
 from audit_operator.api.policy_status import MAX_FINDINGS, ActionFinding, CoverageBasis, NotAuditable, Verdict
 from audit_operator.api.policy_status import Coverage as CoverageStatus
+from audit_operator.api.references import INPUT_LABEL
 from audit_operator.coverage.callers import SAMPLE_NAMESPACE
 from audit_operator.coverage.catalogue import Catalogue
-from audit_operator.coverage.loading import builtin_catalogue, load_catalogue
+from audit_operator.coverage.loading import CATALOGUE_KEY, builtin_catalogue, load_catalogue
 from audit_operator.coverage.merging import merge
 from audit_operator.coverage.restriction import Restriction, Restrictions
 from audit_operator.coverage.suggestions import Suggestion, suggest
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from audit_operator.api.control_plane import AuditControlPlane
-    from audit_operator.plan.compiled import CompiledPolicy
     from audit_operator.plan.snapshot import Snapshot
     from audit_operator.policy.model import Policy
 
@@ -41,17 +41,16 @@ _WORST_FIRST = (Verdict.LEAK, Verdict.GAP, Verdict.PARTIAL)
 def catalogue_for(plane: AuditControlPlane, snapshot: Snapshot) -> tuple[Catalogue, tuple[Finding, ...]]:
     """The critical actions that a control plane is judged on; a catalogue that cannot be read is left out, and said."""
     catalogue, findings = builtin_catalogue(), list[Finding]()
-    texts = {(each.namespace, each.name): each.text for each in snapshot.catalogues}
     for number, wanted in enumerate(plane.spec.coverage.catalogue_refs if plane.spec.coverage else ()):
         source = ObjectRef("ConfigMap", wanted.name, wanted.namespace)
-        text = texts.get((wanted.namespace, wanted.name))
+        text = snapshot.input(wanted.namespace, wanted.name, CATALOGUE_KEY)
         if text is None:
             findings.append(
                 Finding(
                     id="catalogue-not-found",
                     severity=Severity.ERROR,
-                    message=f"there is no {source} with a key catalogue.yaml",
-                    mend="create it with the label audit-operator.dev/catalogue",
+                    message=f"there is no {source} with a key {CATALOGUE_KEY} and the label {INPUT_LABEL}",
+                    mend="create it, with the label",
                     path=f"spec.coverage.catalogueRefs[{number}]",
                 )
             )
@@ -67,26 +66,33 @@ def catalogue_for(plane: AuditControlPlane, snapshot: Snapshot) -> tuple[Catalog
 
 @dataclass(slots=True)
 class CoverageOfPlane:
-    """Judges the policies of one control plane."""
+    """Judges the policies of one control plane on the policy that its API servers run, or are to run.
 
-    compiled: CompiledPolicy
+    Attributes:
+        policy: that policy; `digest` is its name.
+        ours: whether it is compiled from our objects, so that a rule more can close a gap.
+    """
+
+    policy: Policy
+    digest: str
     catalogue: Catalogue
+    ours: bool = True
     _restrictions: Restrictions = field(init=False)
     _judged: dict[tuple[int, str], tuple[Policy, dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._restrictions = Restrictions(self.compiled.policy)
+        self._restrictions = Restrictions(self.policy)
 
     def judged(self, namespace: str) -> dict[str, Any]:
         """The verdicts in a namespace, or on the whole cluster for ``""``: the same object for the same verdicts."""
         if not namespace:
-            return _judge_cluster(self.compiled.policy, self.catalogue)
+            return _judge_cluster(self.policy, self.catalogue, self.ours)
         special = namespace if namespace in self.catalogue.named_namespaces else _ANYWHERE
         policy = self._restrictions.to(namespace).policy
         # Most namespaces get the same object; looking it up by its content each time would cost more than the rest.
         key = (id(policy), special)
         if key not in self._judged:
-            self._judged[key] = (policy, _judge_restriction(policy, self.catalogue, special))
+            self._judged[key] = (policy, _judge_restriction(policy, self.catalogue, special, self.ours))
         return self._judged[key][1]
 
     def status(self, judged: dict[str, Any], namespace: str, basis: CoverageBasis) -> dict[str, Any]:
@@ -95,22 +101,23 @@ class CoverageOfPlane:
         What is said about a namespace does not change with what others ask for theirs: no digest and no index into the
         compiled policy stands in it. Else each change of one policy would change the status of all.
         """
-        digest = {} if namespace else {"digest": self.compiled.desired.digest}
+        digest = {} if namespace else {"digest": self.digest}
         return {**judged, "basis": basis.value, **digest}
 
 
 @lru_cache(maxsize=16)
-def _judge_cluster(policy: Policy, catalogue: Catalogue) -> dict[str, Any]:
+def _judge_cluster(policy: Policy, catalogue: Catalogue, ours: bool) -> dict[str, Any]:  # noqa: FBT001 - a cache's key
     # Namespaces are judged one by one, at the policies that are about them.
     coverage = assess(policy, catalogue, follow_namespaces=False)
-    return _status(coverage, policy, suggest(policy, catalogue, follow_namespaces=False))
+    return _status(coverage, policy, suggest(policy, catalogue, follow_namespaces=False) if ours else {})
 
 
 @lru_cache(maxsize=4096)  # one per distinct treatment of a namespace; most reconciles change a few of them
-def _judge_restriction(policy: Policy, catalogue: Catalogue, namespace: str) -> dict[str, Any]:
+def _judge_restriction(policy: Policy, catalogue: Catalogue, namespace: str, ours: bool) -> dict[str, Any]:  # noqa: FBT001 - a cache's key
     restriction = Restriction(policy, tuple(range(len(policy.rules))))
     coverage = assess_restriction(restriction, catalogue, namespace)
-    return _status(coverage, policy, suggest(policy, catalogue, namespace=namespace or SAMPLE_NAMESPACE))
+    suggestions = suggest(policy, catalogue, namespace=namespace or SAMPLE_NAMESPACE) if ours else {}
+    return _status(coverage, policy, suggestions)
 
 
 def _status(coverage: Coverage, policy: Policy, suggestions: Mapping[str, Suggestion]) -> dict[str, Any]:

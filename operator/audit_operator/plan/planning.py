@@ -15,12 +15,14 @@ from audit_operator.api.findings import Finding, ObjectRef
 from audit_operator.plan.compiled import CompiledPolicy, compile_policy, dialect_of, finding_of
 from audit_operator.plan.contributions import cluster_contribution, namespaced_contribution, rule_of
 from audit_operator.plan.control_planes import ControlPlanes
+from audit_operator.plan.given import GivenPolicy, given_policy
 from audit_operator.plan.limited import limited, limits_in
 from audit_operator.plan.selection import known_namespaces
+from audit_operator.plan.shortfall import shortfalls
 from audit_operator.policy.gates import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from audit_operator.api.audit_policy import AuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
@@ -40,12 +42,14 @@ class Plan:
         withheld: why the audit policy of a control plane is not to be delivered, by name; the last one stays in force.
         assigned: the control plane of each policy object that has one.
         findings: what is wrong with each object, by object; those of `compiled` concern whole control planes.
+        given: the policy of each control plane that is only observed, by name; there, nothing that was compiled counts.
     """
 
     compiled: Mapping[str, CompiledPolicy]
     withheld: Mapping[str, Reason]
     assigned: Mapping[ObjectRef, str]
     findings: Mapping[ObjectRef, tuple[Finding, ...]]
+    given: Mapping[str, GivenPolicy]
 
     @property
     def deliverable(self) -> list[str]:
@@ -84,20 +88,20 @@ def plan(snapshot: Snapshot) -> Plan:
         )
         for name, plane in planes.by_name.items()
     }
-    for policy in snapshot.audit_policies:
+    given = _given(planes, snapshot)
+    for policy in snapshot.policies():
         if (owner := assigned.get(policy.ref)) is not None:
-            namespace = policy.metadata.namespace
-            # Only rules that the author wrote: what a limit takes from a preset is what presets and limits are for.
-            rules = tuple(map(rule_of, policy.spec.rules))
-            findings[policy.ref].extend(limited(rules, limits_in(namespace, limiting[owner]), namespace))
-    for ref, name in assigned.items():
-        findings[ref].extend(
-            finding_of(each) for each in compiled[name].excess if ref.namespace and ref.namespace in each.namespaces
-        )
+            theirs = given.get(owner)
+            findings[policy.ref].extend(_limited(policy, limiting[owner]))
+            findings[policy.ref].extend(
+                _excess(policy, compiled[owner])
+                if theirs is None
+                else _shortfalls(policy, _contribution(policy, known), limiting[owner], theirs)
+            )
     withheld = {
         name: reason for name, plane in planes.by_name.items() if (reason := _withheld(plane, planes, assigned))
     }
-    return Plan(compiled, withheld, assigned, {ref: tuple(each) for ref, each in findings.items() if each})
+    return Plan(compiled, withheld, assigned, {ref: tuple(each) for ref, each in findings.items() if each}, given)
 
 
 def _withheld(plane: AuditControlPlane, planes: ControlPlanes, assigned: Mapping[ObjectRef, str]) -> Reason | None:
@@ -118,6 +122,43 @@ def _contribution(policy: AuditPolicy | ClusterAuditPolicy, known: tuple[Namespa
     if isinstance(policy, ClusterAuditPolicy):
         return cluster_contribution(policy, known)
     return namespaced_contribution(policy)
+
+
+def _given(planes: ControlPlanes, snapshot: Snapshot) -> dict[str, GivenPolicy]:
+    return {
+        name: given
+        for name, plane in planes.by_name.items()
+        if (given := given_policy(plane, snapshot, oldest_version(plane, snapshot))) is not None
+    }
+
+
+def _limited(policy: AuditPolicy | ClusterAuditPolicy, limiting: list[Contribution]) -> tuple[Finding, ...]:
+    """What limits take from a namespaced policy."""
+    namespace = policy.metadata.namespace
+    if not namespace:
+        return ()
+    # Only rules that the author wrote: what a limit takes from a preset is what presets and limits are for.
+    return limited(tuple(map(rule_of, policy.spec.rules)), limits_in(namespace, limiting), namespace)
+
+
+def _excess(policy: AuditPolicy | ClusterAuditPolicy, compiled: CompiledPolicy) -> Iterator[Finding]:
+    """What is recorded beyond what was asked, in the namespace of a policy."""
+    namespace = policy.metadata.namespace
+    return (finding_of(each) for each in compiled.excess if namespace and namespace in each.namespaces)
+
+
+def _shortfalls(
+    policy: AuditPolicy | ClusterAuditPolicy,
+    contribution: Contribution,
+    limiting: list[Contribution],
+    given: GivenPolicy,
+) -> tuple[Finding, ...]:
+    """What is not recorded, although a policy asks for it, where API servers are only observed."""
+    if contribution.policy is None or given.policy is None:
+        return ()
+    namespace = policy.metadata.namespace
+    limits = limits_in(namespace, limiting) if namespace else (contribution.limits,)
+    return shortfalls(contribution.policy, len(policy.spec.rules), contribution.reach, limits, given.policy)
 
 
 def oldest_version(plane: AuditControlPlane, snapshot: Snapshot) -> Version:

@@ -41,12 +41,12 @@ class InvalidObject:
 
 
 @dataclass(frozen=True, slots=True)
-class CatalogueSource:
-    """The text of a user's catalogue of critical actions, and the ConfigMap that holds it."""
+class InputConfigMap:
+    """A ConfigMap that holds what users know better: critical actions of their own, a policy that is taken as given."""
 
     namespace: str
     name: str
-    text: str
+    data: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,17 @@ class Snapshot:
     cluster_audit_sinks: tuple[ClusterAuditSink, ...] = ()
     control_planes: tuple[AuditControlPlane, ...] = ()
     namespaces: tuple[NamespaceFact, ...] = ()
-    catalogues: tuple[CatalogueSource, ...] = ()
+    inputs: tuple[InputConfigMap, ...] = ()
     invalid: tuple[InvalidObject, ...] = ()
     observations: Mapping[str, tuple[ApiServerObservation, ...]] = field(default_factory=dict)
     server_version: str = ""
     earlier: Mapping[str, Policy] = field(default_factory=dict)
+
+    def input(self, namespace: str, name: str, key: str) -> str | None:
+        """One text of an input ConfigMap; None if there is no such ConfigMap, or no such key in it."""
+        return next(
+            (each.data.get(key) for each in self.inputs if (each.namespace, each.name) == (namespace, name)), None
+        )
 
     def policies(self) -> Iterator[AuditPolicy | ClusterAuditPolicy]:
         """The policies of both kinds."""

@@ -6,13 +6,13 @@ was observed; what this release does not do says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.audit_policy import AuditPolicy
 from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from audit_operator.api.control_plane import Driver
-from audit_operator.api.findings import Finding, ObjectRef
+from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.observations import ApiServerObservation, ApiServerState
 from audit_operator.api.parsing import to_json
 from audit_operator.api.policy_status import MAX_FINDINGS, CoverageBasis, StatusFinding
@@ -20,8 +20,10 @@ from audit_operator.api.sink import ClusterAuditSink
 from audit_operator.coverage.restriction import Restrictions
 from audit_operator.plan.adoption import differences
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
+from audit_operator.plan.given import INVALID, NOT_FOUND
 from audit_operator.plan.planning import oldest_version
 from audit_operator.plan.selection import selector_matches
+from audit_operator.plan.shortfall import SHORTFALL
 from audit_operator.plan.snapshot import NAME_LABEL
 
 if TYPE_CHECKING:
@@ -32,8 +34,10 @@ if TYPE_CHECKING:
     from audit_operator.api.sink import AuditSink
     from audit_operator.coverage.catalogue import Catalogue
     from audit_operator.plan.compiled import CompiledPolicy
+    from audit_operator.plan.given import GivenPolicy
     from audit_operator.plan.planning import Plan
     from audit_operator.plan.snapshot import Snapshot
+    from audit_operator.policy.model import Policy
 
 Status = dict[str, Any]
 _DIGEST_SHOWN = 12
@@ -93,20 +97,32 @@ def statuses(snapshot: Snapshot, plan: Plan, refused: Mapping[str, tuple[Finding
     for plane in snapshot.control_planes:
         name = plane.metadata.name
         judged_on = catalogue_for(plane, snapshot)
-        judges[name] = CoverageOfPlane(plan.compiled[name], judged_on[0])
+        if (judge := _judge_of(name, plan, judged_on[0])) is not None:
+            judges[name] = judge
         result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], judged_on)
     shared: dict[tuple[object, ...], Status] = {}
     for policy in snapshot.policies():
         assigned = plan.assigned.get(policy.ref)
-        judge, part = (judges[assigned], parts[assigned]) if assigned else (None, None)
-        claim = programmed[assigned] if assigned else _UNASSIGNED
-        result[policy.ref] = _policy_status(policy, snapshot, plan, _Treatment(claim, judge, part), shared)
+        treatment = _Treatment(_UNASSIGNED, None, None)
+        if assigned:
+            basis = CoverageBasis.GIVEN if assigned in plan.given else CoverageBasis.DESIRED
+            treatment = _Treatment(programmed[assigned], judges.get(assigned), parts[assigned], basis)
+        result[policy.ref] = _policy_status(policy, snapshot, plan, treatment, shared)
     for sink in snapshot.sinks():
         result[sink.ref] = _sink_status(sink)
     for broken in snapshot.invalid:
         claims = [_false(ConditionType.ACCEPTED, Reason.INVALID, _said(broken.findings))]
         result[broken.ref] = _document(broken.generation, _with_summary(claims))
     return result
+
+
+def _judge_of(name: str, plan: Plan, catalogue: Catalogue) -> CoverageOfPlane | None:
+    """Judges on what the API servers run, or are to run; None where that is somebody else's and not known."""
+    given = plan.given.get(name)
+    if given is None:
+        compiled = plan.compiled[name]
+        return CoverageOfPlane(compiled.policy, compiled.desired.digest, catalogue)
+    return CoverageOfPlane(given.policy, given.digest, catalogue, ours=False) if given.policy else None
 
 
 def programming(
@@ -116,6 +132,8 @@ def programming(
     refused: tuple[Finding, ...],
 ) -> Claim:
     """Whether every API server of a control plane runs, ready, with the digest that was compiled for it."""
+    if (given := plan.given.get(plane.metadata.name)) is not None:
+        return _as_given(given)
     type_, wanted = ConditionType.PROGRAMMED, plan.compiled[plane.metadata.name].desired.digest
     withheld = plan.withheld.get(plane.metadata.name)
     if withheld is not None or refused:
@@ -123,8 +141,6 @@ def programming(
         return _false(type_, reason, _WITHHELD[withheld] if withheld else _said(refused))
     if plane.spec.driver is Driver.STATIC_POD:
         return _on_nodes(plane, wanted, seen)
-    if plane.spec.driver not in (Driver.PROCESS, Driver.CONFIG_MAP):
-        return _unknown(type_, Reason.NOT_IMPLEMENTED, f"driver {plane.spec.driver} is not part of this release")
     failed = next((each for each in seen if each.desired_digest == wanted and each.last_error), None)
     if failed is not None:
         rolled_back = failed.state is ApiServerState.ROLLED_BACK
@@ -135,6 +151,14 @@ def programming(
         target = f"ConfigMap {where.namespace}/{where.name}" if where else "the ConfigMap"
         return _unknown(type_, Reason.NOT_OBSERVED, f"the policy is in {target}")
     return _progress(seen, wanted)
+
+
+def _as_given(given: GivenPolicy) -> Claim:
+    """Programmed, for API servers that run somebody else's policy: nobody has seen which."""
+    said = f"the policy is taken as given from {given.origin}; it is not ours to deliver, and not seen to run"
+    if given.policy is None:
+        said = f"the policy of those API servers is not known: {given.faults[0].message}"
+    return _unknown(ConditionType.PROGRAMMED, Reason.GIVEN, said)
 
 
 def _progress(seen: tuple[ApiServerObservation, ...], wanted: str, waiting_for: str = "") -> Claim:
@@ -235,6 +259,7 @@ class _Treatment:
     programmed: Claim
     judge: CoverageOfPlane | None
     part: InForce | None
+    basis: CoverageBasis = CoverageBasis.DESIRED
 
 
 def _policy_status(
@@ -251,6 +276,9 @@ def _policy_status(
     programmed = treatment.programmed
     if not programmed.holds and servers and all(holds for _, holds in servers):
         programmed = _true(ConditionType.PROGRAMMED, Reason.PROGRAMMED, "all API servers run with it")
+    if short := sum(each.id == SHORTFALL and each.severity is Severity.WARNING for each in findings):
+        said = f"{programmed.message}; it records less than this policy asks for: see composition.findings ({short})"
+        programmed = replace(programmed, message=said)
     claims = (
         _true(ConditionType.ACCEPTED, Reason.ACCEPTED),
         _references(policy, snapshot, findings),
@@ -264,7 +292,7 @@ def _policy_status(
         return known
     status = _document(generation, _with_summary(list(claims)))
     if judged is not None and treatment.judge is not None:
-        basis = CoverageBasis.RUNNING if programmed.holds else CoverageBasis.DESIRED
+        basis = CoverageBasis.RUNNING if programmed.holds else treatment.basis
         status["coverage"] = treatment.judge.status(judged, namespace, basis)
         status["apiServers"] = [{"name": name, "programmed": holds} for name, holds in servers]
     if findings:
@@ -316,34 +344,52 @@ def _control_plane_status(
 ) -> Status:
     name = plane.metadata.name
     catalogue, faults = judged_on
-    compiled = plan.compiled[name]
+    given = plan.given.get(name)
+    faults = (*faults, *(given.faults if given else ()))
     own = plan.findings.get(plane.ref, ())
     accepted = (
         _false(ConditionType.ACCEPTED, Reason.CONFLICTED, _said(own))
         if own
         else _true(ConditionType.ACCEPTED, Reason.ACCEPTED)
     )
-    wanted = compiled.desired.digest
     servers = snapshot.observations.get(name, ())
     resolved = _true(ConditionType.RESOLVED_REFS, Reason.RESOLVED_REFS)
     if faults:
-        missing = faults[0].id == "catalogue-not-found"
-        reason = Reason.CATALOGUE_NOT_FOUND if missing else Reason.CATALOGUE_INVALID
+        reason = _FAULT_REASONS.get(faults[0].id, Reason.CATALOGUE_INVALID)
         resolved = _false(ConditionType.RESOLVED_REFS, reason, _said(faults))
     status = _document(plane.metadata.generation, _with_summary([accepted, resolved, programmed]))
-    status |= {
-        "digest": wanted,
-        "shortDigest": wanted[:_DIGEST_SHOWN],
-        "progress": f"{sum(runs(each, wanted) for each in servers)}/{len(servers)}",
-        "rules": len(compiled.policy.rules),
-        "bytes": len(compiled.desired.text.encode()),
-        "policies": sum(assigned == name for assigned in plan.assigned.values()),
-        "apiServers": [_server(each) for each in servers],
-    }
-    adoption = differences(servers, compiled, catalogue, oldest_version(plane, snapshot))
-    if findings := [*own, *faults, *compiled.findings(), *adoption]:
+    status["policies"] = sum(assigned == name for assigned in plan.assigned.values())
+    if given is not None:
+        status |= _figures(given.digest, given.policy, given.text) if given.policy else {}
+        remarks = list(given.notes)
+    else:
+        compiled = plan.compiled[name]
+        wanted = compiled.desired.digest
+        status |= _figures(wanted, compiled.policy, compiled.desired.text)
+        status["progress"] = f"{sum(runs(each, wanted) for each in servers)}/{len(servers)}"
+        status["apiServers"] = [_server(each) for each in servers]
+        notes = (note for each in servers for note in each.notes)
+        adoption = differences(servers, compiled, catalogue, oldest_version(plane, snapshot))
+        remarks = [*compiled.findings(), *notes, *adoption]
+    if findings := [*own, *faults, *remarks]:
         status["findings"] = _bounded(findings)
     return status
+
+
+_FAULT_REASONS = {
+    "catalogue-not-found": Reason.CATALOGUE_NOT_FOUND,
+    NOT_FOUND: Reason.GIVEN_POLICY_NOT_FOUND,
+    INVALID: Reason.GIVEN_POLICY_INVALID,
+}
+
+
+def _figures(digest: str, policy: Policy, text: str) -> Status:
+    return {
+        "digest": digest,
+        "shortDigest": digest[:_DIGEST_SHOWN],
+        "rules": len(policy.rules),
+        "bytes": len(text.encode()),
+    }
 
 
 def _server(server: ApiServerObservation) -> dict[str, Any]:
