@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-unit test-integration check format bench crds lock assets image clean
+.PHONY: help setup demo test test-unit test-integration test-e2e check format bench crds lock assets image clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -30,10 +30,14 @@ demo: $(STAMP) ## Run the main job on an embedded control plane (KEEP=1 leaves i
 test: test-unit test-integration ## Run every test
 
 test-unit: $(STAMP) ## Run the tests that need no API server
-	@$(BIN)/python -m pytest -m "not integration" --numprocesses auto $(ARGS)
+	@$(BIN)/python -m pytest -m "not integration and not e2e" --numprocesses auto $(ARGS)
 
 test-integration: $(STAMP) assets ## Run the tests against a real API server
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m integration $(ARGS)
+
+test-e2e: $(STAMP) ## Run the tests on a real node (root; the first time 10 minutes more, for what it runs)
+	@$(BIN)/python -m tests.e2e.node binaries
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m e2e $(ARGS)
 
 check: $(STAMP) ## Lint, types, layers, drift of generated files
 	@test ! -e operator/__init__.py || { echo "operator/__init__.py would shadow the standard library's operator module" >&2; exit 1; }

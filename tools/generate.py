@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""Write the Go modules in this folder, from which kube-apiserver, kubectl and etcd are built; README.md says why.
+"""Write the Go modules in this folder, from which the binaries of Kubernetes and its surroundings are built.
+
+README.md says why.
 
     tools/generate.py kubernetes v1.37.2 tools/k8s
     tools/generate.py etcd v3.6.16 tools/etcd
+    tools/generate.py containerd v2.4.2 tools/containerd
+    tools/generate.py helm v4.3.1 tools/helm
 
 Only module files and the modules that the commands import are downloaded, by the Go toolchain.
 """
@@ -36,9 +40,29 @@ class Project:
 
 PROJECTS = {
     "kubernetes": Project(
-        "k8s.io/kubernetes", ("k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl")
+        "k8s.io/kubernetes",
+        tuple(
+            f"k8s.io/kubernetes/cmd/{command}"
+            for command in (
+                "kube-apiserver",
+                "kube-controller-manager",
+                "kube-proxy",
+                "kube-scheduler",
+                "kubeadm",
+                "kubectl",
+                "kubelet",
+            )
+        ),
     ),
     "etcd": Project("go.etcd.io/etcd/server/v3", ("go.etcd.io/etcd/server/v3",)),
+    "containerd": Project(
+        "github.com/containerd/containerd/v2",
+        tuple(
+            f"github.com/containerd/containerd/v2/cmd/{command}"
+            for command in ("containerd", "containerd-shim-runc-v2", "ctr")
+        ),
+    ),
+    "helm": Project("helm.sh/helm/v4", ("helm.sh/helm/v4/cmd/helm",)),
 }
 
 

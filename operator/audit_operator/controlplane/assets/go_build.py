@@ -20,7 +20,7 @@ from audit_operator.controlplane.assets.progress import Progress
 from audit_operator.controlplane.assets.source import SourceFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from audit_operator.controlplane.assets.asset import Asset
 
@@ -47,12 +47,22 @@ def build(asset: Asset, work: Path, report: Callable[[str], None], tools: Path =
         SourceFailed: there is no Go toolchain, no wrapper module for this version, or the build fails.
     """
     module = _module(asset, tools)
+    progress = Progress(f"building {asset} from source ({_USUAL_TIME[asset.tool]})", report)
+    flags = [] if asset.tool is Tool.ETCD else kubernetes_version_flags(asset.version)
+    return compile_package(module, _PACKAGES[asset.tool], work / asset.tool, flags, progress)
+
+
+def compile_package(module: Path, package: str, binary: Path, flags: Sequence[str], progress: Progress) -> Path:
+    """Build one package of a module, with the linker's `flags`, into the file `binary`; a log is left beside it.
+
+    Raises:
+        SourceFailed: there is no Go toolchain, or the build fails.
+    """
     go = shutil.which("go")
     if go is None:
         raise SourceFailed("there is no Go toolchain on PATH")
-    binary, log = work / asset.tool, work / "build.log"
-    command = [go, "build", "-trimpath", "-ldflags", _linker_flags(asset), "-o", str(binary), _PACKAGES[asset.tool]]
-    progress = Progress(f"building {asset} from source ({_USUAL_TIME[asset.tool]})", report)
+    log = binary.parent / "build.log"
+    command = [go, "build", "-trimpath", "-ldflags", " ".join(["-s", "-w", *flags]), "-o", str(binary), package]
     with log.open("w") as output:
         # A session of its own, so that compilers and linkers can be ended together with the go command.
         process = subprocess.Popen(  # noqa: S603  # the Go toolchain, with arguments from here
@@ -87,21 +97,20 @@ def _module(asset: Asset, tools: Path) -> Path:
     raise SourceFailed(f"no module in {tools} pins {asset}")
 
 
-def _linker_flags(asset: Asset) -> str:
-    """Small, and with the version that a release would have, on which kube-apiserver bases what it serves."""
-    flags = ["-s", "-w"]
-    version = parse_version(asset.version)
-    if asset.tool is not Tool.ETCD and version is not None:
-        values = {
-            "gitVersion": asset.version,
-            "gitMajor": version.major,
-            "gitMinor": version.minor,
-            "gitTreeState": "clean",
-            "gitCommit": "0" * 40,
-            "buildDate": "1970-01-01T00:00:00Z",
-        }
-        flags += [f"-X {package}.{key}={value}" for package in _VERSION_PACKAGES for key, value in values.items()]
-    return " ".join(flags)
+def kubernetes_version_flags(text: str) -> list[str]:
+    """The version that a release would have, ``v1.37.2``; kube-apiserver bases on it what it serves."""
+    version = parse_version(text)
+    if version is None:
+        return []
+    values = {
+        "gitVersion": text,
+        "gitMajor": version.major,
+        "gitMinor": version.minor,
+        "gitTreeState": "clean",
+        "gitCommit": "0" * 40,
+        "buildDate": "1970-01-01T00:00:00Z",
+    }
+    return [f"-X {package}.{key}={value}" for package in _VERSION_PACKAGES for key, value in values.items()]
 
 
 def _environment() -> dict[str, str]:

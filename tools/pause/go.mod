@@ -1,0 +1,3 @@
+module audit-operator.dev/tools/pause
+
+go 1.26.0
