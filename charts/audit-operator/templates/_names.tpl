@@ -1,0 +1,80 @@
+{{/* Names, labels and the image: what several objects have in common. */}}
+
+{{- define "audit-operator.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 48 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "audit-operator.serviceAccount" -}}
+{{- default (include "audit-operator.fullname" .) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{- define "audit-operator.agentNamespace" -}}
+{{- default (printf "%s-agent" .Release.Namespace) .Values.nodeAgent.namespace -}}
+{{- end -}}
+
+{{- define "audit-operator.uninstallName" -}}
+{{- include "audit-operator.fullname" . }}-uninstall
+{{- end -}}
+
+{{- define "audit-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "audit-operator.labels" -}}
+{{ include "audit-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "audit-operator.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a pod needs to be admitted under the "restricted" pod security standard. */}}
+{{- define "audit-operator.restrictedPod" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "audit-operator.restrictedContainer" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Settings as environment variables: logLevel is AUDIT_OPERATOR_LOG_LEVEL. */}}
+{{- define "audit-operator.settings" -}}
+{{- range $name, $value := .Values.settings }}
+- name: AUDIT_OPERATOR_{{ $name | snakecase | upper }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* The ConfigMaps that driver ConfigMap may write, as JSON: {"targets": [{"namespace": ..., "name": ...}]}. */}}
+{{- define "audit-operator.configMapTargets" -}}
+{{- $targets := .Values.configMapDriver.targets -}}
+{{- with .Values.controlPlane -}}
+{{- if and .create .spec.configMap -}}
+{{- $targets = append $targets (pick .spec.configMap "namespace" "name") | uniq -}}
+{{- end -}}
+{{- end -}}
+{{- dict "targets" $targets | toJson -}}
+{{- end -}}
