@@ -193,7 +193,7 @@ class GivenFlag(NamedTuple):
     end: int
 
 
-_SWITCHES = frozenset(
+SWITCHES = frozenset(
     {
         TRUNCATE_ENABLED,
         "--audit-log-compress",
@@ -202,6 +202,7 @@ _SWITCHES = frozenset(
         "--audit-webhook-truncate-enabled",
     }
 )
+"""Audit flags that are true when given without a value."""
 
 
 def given_flags(arguments: Sequence[str]) -> Iterator[GivenFlag]:
@@ -228,7 +229,7 @@ def given_flags(arguments: Sequence[str]) -> Iterator[GivenFlag]:
 
 def _takes_next(name: str, successor: str) -> bool:
     if name.startswith(AUDIT_PREFIX):
-        return name not in _SWITCHES
+        return name not in SWITCHES
     return not successor.startswith("--")
 
 

@@ -22,6 +22,8 @@ _OTHER_LINE_ENDS = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
 # Written without quotes, these can be nothing but strings.
 _PLAIN = re.compile(r"(?:--[a-z]|/)[A-Za-z0-9_./=@%+,-]*")
 
+_KEEPS = re.compile(r"[|>][1-9]?\+")  # the head of a block scalar to which the empty lines after it belong
+
 
 class UneditableError(Exception):
     """The text cannot be edited this way. `line` counts from 1; 0 where unknown."""
@@ -62,7 +64,7 @@ class BlockText:
     """A text of one YAML document whose root is a mapping in block style. Lines count from 0 here.
 
     Attributes:
-        text: as it is.
+        text: as it is, without a byte order mark.
         lines: all of it, with line ends; the last line has one here even if it has none in the text.
         root: what PyYAML composes of it.
     """
@@ -71,6 +73,7 @@ class BlockText:
     lines: tuple[str, ...]
     root: yaml.MappingNode
     _starts: tuple[int, ...]
+    _mark: str
 
     @classmethod
     def of(cls, text: str) -> BlockText:
@@ -79,6 +82,7 @@ class BlockText:
         Raises:
             UneditableError: it is no YAML, more than one document, or written in a way that cannot be edited.
         """
+        mark, text = (text[0], text[1:]) if text.startswith("\ufeff") else ("", text)
         if other := _OTHER_LINE_ENDS.search(text):
             raise UneditableError("a line ends in an unusual way", text.count("\n", 0, other.start()) + 1)
         root = _compose(text)
@@ -86,7 +90,7 @@ class BlockText:
         starts = tuple(accumulate(map(len, lines), initial=0))
         if not text.endswith("\n"):
             lines[-1] += _line_end(lines[0])
-        return cls(text, tuple(lines), root, starts)
+        return cls(text, tuple(lines), root, starts, mark)
 
     # Finding
 
@@ -129,9 +133,10 @@ class BlockText:
                 return self._line_at(max(node.start_mark.index, self._end(node) - 1))
 
     def _end(self, node: yaml.Node) -> int:
-        """Index after the last character; a block scalar's empty lines are left to what follows."""
+        """Index after the last character; empty lines after a block scalar belong to it only if it keeps them."""
         start, end = node.start_mark.index, node.end_mark.index
-        return start + len(self.text[start:end].rstrip()) if _is_block_scalar(node) else end
+        text = self.text[start:end]
+        return start + len(text.rstrip()) if _is_block_scalar(node) and not _KEEPS.match(text) else end
 
     def _line_at(self, index: int) -> int:
         return min(bisect_right(self._starts, index), len(self.lines)) - 1
@@ -182,7 +187,7 @@ class BlockText:
             result += (line + end for line in edit.lines)
             position = edit.end
         result += self.lines[position:]
-        text = "".join(result)
+        text = self._mark + "".join(result)
         return text if self.text.endswith("\n") else text.removesuffix("\n").removesuffix("\r")
 
 
@@ -197,7 +202,9 @@ def scalar(value: str, quote: str = "") -> str:
 
 def _compose(text: str) -> yaml.MappingNode:
     try:
-        root, *further = yaml.compose_all(text, Loader=_PlainLoader)
+        for event in yaml.parse(text, Loader=yaml.CBaseLoader):
+            _refuse_far_reaching(event)
+        root, *further = yaml.compose_all(text, Loader=yaml.CBaseLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise UneditableError(f"not YAML: {error.problem}", mark.line + 1 if mark else 0) from None
@@ -206,24 +213,31 @@ def _compose(text: str) -> yaml.MappingNode:
     for node in further:
         if node.value:
             raise UneditableError("there is a second YAML document", node.start_mark.line + 1)
+    if not text.endswith("\n") and _ends_in_block_scalar(root):
+        raise UneditableError("the last line has no end, and belongs to a text that would get one")
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
         raise UneditableError("not a mapping in block style; JSON and flow style cannot be edited", 1)
     return root
 
 
-class _PlainLoader(yaml.BaseLoader):
-    """Refuses whatever lets one part of a text speak about another."""
+def _refuse_far_reaching(event: yaml.Event) -> None:
+    """Refuse whatever lets one part of a text speak about another."""
+    if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
+        what = "anchors and aliases"
+    elif getattr(event, "tag", None) is not None:
+        what = "tags"
+    elif isinstance(event, yaml.ScalarEvent) and event.value == "<<":
+        what = "merge keys"
+    else:
+        return
+    raise UneditableError(f"{what} cannot be edited", event.start_mark.line + 1 if event.start_mark else 0)
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs leave it out
-        line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise UneditableError("anchors and aliases cannot be edited", line)
-        if event.tag is not None:
-            raise UneditableError("tags cannot be edited", line)
-        if isinstance(event, yaml.ScalarEvent) and event.value == "<<":
-            raise UneditableError("merge keys cannot be edited", line)
-        return super().compose_node(parent, index)
+
+def _ends_in_block_scalar(node: yaml.Node) -> bool:
+    while isinstance(node, yaml.CollectionNode) and not node.flow_style:
+        last = node.value[-1]
+        node = last[1] if isinstance(last, tuple) else last
+    return _is_block_scalar(node)
 
 
 def _pair(mapping: yaml.MappingNode, key: str) -> tuple[yaml.Node, yaml.Node] | None:

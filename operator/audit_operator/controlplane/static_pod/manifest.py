@@ -193,12 +193,15 @@ def _flag_edits(reading: Reading, wanted: Mapping[str, str]) -> list[Edit]:
     return [*edits, *_flag_removals(reading, repeated, {last.key} if missing else set())]
 
 
-def _flag_removals(reading: Reading, removed: Iterable[GivenFlag], filled: set[str]) -> list[Edit]:
-    """Remove flags; `filled` are the keys whose sequences get new ones."""
+def _flag_removals(reading: Reading, flags: Iterable[GivenFlag], filled: set[str]) -> list[Edit]:
+    return _argument_removals(reading, [each for flag in flags for each in reading.arguments_of(flag)], filled)
+
+
+def _argument_removals(reading: Reading, removed: Sequence[Argument], filled: set[str]) -> list[Edit]:
+    """Take arguments out; `filled` are the keys whose sequences get new ones."""
     edits: list[Edit] = []
-    arguments = [argument for flag in removed for argument in reading.arguments_of(flag)]
     for key in ("command", "args"):
-        there = [argument for argument in arguments if argument.key == key]
+        there = [argument for argument in removed if argument.key == key]
         if there:
             sequence = there[0].sequence
             emptied = len(there) == len(sequence.items) and key not in filled
@@ -282,6 +285,8 @@ def _dedented(lines: Iterable[str], column: int) -> list[str]:
 
 
 def _transplant(target: Reading, source: Reading) -> list[Edit]:
+    if len(target.ours) == len(target.flags) and not source.ours:
+        raise ManifestError("kube-apiserver would be left without any flag")
     return [
         *_transplanted_flags(target, source),
         *_mount_edits(target, _found(source, source.mounts, _mounts(source))),
@@ -300,39 +305,42 @@ def _found(source: Reading, sequence: BlockSequence | None, there: list[dict[str
 
 
 def _transplanted_flags(target: Reading, source: Reading) -> list[Edit]:
-    edits, filled = [], set()
-    preceding: list[GivenFlag] = []
-    for flag in source.flags:
-        if flag.name not in OUR_FLAGS:
-            preceding.insert(0, flag)
-            continue
-        anchor = _anchor(target, source, preceding)
-        beside = target.arguments_of(anchor or target.flags[0])[-1 if anchor else 0]
-        line = beside.item.end if anchor else beside.item.first
-        edits.append(Edit(line, line, _flag_lines(source, flag, target, beside)))
-        filled.add(beside.key)
-    return [*edits, *_flag_removals(target, target.ours, filled)]
+    """A flag takes the place of its namesake, or follows the flag that it followed; repeated ones stay together."""
+    there = {flag.name: flag for flag in target.ours}
+    edits: list[Edit] = []
+    filled: set[str] = set()
+    replaced: list[Argument] = []
+    for name in dict.fromkeys(flag.name for flag in source.ours):
+        if namesake := there.get(name):
+            place = target.arguments_of(namesake)[0]
+            first, end = place.item.first, place.item.end
+            replaced.append(place)
+        else:
+            anchor = _anchor(target, source, name)
+            place = target.arguments_of(anchor or target.flags[0])[-1 if anchor else 0]
+            first = end = place.item.end if anchor else place.item.first
+            filled.add(place.key)
+        edits.append(Edit(first, end, _flag_lines(source, name, place.sequence.column)))
+    removed = [each for flag in target.ours for each in target.arguments_of(flag) if each not in replaced]
+    return [*edits, *_argument_removals(target, removed, filled)]
 
 
-def _anchor(target: Reading, source: Reading, preceding: Sequence[GivenFlag]) -> GivenFlag | None:
-    """The flag behind which one belongs that has these before it in its own manifest, the nearest first."""
+def _anchor(target: Reading, source: Reading, name: str) -> GivenFlag | None:
+    """The flag of the target that is nearest before the one of this name in the source; None if there is none."""
     there = {flag.name: flag for flag in target.flags if flag.name not in OUR_FLAGS}
     same = {target.words_of(flag): flag for flag in there.values()}
-    for flag in preceding:
+    last = max(index for index, flag in enumerate(source.flags) if flag.name == name)
+    for flag in reversed(source.flags[:last]):
         if anchor := same.get(source.words_of(flag)) or there.get(flag.name):
             return anchor
     return None
 
 
-def _flag_lines(source: Reading, flag: GivenFlag, target: Reading, beside: Argument) -> tuple[str, ...]:
-    lines: list[str] = []
-    for argument in source.arguments_of(flag):
-        written = source.block.written(argument.item)
-        if len(written) == 1:
-            lines += _indented([written[0].lstrip(" ")], beside.sequence.column)
-        else:
-            lines += target.block.like(beside.item, [argument.value])
-    return tuple(lines)
+def _flag_lines(source: Reading, name: str, column: int) -> tuple[str, ...]:
+    """All occurrences of a flag, as they are written, with their dashes in this column."""
+    arguments = [each for flag in source.flags if flag.name == name for each in source.arguments_of(flag)]
+    lines = (_dedented(source.block.written(each.item), each.sequence.column) for each in arguments)
+    return tuple(_indented((line for each in lines for line in each), column))
 
 
 # Proofs

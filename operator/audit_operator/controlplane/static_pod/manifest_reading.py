@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from audit_operator.controlplane.static_pod import pod as pods
 from audit_operator.controlplane.static_pod.audit_flags import AUDIT_PREFIX, OUR_FLAGS, GivenFlag, given_flags
 from audit_operator.controlplane.static_pod.block_yaml import BlockSequence, BlockText, Item, UneditableError
-from audit_operator.policy.document import ProblemKind, parse_document
+from audit_operator.policy.document import ProblemKind, format_path, parse_document, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from audit_operator.controlplane.static_pod.pod import Container, Pod, Volume, VolumeMount
 
@@ -194,8 +194,7 @@ def _located(block: BlockText, value: dict[str, Any], pod: Pod) -> Reading:
     flags = tuple(given_flags([argument.value for argument in arguments]))
     if not flags:
         raise ManifestError(f"container {container.name} gives kube-apiserver no flags")
-    for flag in flags:
-        _refuse_unclear(flag, arguments[flag.first])
+    _refuse_unclear(arguments, flags)
     return Reading(
         block=block,
         value=value,
@@ -223,8 +222,8 @@ def _pod(text: str) -> tuple[dict[str, Any], Pod]:
         pod = pods.Pod.model_validate(document.value)
     except ValidationError as error:
         fault = error.errors()[0]
-        path = ".".join(map(str, fault["loc"]))
-        raise ManifestError(f"not a Pod: {path}: {fault['msg']}", document.line(fault["loc"])) from None
+        said = ": ".join(filter(None, ("not a Pod", format_path(fault["loc"]), fault["msg"])))
+        raise ManifestError(said, document.line(fault["loc"])) from None
     value = document.value
     return (value if isinstance(value, dict) else {}), pod
 
@@ -270,12 +269,19 @@ def _is_program(word: str) -> bool:
     return not word.startswith("-") and word.rpartition("/")[2] == _PROGRAM
 
 
-def _refuse_unclear(flag: GivenFlag, argument: Argument) -> None:
-    line = argument.item.first + 1
-    if flag.name == "--":
-        raise ManifestError("flags end at an argument --", line)
-    if flag.name.startswith(AUDIT_PREFIX) and "$(" in flag.value:
-        raise ManifestError(f"the value of {flag.name} is made from an environment variable", line)
+def _refuse_unclear(arguments: Sequence[Argument], flags: Iterable[GivenFlag]) -> None:
+    read_as_flags: set[int] = set()
+    for flag in flags:
+        line = arguments[flag.first].item.first + 1
+        if flag.name == "--":
+            raise ManifestError("flags end at an argument --", line)
+        if flag.name.startswith(AUDIT_PREFIX) and "$(" in flag.value:
+            raise ManifestError(f"the value of {flag.name} is made from an environment variable", line)
+        read_as_flags.update(range(flag.first, flag.end))
+    for index, argument in enumerate(arguments):
+        short = argument.value.startswith("-") or (index > 0 and arguments[index - 1].value.startswith("-v"))
+        if index not in read_as_flags and argument.value and not short:
+            raise ManifestError(f"argument {shorten(argument.value)} belongs to no flag", argument.item.first + 1)
 
 
 def _manifest(pod: Pod, container: Container, flags: dict[str, str]) -> Manifest:
