@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-unit test-integration test-e2e check format bench crds lock assets image clean
+.PHONY: help setup demo test test-unit test-integration test-e2e check format bench crds lock assets image manifests clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -46,6 +46,8 @@ check: $(STAMP) ## Lint, types, layers, drift of generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m audit_operator.api.crd --check crds
+	$(BIN)/python -m audit_operator.api.crd --check charts/audit-operator/files/crds
+	$(BIN)/python -m tools.manifests --check manifests
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
@@ -54,8 +56,12 @@ format: $(STAMP) ## Format the code
 bench: $(STAMP) assets ## Measure; docs/benchmarks.md says what the figures mean
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.benchmarks $(ARGS)
 
-crds: $(STAMP) ## Generate crds/ from the models
+crds: $(STAMP) ## Generate crds/, and the chart's copy, from the models
 	@$(BIN)/python -m audit_operator.api.crd --write crds
+	@$(BIN)/python -m audit_operator.api.crd --write charts/audit-operator/files/crds
+
+manifests: crds ## Render the chart into manifests/
+	@$(BIN)/python -m tools.manifests --write manifests
 
 image: $(STAMP) ## Build the container image, without a container engine, into build/
 	@$(BIN)/python -m tools.image.build
