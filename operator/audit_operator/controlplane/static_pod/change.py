@@ -27,6 +27,8 @@ ORIGINAL = "original.yaml"
 NEXT = ".next"
 PREVIOUS = ".previous"
 
+_UNDONE = "it was taken back, and why could not be written down: this node's disk was full"
+
 REFUSES_POLICY = "loading audit policy file"
 """With these words kube-apiserver ends when it does not take the policy: waiting for it would be in vain."""
 
@@ -103,9 +105,13 @@ class Change:
         `may_begin` is asked last of all, right before the manifest is replaced.
         """
         name = journal.manifest
-        self.host.stage(name, PREVIOUS, before)
-        self.host.stage(name, NEXT, after)
         journal = self._enter(journal, Phase.PREPARED)
+        try:
+            self.host.stage(name, PREVIOUS, before)
+            self.host.stage(name, NEXT, after)
+        except OSError:
+            self._drop(journal)
+            raise
         if not may_begin() or self.host.read_manifest(name) != before:
             self._drop(journal)
             return False
@@ -115,13 +121,10 @@ class Change:
         return True
 
     def _drop(self, journal: Journal) -> None:
-        """Nothing has happened; forget that it was intended."""
-        self.host.remove(JOURNAL)
-        self._clean(journal)
-
-    def _clean(self, journal: Journal) -> None:
+        """It is over; forget it. The journal goes last, so that nothing can be left over."""
         self.host.discard(journal.manifest, NEXT)
         self.host.discard(journal.manifest, PREVIOUS)
+        self.host.remove(JOURNAL)
 
     # Going on, from wherever it stands
 
@@ -135,7 +138,8 @@ class Change:
         if journal is not None and journal.phase is Phase.PREPARED:
             journal = self._settle(journal)
         if journal is not None and journal.phase is Phase.APPLIED:
-            error = self.come_up(journal, journal.applied_at + journal.ready_timeout)
+            undone = self.is_undone(journal)
+            error = _UNDONE if undone else self.come_up(journal, journal.applied_at + journal.ready_timeout)
             if not error:
                 self.save(self.record().with_success(journal.id, journal.configuration))
                 self._enter(journal, Phase.PROBATION)
@@ -150,16 +154,32 @@ class Change:
         if journal is not None and journal.phase is Phase.PROBATION:
             self._drop(journal)
 
+    def note(self, process: ProcessIdentity) -> Journal | None:
+        """Remember which processes have been seen in the probation; returns the journal, if it is one's."""
+        journal = self.journal()
+        if journal is None or journal.phase is not Phase.PROBATION:
+            return None
+        seen = (process.pid, process.start_time)
+        if seen not in journal.processes:
+            journal = journal.model_copy(update={"processes": (*journal.processes, seen)})
+            self.host.write(JOURNAL, journal.model_dump_json().encode())
+        return journal
+
     def revoke(self, error: str) -> None:
         """The API server does not stay up in its probation: take the change back."""
         journal = self.journal()
         if journal is not None and journal.phase is Phase.PROBATION:
             self._roll_back(self._enter_rolling_back(journal, error))
 
+    def is_undone(self, journal: Journal) -> bool:
+        """Whether the manifest is as it was before: taken back by an agent that could not write that down."""
+        text = self.host.read_manifest(journal.manifest)
+        return text is not None and text_digest(text) == journal.before
+
     def _settle(self, journal: Journal) -> Journal | None:
         """Prepared, and then the agent died: was the manifest replaced?"""
         text = self.host.read_manifest(journal.manifest)
-        if text is not None and text_digest(text) != journal.before and self._is_ours(text, journal):
+        if text is not None and not self.is_undone(journal) and self._is_ours(text, journal):
             return self._enter(journal, Phase.APPLIED)
         self._drop(journal)
         return None
@@ -188,9 +208,11 @@ class Change:
             wait.saw(server, runs=server is not None and server.audit_flags == target.audit_flags, obstacle=obstacle)
             if wait.proven:
                 return ""
-            words = self.host.last_words() if obstacle and server is None else ""
+            words = self.host.last_words(journal.applied_at) if obstacle and server is None else ""
             if wait.deaths >= self.timing.deaths or (REFUSES_POLICY in words and target.policy_file in words):
-                return f"kube-apiserver does not stay up: {words or self.host.last_words() or obstacle}"
+                return (
+                    f"kube-apiserver does not stay up: {words or self.host.last_words(journal.applied_at) or obstacle}"
+                )
             if obstacle and self.clock() >= deadline:
                 return "; ".join(filter(None, (f"not ready after {journal.ready_timeout:.0f} s: {obstacle}", words)))
             self._pause()

@@ -24,14 +24,14 @@ _KLOG = re.compile(r"^[IWEF]\d{4} [\d:.]+\s+\d+ [\w.]+:\d+\] (.*)$")
 _ERROR_VALUE = re.compile(r'^"command failed" err=(".*")$')
 
 
-def last_words(pods: Path) -> str:
-    """Why the API server ended, from the newest log of its container; empty if there is none.
+def last_words(pods: Path, since: float) -> str:
+    """Why the API server ended, from the newest log of its container; empty if that was not written to since then.
 
-    `pods` is the kubelet's folder of pod logs. The kubelet keeps a file for each restart of a container, but removes
-    those of a pod whose manifest has changed, so that there is often just one.
+    `since` is in seconds since the epoch, and `pods` the kubelet's folder of pod logs. The kubelet keeps a file for each
+    restart of a container, but removes those of a pod whose manifest has changed, so that there is often just one.
     """
     newest = max(_logs(pods), key=lambda each: each[0], default=None)
-    if newest is None:
+    if newest is None or newest[0] < since:
         return ""
     try:
         with newest[1].open("rb") as file:

@@ -90,7 +90,7 @@ class Host(Protocol):
     def server(self, port: int) -> RunningServer | None: ...  # noqa: D102
     def obstacle(self, address: str, port: int) -> str: ...  # noqa: D102
     def version(self, address: str, port: int) -> str: ...  # noqa: D102
-    def last_words(self) -> str: ...  # noqa: D102
+    def last_words(self, since: float) -> str: ...  # noqa: D102
     def judge(self, server: RunningServer | None, policy: str) -> Preflight | None: ...  # noqa: D102
     def running_policy(self, server: RunningServer) -> str: ...  # noqa: D102
     def free_for_logs(self, log_path: str) -> int | None: ...  # noqa: D102
@@ -190,9 +190,9 @@ class NodeHost:
         """What it says its version is, as in ``v1.37.2``; empty if it does not say."""
         return self.probe.version(address, port)
 
-    def last_words(self) -> str:
-        """What the API server said last before it ended; empty if nothing is found."""
-        return last_words(self.places.logs / "pods")
+    def last_words(self, since: float) -> str:
+        """What the API server said last before it ended, at or after a time; empty if nothing is found."""
+        return last_words(self.places.logs / "pods", since)
 
     def judge(self, server: RunningServer | None, policy: str) -> Preflight | None:
         """Let the API server's own binary judge a policy, as it runs here; None where there is none to ask."""

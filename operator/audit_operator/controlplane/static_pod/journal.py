@@ -50,6 +50,7 @@ class Journal(BaseModel):
         applied_at: seconds since the epoch when the manifest was replaced, or when its phase began.
         ready_timeout: seconds that the API server has to become ready.
         error: why it is rolled back.
+        processes: pid and start time of each that was seen in its probation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +66,7 @@ class Journal(BaseModel):
     applied_at: float = 0.0
     ready_timeout: float
     error: str = ""
+    processes: tuple[tuple[int, int], ...] = ()
 
     @property
     def id(self) -> str:
@@ -84,6 +86,15 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+class NodeFailure(BaseModel):
+    """Why a configuration is not tried again by itself; `refused` says that it was never tried at all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    why: str
+    refused: bool = False
+
+
 class Record(BaseModel):
     """The memory of one node.
 
@@ -100,7 +111,7 @@ class Record(BaseModel):
 
     version: Literal[1] = 1
     written: AuditConfiguration | None = None
-    failures: Mapping[str, str] = Field(default_factory=dict)
+    failures: Mapping[str, NodeFailure] = Field(default_factory=dict)
     attempts: Mapping[str, int] = Field(default_factory=dict)
     retry: str = ""
     may_take_over: bool = False
@@ -115,9 +126,9 @@ class Record(BaseModel):
         failures = {each: why for each, why in self.failures.items() if each != configuration_id}
         return self.model_copy(update={"written": written, "failures": failures, "may_take_over": False})
 
-    def with_failure(self, configuration_id: str, why: str) -> Self:
+    def with_failure(self, configuration_id: str, why: str, *, refused: bool = False) -> Self:
         """It does not run here, and is not tried again by itself."""
-        failures = _with(self.failures, configuration_id, why)
+        failures = _with(self.failures, configuration_id, NodeFailure(why=why, refused=refused))
         return self.model_copy(update={"failures": failures, "may_take_over": False})
 
     def forgiving(self, retry: str) -> Self:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from audit_operator.controlplane.preflight import Verdict
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from audit_operator.controlplane.static_pod.instructions import Instructions
 
 _MEGABYTE = 1024 * 1024
+_RETRY_AFTER = 60.0
+"""Seconds until a change that failed at this node's disk, before anything happened, is tried again."""
 
 
 class Obstacle(StrEnum):
@@ -77,8 +80,9 @@ class NodeRollout:
     on_report: Callable[[], None] = lambda: None
     _change: Change = field(init=False)
     _judged: tuple[str, ProcessIdentity, Preflight] | None = None
-    _probation: set[ProcessIdentity] = field(default_factory=set)
+    _steady: tuple[ProcessIdentity, float] | None = None
     _unready_since: float | None = None
+    _not_before: float = 0.0
 
     def __post_init__(self) -> None:
         self._change = Change(self.host, self.timing, self.halted, self.clock, self.sleep)
@@ -95,7 +99,7 @@ class NodeRollout:
 
     def _look(self, instructions: Instructions | None, policy: str) -> Todo:
         journal = self._change.journal()
-        if journal is not None and journal.phase is not Phase.PROBATION:
+        if journal is not None and (journal.phase is not Phase.PROBATION or self._change.is_undone(journal)):
             self._say(plane=journal.plane, state=NodeState.CHANGING, **_wish(journal.configuration))
             return Todo.FINISH
         if instructions is None:
@@ -106,8 +110,13 @@ class NodeRollout:
             return Todo.NOTHING
         record = self._forgiven(instructions)
         wanted = instructions.configuration if instructions.enrolled else None
-        self._say(plane=instructions.plane, failures=dict(record.failures), foreign_policy="", **_wish(wanted))
-        self._say(attempts=record.attempts.get(wanted.id if wanted else UNENROLLED, 0))
+        self._say(
+            plane=instructions.plane,
+            failures={each: failure.why for each, failure in record.failures.items()},
+            foreign_policy="",
+            **_wish(wanted),
+        )
+        self._say(attempts=record.attempts.get(_id(wanted), 0))
         situation = self._situation(instructions.manifest, record, wanted)
         if isinstance(situation, _Blocked):
             self._block(situation.obstacle, situation.why)
@@ -132,7 +141,7 @@ class NodeRollout:
         text = self.host.read_manifest(name)
         if text is None:
             return _Blocked(Obstacle.NO_MANIFEST, f"there is no {name} in {self.host.places.manifests}")
-        parsed = manifests.Manifest.parse(text)
+        parsed, current = _read(text, str(self.host.places.policies))
         if not isinstance(parsed, manifests.Manifest):
             return _Blocked(Obstacle.UNSUITABLE_MANIFEST, f"{name}: {parsed.message}")
         server = self.host.server(parsed.secure_port)
@@ -141,34 +150,39 @@ class NodeRollout:
             obstacle = self.host.obstacle(parsed.loopback_address, parsed.secure_port)
         if server != self.host.server(parsed.secure_port):
             obstacle = "kube-apiserver is being restarted"
-        current = manifests.read_back(text, str(self.host.places.policies))
         return _Situation(text, parsed, server, obstacle, current, record, wanted)
 
     def _decide(self, now: _Situation, instructions: Instructions, policy: str) -> Todo:
-        if now.reached:
-            if now.record.written != now.current:
-                self._change.save(now.record.with_success(now.wanted.id if now.wanted else UNENROLLED, now.current))
-            self._say(**_said(now.running_state, now.trouble))
-            return Todo.NOTHING
-        if now.wanted is None and (instructions.enrolled or now.record.written is None):
-            self._say(state=NodeState.IDLE, blocked="", error="")
-            return Todo.NOTHING
-        wish = now.wanted.id if now.wanted else UNENROLLED
-        if (why := now.record.failures.get(wish)) is not None:
-            self._say(state=NodeState.ROLLED_BACK, blocked="", error=why)
+        if self._settled(now, instructions):
             return Todo.NOTHING
         blocked = self._others_hands(now, instructions) or self._unfit(now, policy)
         if blocked is not None:
             self._block(blocked.obstacle, blocked.why)
-            return Todo.NOTHING
-        if now.obstacle:
+        elif now.obstacle:
             self._say(**_said(NodeState.FAILED, now.obstacle))
-            return Todo.NOTHING
-        waits_for = "the roll-out is paused" if instructions.paused else ""
-        if not policy and now.wanted is not None:
-            waits_for = "the policy has not been read yet"
-        self._say(state=NodeState.WAITING, blocked="", error=waits_for)
-        return Todo.NOTHING if waits_for else Todo.CHANGE
+        elif self.clock() >= self._not_before:  # else the report goes on to say what was wrong with this node's disk
+            waits_for = "the roll-out is paused" if instructions.paused else ""
+            if not policy and now.wanted is not None:
+                waits_for = "the policy has not been read yet"
+            self._say(**_said(NodeState.WAITING, waits_for))
+            return Todo.NOTHING if waits_for else Todo.CHANGE
+        return Todo.NOTHING
+
+    def _settled(self, now: _Situation, instructions: Instructions) -> bool:
+        """Whether there is nothing to change: it is as wanted, or what is wanted has failed. Says which."""
+        if now.reached:
+            if now.record.written != now.current:
+                self._change.save(now.record.with_success(_id(now.wanted), now.current))
+            self._say(**_said(now.running_state, now.trouble))
+        elif now.wanted is None and (instructions.enrolled or now.record.written is None):
+            self._say(**_said(NodeState.IDLE, ""))
+        elif (failure := now.record.failures.get(_id(now.wanted))) is None:
+            return False
+        elif failure.refused:
+            self._block(Obstacle.POLICY_REFUSED, failure.why)
+        else:
+            self._say(**_said(NodeState.ROLLED_BACK, failure.why))
+        return True
 
     def _others_hands(self, now: _Situation, instructions: Instructions) -> _Blocked | None:
         """Whether somebody else has written what we would write."""
@@ -207,9 +221,9 @@ class NodeRollout:
         result = self._judge(now.server, now.wanted.digest, policy) if policy else None
         if result is None or result.flawless or result.verdict is Verdict.INCONCLUSIVE:
             return None  # where the binary cannot be asked, version gates and the roll-back must do
-        said = "; ".join(finding.message for finding in result.findings)
-        self._change.save(now.record.with_failure(now.wanted.id, f"kube-apiserver refuses it: {said}"))
-        return _Blocked(Obstacle.POLICY_REFUSED, f"kube-apiserver refuses it: {said}")
+        why = f"kube-apiserver refuses it: {'; '.join(finding.message for finding in result.findings)}"
+        self._change.save(now.record.with_failure(now.wanted.id, why, refused=True))
+        return _Blocked(Obstacle.POLICY_REFUSED, why)
 
     def _judge(self, server: RunningServer | None, digest: str, policy: str) -> Preflight | None:
         """The binary is asked once for a policy, as long as it is the same process."""
@@ -225,18 +239,22 @@ class NodeRollout:
     # The time after a change
 
     def _watch_probation(self, journal: Journal, now: _Situation) -> Todo:
-        """Whether an API server that came up has to be given back what it had before."""
-        if self.clock() - journal.applied_at > self.timing.probation:
-            self._change.end_probation()
-            self._probation.clear()
-            return Todo.NOTHING
-        if now.server is not None:
-            self._probation.add(now.server.process)
+        """Whether an API server that came up has to be given back what it had before.
+
+        Its probation is over when one process has stayed alive for so long, not just when time has passed.
+        """
         self._unready_since = (self._unready_since or self.clock()) if now.obstacle else None
+        if now.server is not None:
+            journal = self._change.note(now.server.process) or journal
+            if self._steady is None or self._steady[0] != now.server.process:
+                self._steady = (now.server.process, self.clock())
+            if not now.obstacle and self.clock() - self._steady[1] > self.timing.probation:
+                self._change.end_probation()
+                return Todo.NOTHING
         return Todo.FINISH if self._revocable(journal) else Todo.NOTHING
 
     def _revocable(self, journal: Journal) -> bool:
-        if len(self._probation) > self.timing.deaths:
+        if len(journal.processes) > self.timing.deaths:
             return True
         return self._unready_since is not None and self.clock() - self._unready_since > journal.ready_timeout
 
@@ -249,13 +267,13 @@ class NodeRollout:
         try:
             self._begin(instructions, policy, may_begin)
         except (OSError, ValueError) as error:
+            self._not_before = self.clock() + _RETRY_AFTER
             self._block(Obstacle.NODE_ERROR, f"nothing was changed: {error}")
             return
         self.finish()
 
     def _begin(self, instructions: Instructions, policy: str, may_begin: Callable[[], bool]) -> None:
         self._change.end_probation()
-        self._probation.clear()
         self._unready_since = None
         record, name = self._change.record(), instructions.manifest
         before = self.host.read_manifest(name)
@@ -291,8 +309,7 @@ class NodeRollout:
         self._say(state=NodeState.CHANGING, blocked="", ready=False)
         try:
             if journal.phase is Phase.PROBATION:
-                self._change.revoke(f"kube-apiserver did not stay up: {self.host.last_words()}")
-                self._probation.clear()
+                self._change.revoke(f"kube-apiserver did not stay up: {self.host.last_words(journal.applied_at)}")
                 self._unready_since = None
             else:
                 self._change.finish()
@@ -381,10 +398,20 @@ class _Situation:
         return NodeState.FAILED if self.trouble else NodeState.RUNNING
 
 
+@lru_cache(maxsize=4)  # a manifest is looked at every few seconds, and hardly ever changes
+def _read(text: str, policies: str) -> tuple[manifests.Manifest | manifests.ManifestProblem, AuditConfiguration | None]:
+    """What a manifest says, and which of our configurations that is."""
+    return manifests.Manifest.parse(text), manifests.read_back(text, policies)
+
+
 def _wish(configuration: AuditConfiguration | None) -> dict[str, str]:
     if configuration is None:
         return {"wanted": "", "desired_digest": ""}
     return {"wanted": configuration.id, "desired_digest": configuration.digest}
+
+
+def _id(wanted: AuditConfiguration | None) -> str:
+    return wanted.id if wanted else UNENROLLED
 
 
 def _said(state: NodeState, error: str) -> dict[str, object]:
