@@ -27,7 +27,7 @@ _ERROR_VALUE = re.compile(r'^"command failed" err=(".*")$')
 def last_words(pods: Path, since: float) -> str:
     """Why the API server ended, from the newest log of its container; empty if that was not written to since then.
 
-    `since` is in seconds since the epoch, and `pods` the kubelet's folder of pod logs. The kubelet keeps a file for each
+    `since` is in seconds since the epoch, and `pods` the kubelet's folder of pod logs, where it keeps a file for each
     restart of a container, but removes those of a pod whose manifest has changed, so that there is often just one.
     """
     newest = max(_logs(pods), key=lambda each: each[0], default=None)
