@@ -9,7 +9,10 @@ import sys
 import pytest
 import yaml
 
+from audit_operator.api.observations import DesiredPolicy
 from audit_operator.cli import main
+from audit_operator.controlplane.fragments import Platform, render_fragment
+from audit_operator.controlplane.static_pod.audit_flags import LogSettings
 
 HEADER = "apiVersion: audit-operator.dev/v1alpha1\n"
 PCI = HEADER + "kind: AuditPolicy\nmetadata: {name: pci, namespace: payments}\nspec:\n  rules:\n  - level: Request\n"
@@ -103,6 +106,21 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
 def test_the_policy_comes_as_json_too(folder, capsys):
     assert main(["compile", "-f", str(folder), "-o", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["rules"][-1] == {"level": "Metadata"}
+
+
+@pytest.mark.parametrize("platform", list(Platform))
+def test_the_policy_comes_as_what_a_platform_takes_with_the_log_settings_asked_for(platform, folder, capsys):
+    (folder / "plane.yaml").write_text(
+        HEADER + "kind: AuditControlPlane\nmetadata: {name: main}\n"
+        "spec: {driver: ConfigMap, configMap: {namespace: audit, name: policy}, log: {maxAge: 77}}\n"
+    )
+    assert main(["compile", "-f", str(folder), "--for", platform.value]) == 0
+    text = capsys.readouterr().out
+    assert main(["compile", "-f", str(folder)]) == 0
+    policy = DesiredPolicy(capsys.readouterr().out)
+    log = LogSettings(max_age=77)
+    assert text == render_fragment(platform, policy, log)
+    assert text != render_fragment(platform, policy, LogSettings()) or platform is Platform.GARDENER
 
 
 def test_crds_are_printed_in_both_forms(capsys):

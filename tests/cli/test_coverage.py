@@ -95,3 +95,22 @@ def test_diff_as_json(metadata, tmp_path, capsys):
     result = json.loads(capsys.readouterr().out)
     assert any(each["after"] == "Leak" and each["worse"] for each in result["actions"])
     assert result["rules"]
+
+
+def test_api_servers_that_are_only_observed_are_judged_on_their_own_policy(tmp_path, capsys):
+    objects = "apiVersion: audit-operator.dev/v1alpha1\nkind: {}\nmetadata: {{name: main}}\nspec: {}\n---\n"
+    observe = "{driver: Observe, observe: {provider: Custom, policyRef: {namespace: audit, name: theirs}}}"
+    file = tmp_path / "objects.yaml"
+    file.write_text(
+        objects.format("ClusterAuditPolicy", "{preset: Baseline}") + objects.format("AuditControlPlane", observe)
+    )
+    assert main(["coverage", "-f", str(file)]) == 2
+    assert "pass it with --policy" in capsys.readouterr().err
+    with file.open("a") as more:
+        more.write(
+            "apiVersion: v1\nkind: ConfigMap\n"
+            "metadata: {namespace: audit, name: theirs, labels: {audit-operator.dev/input: ''}}\n"
+            "data:\n  policy.yaml: |\n    apiVersion: audit.k8s.io/v1\n    kind: Policy\n    rules: [{level: None}]\n"
+        )
+    _, result = judged(capsys, "-f", str(file))
+    assert result["summary"]["covered"] == 0

@@ -91,7 +91,13 @@ def _policy(options: argparse.Namespace) -> Policy:
         return read_policy(options.policy, options.kubernetes_version)
     compiled = compile_objects(options.filename, options)
     print_findings(compiled.findings)
-    return compiled.result.policy
+    if compiled.given is None:
+        return compiled.result.policy
+    if compiled.given.policy is None:
+        print_findings(compiled.given.faults)
+        message = "those API servers are only observed, and their policy is not known here; pass it with --policy"
+        raise UsageError(message)
+    return compiled.given.policy
 
 
 def _catalogue(files: list[str]) -> Catalogue:

@@ -14,10 +14,11 @@ from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
 from audit_operator.api.control_plane import AuditControlPlane
 from audit_operator.api.findings import Finding, Location, ObjectRef, Severity
 from audit_operator.api.parsing import parse_object
+from audit_operator.api.references import INPUT_LABEL
 from audit_operator.api.resource import GROUP
 from audit_operator.api.sink import AuditSink, ClusterAuditSink
 from audit_operator.cli.usage import UsageError
-from audit_operator.plan.snapshot import NamespaceFact, Snapshot
+from audit_operator.plan.snapshot import InputConfigMap, NamespaceFact, Snapshot
 from audit_operator.policy.document import Document, ProblemKind, parse_document
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Facts:
 class _Collected:
     kinds: defaultdict[type, list[Any]] = field(default_factory=lambda: defaultdict(list))
     namespaces: dict[str, NamespaceFact] = field(default_factory=dict)
+    inputs: list[InputConfigMap] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -113,7 +115,7 @@ def _split(file: str, content: str) -> Iterator[Text]:
 
 
 def read_facts(paths: Iterable[str]) -> Facts:
-    """Our kinds and Namespaces in files; other kinds are passed over.
+    """Our kinds, Namespaces and input ConfigMaps in files; other kinds are passed over.
 
     Raises:
         UsageError: a path cannot be read.
@@ -144,6 +146,7 @@ def _facts(collected: _Collected) -> Facts:
         cluster_audit_sinks=tuple(collected.kinds[ClusterAuditSink]),
         control_planes=tuple(collected.kinds[AuditControlPlane]),
         namespaces=tuple(collected.namespaces.values()),
+        inputs=tuple(collected.inputs),
     )
     return Facts(snapshot, tuple(collected.findings))
 
@@ -196,9 +199,9 @@ def _collect(item: dict[str, Any], collected: _Collected, locate: Callable[[Find
         else:
             collected.kinds[type(parsed)].append(parsed)
     elif api_version == "v1" and item.get("kind") == "Namespace" and name:
-        labels = metadata.get("labels")
-        labels = labels if isinstance(labels, dict) else {}
-        collected.namespaces[name] = NamespaceFact(name, {str(key): str(value) for key, value in labels.items()})
+        collected.namespaces[name] = NamespaceFact(name, _strings(metadata.get("labels")))
+    elif api_version == "v1" and item.get("kind") == "ConfigMap" and INPUT_LABEL in _strings(metadata.get("labels")):
+        collected.inputs.append(InputConfigMap(str(metadata.get("namespace", "")), name, _strings(item.get("data"))))
     elif api_version.startswith("audit.k8s.io/"):
         collected.findings.append(
             locate(
@@ -211,6 +214,10 @@ def _collect(item: dict[str, Any], collected: _Collected, locate: Callable[[Find
                 )
             )
         )
+
+
+def _strings(value: object) -> dict[str, str]:
+    return {str(key): str(each) for key, each in value.items()} if isinstance(value, dict) else {}
 
 
 def _steps(path: str) -> Iterator[str | int]:

@@ -19,14 +19,19 @@ if TYPE_CHECKING:
 
     from audit_operator.api.findings import Finding
     from audit_operator.plan.compiled import CompiledPolicy
+    from audit_operator.plan.given import GivenPolicy
     from audit_operator.plan.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The policy that files amount to, and what is wrong with them."""
+    """The policy that files amount to, and what is wrong with them.
+
+    `given` is the policy that counts in its place where the API servers are only observed.
+    """
 
     result: CompiledPolicy
+    given: GivenPolicy | None
     plane: AuditControlPlane
     snapshot: Snapshot
     findings: tuple[Finding, ...]
@@ -56,13 +61,14 @@ def compile_objects(paths: Iterable[str] | None, options: argparse.Namespace) ->
     planned = plan(snapshot)
     name = _chosen(options.control_plane, sorted(planned.compiled))
     compiled = planned.compiled[name]
+    given = planned.given.get(name)
     findings = [
         *facts.findings,
         *(replace(each, object=each.object or ref) for ref, found in planned.findings.items() for each in found),
-        *compiled.findings(),
+        *(compiled.findings() if given is None else given.notes),
     ]
     plane = next(each for each in planes if each.metadata.name == name)
-    return Compiled(compiled, plane, snapshot, tuple(findings))
+    return Compiled(compiled, given, plane, snapshot, tuple(findings))
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
