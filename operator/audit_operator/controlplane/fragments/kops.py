@@ -1,8 +1,11 @@
 """kOps: part of the Cluster's specification.
 
-https://kops.sigs.k8s.io/cluster_spec/#audit-logging : `kubeAPIServer.auditLog*` and `auditPolicyFile`, with the policy
-as one of `fileAssets`. https://kops.sigs.k8s.io/releases/1.22-notes/ : of /srv/kubernetes only
-/srv/kubernetes/kube-apiserver is mounted into the API server.
+https://kops.sigs.k8s.io/cluster_spec/#audit-logging (docs/cluster_spec.md of kubernetes/kops): `kubeAPIServer.auditLog*`
+and `auditPolicyFile`, with the policy as one of `fileAssets`. https://kops.sigs.k8s.io/releases/1.22-notes/ : of
+/srv/kubernetes only /srv/kubernetes/kube-apiserver is mounted into the API server.
+
+nodeup/pkg/model/file_assets.go: without `roles`, an asset is written on every node. The role of control-plane nodes has
+had two names, and API servers can have a role of their own; an API server without its policy file does not start.
 
 pkg/apis/kops/componentconfig.go has no field for the flags of log mode and truncation, so that kube-apiserver's own
 defaults hold: blocking, and nothing is cut.
@@ -45,6 +48,5 @@ def render(policy: DesiredPolicy, log: LogSettings) -> str:
         "  fileAssets:\n"
         "  - name: audit-policy\n"
         f"    path: {path}\n"
-        "    roles: [Master]\n"
         "    content: |\n" + literal(policy.text, "      ")
     )
