@@ -10,12 +10,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.e2e.node import supervisor
+from tests.e2e.node.command import NODE_ENVIRONMENT, output, run
+from tests.e2e.node.waiting import wait_for
 
 NETWORKS = range(64)
 _NEEDED = ("unshare", "nsenter", "setpriv", "pivot_root", "mount", "ip")
@@ -78,7 +79,7 @@ class Box:
             )
         self.pid = self._wait_for_pid(self._launcher)
         self._plug_in(routes)
-        wait_for("the supervisor", self.path_inside(supervisor.CONTAINERD_SOCKET).exists, self.check)
+        wait_for("containerd", self.path_inside(supervisor.CONTAINERD_SOCKET).exists, check=self.check)
 
     def stop(self) -> None:
         """Kill every process in it, and remove what the kernel still has of it; also after another process's start."""
@@ -89,7 +90,7 @@ class Box:
             self._launcher.wait(_TIMEOUT)
         self.pid = self._launcher = None
         if self.number is not None:
-            subprocess.run(["ip", "link", "delete", self.link], check=False, capture_output=True)
+            run(["ip", "link", "delete", self.link])  # the kernel may have been quicker
         for cgroup in _cgroups(self.name):
             wait_for(f"the removal of {cgroup}", lambda cgroup=cgroup: _remove_cgroup(cgroup))
 
@@ -116,10 +117,8 @@ class Box:
 
     def run(self, argv, **options) -> subprocess.CompletedProcess[str]:
         """Run a command inside; see `Cluster.run_on_node`."""
-        options.setdefault("capture_output", not options.keys() & {"stdout", "stderr"})
-        options.setdefault("text", True)
-        environment = {"PATH": supervisor.SEARCH_PATH, "HOME": "/root", "KUBECONFIG": "/etc/kubernetes/admin.conf"}
-        return subprocess.run(self.command(argv), check=options.pop("check", False), **{"env": environment, **options})
+        environment = {"PATH": supervisor.SEARCH_PATH, **NODE_ENVIRONMENT}
+        return run(self.command(argv), **{"env": environment, **options})
 
     def _wait_for_pid(self, launcher: subprocess.Popen[bytes]) -> int:
         children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children")
@@ -129,31 +128,26 @@ class Box:
                 log = (self.root.parent / "supervisor.log").read_text()[-2000:]
                 raise MachineUnfit(f"the node's namespaces cannot be made:\n{log}")
 
-        wait_for("the node's first process", lambda: bool(children.read_text()), check)
+        wait_for("the node's first process", lambda: bool(children.read_text()), check=check)
         return int(children.read_text().split()[0])
 
     def _plug_in(self, routes: list[str]) -> None:
         # Making a link with a given name is atomic: who has the link has the network.
         for number in NETWORKS if self.number is None else [self.number]:
             link = f"audit-node{number}"
-            answer = subprocess.run(
-                ["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(self.pid)],
-                check=False,
-                capture_output=True,
-                text=True,
-            )
+            answer = run(["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(self.pid)])
             if answer.returncode == 0:
                 self.number = number
                 break
         else:
             raise MachineUnfit(f"no cable can be plugged into the node: {answer.stderr}")
-        _run("ip", "address", "add", f"198.19.{self.number}.1/30", "dev", self.link)
-        _run("ip", "link", "set", self.link, "up")
+        output(["ip", "address", "add", f"198.19.{self.number}.1/30", "dev", self.link])
+        output(["ip", "link", "set", self.link, "up"])
         inside = ["nsenter", "--target", str(self.pid), "--net", "ip"]
-        _run(*inside, "address", "add", f"{self.address}/30", "dev", "eth0")
-        _run(*inside, "link", "set", "eth0", "up")
+        output([*inside, "address", "add", f"{self.address}/30", "dev", "eth0"])
+        output([*inside, "link", "set", "eth0", "up"])
         for route in routes:
-            _run(*inside, "route", "add", route, "dev", "eth0")
+            output([*inside, "route", "add", route, "dev", "eth0"])
 
 
 def check_machine() -> None:
@@ -165,22 +159,6 @@ def check_machine() -> None:
         missing.append("the controllers of cgroup v1 below /sys/fs/cgroup")
     if missing:
         raise MachineUnfit(f"a node in namespaces of this machine cannot be built. It lacks: {', '.join(missing)}")
-
-
-def wait_for(what: str, ready, check=lambda: None, timeout: float = _TIMEOUT) -> None:
-    """Poll until `ready` says so; `check` raises when there is no hope any more."""
-    deadline = time.monotonic() + timeout
-    while not ready():
-        check()
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {timeout:.0f} s")
-        time.sleep(0.05)
-
-
-def _run(*command: str) -> None:
-    answer = subprocess.run(command, check=False, capture_output=True, text=True)
-    if answer.returncode:
-        raise MachineUnfit(f"{' '.join(command)}: {answer.stderr}")
 
 
 def _cgroups(name: str) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.e2e.node.kubeadm import IMAGE_REPOSITORY
-from tests.e2e.node.oci import Image
+from tests.e2e.node.oci import Image, write_archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,3 +41,8 @@ def node_images(
 
 def _single(binary: str, name: str, binaries: Mapping[str, Path]) -> Image:
     return Image(name, {f"usr/local/bin/{binary}": binaries[binary]}, [f"/usr/local/bin/{binary}"])
+
+
+def kubectl_archive(kubectl: Path, target: Path) -> None:
+    """Write the image `KUBECTL` as an archive, for clusters that do not have it."""
+    write_archive(_single("kubectl", KUBECTL, {"kubectl": kubectl}), target)

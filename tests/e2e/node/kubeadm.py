@@ -15,6 +15,8 @@ NODE_POD_SUBNET = "10.244.0.0/24"  # the first that kube-controller-manager give
 SERVICE_SUBNET = "10.96.0.0/16"
 IMAGE_REPOSITORY = "localhost/node"
 PATCHES = "/etc/kubeadm/patches"
+API_SERVER_PATCH_FILE = "kube-apiserver+merge.yaml"
+API_SERVER_GRACE = 5
 STATIC_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 _EVICTION_SIGNALS = (
@@ -33,7 +35,6 @@ class Settings:
     address: str
     kubernetes_version: str
     etcd_version: str
-    termination_grace: int
 
 
 def configuration(settings: Settings) -> str:
@@ -41,14 +42,14 @@ def configuration(settings: Settings) -> str:
     return yaml.safe_dump_all([_init(settings), _cluster(settings), _kubelet(), _kube_proxy()], sort_keys=False)
 
 
-def api_server_patch(settings: Settings) -> str:
+def api_server_patch(termination_grace: int) -> str:
     """An API server does not end on SIGTERM while a watch is open: kubeadm's 30 s would be used up at every change."""
     return yaml.safe_dump(
         {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": "kube-apiserver", "namespace": "kube-system"},
-            "spec": {"terminationGracePeriodSeconds": settings.termination_grace},
+            "spec": {"terminationGracePeriodSeconds": termination_grace},
         }
     )
 

@@ -20,17 +20,20 @@ from audit_operator.controlplane.assets.cache import cache_folder
 from audit_operator.controlplane.assets.progress import to_stderr
 from tests.e2e.node import kubeadm, supervisor
 from tests.e2e.node.binaries import node_binaries
-from tests.e2e.node.box import Box, MachineUnfit, check_machine, wait_for
+from tests.e2e.node.box import Box, MachineUnfit, check_machine
+from tests.e2e.node.command import CommandFailed
 from tests.e2e.node.debian import unpacked_packages
 from tests.e2e.node.images import PAUSE, node_images
 from tests.e2e.node.oci import write_archive
+from tests.e2e.node.waiting import wait_for
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-API_SERVER_GRACE = 5
-_TIMEOUT = 120.0
+    from tests.e2e.node.debian import UnpackedPackages
+
+_INIT_TIMEOUT = 240.0
 _ROUTES = [kubeadm.SERVICE_SUBNET]  # so that the node's own processes reach Services
 _STATE = "node.json"
 _LOCK = "lock"
@@ -109,7 +112,7 @@ class Nodebox:
                 ["ctr", "--namespace", "k8s.io", "images", "import", "--local", "-"], stdin=content, capture_output=True
             )
         if answer.returncode:
-            raise RuntimeError(f"{archive} cannot be imported: {answer.stderr}")
+            raise CommandFailed(f"{archive} cannot be imported: {answer.stderr}")
 
     def restart_node(self) -> None:
         self.box.stop()
@@ -137,35 +140,46 @@ class Nodebox:
         (self.folder / _STATE).write_text(json.dumps(state))
 
 
-def start(name: str, *, keep: bool = False, report=to_stderr) -> Nodebox:
+def start(
+    name: str, *, keep: bool = False, api_server_grace: int = kubeadm.API_SERVER_GRACE, report=to_stderr
+) -> Nodebox:
     """Build a node and wait until it is Ready; takes about 25 seconds, and minutes where there are no binaries yet.
 
     Args:
         name: of the node and of its folder in the cache.
         keep: the node goes on when this process ends.
+        api_server_grace: `terminationGracePeriodSeconds` of kube-apiserver.
         report: prints a line.
 
     Raises:
         MachineUnfit: it cannot be built here.
     """
     check_machine()
-    binaries = node_binaries(report)
-    packages = unpacked_packages(report)
-    _remove_leftovers(report)
-    folder = _nodes_folder() / name
-    folder.mkdir(parents=True, exist_ok=True)
-    node = Nodebox(folder, Box(name, folder / "root"), _take_lock(folder), dies_with_caller=not keep)
+    binaries, packages = node_binaries(report), unpacked_packages(report)
+    with _timed("containerd", report):
+        node = boot(name, binaries, packages, keep=keep, report=report)
     try:
-        with _timed("root folder", report):
-            _write_root(folder / "root", binaries, packages)
-        with _timed("containerd", report):
-            node._boot()
         with _timed("images", report):
             _load_images(node, binaries, packages)
         with _timed("kubeadm init", report):
-            _init(node)
-        with _timed("node ready", report):
+            _init(node, api_server_grace)
+        with _timed("everything ready", report):
             _wait_until_ready(node)
+    except BaseException:
+        node.close()
+        raise
+    return node
+
+
+def boot(name: str, binaries: dict[str, Path], packages: UnpackedPackages, *, keep: bool, report) -> Nodebox:
+    """A node on which containerd runs, and nothing of Kubernetes yet; half a second."""
+    _remove_leftovers(report)
+    folder = nodes_folder() / name
+    folder.mkdir(parents=True, exist_ok=True)
+    node = Nodebox(folder, Box(name, folder / "root"), _take_lock(folder), dies_with_caller=not keep)
+    try:
+        _write_root(folder / "root", binaries, packages)
+        node._boot()
     except BaseException:
         node.close()
         raise
@@ -174,7 +188,7 @@ def start(name: str, *, keep: bool = False, report=to_stderr) -> Nodebox:
 
 def attach(name: str) -> Nodebox | None:
     """A node that was started with `keep`; None if there is none of that name."""
-    folder = _nodes_folder() / name
+    folder = nodes_folder() / name
     try:
         state = json.loads((folder / _STATE).read_text())
     except OSError:
@@ -184,7 +198,7 @@ def attach(name: str) -> Nodebox | None:
     return Nodebox(folder, box, lock, dies_with_caller=False)
 
 
-def _nodes_folder() -> Path:
+def nodes_folder() -> Path:
     return cache_folder(os.environ) / "nodes"
 
 
@@ -200,7 +214,7 @@ def _take_lock(folder: Path) -> int:
 
 def _remove_leftovers(report) -> None:
     """What a process left that was killed together with its node: folders whose lock is free."""
-    for folder in _nodes_folder().glob("*"):
+    for folder in nodes_folder().glob("*"):
         node = attach(folder.name)
         if node is None:
             continue
@@ -213,7 +227,7 @@ def _remove_leftovers(report) -> None:
             node.close()
 
 
-def _write_root(root: Path, binaries: dict[str, Path], packages) -> None:
+def _write_root(root: Path, binaries: dict[str, Path], packages: UnpackedPackages) -> None:
     for place in ("etc/containerd", "etc/cni/net.d", "etc/kubernetes/manifests", "opt/cni/bin", "opt/node/bin"):
         (root / place).mkdir(parents=True)
     for place in ("opt/node/lib", "root", "tmp", "var/lib", "var/log", "var/tmp", "etc/kubeadm/patches"):
@@ -247,7 +261,7 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy(source, target)
 
 
-def _load_images(node: Nodebox, binaries: dict[str, Path], packages) -> None:
+def _load_images(node: Nodebox, binaries: dict[str, Path], packages: UnpackedPackages) -> None:
     archive = node.folder / "image.tar"
     for image in node_images(binaries, packages, KUBERNETES_VERSION, ETCD_VERSION):
         write_archive(image, archive)
@@ -255,17 +269,15 @@ def _load_images(node: Nodebox, binaries: dict[str, Path], packages) -> None:
     archive.unlink()
 
 
-def _init(node: Nodebox) -> None:
-    settings = kubeadm.Settings(
-        node.node_name, node.box.address, KUBERNETES_VERSION, ETCD_VERSION, termination_grace=API_SERVER_GRACE
-    )
-    root = node.folder / "root"
-    (root / "etc/kubeadm/config.yaml").write_text(kubeadm.configuration(settings))
-    (root / "etc/kubeadm/patches/kube-apiserver+merge.yaml").write_text(kubeadm.api_server_patch(settings))
-    answer = node.run_on_node(["kubeadm", "init", "--config", "/etc/kubeadm/config.yaml"], timeout=_TIMEOUT * 2)
+def _init(node: Nodebox, grace: int) -> None:
+    settings = kubeadm.Settings(node.node_name, node.box.address, KUBERNETES_VERSION, ETCD_VERSION)
+    folder = node.folder / "root/etc/kubeadm"
+    (folder / "config.yaml").write_text(kubeadm.configuration(settings))
+    (folder / "patches" / kubeadm.API_SERVER_PATCH_FILE).write_text(kubeadm.api_server_patch(grace))
+    answer = node.run_on_node(["kubeadm", "init", "--config", "/etc/kubeadm/config.yaml"], timeout=_INIT_TIMEOUT)
     (node.folder / "kubeadm.log").write_text(answer.stdout + answer.stderr)
     if answer.returncode:
-        raise RuntimeError(f"kubeadm init has failed:\n{answer.stdout[-3000:]}\n{answer.stderr[-3000:]}")
+        raise CommandFailed(f"kubeadm init has failed:\n{answer.stdout[-3000:]}\n{answer.stderr[-3000:]}")
 
 
 def _wait_until_ready(node: Nodebox) -> None:
@@ -281,7 +293,7 @@ def _wait_until_ready(node: Nodebox) -> None:
         commands.append(["kubectl", "get", "serviceaccount", "default"])
         return all(node.run_on_node(command).returncode == 0 for command in commands)
 
-    wait_for("the node to be ready", ready, node.box.check, _TIMEOUT)
+    wait_for("the node to be ready", ready, check=node.box.check)
 
 
 @contextmanager

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+from audit_operator.controlplane.assets.progress import to_stderr
+from tests.e2e.node import kind, nodebox
+from tests.e2e.node.given import given_cluster
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -21,7 +26,7 @@ class Cluster(Protocol):
     kubeconfig: Path
     node_name: str
 
-    def run_on_node(self, argv: Sequence[str], **options) -> subprocess.CompletedProcess[str]:
+    def run_on_node(self, argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a command as root in the node's namespaces and file system; see `subprocess.run` for the options.
 
         The output is captured as text unless the options say otherwise. A status other than 0 is not raised.
@@ -44,3 +49,17 @@ class Cluster(Protocol):
 
     def close(self) -> None:
         """End the cluster if it was started for the tests."""
+
+
+def start_cluster(environ: Mapping[str, str], report: Callable[[str], None] = to_stderr) -> Cluster:
+    """The cluster of the first provider that there is: the user's own, kind, or a node made of this machine.
+
+    Raises:
+        MachineUnfit: there is none, and the last cannot be built here.
+    """
+    given = given_cluster(environ)
+    if given is not None:
+        return given
+    if kind.is_possible():
+        return kind.start()
+    return nodebox.start(f"e2e-{os.getpid()}", report=report)
