@@ -1,6 +1,6 @@
 """What `helm test` runs in the operator's image: the kinds are served, and a replica is ready.
 
-    test.py SERVICE PLURAL...
+    ready.py SERVICE PLURAL...
 
 Addresses come from the environment that the kubelet makes of Services: no name is looked up.
 """
@@ -27,11 +27,11 @@ def address(service: str) -> str:
 def served_kinds() -> set[str]:
     """Plural names of the kinds that the API server serves."""
     token = (ACCOUNT / "token").read_text()
-    request = urllib.request.Request(  # noqa: S310 - https
+    request = urllib.request.Request(
         f"https://{address('kubernetes')}{API}", headers={"Authorization": f"Bearer {token}"}
     )
     trust = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-    with urllib.request.urlopen(request, timeout=10, context=trust) as answer:  # noqa: S310 - https
+    with urllib.request.urlopen(request, timeout=10, context=trust) as answer:
         return {each["name"] for each in json.load(answer)["resources"]}
 
 
@@ -43,7 +43,7 @@ def main(service: str, *plurals: str) -> int:
             print(f"not served: {', '.join(sorted(missing))}")
             return 1
         print(f"served: {', '.join(sorted(plurals))}")
-        with urllib.request.urlopen(f"http://{address(service)}/readyz", timeout=10) as answer:  # noqa: S310 - http
+        with urllib.request.urlopen(f"http://{address(service)}/readyz", timeout=10) as answer:
             print(answer.read().decode(), end="")
     except (OSError, KeyError) as error:
         print(f"not ready: {error!r}")

@@ -1,0 +1,129 @@
+"""What the chart allows whom: exactly this, and it is enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.chart.helm import EVERYTHING, NAMESPACE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.chart.helm import Helm
+
+OWN = ["auditcontrolplanes", "auditpolicies", "auditsinks", "clusterauditpolicies", "clusterauditsinks"]
+OPERATOR = {
+    ("ClusterRole", "*"): {
+        *(f"{verb} audit-operator.dev/{kind}" for kind in OWN for verb in ("get", "list", "watch")),
+        *(f"patch audit-operator.dev/{kind}/status" for kind in OWN),
+        "list namespaces",
+        "watch namespaces",
+        "list configmaps",
+        "watch configmaps",
+        "list apiextensions.k8s.io/customresourcedefinitions",
+        "watch apiextensions.k8s.io/customresourcedefinitions",
+        "create events.k8s.io/events",
+    },
+    ("Role", NAMESPACE): {
+        "create coordination.k8s.io/leases",
+        "get coordination.k8s.io/leases audit-operator",
+        "update coordination.k8s.io/leases audit-operator",
+    },
+}
+WITH_AGENTS = {
+    ("ClusterRole", "*"): OPERATOR["ClusterRole", "*"] | {"list nodes"},
+    ("Role", NAMESPACE): OPERATOR["Role", NAMESPACE]
+    | {"list coordination.k8s.io/leases", "create configmaps", "patch configmaps", "delete configmaps"},
+}
+AGENT = {
+    ("Role", NAMESPACE): {
+        "get configmaps",
+        "list configmaps",
+        *(f"{verb} coordination.k8s.io/leases" for verb in ("get", "list", "create", "update", "patch")),
+    }
+}
+DELIVERY = {
+    ("Role", "kube-system"): {"create configmaps", "get configmaps audit-policy", "patch configmaps audit-policy"},
+    ("Role", "fleet"): {
+        "create configmaps",
+        *(f"{verb} configmaps {name}" for verb in ("get", "patch") for name in "ab"),
+    },
+}
+
+
+def test_the_operator_may_do_what_it_does_and_no_more(helm: Helm) -> None:
+    assert rights(helm.objects(), "audit-operator") == OPERATOR
+
+
+def test_agents_add_rights_in_one_namespace_and_the_names_of_nodes(helm: Helm) -> None:
+    objects = helm.objects("nodeAgent.enabled=true")
+    assert rights(objects, "audit-operator") == WITH_AGENTS
+    assert rights(objects, "audit-operator-agent", f"{NAMESPACE}-agent") == AGENT
+
+
+def test_delivery_may_write_the_named_config_maps_alone(helm: Helm) -> None:
+    objects = helm.objects(
+        "controlPlane.create=true",
+        "controlPlane.spec.driver=ConfigMap",
+        "controlPlane.spec.configMap.namespace=kube-system",
+        "controlPlane.spec.configMap.name=audit-policy",
+        "configMapDriver.targets[0].namespace=fleet,configMapDriver.targets[0].name=a",
+        "configMapDriver.targets[1].namespace=fleet,configMapDriver.targets[1].name=b",
+    )
+    assert rights(objects, "audit-operator") == OPERATOR | DELIVERY
+
+
+def test_nobody_gets_a_wildcard_or_secrets(helm: Helm) -> None:
+    for each in helm.objects(*EVERYTHING):
+        for rule in each.get("rules", []):
+            named = {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
+            assert not named & {"*", "secrets", "impersonate", "escalate", "bind", "pods/exec"}
+            assert "nonResourceURLs" not in rule
+
+
+def test_the_right_to_unenrol_exists_only_while_the_chart_is_uninstalled(helm: Helm) -> None:
+    objects = helm.objects(*EVERYTHING)
+    hooks = [each for each in objects if each["metadata"]["name"] == "audit-operator-uninstall"]
+    assert {each["kind"] for each in hooks} == {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Job"}
+    assert {each["metadata"]["annotations"]["helm.sh/hook"] for each in hooks} == {"pre-delete"}
+    assert all("hook-succeeded" in each["metadata"]["annotations"]["helm.sh/hook-delete-policy"] for each in hooks)
+    verbs = {f"{verb} audit-operator.dev/auditcontrolplanes" for verb in ("get", "list", "patch")}
+    assert rights(objects, "audit-operator-uninstall") == {("ClusterRole", "*"): verbs}
+
+
+def test_edit_may_not_write_policies_unless_the_value_says_so(helm: Helm) -> None:
+    def may_write(role: str, *values: str) -> bool:
+        label = f"rbac.authorization.k8s.io/aggregate-to-{role}"
+        parts = [each for each in helm.objects(*values) if each["metadata"].get("labels", {}).get(label) == "true"]
+        assert parts, role
+        return "create" in {verb for part in parts for rule in part["rules"] for verb in rule["verbs"]}
+
+    assert [may_write(role) for role in ("view", "edit", "admin")] == [False, False, True]
+    allowed = "rbac.aggregate.editMayWritePolicies=true"
+    assert [may_write(role, allowed) for role in ("view", "edit", "admin")] == [False, True, True]
+    names = {each["metadata"]["name"] for each in helm.objects("rbac.aggregate.enabled=false")}
+    assert names.isdisjoint({"audit-operator-view", "audit-operator-write"})
+
+
+def rights(
+    objects: Iterable[dict[str, Any]], account: str, namespace: str = NAMESPACE
+) -> dict[tuple[str, str], set[str]]:
+    """By kind of role and namespace, what a service account may do: ``verb group/resource name``."""
+    objects = list(objects)
+    roles = {(each["kind"], each["metadata"].get("namespace", "*"), each["metadata"]["name"]): each for each in objects}
+    found: dict[tuple[str, str], set[str]] = {}
+    for binding in objects:
+        if {"kind": "ServiceAccount", "name": account, "namespace": namespace} not in binding.get("subjects", []):
+            continue
+        where = binding["metadata"].get("namespace", "*")
+        role = roles[binding["roleRef"]["kind"], where, binding["roleRef"]["name"]]
+        found.setdefault((role["kind"], where), set()).update(each for rule in role["rules"] for each in _spelt(rule))
+    return found
+
+
+def _spelt(rule: dict[str, Any]) -> Iterable[str]:
+    for group in rule["apiGroups"]:
+        for resource in rule["resources"]:
+            for verb in rule["verbs"]:
+                for name in rule.get("resourceNames", [""]):
+                    yield f"{verb} {group + '/' if group else ''}{resource} {name}".rstrip()

@@ -1,0 +1,141 @@
+"""What the chart renders."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from audit_operator.api.crd import drift
+from audit_operator.settings import Settings
+from tests.chart.helm import CHART, EVERYTHING, MONITORING, NAMESPACE
+from tests.chart.snapshots import FOLDER, VALUES, render
+
+if TYPE_CHECKING:
+    from tests.chart.helm import Helm
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("values", [(), EVERYTHING], ids=["default", "everything"])
+def test_lint_finds_nothing(either_helm: Helm, values: tuple[str, ...]) -> None:
+    assert "0 chart(s) failed" in either_helm.lint(*values)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_what_is_rendered_is_what_was_looked_at(helm: Helm, name: str) -> None:
+    # After a change that is meant: python -m tests.chart.snapshots
+    assert render(helm, name) == (FOLDER / f"{name}.yaml").read_text()
+
+
+def test_both_versions_of_helm_render_the_same(provide_helm) -> None:
+    objects = [
+        provide_helm(version).objects(*EVERYTHING, api_versions=[MONITORING]) for version in ("Helm 3", "Helm 4")
+    ]
+    three, four = [sorted(each, key=lambda o: (o["kind"], o["metadata"]["name"])) for each in objects]
+    assert three == four
+
+
+def test_versions_and_kinds_are_those_of_the_project(helm: Helm) -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    project = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert project is not None
+    assert {chart["version"], chart["appVersion"]} == {project[1]}
+    assert drift(CHART / "files" / "crds") == []
+    definitions = [each for each in helm.objects() if each["kind"] == "CustomResourceDefinition"]
+    originals = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "crds").glob("*.yaml"))]
+    by_name = {each["metadata"]["name"]: each["spec"] for each in definitions}
+    assert by_name == {each["metadata"]["name"]: each["spec"] for each in originals}
+
+
+def test_custom_resource_definitions_survive_an_uninstall_unless_told_otherwise(helm: Helm) -> None:
+    def policies(*values: str) -> set[str | None]:
+        kept = "helm.sh/resource-policy"
+        return {
+            each["metadata"].get("annotations", {}).get(kept)
+            for each in helm.objects(*values)
+            if each["kind"] == "CustomResourceDefinition"
+        }
+
+    assert policies() == {"keep"}
+    assert policies("crds.keep=false") == {None}
+    assert policies("crds.enabled=false") == set()
+
+
+def test_a_control_plane_is_made_by_a_hook_only_where_its_kind_is_not_served_yet(helm: Helm) -> None:
+    def plane(*api_versions: str) -> dict[str, str]:
+        objects = helm.objects("controlPlane.create=true", api_versions=api_versions)
+        return next(each["metadata"]["annotations"] for each in objects if each["kind"] == "AuditControlPlane")
+
+    first, later = plane(), plane("audit-operator.dev/v1alpha1/AuditControlPlane")
+    assert first["helm.sh/hook"] == "post-install,post-upgrade"
+    # Helm's default would delete the control plane before each upgrade.
+    assert first["helm.sh/hook-delete-policy"] == "hook-failed"
+    # With these the next upgrade takes it over into the release.
+    assert first["meta.helm.sh/release-name"] == first["meta.helm.sh/release-namespace"] == "audit-operator"
+    assert later == {"helm.sh/resource-policy": "keep"}
+
+
+def test_what_needs_other_apis_is_left_out_where_they_are_not_served(helm: Helm) -> None:
+    groups = {each["apiVersion"] for each in helm.objects(*EVERYTHING)}
+    assert MONITORING not in groups
+    assert MONITORING in {each["apiVersion"] for each in helm.objects(*EVERYTHING, api_versions=[MONITORING])}
+
+
+def test_every_setting_of_the_operator_can_be_set_by_its_name(helm: Helm) -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    names = set(schema["properties"]["settings"]["properties"])
+    said_otherwise = {"kubeconfig", "context", "namespace", "lease", "identity", "listen_host", "listen_port", "node"}
+    only_elsewhere = {"process_folder"} | {name for name in Settings.model_fields if name.startswith("agent_")}
+    assert {_snake(name) for name in names} == set(Settings.model_fields) - said_otherwise - only_elsewhere
+    [deployment] = [each for each in helm.objects("settings.statusesPerSecond=50") if each["kind"] == "Deployment"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment["AUDIT_OPERATOR_STATUSES_PER_SECOND"] == "50"
+    given = {name: value or NAMESPACE for name, value in environment.items()}
+    assert Settings.from_environment(given).statuses_per_second == 50
+
+
+def test_the_agents_environment_is_settings(helm: Helm) -> None:
+    [agent] = [each for each in helm.objects("nodeAgent.enabled=true") if each["kind"] == "DaemonSet"]
+    [container] = agent["spec"]["template"]["spec"]["containers"]
+    settings = Settings.from_environment({each["name"]: each.get("value", "node-1") for each in container["env"]})
+    assert (settings.namespace, settings.node, settings.listen_host) == (NAMESPACE, "node-1", "127.0.0.1")
+    # The agent runs elsewhere than it talks.
+    assert agent["metadata"]["namespace"] == f"{NAMESPACE}-agent"
+
+
+def test_alerts_and_dashboard_use_metrics_that_exist() -> None:
+    documented = set(
+        re.findall(r"^\| `(audit_operator_\w+)`", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE)
+    )
+    for name in ("rules.yaml", "dashboard.json"):
+        used = set(re.findall(r"audit_operator_\w+", (CHART / "files" / name).read_text()))
+        assert {re.sub(r"_bucket$", "", each) for each in used} - documented == set()
+
+
+def test_every_value_is_in_the_readme() -> None:
+    text = (CHART / "README.md").read_text()
+    missing = [path for path in _leaves(yaml.safe_load((CHART / "values.yaml").read_text())) if f"`{path}`" not in text]
+    assert missing == []
+
+
+def _leaves(values: object, path: str = "") -> list[str]:
+    free = {
+        "controlPlane.spec",
+        "nodeAgent.nodeSelector",
+        "nodeAgent.resources",
+        "resources",
+        "metrics.dashboard.labels",
+    }
+    if isinstance(values, dict) and values and path not in free:
+        return [leaf for key, value in values.items() for leaf in _leaves(value, f"{path}.{key}".lstrip("."))]
+    return [path]
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
