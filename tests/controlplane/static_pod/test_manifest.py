@@ -183,6 +183,8 @@ PLAIN = "    command:\n    - kube-apiserver\n    - --secure-port=1\n"
         (pod("    image: x\n"), "does not start kube-apiserver", 0),
         (pod("    command:\n    - kube-apiserver\n    - --a=b\n    - --\n"), "--", 11),
         (pod("    args:\n    - --audit-log-path=$(LOG)\n"), "environment variable", 9),
+        (pod("    args:\n    - --a=b\n    - --audit-log-path\n"), "--audit-log-path has no value", 10),
+        (pod("    args:\n    - --bind-address=$(HOST_IP)\n"), "environment variable", 9),
         (pod("    args:\n    - --audit-log-compress\n    - word\n"), "word belongs to no flag", 10),
         (pod("    args:\n    - --secure-port=https\n"), "not a number", 0),
         ("kind: Pod\nspec:\n  containers:\n  - name: a\n", "0 containers", 0),
@@ -469,10 +471,33 @@ def test_flags_may_begin_with_ours():
     assert with_audit_part_of(changed, text) == text.replace("--a=b", "--a=c")
 
 
-def test_a_key_on_the_line_of_its_item_cannot_be_taken_away():
-    text = "kind: Pod\nspec:\n  containers:\n  - args:\n    - --audit-log-maxage=1\n    name: kube-apiserver\n"
-    with pytest.raises(ManifestError, match="first of its item"):
-        with_audit_part_of(text, pod("    args:\n    - --a=b\n"))
+def test_arguments_that_were_ours_alone_may_be_the_first_key_of_their_container():
+    text = (
+        "kind: Pod\nspec:\n  containers:\n  - args:\n    - --audit-log-maxage=1\n"
+        "    name: kube-apiserver\n    command:\n    - kube-apiserver\n    - --a=b\n"
+    )
+    first = enrolled(text, CONFIGURATION, POLICIES)
+    assert with_audit_part_of(first, text) == text
+    result = with_audit_part_of(first, pod(PLAIN))
+    assert parsed(result).flags == {"--a": "b"}
+    assert read_back(enrolled(result, CONFIGURATION, POLICIES), POLICIES) == CONFIGURATION
+
+
+def test_mounts_that_are_ours_alone_cannot_be_taken_away_where_they_are_the_first_key():
+    first = enrolled(ARGS_ONLY, CONFIGURATION, POLICIES)
+    start, end = first.index("    volumeMounts:\n"), first.index("  volumes:\n")
+    mounts = first[start:end]
+    moved = (first[:start] + first[end:]).replace(
+        "  - name: apiserver\n", "  - " + mounts.lstrip() + "    name: apiserver\n"
+    )
+    assert read_back(moved, POLICIES) == CONFIGURATION
+    with pytest.raises(ManifestError, match="first key"):
+        with_audit_part_of(moved, ARGS_ONLY)
+
+
+def test_a_manifest_keeps_a_flag_at_least():
+    with pytest.raises(ManifestError, match="without any flag"):
+        with_audit_part_of(pod("    args:\n    - --audit-log-maxage=1\n"), pod("    args:\n    - --a=b\n"))
 
 
 def test_values_are_quoted_where_yaml_would_misread_them():

@@ -112,8 +112,15 @@ class BlockText:
         return BlockSequence(line, name.start_mark.column, column, items)
 
     def end_of(self, mapping: yaml.MappingNode, key: str) -> int:
-        """The line after the last one of a key's value. The key must be there."""
-        name, node = _pair(mapping, key) or (mapping, mapping)
+        """The line after the last one of a key's value.
+
+        Raises:
+            KeyError: there is no such key.
+        """
+        pair = _pair(mapping, key)
+        if pair is None:
+            raise KeyError(key)
+        name, node = pair
         return max(name.start_mark.line, self._last_line(node)) + 1
 
     def _item(self, node: yaml.Node, column: int) -> Item:
@@ -164,16 +171,9 @@ class BlockText:
         return tuple(f"{before}{dash}{gap}{scalar(value, _quote(item.node))}" for value in values)
 
     def without(self, sequence: BlockSequence, removed: Sequence[Item], *, emptied: bool) -> list[Edit]:
-        """Remove items; if none is left and none is put in, the key as well.
-
-        Raises:
-            UneditableError: the key stands on one line with something else.
-        """
+        """Remove items; if that leaves nothing, the key as well, unless it stands behind a dash."""
         edits = [Edit(item.first, item.end, ()) for item in removed]
-        if emptied:
-            line = self.lines[sequence.key_line]
-            if line[: sequence.key_column].strip():
-                raise UneditableError("a key that becomes empty is the first of its item", sequence.key_line + 1)
+        if emptied and not self.lines[sequence.key_line][: sequence.key_column].strip():
             edits.append(Edit(sequence.key_line, sequence.key_line + 1, ()))
         return edits
 

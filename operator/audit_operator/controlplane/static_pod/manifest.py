@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit_operator.controlplane.static_pod import pod as pods
 from audit_operator.controlplane.static_pod.audit_flags import OUR_FLAGS, AuditConfiguration
-from audit_operator.controlplane.static_pod.block_yaml import BlockSequence, Edit, Item, UneditableError, scalar
+from audit_operator.controlplane.static_pod.block_yaml import BlockSequence, Edit, Item, scalar
 from audit_operator.controlplane.static_pod.manifest_reading import (
     Argument,
     Manifest,
@@ -80,8 +80,9 @@ def read_back(text: str, policies_host_folder: str) -> AuditConfiguration | None
 def with_audit_part_of(text: str, source_text: str) -> str:
     """Give a manifest the audit part of another one, or none if that has none.
 
-    If the two differ in nothing else, the result is `source_text`, byte for byte. Otherwise each flag follows the one
-    that it followed there.
+    If the two differ in nothing else, the result is `source_text`, byte for byte. Otherwise each flag takes the place
+    of its namesake, or follows the flag that it followed there. A volume that other containers have come to mount
+    stays: without it the Pod would be invalid.
 
     Raises:
         ManifestError: `Manifest.parse` has a problem with one of them.
@@ -205,15 +206,8 @@ def _argument_removals(reading: Reading, removed: Sequence[Argument], filled: se
         if there:
             sequence = there[0].sequence
             emptied = len(there) == len(sequence.items) and key not in filled
-            edits += _without(reading, sequence, [argument.item for argument in there], emptied=emptied)
+            edits += reading.block.without(sequence, [argument.item for argument in there], emptied=emptied)
     return edits
-
-
-def _without(reading: Reading, sequence: BlockSequence, removed: Sequence[Item], *, emptied: bool) -> list[Edit]:
-    try:
-        return reading.block.without(sequence, removed, emptied=emptied)
-    except UneditableError as error:
-        raise ManifestError(error.message, error.line) from None
 
 
 def _volume_edits(reading: Reading, wanted: Mapping[str, _Wanted | None]) -> list[Edit]:
@@ -257,7 +251,7 @@ def _list_edits(
     if new:
         edits.append(Edit(sequence.items[-1].end, sequence.items[-1].end, tuple(new)))
     emptied = len(removed) == len(sequence.items) and not new
-    return [*edits, *_without(reading, sequence, removed, emptied=emptied)]
+    return [*edits, *reading.block.without(sequence, removed, emptied=emptied)]
 
 
 def _new_list(
@@ -287,11 +281,18 @@ def _dedented(lines: Iterable[str], column: int) -> list[str]:
 def _transplant(target: Reading, source: Reading) -> list[Edit]:
     if len(target.ours) == len(target.flags) and not source.ours:
         raise ManifestError("kube-apiserver would be left without any flag")
+    mounts = _found(source, source.mounts, _mounts(source))
+    if not any(mounts.values()) and _only_ours(target) and target.container_node.value[0][0].value == "volumeMounts":
+        raise ManifestError("volumeMounts, the first key of its container, would be left without any item")
     return [
         *_transplanted_flags(target, source),
-        *_mount_edits(target, _found(source, source.mounts, _mounts(source))),
+        *_mount_edits(target, mounts),
         *_volume_edits(target, _found(source, source.volumes, _volumes(source))),
     ]
+
+
+def _only_ours(reading: Reading) -> bool:
+    return all(mount.name in OUR_VOLUMES for mount in reading.container.volume_mounts)
 
 
 def _found(source: Reading, sequence: BlockSequence | None, there: list[dict[str, Any]]) -> dict[str, _Wanted | None]:

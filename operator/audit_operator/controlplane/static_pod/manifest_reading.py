@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from audit_operator.controlplane.static_pod import pod as pods
-from audit_operator.controlplane.static_pod.audit_flags import AUDIT_PREFIX, OUR_FLAGS, GivenFlag, given_flags
+from audit_operator.controlplane.static_pod.audit_flags import AUDIT_PREFIX, OUR_FLAGS, SWITCHES, GivenFlag, given_flags
 from audit_operator.controlplane.static_pod.block_yaml import BlockSequence, BlockText, Item, UneditableError
 from audit_operator.policy.document import ProblemKind, format_path, parse_document, shorten
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _PROGRAM = "kube-apiserver"
 _SHELLS = frozenset({"sh", "ash", "bash", "dash", "busybox"})
+_PORT_FLAG = "--secure-port"
+_ADDRESS_FLAG = "--bind-address"
 _DEFAULT_PORT = "6443"
 _DEFAULT_ADDRESS = "0.0.0.0"  # noqa: S104  # kube-apiserver's default, which is only read here
 _DEFAULT_GRACE = 30
@@ -62,7 +64,6 @@ class Manifest:
         container: name of the container that runs it.
         image: of that container.
         flags: all flags and their values; of a repeated one, the value that counts. Names have no underscores.
-        audit_flags: those that begin with ``--audit-``.
         secure_port: where it answers.
         bind_address: at which address.
         volumes: of the Pod.
@@ -275,8 +276,11 @@ def _refuse_unclear(arguments: Sequence[Argument], flags: Iterable[GivenFlag]) -
         line = arguments[flag.first].item.first + 1
         if flag.name == "--":
             raise ManifestError("flags end at an argument --", line)
-        if flag.name.startswith(AUDIT_PREFIX) and "$(" in flag.value:
+        if "$(" in flag.value and (flag.name.startswith(AUDIT_PREFIX) or flag.name == _ADDRESS_FLAG):
             raise ManifestError(f"the value of {flag.name} is made from an environment variable", line)
+        alone = flag.end - flag.first == 1 and "=" not in arguments[flag.first].value
+        if alone and flag.name.startswith(AUDIT_PREFIX) and flag.name not in SWITCHES:
+            raise ManifestError(f"{flag.name} has no value", line)
         read_as_flags.update(range(flag.first, flag.end))
     for index, argument in enumerate(arguments):
         short = argument.value.startswith("-") or (index > 0 and arguments[index - 1].value.startswith("-v"))
@@ -285,16 +289,16 @@ def _refuse_unclear(arguments: Sequence[Argument], flags: Iterable[GivenFlag]) -
 
 
 def _manifest(pod: Pod, container: Container, flags: dict[str, str]) -> Manifest:
-    port = flags.get("--secure-port", _DEFAULT_PORT)
+    port = flags.get(_PORT_FLAG, _DEFAULT_PORT)
     if not port.isdecimal():
-        raise ManifestError(f"--secure-port {port} is not a number")
+        raise ManifestError(f"{_PORT_FLAG} {port} is not a number")
     grace = pod.spec.termination_grace_period_seconds
     return Manifest(
         container=container.name,
         image=container.image,
         flags=MappingProxyType(flags),
         secure_port=int(port),
-        bind_address=flags.get("--bind-address", _DEFAULT_ADDRESS),
+        bind_address=flags.get(_ADDRESS_FLAG, _DEFAULT_ADDRESS),
         volumes=pod.spec.volumes,
         mounts=container.volume_mounts,
         readiness_url=container.url(container.readiness_probe),
