@@ -1,7 +1,7 @@
 """kOps: part of the Cluster's specification.
 
-https://kops.sigs.k8s.io/cluster_spec/#audit-logging (docs/cluster_spec.md of kubernetes/kops): `kubeAPIServer.auditLog*`
-and `auditPolicyFile`, with the policy as one of `fileAssets`. https://kops.sigs.k8s.io/releases/1.22-notes/ : of
+https://kops.sigs.k8s.io/cluster_spec/#audit-logging (docs/cluster_spec.md): `kubeAPIServer.auditLog*` and
+`auditPolicyFile`, with the policy as one of `fileAssets`. https://kops.sigs.k8s.io/releases/1.22-notes/ : of
 /srv/kubernetes only /srv/kubernetes/kube-apiserver is mounted into the API server.
 
 nodeup/pkg/model/file_assets.go: without `roles`, an asset is written on every node. The role of control-plane nodes has
