@@ -143,7 +143,7 @@ class NodeRollout:
             return _Blocked(Obstacle.NO_MANIFEST, f"there is no {name} in {self.host.places.manifests}")
         parsed, current = _read(text, str(self.host.places.policies))
         if not isinstance(parsed, manifests.Manifest):
-            return _Blocked(Obstacle.UNSUITABLE_MANIFEST, f"{name}: {parsed.message}")
+            return _Blocked(Obstacle.UNSUITABLE_MANIFEST, f"{name}: {parsed}")
         server = self.host.server(parsed.secure_port)
         obstacle = "kube-apiserver does not run"
         if server is not None:
