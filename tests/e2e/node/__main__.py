@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.e2e.node import nodebox
 from tests.e2e.node.binaries import helm, node_binaries
 from tests.e2e.node.debian import unpacked_packages
+from tests.e2e.node.kubeadm import API_SERVER_GRACE
 
 
 def main() -> int:
@@ -25,8 +26,12 @@ def main() -> int:
     )
     parser.add_argument("--name", default="dev", help="of the node, where several are wanted")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("up", "down", "restart", "binaries"):
+    for name in ("down", "restart", "binaries"):
         commands.add_parser(name)
+    up = commands.add_parser("up")
+    up.add_argument(
+        "--grace", type=int, default=API_SERVER_GRACE, help="terminationGracePeriodSeconds of kube-apiserver"
+    )
     commands.add_parser("exec").add_argument("argv", nargs=argparse.REMAINDER)
     commands.add_parser("load").add_argument("archive", type=Path)
     arguments = parser.parse_args()
@@ -37,7 +42,8 @@ def main() -> int:
         return 0
     node = nodebox.attach(arguments.name)
     if arguments.command == "up":
-        node = node or nodebox.start(arguments.name, keep=True)
+        if node is None or not node.box.alive():
+            node = nodebox.start(arguments.name, keep=True, api_server_grace=arguments.grace)
         module = f"{sys.executable} -m tests.e2e.node --name {arguments.name}"
         print(f"export KUBECONFIG={node.kubeconfig}\n# on the node: {module} exec COMMAND\n# end it: {module} down")
         return 0
@@ -52,7 +58,8 @@ def main() -> int:
         case "load":
             node.load_image(arguments.archive)
         case "exec":
-            return node.run_on_node(arguments.argv, stdout=None).returncode
+            argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
+            return node.run_on_node(argv, stdout=None).returncode
     return 0
 
 

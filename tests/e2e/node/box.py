@@ -112,8 +112,8 @@ class Box:
         return Path(f"/proc/{self.pid}/root") / path.relative_to("/")
 
     def command(self, argv) -> list[str]:
-        """The command of this machine that runs `argv` inside."""
-        return ["nsenter", "--target", str(self.pid), *(f"--{name}" for name in _NAMESPACES), "--wd=/", "--", *argv]
+        """The command of this machine that runs `argv` inside, in its root folder."""
+        return ["nsenter", "--target", str(self.pid), *(f"--{name}" for name in _NAMESPACES), "--", *argv]
 
     def run(self, argv, **options) -> subprocess.CompletedProcess[str]:
         """Run a command inside; see `Cluster.run_on_node`."""

@@ -86,7 +86,7 @@ class Nodebox:
 
     Attributes:
         folder: everything that the node writes, and what is needed to find it again.
-        lock: the descriptor of the lock that this process and the node share: it is free when both have ended.
+        lock: a descriptor of the lock that this process and the node share: it is free when both have ended.
         dies_with_caller: see `Box.start`.
     """
 
@@ -135,7 +135,12 @@ class Nodebox:
         return self.run_on_node(["pgrep", "-x", "kubelet"]).returncode == 0
 
     def _boot(self) -> None:
+        fcntl.flock(self.lock, fcntl.LOCK_EX)  # its own, once those that had it before the restart are gone
+        self._note()  # before anything is there that would have to be removed
         self.box.start(_ROUTES, lock=self.lock, dies_with_caller=self.dies_with_caller)
+        self._note()
+
+    def _note(self) -> None:
         state = {"name": self.box.name, "number": self.box.number, "pid": self.box.pid}
         (self.folder / _STATE).write_text(json.dumps(state))
 
@@ -187,7 +192,7 @@ def boot(name: str, binaries: dict[str, Path], packages: UnpackedPackages, *, ke
 
 
 def attach(name: str) -> Nodebox | None:
-    """A node that was started with `keep`; None if there is none of that name."""
+    """A node that another process has started, or what is left of it; None if there is nothing of that name."""
     folder = nodes_folder() / name
     try:
         state = json.loads((folder / _STATE).read_text())
