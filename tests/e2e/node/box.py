@@ -19,9 +19,8 @@ from tests.e2e.node.command import NODE_ENVIRONMENT, output, run
 from tests.e2e.node.waiting import wait_for
 
 NETWORKS = range(64)
-_NEEDED = ("unshare", "nsenter", "setpriv", "pivot_root", "mount", "ip")
+_NEEDED = ("unshare", "nsenter", "pivot_root", "mount", "ip")
 _NAMESPACES = ("mount", "net", "uts", "ipc", "pid", "cgroup")
-_TIMEOUT = 20.0
 # The launcher joins the cgroups before it makes the cgroup namespace, which shows them as the roots.
 _JOIN_CGROUPS = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit; shift; done; shift; exec "$@"'
 
@@ -62,7 +61,7 @@ class Box:
         Args:
             routes: networks that are to be reached by the cable, for what has no address of its own.
             lock: a file descriptor that the box keeps open as long as it lives.
-            dies_with_caller: the kernel ends the box when the calling thread ends, however that happens.
+            dies_with_caller: the box ends with this process, however that ends: it watches a pipe between them.
         """
         cgroups = _cgroups(self.name)
         for cgroup in cgroups:
@@ -70,12 +69,11 @@ class Box:
         program = [sys.executable, "-I", supervisor.__file__, str(self.root), self.name]
         namespaces = [f"--{name}" for name in _NAMESPACES]
         unshare = ["unshare", *namespaces, "--fork", "--kill-child", "--propagation=private", *program]
-        if dies_with_caller:
-            unshare = ["setpriv", "--pdeathsig", "KILL", *unshare]
+        stdin = subprocess.PIPE if dies_with_caller else subprocess.DEVNULL
         command = ["sh", "-c", _JOIN_CGROUPS, "sh", *map(str, cgroups), "--", *unshare]
         with (self.root.parent / "supervisor.log").open("ab") as log:
             self._launcher = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=[lock]
+                command, stdin=stdin, stdout=log, stderr=log, start_new_session=True, pass_fds=[lock]
             )
         self.pid = self._wait_for_pid(self._launcher)
         self._plug_in(routes)
@@ -87,7 +85,8 @@ class Box:
             os.kill(self.pid, signal.SIGKILL)
             wait_for("the end of the node's processes", lambda: not self.alive())
         if self._launcher is not None:
-            self._launcher.wait(_TIMEOUT)
+            self._launcher.kill()
+            self._launcher.communicate()
         self.pid = self._launcher = None
         if self.number is not None:
             run(["ip", "link", "delete", self.link])  # the kernel may have been quicker

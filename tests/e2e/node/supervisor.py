@@ -10,9 +10,11 @@ Only the standard library, and nothing imported late: once the root has changed,
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -95,7 +97,7 @@ def set_up_network(name: str) -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1\n")
     while "eth0" not in Path("/proc/net/route").read_text():
-        time.sleep(POLL)
+        pause()
 
 
 def containerd_command() -> list[str] | None:
@@ -114,6 +116,13 @@ def kubelet_command() -> list[str] | None:
         f"--config={KUBELET_CONFIG}",
         *shlex.split(flags),
     ]
+
+
+def pause() -> None:
+    """Wait a moment; end, and the node with it, where standard input is a pipe whose other end has gone."""
+    watched = [0] if stat.S_ISFIFO(os.fstat(0).st_mode) else []
+    if select.select(watched, [], [], POLL)[0]:
+        sys.exit("the process that started this node has ended")
 
 
 def start(name: str, command: list[str]) -> int:
@@ -159,7 +168,7 @@ def supervise() -> None:
                 running[name] = start(name, command)
             elif command is None and name in running:
                 os.kill(running[name], signal.SIGTERM)
-        time.sleep(POLL)
+        pause()
 
 
 def main() -> None:
