@@ -71,6 +71,7 @@ def enter(root: Path) -> None:
     subprocess.run(["pivot_root", ".", "old"], check=True)
     os.chdir("/")
     subprocess.run(["umount", "--lazy", "/old"], check=True)
+    Path("/old").rmdir()
     mount("--make-rshared", "/")  # volumes with mount propagation need it
 
 
