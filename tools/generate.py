@@ -4,6 +4,7 @@
 README.md says why.
 
     tools/generate.py kubernetes v1.37.2 tools/k8s
+    tools/generate.py kubernetes v1.35.4 tools/k8s-1.35 --only kube-apiserver
     tools/generate.py etcd v3.6.16 tools/etcd
     tools/generate.py containerd v2.4.2 tools/containerd
     tools/generate.py helm v4.3.1 tools/helm
@@ -121,19 +122,23 @@ def main() -> None:
     parser.add_argument("project", choices=PROJECTS)
     parser.add_argument("version", help="v1.37.2")
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", metavar="COMMAND", help="one of the project's commands, without the others' sources")
     arguments = parser.parse_args()
     project = PROJECTS[arguments.project]
+    commands = tuple(each for each in project.commands if arguments.only in {None, each.rpartition("/")[2]})
+    if not commands:
+        parser.error(f"{arguments.project} has no command {arguments.only}")
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     upstream = upstream_requirements(project.module, arguments.version)
     (folder / "go.mod").write_text(go_mod(folder.name, project, arguments.version, upstream))
     (folder / "go.sum").unlink(missing_ok=True)
-    imports = "".join(f'\t_ "{command}"\n' for command in project.commands)
+    imports = "".join(f'\t_ "{command}"\n' for command in commands)
     (folder / "tools.go").write_text(f"//go:build tools\n\npackage tools\n\nimport (\n{imports})\n")
     (folder / "VERSION").write_text(arguments.version + "\n")
     # Not `go mod tidy`, which also fetches what the dependencies' tests need.
     go("mod", "edit", "-fmt", cwd=folder)
-    go("list", "-deps", *project.commands, cwd=folder)
+    go("list", "-deps", *commands, cwd=folder)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from audit_operator.controlplane.assets.asset import Asset, Tool
+from audit_operator.controlplane.assets.asset import ETCD_VERSION, KUBERNETES_VERSION, Asset, Tool
 from audit_operator.controlplane.assets.cache import Cache, cache_folder, sha256_of
+from audit_operator.controlplane.assets.go_build import CHECKOUT_TOOLS
 from audit_operator.controlplane.assets.provide import AssetsUnavailable, Provider
 from audit_operator.controlplane.assets.source import SourceFailed
 
@@ -142,3 +143,12 @@ def test_the_cache_is_outside_of_the_checkout_unless_told_otherwise(tmp_path):
 def test_a_checksum_is_that_of_the_bytes(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     assert sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_is_wanted_can_be_built_from_the_checkout():
+    def pinned(module):
+        return (CHECKOUT_TOOLS / module / "VERSION").read_text().strip()
+
+    assert (pinned("k8s"), pinned("etcd")) == (KUBERNETES_VERSION, ETCD_VERSION)
+    for version in CHECKOUT_TOOLS.glob("k8s*/VERSION"):
+        assert f"k8s.io/kubernetes {version.read_text().strip()}\n" in (version.parent / "go.mod").read_text()

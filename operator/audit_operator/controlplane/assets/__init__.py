@@ -9,7 +9,7 @@ the control plane that runs on them is. Everything here blocks; call it from a t
 """
 
 from audit_operator.controlplane.assets.asset import ETCD_VERSION, KUBERNETES_VERSION, Asset, Tool
-from audit_operator.controlplane.assets.provide import Assets, AssetsUnavailable, provide
+from audit_operator.controlplane.assets.provide import Assets, AssetsUnavailable, provide, provide_one
 
 __all__ = [
     "ETCD_VERSION",
@@ -19,4 +19,5 @@ __all__ = [
     "AssetsUnavailable",
     "Tool",
     "provide",
+    "provide_one",
 ]

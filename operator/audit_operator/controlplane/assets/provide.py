@@ -118,8 +118,15 @@ def provide(
     Raises:
         AssetsUnavailable: no source could provide one of them; the message says what was tried and what helps.
     """
-    provider = Provider(environ, Cache(cache_folder(environ)), report=report)
-    etcd = provider.get(Asset(Tool.ETCD, etcd_version))
-    kube_apiserver = provider.get(Asset(Tool.KUBE_APISERVER, kubernetes_version))
-    kubectl = provider.get(Asset(Tool.KUBECTL, kubernetes_version))  # shares most of its sources with the former
+    etcd = provide_one(Asset(Tool.ETCD, etcd_version), environ=environ, report=report)
+    kube_apiserver = provide_one(Asset(Tool.KUBE_APISERVER, kubernetes_version), environ=environ, report=report)
+    # Shares most of its sources with the former.
+    kubectl = provide_one(Asset(Tool.KUBECTL, kubernetes_version), environ=environ, report=report)
     return Assets(etcd, kube_apiserver, kubectl, str(binary_version(Tool.KUBE_APISERVER, kube_apiserver)))
+
+
+def provide_one(
+    asset: Asset, *, environ: Mapping[str, str] = os.environ, report: Callable[[str], None] = to_stderr
+) -> Path:
+    """Find, fetch or build a single binary; see `provide`."""
+    return Provider(environ, Cache(cache_folder(environ)), report=report).get(asset)
