@@ -196,9 +196,9 @@ def attach(name: str) -> Nodebox | None:
     folder = nodes_folder() / name
     try:
         state = json.loads((folder / _STATE).read_text())
+        lock = os.open(folder / _LOCK, os.O_RDWR)
     except OSError:
         return None
-    lock = os.open(folder / _LOCK, os.O_RDWR)
     box = Box(state["name"], folder / "root", state["number"], state["pid"])
     return Nodebox(folder, box, lock, dies_with_caller=False)
 
@@ -228,8 +228,11 @@ def _remove_leftovers(report) -> None:
         except BlockingIOError:
             os.close(node.lock)
         else:
-            report(f"removing what is left of the node {folder.name}")
-            node.close()
+            if folder.exists():  # no other start was quicker
+                report(f"removing what is left of the node {folder.name}")
+                node.close()
+            else:
+                os.close(node.lock)
 
 
 def _write_root(root: Path, binaries: dict[str, Path], packages: UnpackedPackages) -> None:
