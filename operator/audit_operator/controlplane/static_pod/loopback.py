@@ -12,14 +12,16 @@ import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _TIMEOUT = 5.0
 _LARGEST_ANSWER = 64 * 1024
-_OK = 200
+_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Loopback:
     Attributes:
         ca: file with the cluster's CA; None to trust whom this machine trusts.
         token: file with a token that API servers know; it is read anew each time, since it is rotated. None to ask as
-            nobody, which most API servers allow for health.
+            nobody, which most API servers allow for health. One that has just started may not know the token, nor the
+            rights of its owner yet: it is then asked as nobody, too.
         server_name: a name for which every API server's certificate is valid.
     """
 
@@ -43,23 +46,33 @@ class Loopback:
             status, body = self._get(address, port, "/readyz")
         except (OSError, http.client.HTTPException) as error:
             return f"{address}:{port} does not answer: {error}"
-        return "" if status == _OK else f"/readyz answers {status}: {body[:200]}"
+        return "" if status == HTTPStatus.OK else f"/readyz answers {status}: {body[:200]}"
 
     def version(self, address: str, port: int) -> str:
         """`gitVersion` of the API server there; empty if it does not say."""
         with suppress(OSError, http.client.HTTPException, ValueError):
             status, body = self._get(address, port, "/version")
-            if status == _OK:
+            if status == HTTPStatus.OK:
                 return str(json.loads(body).get("gitVersion", ""))
         return ""
 
     def _get(self, address: str, port: int, path: str) -> tuple[int, str]:
+        """Status and body. What is said to nobody counts only if it says more than that nobody may ask."""
+        token = self._read_token()
+        answer = self._ask(address, port, path, {"Authorization": f"Bearer {token}"} if token else {})
+        if token and answer[0] in _REFUSED:
+            second = self._ask(address, port, path, {})
+            return answer if second[0] in _REFUSED else second
+        return answer
+
+    def _read_token(self) -> str:
+        with suppress(OSError):
+            return self.token.read_text().strip() if self.token else ""
+        return ""
+
+    def _ask(self, address: str, port: int, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
         context = ssl.create_default_context(cafile=self.ca)
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # cluster CAs made by older tools have no key identifier
-        headers = {}
-        if self.token is not None:
-            with suppress(OSError):
-                headers["Authorization"] = f"Bearer {self.token.read_text().strip()}"
         with socket.create_connection((address, port), timeout=_TIMEOUT) as plain:
             connection = http.client.HTTPSConnection(address, port, timeout=_TIMEOUT)
             connection.sock = context.wrap_socket(plain, server_hostname=self.server_name)
