@@ -89,7 +89,8 @@ def _agent(settings: Settings, connection: Connection, halted: threading.Event) 
     board = ClusterBoard(client, settings.namespace, FIELD_MANAGER)
     token = _SERVICE_ACCOUNT / "token" if settings.kubeconfig is None else None
     places = Places(settings.agent_folder, settings.agent_manifests, settings.agent_logs)
-    rollout = NodeRollout(NodeHost(places, Loopback(connection.ca_file, token)), halted=halted.is_set)
+    host = NodeHost(places, Loopback(connection.ca_file, token), settings.agent_preflight)
+    rollout = NodeRollout(host, halted=halted.is_set)
     return Agent(settings.node, board, rollout, Turns(board, settings.node), poll=settings.agent_poll_seconds)
 
 

@@ -100,6 +100,9 @@ class Settings(BaseModel):
         default=Path("/etc/kubernetes/manifests"), description="Where the kubelet of an agent's node reads manifests."
     )
     agent_logs: Path = Field(default=Path("/var/log"), description="The log folder of an agent's node.")
+    agent_preflight: bool = Field(
+        default=True, description="Whether an agent lets its node's own kube-apiserver binary judge a policy first."
+    )
     agent_poll_seconds: _Seconds = Field(default=3.0, description="Time between two looks of an agent.")
     log_level: LogLevel = Field(default=LogLevel.INFO, description="DEBUG, INFO, WARNING or ERROR.")
 

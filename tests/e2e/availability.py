@@ -6,13 +6,15 @@ import base64
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 import yaml
 
 from audit_operator.controlplane.static_pod.loopback import Loopback
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SAMPLE = 0.1
 

@@ -9,6 +9,7 @@
   kubectl said.
 * `run_pod`: runs kubectl with these arguments in a pod, with the rights of its service account; returns what it prints.
 * `ready`: waits until a pod runs to its end, for which every part of the control plane is needed; as after a restart.
+* `product`: audit-operator, installed as the README says; product.py shows what it can do.
 * `kubectl_image`: the name of an image with kubectl alone, loaded; for pods that are to ask the API server something.
 
 Every test in this folder has the marker `e2e`. They fail where no node can be had; AUDIT_OPERATOR_E2E=off leaves them
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,10 +29,14 @@ import pytest
 
 from audit_operator.controlplane.assets import provide
 from audit_operator.controlplane.assets.progress import to_stderr
+from tests.e2e.node.binaries import HELM
+from tests.e2e.node.binaries import get as get_binary
 from tests.e2e.node.command import CommandFailed, output
 from tests.e2e.node.images import KUBECTL, kubectl_archive
 from tests.e2e.node.provider import start_cluster
 from tests.e2e.node.waiting import wait_for
+from tests.e2e.product import IMAGE, Product
+from tests.e2e.readme import install_commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,3 +124,17 @@ def ready(kubectl: Callable[..., str], run_pod: Callable[..., str]) -> Callable[
 
     # What the API says of pods and nodes just after a restart is from before it. A pod needs all of them.
     return partial(wait_for, "a pod to run", a_pod_runs)
+
+
+@pytest.fixture(scope="session")
+def product(cluster: Cluster, report: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory) -> Product:
+    """audit-operator, installed as the README says; it stays until test_uninstall.py takes it away."""
+    binaries = {"kubectl": provide().kubectl, "helm": get_binary(HELM)}
+    installed = Product(cluster, binaries["kubectl"], binaries["helm"], tmp_path_factory.mktemp("home"), report)
+    for command in install_commands():
+        began = time.monotonic()
+        printed = installed.shell(command)
+        if command.startswith("make image"):
+            cluster.load_image(IMAGE)
+        report(f"{command}: {time.monotonic() - began:.1f} s\n{printed}")
+    return installed

@@ -44,7 +44,9 @@ class Product:
     def shell(self, command: str) -> str:
         """Run a command line as a user would, in the checkout."""
         home = {"HOME": str(self.folder), "KUBECONFIG": str(self.cluster.kubeconfig)}
-        path = ":".join(map(str, [ROOT / ".venv/bin", self.kubectl_binary.parent, self.helm_binary.parent, os.environ["PATH"]]))
+        path = ":".join(
+            map(str, [ROOT / ".venv/bin", self.kubectl_binary.parent, self.helm_binary.parent, os.environ["PATH"]])
+        )
         environment = {**os.environ, **home, "PATH": path}
         return output(["bash", "-euo", "pipefail", "-c", command], cwd=ROOT, env=environment, timeout=900)
 
@@ -109,11 +111,13 @@ class Product:
             yield json.loads(line)
 
     def change_policy(self, marker: str) -> None:
-        """Ask for something that makes another compiled policy; each marker for another one."""
-        rules = [{"level": "Request", "users": [marker]}]
-        spec = {"preset": "Baseline", "rules": rules}
+        """Ask for what makes another compiled policy, each marker for another one; returns when it is said."""
+        before = self.plane().get("digest")
+        spec = {"preset": "Baseline", "rules": [{"level": "Request", "users": [marker]}]}
         metadata = {"name": "baseline"}
-        self.apply({"apiVersion": "audit-operator.dev/v1alpha1", "kind": "ClusterAuditPolicy", "metadata": metadata, "spec": spec})
+        kind = {"apiVersion": "audit-operator.dev/v1alpha1", "kind": "ClusterAuditPolicy"}
+        self.apply({**kind, "metadata": metadata, "spec": spec})
+        self.eventually(lambda: self.plane().get("digest", before) != before, "another policy")
 
     def availability(self) -> Availability:
         """Measures how long the API server is away."""

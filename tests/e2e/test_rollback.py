@@ -1,0 +1,208 @@
+"""Whatever goes wrong with a change, the API server comes back by itself with the last good policy.
+
+Each test prints for how long there was no ready API server; docs/benchmarks.md has the figures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+
+import pytest
+
+from tests.e2e.product import AGENTS, FOLDER, MANIFEST, NAMESPACE, PLANE
+
+ROLLOUT = f"audit-rollout-{PLANE}"
+
+
+@pytest.fixture(autouse=True)
+def calm(product):
+    """Each test begins and ends with a policy that runs, and with short time-outs."""
+    product.kubectl(
+        "patch", "acp", PLANE, "--type=merge", "-p", json.dumps({"spec": {"rollout": {"readyTimeout": "60s"}}})
+    )
+    product.until("True", "Programmed")
+    yield
+    product.until("True", "Programmed")
+
+
+def patch(product, spec):
+    product.kubectl("patch", "acp", PLANE, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+
+def resume(product):
+    product.shell("kubectl audit-policy rollout resume")
+
+
+def until_state(product, state):
+    return product.eventually(lambda: (report := product.agent_report())["state"] == state and report, f"state {state}")
+
+
+def until_changing(product):
+    """On the node itself, since the API server goes away with it."""
+    product.eventually(
+        lambda: "Applied" in product.on_node("sh", "-c", f"cat {FOLDER}/journal.json || true"), "a change to begin"
+    )
+
+
+def edit(product, old, new):
+    """As an administrator's tool does: a new file takes the place of the old one."""
+    new_file = "/etc/kubernetes/edited"
+    product.on_node("sh", "-c", f"sed 's/{old}/{new}/' {MANIFEST} > {new_file} && mv {new_file} {MANIFEST}")
+
+
+def move_folder(product, command):
+    """Put another file system under the agent's folder, or take it away, and keep the content."""
+    kept = "/etc/kubernetes/kept"
+    save, restore = f"mkdir {kept} && cp -a {FOLDER}/. {kept}", f"cp -a {kept}/. {FOLDER} && rm -r {kept}"
+    product.on_node("sh", "-c", f"{save} && {command} && {restore}")
+    product.kubectl("-n", AGENTS, "delete", "pods", "--all", "--wait")
+
+
+def say(product, what, availability):
+    product.report(
+        f"{what}: {availability.gap:.1f} s without a ready API server at most, {availability.away:.1f} s in all"
+    )
+
+
+def test_a_good_change_is_one_restart(product):
+    with product.availability() as availability:
+        product.change_policy("good")
+        product.until("True", "Programmed")
+    say(product, "a good change", availability)
+    assert product.node()["attempts"] == 1
+
+
+def test_a_policy_that_the_api_server_refuses_is_taken_back(product):
+    """Nothing of ours would deliver it: it is written where agents read, and preflight is switched off."""
+    before, manifest = product.plane()["digest"], product.manifest()
+    product.kubectl("-n", NAMESPACE, "scale", "deployment", "audit-operator", "--replicas=0")
+    product.kubectl("-n", AGENTS, "set", "env", "daemonset", "--all", "AUDIT_OPERATOR_AGENT_PREFLIGHT=false")
+    product.kubectl("-n", AGENTS, "rollout", "status", "daemonset/audit-operator-agent", "--timeout=80s")
+    text = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Everything}]\n"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    metadata = {"name": f"audit-policy-{digest[:16]}", "namespace": NAMESPACE}
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap"}
+    product.apply({**config_map, "metadata": metadata, "data": {"policy.yaml": text}})
+    told = product.get("-n", NAMESPACE, "configmap", ROLLOUT)
+    instructions = json.loads(told["data"]["instructions.json"])
+    instructions["configuration"]["digest"] = digest
+    told["data"]["instructions.json"] = json.dumps(instructions)
+    with product.availability() as availability:
+        product.apply({**config_map, "metadata": {"name": ROLLOUT, "namespace": NAMESPACE}, "data": told["data"]})
+        report = until_state(product, "RolledBack")
+    say(product, "a refused policy", availability)
+    assert report["running_digest"] == before
+    assert "loading audit policy file" in report["error"]
+    assert product.manifest() == manifest
+    product.kubectl("-n", AGENTS, "set", "env", "daemonset", "--all", "AUDIT_OPERATOR_AGENT_PREFLIGHT-")
+    product.kubectl("-n", NAMESPACE, "scale", "deployment", "audit-operator", "--replicas=2")
+
+
+def test_a_log_that_cannot_be_written_is_taken_back(product):
+    manifest = product.manifest()
+    product.on_node("sh", "-c", "echo none > /var/log/blocked")
+    with product.availability() as availability:
+        patch(product, {"log": {"path": "/var/log/blocked/audit.log"}})
+        product.until("False", "RolledBack")
+    say(product, "a log path that is a file", availability)
+    assert product.manifest() == manifest
+    patch(product, {"log": {"path": None}})
+
+
+def test_an_api_server_that_keeps_dying_gets_its_last_policy_back(product):
+    """Its process is killed whenever it has come up with the new policy: a policy that crashes it late would look so."""
+    before = product.plane()["digest"]
+    stop = threading.Event()
+
+    def kill():
+        while not stop.wait(1):
+            digest = product.on_node("sh", "-c", "tr '\\0' '\\n' < /proc/$(pidof kube-apiserver)/cmdline || true")
+            if before not in digest and "policy-" in digest:
+                time.sleep(5)
+                product.on_node("sh", "-c", "kill -9 $(pidof kube-apiserver) || true")
+
+    killer = threading.Thread(target=kill, daemon=True)
+    with product.availability() as availability:
+        killer.start()
+        product.change_policy("crashing")
+        report = until_state(product, "RolledBack")
+        stop.set()
+    killer.join(30)
+    say(product, "an API server that keeps dying", availability)
+    assert report["running_digest"] == before
+    resume(product)
+    product.until("True", "Programmed")
+
+
+def test_a_full_disk_changes_nothing_until_there_is_room(product):
+    """The agent's folder is put on a small disk, which is then filled."""
+    move_folder(product, f"mount -t tmpfs -o size=1m none {FOLDER}")
+    try:
+        product.on_node("sh", "-c", f"dd if=/dev/zero of={FOLDER}/fill bs=1k count=2000 2>/dev/null || true")
+        started = product.api_server_started()
+        product.change_policy("full")
+        report = until_state(product, "Blocked")
+        assert "No space left on device" in report["error"]
+        product.until("False", "NodeBlocked")
+        assert product.api_server_started() == started
+        product.on_node("rm", f"{FOLDER}/fill")
+        product.until("True", "Programmed")
+    finally:
+        move_folder(product, f"umount -l {FOLDER}")
+
+
+def test_a_manifest_that_somebody_edits_meanwhile_keeps_that_edit(product):
+    with product.availability() as availability:
+        product.change_policy("edited")
+        until_changing(product)
+        edit(product, "- --allow-privileged=true", "- --allow-privileged=true\\n    - --v=1")
+        product.until("True", "Programmed")
+    say(product, "a manifest that somebody edits meanwhile", availability)
+    assert "- --v=1\n" in product.manifest()
+
+
+def test_audit_flags_that_somebody_edits_stop_the_agent_until_it_is_asked(product):
+    edit(product, "--audit-log-maxage=30", "--audit-log-maxage=31")
+    product.until("False", "ForeignChange")
+    edited = product.manifest()
+    time.sleep(10)
+    assert product.manifest() == edited
+    resume(product)
+    product.until("True", "Programmed")
+    assert "--audit-log-maxage=30" in product.manifest()
+
+
+def test_a_stopped_kubelet_costs_nothing(product):
+    started = product.api_server_started()
+    product.cluster.stop_kubelet()
+    try:
+        with product.availability() as availability:
+            product.change_policy("kubelet")
+            report = until_state(product, "RolledBack")
+        say(product, "a kubelet that is stopped", availability)
+        assert "kubelet has not acted" in report["error"]
+        assert product.api_server_started() == started
+    finally:
+        product.cluster.start_kubelet()
+    resume(product)
+    product.until("True", "Programmed")
+
+
+def test_a_reboot_in_the_middle_of_a_change(product, ready):
+    with product.availability() as availability:
+        product.change_policy("reboot")
+        until_changing(product)
+        product.cluster.restart_node()
+        ready()
+        product.until("True", "Programmed")
+    say(product, "a reboot in the middle of a change", availability)
+
+
+def test_an_agent_that_is_killed_in_the_middle_of_a_change(product):
+    product.change_policy("killed")
+    until_changing(product)
+    product.on_node("sh", "-c", "pkill -9 -f 'audit-operator agent' || true")
+    product.until("True", "Programmed")

@@ -1,0 +1,98 @@
+"""The end: what the product was allowed to do it has done, and nothing else was asked; then it goes, without a trace.
+
+Runs last: the other tests need what is taken away here.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.product import AGENTS, FOLDER, NAMESPACE, PLANE
+
+VALUES = "--set nodeAgent.enabled=true --wait --timeout 5m"
+SERVICE_ACCOUNTS = {
+    f"system:serviceaccount:{NAMESPACE}:audit-operator",
+    f"system:serviceaccount:{AGENTS}:audit-operator-agent",
+}
+
+
+def rules(product):
+    """Everything that the chart has granted: (service account, verb, group, resource)."""
+    selector = ("-A", "-l", "app.kubernetes.io/instance=audit-operator")
+    roles = {
+        (each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each.get("rules") or []
+        for each in product.get("clusterroles,roles", *selector)["items"]
+    }
+    for binding in product.get("clusterrolebindings,rolebindings", *selector)["items"]:
+        ref, namespace = binding["roleRef"], binding["metadata"].get("namespace", "")
+        granted = roles[ref["kind"], namespace if ref["kind"] == "Role" else "", ref["name"]]
+        for subject in binding["subjects"]:
+            user = f"system:serviceaccount:{subject['namespace']}:{subject['name']}"
+            for rule in granted:
+                for verb in rule["verbs"]:
+                    for group in rule.get("apiGroups", []):
+                        for resource in rule.get("resources", []):
+                            yield user, verb, group, resource
+
+
+def asked(product):
+    """Everything that was asked for, with how the answers began."""
+    for event in product.events():
+        user, ref = event["user"].get("username", ""), event.get("objectRef")
+        if user in SERVICE_ACCOUNTS and ref is not None and event["stage"] == "ResponseComplete":
+            resource = ref["resource"] + (f"/{ref['subresource']}" if ref.get("subresource") else "")
+            yield (user, event["verb"], ref.get("apiGroup", ""), resource), event
+
+
+def test_every_right_is_used_and_nothing_was_refused(product):
+    """Counted from the audit log that the product itself has set up, over all the tests before this one."""
+    product.kubectl("-n", NAMESPACE, "delete", "lease", "--all")  # so that their creation is recorded, too
+    product.kubectl("-n", NAMESPACE, "delete", "pods", "--all", "--wait")
+    product.kubectl("-n", AGENTS, "delete", "pods", "--all", "--wait")
+    for marker in ("rights", "more rights"):
+        product.change_policy(marker)
+        product.until("True", "Programmed")
+    requests = list(asked(product))
+    refused = {(what, event["responseStatus"].get("message", "")) for what, event in requests
+               if event["responseStatus"]["code"] in {401, 403}}  # fmt: skip
+    used = {what for what, _ in requests}
+    granted = set(rules(product))
+    assert {each for each, _ in requests if each[0] in SERVICE_ACCOUNTS}
+    # Just after it has come up, an API server may not know all roles yet, and refuses what it allows a second later.
+    assert not {(what, why) for what, why in refused if what not in granted}
+    assert granted - used == set()
+
+
+def test_by_default_uninstalling_keeps_recording(product):
+    manifest, started = product.manifest(), product.api_server_started()
+    product.shell(f"helm uninstall audit-operator -n {NAMESPACE} --wait --timeout 5m")
+    assert product.manifest() == manifest
+    assert product.api_server_started() == started
+    assert product.get("auditcontrolplane", PLANE)
+    assert product.get("-n", NAMESPACE, "pods")["items"] == []
+
+
+def test_installed_anew_it_takes_over_what_it_finds(product):
+    started = product.api_server_started()
+    product.shell(f"helm install audit-operator charts/audit-operator -n {NAMESPACE} {VALUES}")
+    product.until("True", "Programmed")
+    assert product.api_server_started() == started
+
+
+def test_uninstalling_can_give_back_what_was_there(product):
+    original = product.on_node("cat", f"{FOLDER}/original.yaml")
+    product.shell(
+        f"helm upgrade audit-operator charts/audit-operator -n {NAMESPACE} {VALUES} --set nodeAgent.onUninstall=Restore"
+    )
+    with product.availability() as availability:
+        product.shell(f"helm uninstall audit-operator -n {NAMESPACE} --wait --timeout 9m")
+    product.report(f"unenrolment: {availability.gap:.1f} s without a ready API server")
+    assert "--audit-" not in product.manifest()
+    assert product.manifest().replace("    - --v=1\n", "") == original
+
+
+@pytest.mark.parametrize("namespace", [NAMESPACE, AGENTS])
+def test_nothing_is_stuck_in_deletion(product, namespace):
+    product.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=80s")
+    assert namespace not in product.kubectl("get", "namespaces")
+    product.kubectl("delete", "auditcontrolplane", "--all", "--timeout=60s")
