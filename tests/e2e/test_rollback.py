@@ -113,7 +113,7 @@ def test_a_log_that_cannot_be_written_is_taken_back(product):
 
 
 def test_an_api_server_that_keeps_dying_gets_its_last_policy_back(product):
-    """Its process is killed whenever it has come up with the new policy: a policy that crashes it late would look so."""
+    """Its process is killed whenever it has come up with the new policy, as one that crashes it late would."""
     before = product.plane()["digest"]
     stop = threading.Event()
 
