@@ -9,14 +9,15 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from audit_operator.cli.from_cluster import add_connection
 from audit_operator.cli.usage import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from audit_operator.cluster.rest import RestClient
 
@@ -33,6 +34,7 @@ EXAMPLES = """examples:
 NAME may be left out where there is one AuditControlPlane with driver StaticPod.
 """
 _POLL = 2.0
+_Answer = TypeVar("_Answer")
 _SHOWN = 12
 
 
@@ -81,12 +83,13 @@ async def _run(options: argparse.Namespace) -> int:
     connection = await connect(_kubeconfig(options), options.context)
     try:
         client = RestClient(connection.session())
-        plane = await _plane(client, options.name)
-        change: dict[str, Any] | None = await options.act(client, plane, options)
+        end = time.monotonic() + options.timeout if options.wait else 0.0
+        plane = await _patiently(lambda: _plane(client, options.name), end)
+        change: dict[str, Any] | None = await _patiently(lambda: options.act(client, plane, options), end)
         if change is not None:
-            plane = await _patch(client, plane, change)
-        done = await _wait(client, plane, time.monotonic() + options.timeout) if options.wait else True
-        plane = await _get(client, plane["metadata"]["name"])
+            plane = await _patiently(lambda: _patch(client, plane, change), end)
+        done = await _wait(client, plane, end) if options.wait else True
+        plane = await _patiently(lambda: _get(client, plane["metadata"]["name"]), end)
         sys.stdout.write(_shown(plane, options.output))
         return int(not done)
     finally:
@@ -189,18 +192,31 @@ async def _published(client: RestClient) -> list[str]:
 
 
 async def _wait(client: RestClient, plane: Status, end: float) -> bool:
-    """Whether it is done before the time is over; the API server may be away meanwhile."""
-    from audit_operator.cluster.rest import ApiError, ApiUnreachableError  # noqa: PLC0415 - see run
-
+    """Whether it is done before the time is over."""
     name, generation = plane["metadata"]["name"], plane["metadata"]["generation"]
     while time.monotonic() < end:
-        try:
-            if is_done(await _get(client, name), generation):
-                return True
-        except (ApiError, ApiUnreachableError) as error:
-            print(f"the API server is away: {error}", file=sys.stderr)
+        if is_done(await _patiently(lambda: _get(client, name), end), generation):
+            return True
         await asyncio.sleep(_POLL)
     return False
+
+
+async def _patiently(ask: Callable[[], Awaitable[_Answer]], end: float) -> _Answer:
+    """The answer, until a time also of an API server that is away just now, or that does not know its roles yet."""
+    from audit_operator.cluster.rest import ApiError, ApiUnreachableError  # noqa: PLC0415 - see run
+
+    while True:
+        try:
+            return await ask()
+        except ApiUnreachableError as error:
+            if time.monotonic() >= end:
+                raise
+            print(f"the API server is away: {error}", file=sys.stderr)
+        except ApiError as error:
+            transient = error.status == HTTPStatus.FORBIDDEN or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            if not transient or time.monotonic() >= end:
+                raise
+        await asyncio.sleep(_POLL)
 
 
 def is_done(plane: Status, generation: int) -> bool:
