@@ -69,8 +69,12 @@ class Helm:
 
     def objects(self, *values: str, api_versions: Iterable[str] = ()) -> list[dict[str, Any]]:
         """The objects that the chart renders with these values."""
-        rendered = yaml.safe_load_all(self.template(*values, api_versions=api_versions))
-        return [each for each in rendered if each is not None]
+        return documents(self.template(*values, api_versions=api_versions))
+
+
+def documents(text: str) -> list[dict[str, Any]]:
+    """The objects in a YAML text. libyaml reads it: the schemas are long."""
+    return [each for each in yaml.load_all(text, Loader=yaml.CSafeLoader) if each is not None]
 
 
 def provide(version: NodeBinary, home: Path) -> Helm:

@@ -12,7 +12,7 @@ import yaml
 
 from audit_operator.api.crd import drift
 from audit_operator.settings import Settings
-from tests.chart.helm import CHART, EVERYTHING, MONITORING, NAMESPACE
+from tests.chart.helm import CHART, EVERYTHING, MONITORING, NAMESPACE, VERSIONS
 from tests.chart.snapshots import FOLDER, VALUES, render
 
 if TYPE_CHECKING:
@@ -33,9 +33,8 @@ def test_what_is_rendered_is_what_was_looked_at(helm: Helm, name: str) -> None:
 
 
 def test_both_versions_of_helm_render_the_same(provide_helm) -> None:
-    objects = [
-        provide_helm(version).objects(*EVERYTHING, api_versions=[MONITORING]) for version in ("Helm 3", "Helm 4")
-    ]
+    api_versions = [MONITORING, "audit-operator.dev/v1alpha1/AuditControlPlane"]
+    objects = [provide_helm(version).objects(*EVERYTHING, api_versions=api_versions) for version in VERSIONS]
     three, four = [sorted(each, key=lambda o: (o["kind"], o["metadata"]["name"])) for each in objects]
     assert three == four
 
@@ -66,7 +65,7 @@ def test_custom_resource_definitions_survive_an_uninstall_unless_told_otherwise(
     assert policies("crds.enabled=false") == set()
 
 
-def test_a_control_plane_is_made_by_a_hook_only_where_its_kind_is_not_served_yet(helm: Helm) -> None:
+def test_a_control_plane_is_made_by_a_hook_only_where_its_kind_is_not_served_yet(helm: Helm, provide_helm) -> None:
     def plane(*api_versions: str) -> dict[str, str]:
         objects = helm.objects("controlPlane.create=true", api_versions=api_versions)
         return next(each["metadata"]["annotations"] for each in objects if each["kind"] == "AuditControlPlane")
@@ -78,6 +77,10 @@ def test_a_control_plane_is_made_by_a_hook_only_where_its_kind_is_not_served_yet
     # With these the next upgrade takes it over into the release.
     assert first["meta.helm.sh/release-name"] == first["meta.helm.sh/release-namespace"] == "audit-operator"
     assert later == {"helm.sh/resource-policy": "keep"}
+    # Helm 3 would never change what it has taken over.
+    assert "AuditControlPlane" not in {
+        each["kind"] for each in provide_helm("Helm 3").objects("controlPlane.create=true")
+    }
 
 
 def test_what_needs_other_apis_is_left_out_where_they_are_not_served(helm: Helm) -> None:

@@ -31,7 +31,7 @@ def served_kinds() -> set[str]:
         f"https://{address('kubernetes')}{API}", headers={"Authorization": f"Bearer {token}"}
     )
     trust = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-    with urllib.request.urlopen(request, timeout=10, context=trust) as answer:
+    with urllib.request.urlopen(request, timeout=10, context=trust) as answer:  # noqa: S310 - https
         return {each["name"] for each in json.load(answer)["resources"]}
 
 

@@ -78,3 +78,8 @@ capabilities:
 {{- end -}}
 {{- dict "targets" $targets | toJson -}}
 {{- end -}}
+
+{{/* Whether a control plane can be made by a hook, and taken over into the release later; control-plane.yaml says why. */}}
+{{- define "audit-operator.hookedControlPlane" -}}
+{{- if semverCompare ">=4.0.0-0" .Capabilities.HelmVersion.Version -}}true{{- end -}}
+{{- end -}}
