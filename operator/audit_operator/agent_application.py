@@ -17,6 +17,7 @@ from audit_operator.controller.health import HealthServer
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controlplane.files import exclusive
 from audit_operator.controlplane.static_pod.agent import Agent
+from audit_operator.controlplane.static_pod.change import ChangeTiming
 from audit_operator.controlplane.static_pod.host import NodeHost, Places
 from audit_operator.controlplane.static_pod.loopback import Loopback
 from audit_operator.controlplane.static_pod.report import NodeState
@@ -90,7 +91,7 @@ def _agent(settings: Settings, connection: Connection, halted: threading.Event) 
     token = _SERVICE_ACCOUNT / "token" if settings.kubeconfig is None else None
     places = Places(settings.agent_folder, settings.agent_manifests, settings.agent_logs)
     host = NodeHost(places, Loopback(connection.ca_file, token), settings.agent_preflight)
-    rollout = NodeRollout(host, halted=halted.is_set)
+    rollout = NodeRollout(host, ChangeTiming(soak=settings.agent_soak_seconds), halted.is_set)
     return Agent(settings.node, board, rollout, Turns(board, settings.node), poll=settings.agent_poll_seconds)
 
 

@@ -103,6 +103,10 @@ class Settings(BaseModel):
     agent_preflight: bool = Field(
         default=True, description="Whether an agent lets its node's own kube-apiserver binary judge a policy first."
     )
+    agent_soak_seconds: _Seconds = Field(
+        default=10.0,
+        description="How long an API server must stay ready after a change until the next node may go on.",
+    )
     agent_poll_seconds: _Seconds = Field(default=3.0, description="Time between two looks of an agent.")
     log_level: LogLevel = Field(default=LogLevel.INFO, description="DEBUG, INFO, WARNING or ERROR.")
 

@@ -118,6 +118,7 @@ class SimulatedControlPlaneNode:
             "AGENT_MANIFESTS": str(self.folder / "manifests"),
             "AGENT_LOGS": str(self.folder / "log"),
             "AGENT_POLL_SECONDS": "0.5",
+            "AGENT_SOAK_SECONDS": "2",
             "LISTEN_HOST": "127.0.0.1",
             "LISTEN_PORT": "0",
             **settings,
