@@ -31,7 +31,7 @@ EXAMPLES = """examples:
   kubectl audit-policy rollout rollback                   back to the policy before, until `resume`
   kubectl audit-policy rollout unenrol --wait             give manifests back what they had before the first change
 
-NAME may be left out where there is one AuditControlPlane with driver StaticPod.
+NAME may be left out where there is one AuditControlPlane with driver StaticPod; unenrol without a name means all.
 """
 _POLL = 2.0
 _Answer = TypeVar("_Answer")
@@ -84,16 +84,26 @@ async def _run(options: argparse.Namespace) -> int:
     try:
         client = RestClient(connection.session())
         end = time.monotonic() + options.timeout if options.wait else 0.0
-        plane = await _patiently(lambda: _plane(client, options.name), end)
-        change: dict[str, Any] | None = await _patiently(lambda: options.act(client, plane, options), end)
-        if change is not None:
-            plane = await _patiently(lambda: _patch(client, plane, change), end)
-        done = await _wait(client, plane, end) if options.wait else True
-        plane = await _patiently(lambda: _get(client, plane["metadata"]["name"]), end)
-        sys.stdout.write(_shown(plane, options.output))
-        return int(not done)
+        planes = await _patiently(lambda: _planes(client, options.name), end)
+        if options.act is not _unenrol and len(planes) != 1:
+            there_are = ", ".join(each["metadata"]["name"] for each in planes) or "none"
+            message = f"name one AuditControlPlane with driver StaticPod (there are: {there_are})"
+            raise UsageError(message)
+        done = [await _act(client, plane, options, end) for plane in planes]
+        return int(not all(done))
     finally:
         await connection.aclose()
+
+
+async def _act(client: RestClient, plane: Status, options: argparse.Namespace, end: float) -> bool:
+    """Act on one control plane, wait if that is asked for, and show it; whether it was done in time."""
+    change: dict[str, Any] | None = await _patiently(lambda: options.act(client, plane, options), end)
+    if change is not None:
+        plane = await _patiently(lambda: _patch(client, plane, change), end)
+    done = await _wait(client, plane, end) if options.wait else True
+    plane = await _patiently(lambda: _get(client, plane["metadata"]["name"]), end)
+    sys.stdout.write(_shown(plane, options.output))
+    return done
 
 
 def _kubeconfig(options: argparse.Namespace) -> Path | None:
@@ -152,17 +162,13 @@ _ACTIONS: dict[str, tuple[str, Callable[..., Coroutine[Any, Any, dict[str, Any] 
 # The cluster
 
 
-async def _plane(client: RestClient, name: str) -> Status:
+async def _planes(client: RestClient, name: str) -> list[Status]:
+    """Those with driver StaticPod: the one with this name, or all."""
     from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE  # noqa: PLC0415 - see run
 
     listing = await client.list(AUDIT_CONTROL_PLANE, lambda each: each)
     fitting = [each for each in listing.items if each["spec"].get("driver") == "StaticPod"]
-    named = [each for each in fitting if not name or each["metadata"]["name"] == name]
-    if len(named) != 1:
-        there_are = ", ".join(each["metadata"]["name"] for each in fitting) or "none"
-        message = f"name one AuditControlPlane with driver StaticPod (there are: {there_are})"
-        raise UsageError(message)
-    return named[0]
+    return [each for each in fitting if not name or each["metadata"]["name"] == name]
 
 
 async def _get(client: RestClient, name: str) -> Status:
