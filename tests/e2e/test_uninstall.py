@@ -63,7 +63,7 @@ def test_every_right_is_used_and_nothing_was_refused(product):
     granted = set(rules(product))
     used, refused = set(), set()
     for right, event in asked(product):
-        # Just after it has come up, an API server may not know all roles yet, and refuses what it allows a second later.
+        # Just after it has come up, an API server may not know all roles yet, and refuses what it allows soon after.
         if event["responseStatus"]["code"] in {401, 403} and right not in granted:
             refused.add((right, event["responseStatus"].get("message", "")))
         used.add(right)
