@@ -30,10 +30,10 @@ def test_the_process_on_the_node_runs_what_status_says(product):
 
 
 def test_real_requests_are_recorded_at_the_levels_promised(product):
+    digest = product.plane()["digest"]
     product.kubectl("create", "namespace", "payments")
     product.kubectl("apply", "-f", str(ROOT / "manifests/samples/payments-pci.yaml"))
     began = time.monotonic()
-    digest = product.plane()["digest"]
     product.eventually(lambda: product.plane().get("digest", digest) != digest, "another policy")
     product.until("True", "Programmed")
     product.report(f"from apply to Programmed: {time.monotonic() - began:.1f} s")
