@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 from audit_operator.controlplane.static_pod.board import BoardUnavailable
 from audit_operator.controlplane.static_pod.change import Halted
+from audit_operator.controlplane.static_pod.journal import UNENROLLED
 from audit_operator.controlplane.static_pod.report import NodeState
 from audit_operator.controlplane.static_pod.rollout import NodeRollout, Todo
-from audit_operator.controlplane.static_pod.turn import Turns, failure_elsewhere
+from audit_operator.controlplane.static_pod.turn import Turns, failure_elsewhere, unready_elsewhere
 
 if TYPE_CHECKING:
-    from audit_operator.controlplane.static_pod.board import Board
+    from collections.abc import Mapping
+
+    from audit_operator.controlplane.static_pod.board import Board, Posted
     from audit_operator.controlplane.static_pod.instructions import Instructions
     from audit_operator.controlplane.static_pod.report import NodeReport
 
@@ -29,6 +32,9 @@ _TROUBLE = frozenset({NodeState.BLOCKED, NodeState.FAILED, NodeState.ROLLED_BACK
 @dataclass(slots=True)
 class Agent:
     """Runs until it is cancelled; a change under way is then left to the next agent.
+
+    From before a change may begin until it is seen to be over, its reports say nothing but `Changing`: the turn rests
+    on that. So nothing is said either before the first look: an agent before this one may have died in a change.
 
     Attributes:
         node: name of the node.
@@ -47,9 +53,12 @@ class Agent:
     heartbeat: float = 10.0
     _instructions: Instructions | None = None
     _policy: tuple[str, str] = ("", "")
+    _learned: bool = False
     _holding: str | None = None
-    _committed: bool = False
+    _changing: bool = False
     _working: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _looked: asyncio.Event = field(default_factory=asyncio.Event)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _logged: tuple[str, ...] = ()
 
@@ -82,26 +91,33 @@ class Agent:
         await self._working.acquire()
 
     async def _step(self) -> None:
-        self._committed = False  # a turn that was taken and not used, because the cluster went away, is over
-        instructions, policy = self._instructions, self._policy[1]
-        todo = await asyncio.to_thread(self.rollout.look, instructions, policy)
+        todo, instructions = await self._look(), self._instructions
         if todo is Todo.FINISH:
             await asyncio.to_thread(self.rollout.finish)
-        elif self._holding is None and instructions is not None:
+            if await self._look() is Todo.FINISH:
+                return  # this node's disk fails; the turn lasts until the change is over
+        if self._holding is None and instructions is not None:
             self._holding = instructions.plane  # an agent before us may have taken a turn
         if self._holding:
             await self._give_back(self._holding)
         if todo is Todo.CHANGE and instructions is not None and await self._take_turn(instructions):
-            try:
-                await asyncio.to_thread(self.rollout.change, instructions, policy, self.turns.may_begin)
-            finally:
-                self._committed = False
-            await self._give_back(instructions.plane)
+            await asyncio.to_thread(self.rollout.change, instructions, self._policy[1], self.turns.may_begin)
+            if await self._look() is not Todo.FINISH:
+                await self._give_back(instructions.plane)
+
+    async def _look(self) -> Todo:
+        todo = await asyncio.to_thread(self.rollout.look, self._instructions, self._policy[1])
+        # A turn that was taken and not used, because the cluster went away, is over, too.
+        self._changing = todo is Todo.FINISH
+        if self._changing or self._learned:
+            self._looked.set()
+        return todo
 
     async def _learn(self) -> None:
         """Read instructions and policy; where that fails, what is known already stays."""
         try:
             mine = [each for each in await self.board.instructions() if self.node in each.nodes]
+            self._learned = True
             # Two control planes that claim one node would undo each other's changes: the first by name counts.
             self._instructions = min(mine, key=lambda each: each.plane, default=None)
             wanted = self._instructions.configuration if self._instructions else None
@@ -113,48 +129,60 @@ class Agent:
             _LOG.info("Cannot read instructions: %s", error, extra={"reason": "BoardUnavailable"})
 
     async def _take_turn(self, instructions: Instructions) -> bool:
-        """Whether it is our turn, everybody can know, and nobody has failed with what is wanted."""
-        wanted = self.rollout.report.wanted
-        reports = await self.board.reports()
-        if why := failure_elsewhere(wanted, self.node, reports):
+        """Whether it is our turn, everybody can know, and nobody has failed with what is wanted, or is down."""
+        plane, reports = instructions.plane, await self.board.reports()
+        if why := self._obstacle_elsewhere(instructions, reports):
             self._wait(why)
             return False
-        self._holding = instructions.plane
-        if not await self.turns.take(instructions.plane, instructions.nodes, reports):
+        self._holding = plane
+        if not await self.turns.take(plane, instructions.nodes, reports):
             self._wait("another node's turn")
             return False
-        self._committed = True
-        await self.board.report(self.node, self._report())
-        if why := failure_elsewhere(wanted, self.node, await self.board.reports()):
-            self._committed = False
+        self._changing = True
+        await self._tell()
+        if why := self._obstacle_elsewhere(instructions, await self.board.reports()):
+            self._changing = False
             self._wait(why)
-            await self._give_back(instructions.plane)
+            await self._give_back(plane)
             return False
         return True
 
-    def _report(self) -> NodeReport:
-        """What is to be said: from the moment that a change may begin, nothing else than that."""
-        if self._committed:
-            return self.rollout.report.model_copy(update={"state": NodeState.CHANGING, "error": ""})
-        return self.rollout.report
+    def _obstacle_elsewhere(self, instructions: Instructions, reports: Mapping[str, Posted]) -> str:
+        wanted = self.rollout.report.wanted or UNENROLLED
+        return failure_elsewhere(wanted, self.node, reports) or unready_elsewhere(
+            self.node, instructions.nodes, reports
+        )
 
     async def _give_back(self, plane: str) -> None:
         """End our turn, after everybody could read what came of it."""
         self._holding = plane  # until it has worked
-        await self.board.report(self.node, self._report())
+        await self._tell()
         await self.turns.give_back(plane)
         self._holding = ""
+
+    async def _tell(self) -> None:
+        """Say how the node is. One after the other, so that nothing older arrives after something newer."""
+        async with self._telling:
+            await self.board.report(self.node, self._report())
+
+    def _report(self) -> NodeReport:
+        said = self.rollout.report
+        if not self._changing:
+            return said
+        error = said.error if said.blocked else ""  # why it cannot be finished; not what it has waited for before
+        return said.model_copy(update={"state": NodeState.CHANGING, "blocked": "", "error": error})
 
     def _wait(self, why: str) -> None:
         self.rollout.report = self.rollout.report.model_copy(update={"state": NodeState.WAITING, "error": why})
         self._news.set()
 
     async def _tell_for_ever(self) -> None:
+        await self._looked.wait()
         while True:
             self._news.clear()
             self._log(self._report())
             try:
-                await self.board.report(self.node, self._report())
+                await self._tell()
             except BoardUnavailable as error:
                 _LOG.info("Cannot report: %s", error, extra={"reason": "BoardUnavailable"})
             try:

@@ -37,10 +37,17 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A node's report, and `version`, which changes whenever its agent renews it."""
+    """A node's report.
+
+    Attributes:
+        report: what its agent says.
+        version: changes whenever the agent renews it.
+        age: seconds since it was renewed, if the clocks of the agent's machine and of this one agree.
+    """
 
     report: NodeReport
     version: str
+    age: float = field(default=0.0, compare=False)
 
 
 class Board(Protocol):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from audit_operator.controlplane.static_pod.board import Board, Posted, Turn
 
+_DOWN = frozenset({NodeState.FAILED, NodeState.ROLLED_BACK})
+"""States in which an API server that is not ready is down. A node that is Blocked may have none."""
+
 
 @dataclass(slots=True)
 class Turns:
@@ -83,4 +86,13 @@ def failure_elsewhere(wanted: str, node: str, reports: Mapping[str, Posted]) -> 
     for other, posted in sorted(reports.items()):
         if other != node and (why := posted.report.failures.get(wanted)) is not None:
             return f"it has failed on node {other}: {why}"
+    return ""
+
+
+def unready_elsewhere(node: str, nodes: Collection[str], reports: Mapping[str, Posted]) -> str:
+    """Why no change may begin on this node: another API server is down, or in a change. Empty if none is."""
+    for other, posted in sorted(reports.items()):
+        state, ready = posted.report.state, posted.report.ready
+        if other in nodes and other != node and (state is NodeState.CHANGING or (state in _DOWN and not ready)):
+            return f"the API server of node {other} is not ready"
     return ""
