@@ -18,7 +18,7 @@ from audit_operator.policy.evaluate import evaluate
 from audit_operator.policy.model import GroupResources, Policy, Request, Rule, User
 from audit_operator.policy.render import render
 from tests.policy.law import asked, outcome_of
-from tests.policy.strategies import API_GROUPS, NAMESPACES, contributions, requests
+from tests.policy.strategies import NAMESPACES, contributions, requests
 
 KNOWN = frozenset(NAMESPACES)
 EVERYWHERE = Reach(KNOWN, unseen_namespaces=True, cluster=True, non_resource=True)
@@ -64,14 +64,30 @@ def test_an_envelope_records_at_least_what_any_namespace_asks_for_and_lists_no_n
         assert outcome_of(policy, request).is_at_least(asked(each, request, KNOWN))
 
 
+OLDER = Dialect(group_wildcard=False, known_groups=frozenset({"", "apps"}))
+
+
 @settings(max_examples=60)
 @given(some_contributions, some_requests)
 def test_older_servers_never_get_a_group_wildcard_and_never_record_less(each, wanted):
-    dialect = Dialect(group_wildcard=False, known_groups=frozenset(API_GROUPS))
-    policy = compose(each, namespaces=NAMESPACES, dialect=dialect).policy
-    assert not any(entry.group == "*" for rule in policy.rules for entry in rule.resources)
+    composition = compose(each, namespaces=NAMESPACES, dialect=OLDER)
+    assert not any(entry.group == "*" for rule in composition.policy.rules for entry in rule.resources)
     for request in wanted:
-        assert outcome_of(policy, request).is_at_least(asked(each, request, KNOWN))
+        recorded, exact = outcome_of(composition.policy, request), asked(each, request, KNOWN)
+        assert recorded.is_at_least(exact), (request, composition.policy)
+        if not composition.excess:
+            assert recorded == exact, (request, composition.policy)
+
+
+@settings(max_examples=60)
+@given(some_contributions, some_requests)
+def test_for_want_of_a_group_wildcard_only_groups_that_are_not_known_are_recorded_higher(each, wanted):
+    each = [without_user_groups(contribution) for contribution in each]
+    composition = compose(each, namespaces=NAMESPACES, dialect=OLDER)
+    assert {excess.reason for excess in composition.excess} <= {ExcessReason.GROUP_WILDCARD}
+    for request in wanted:
+        if not request.resource_request or request.api_group in OLDER.known_groups:
+            assert outcome_of(composition.policy, request) == asked(each, request, KNOWN), request
 
 
 @settings(max_examples=60)

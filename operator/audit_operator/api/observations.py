@@ -66,7 +66,8 @@ class ApiServerObservation:
         since: when `state` began, UTC; None where unknown.
         state: see ApiServerState.
         last_error: why the desired policy is not running, for a human; empty if there is nothing to say.
-        version: of the API server, for example ``v1.37.2``; empty where unknown.
+        version: of the API server when it was last seen, for example ``v1.37.2``; empty where unknown.
+        version_at_least: what `version` can be at the oldest, as long as that is unknown; empty where this is, too.
         attempts: how often it was tried to bring it to the desired policy; 0 where that is not counted.
         blocked: why the state is Blocked, as one word.
         foreign_policy: the audit policy of somebody else that it runs and that awaits adoption, as text.
@@ -81,6 +82,7 @@ class ApiServerObservation:
     state: ApiServerState = ApiServerState.UNKNOWN
     last_error: str = ""
     version: str = ""
+    version_at_least: str = ""
     attempts: int = 0
     blocked: str = ""
     foreign_policy: str = ""

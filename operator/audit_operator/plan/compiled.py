@@ -26,20 +26,23 @@ if TYPE_CHECKING:
 class CompiledPolicy:
     """One policy, as rules and as the bytes that an API server loads, with the excess that it carries.
 
-    `distinct_demands` counts the different sets of lists that reach namespaces.
+    `distinct_demands` counts the different sets of lists that reach namespaces; `version` is the oldest minor that
+    reads it as it is meant.
     """
 
     policy: Policy
     desired: DesiredPolicy
     excess: tuple[Excess, ...]
     distinct_demands: int
+    version: Version
 
-    def findings(self) -> tuple[Finding, ...]:
-        """The excess, said to the people who run the control plane."""
-        return tuple(finding_of(each) for each in self.excess)
+    def findings(self, namespace: str | None = None) -> tuple[Finding, ...]:
+        """The excess; with a namespace, as far as it concerns that one."""
+        concerned = [each for each in self.excess if namespace is None or namespace in each.namespaces]
+        return tuple(dict.fromkeys(_finding_of(each, self.version) for each in concerned))
 
 
-def dialect_of(version: Version) -> Dialect:
+def _dialect_of(version: Version) -> Dialect:
     """What an API server of this minor version can read."""
     return Dialect(group_wildcard=version >= GROUP_WILDCARD.since, known_groups=known_resources().groups)
 
@@ -49,16 +52,17 @@ def compile_policy(
     contributions: frozenset[Contribution],
     namespaces: frozenset[str],
     precision: Precision,
-    dialect: Dialect,
+    version: Version,
     budget: Budget = Budget(),  # noqa: B008 - frozen
 ) -> CompiledPolicy:
-    """Compose and render."""
-    composition = compose(contributions, namespaces=namespaces, precision=precision, dialect=dialect, budget=budget)
-    desired = DesiredPolicy(render(composition.policy))
-    return CompiledPolicy(composition.policy, desired, composition.excess, composition.distinct_demands)
+    """Compose and render, for API servers of this minor and newer ones."""
+    made = compose(
+        contributions, namespaces=namespaces, precision=precision, dialect=_dialect_of(version), budget=budget
+    )
+    return CompiledPolicy(made.policy, DesiredPolicy(render(made.policy)), made.excess, made.distinct_demands, version)
 
 
-def finding_of(excess: Excess) -> Finding:
+def _finding_of(excess: Excess, version: Version) -> Finding:
     """What a user should know about an excess."""
     where = _where(excess.namespaces)
     match excess.reason:
@@ -78,15 +82,34 @@ def finding_of(excess: Excess) -> Finding:
                 "namespaces, which spares the API server a long list",
             )
         case ExcessReason.INEXPRESSIBLE:
-            surplus = excess.surplus
-            what = f"requests {describe(surplus.predicate)} " if surplus else ""
-            levels = f"at {surplus.recorded.level} where {surplus.asked.level} was asked" if surplus else "higher"
             return Finding(
                 id="recorded-above-asked",
                 severity=Severity.WARNING,
-                message=f"{where}: no single rule can match {what}exactly, so that some are recorded {levels}",
+                message=f"{where}: no single rule can match {_what(excess)} exactly, so that some are recorded "
+                f"{_levels(excess)}",
                 mend="use users in place of userGroups, or the same userGroups list, in the policies concerned",
             )
+        case ExcessReason.GROUP_WILDCARD:
+            return Finding(
+                id="recorded-above-asked-until-upgrade",
+                severity=Severity.WARNING,
+                message=f"{where}: Kubernetes {version}, the oldest here, knows no {GROUP_WILDCARD.what}, so that "
+                f"{_what(excess)} in API groups that are not built in are recorded {_levels(excess)}",
+                mend=f"name the groups in place of `*`, or upgrade: {GROUP_WILDCARD.since} knows it",
+            )
+
+
+def _what(excess: Excess) -> str:
+    described = describe(excess.surplus.predicate) if excess.surplus else ""
+    return f"requests {described}" if described else "requests"
+
+
+def _levels(excess: Excess) -> str:
+    surplus = excess.surplus
+    if surplus is None:
+        return "higher"
+    asked = surplus.asked.level if surplus.asked.level < surplus.recorded.level else "less"
+    return f"at {surplus.recorded.level} where {asked} was asked"
 
 
 def _where(namespaces: tuple[str, ...]) -> str:

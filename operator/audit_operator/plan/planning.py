@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
 from audit_operator.api.conditions import Reason
 from audit_operator.api.findings import Finding, ObjectRef
-from audit_operator.plan.compiled import CompiledPolicy, compile_policy, dialect_of, finding_of
+from audit_operator.plan.compiled import CompiledPolicy, compile_policy
 from audit_operator.plan.contributions import cluster_contribution, namespaced_contribution, rule_of
 from audit_operator.plan.control_planes import ControlPlanes
 from audit_operator.plan.given import GivenPolicy, given_policy
 from audit_operator.plan.limited import limited, limits_in
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.plan.shortfall import shortfalls
-from audit_operator.policy.gates import Version
+from audit_operator.plan.versions import newer_rules, oldest_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from audit_operator.api.control_plane import AuditControlPlane
     from audit_operator.plan.snapshot import NamespaceFact, Snapshot
     from audit_operator.policy.contribution import Contribution
-
-OLDEST_SUPPORTED = Version(1, 29)
-"""Assumed where no version is given and no API server has been seen: whatever suits it suits all newer ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ def plan(snapshot: Snapshot) -> Plan:
             frozenset(contributions[name]),
             frozenset(each.name for each in known),
             plane.spec.precision,
-            dialect_of(oldest_version(plane, snapshot)),
+            oldest_version(plane, snapshot),
         )
         for name, plane in planes.by_name.items()
     }
@@ -94,7 +91,7 @@ def plan(snapshot: Snapshot) -> Plan:
             theirs = given.get(owner)
             findings[policy.ref].extend(_limited(policy, limiting[owner]))
             findings[policy.ref].extend(
-                _excess(policy, compiled[owner])
+                _departures(policy, compiled[owner])
                 if theirs is None
                 else _shortfalls(policy, _contribution(policy, known), limiting[owner], theirs)
             )
@@ -141,10 +138,11 @@ def _limited(policy: AuditPolicy | ClusterAuditPolicy, limiting: list[Contributi
     return limited(tuple(map(rule_of, policy.spec.rules)), limits_in(namespace, limiting), namespace)
 
 
-def _excess(policy: AuditPolicy | ClusterAuditPolicy, compiled: CompiledPolicy) -> Iterator[Finding]:
-    """What is recorded beyond what was asked, in the namespace of a policy."""
-    namespace = policy.metadata.namespace
-    return (finding_of(each) for each in compiled.excess if namespace and namespace in each.namespaces)
+def _departures(policy: AuditPolicy | ClusterAuditPolicy, compiled: CompiledPolicy) -> Iterator[Finding]:
+    """Where the compiled policy cannot say what this one says, and what is recorded beyond it in its namespace."""
+    yield from newer_rules(policy, compiled.version)
+    if policy.metadata.namespace:
+        yield from compiled.findings(policy.metadata.namespace)
 
 
 def _shortfalls(
@@ -159,11 +157,3 @@ def _shortfalls(
     namespace = policy.metadata.namespace
     limits = limits_in(namespace, limiting) if namespace else (contribution.limits,)
     return shortfalls(contribution.policy, len(policy.spec.rules), contribution.reach, limits, given.policy)
-
-
-def oldest_version(plane: AuditControlPlane, snapshot: Snapshot) -> Version:
-    """The oldest minor among the API servers of a control plane: as declared, as seen, or as old as we support."""
-    seen = [each.version for each in snapshot.observations.get(plane.metadata.name, ()) if each.version]
-    declared = plane.spec.kubernetes_version
-    versions = [declared] if declared else seen or ([snapshot.server_version] if snapshot.server_version else [])
-    return min((Version.parse(each) or OLDEST_SUPPORTED for each in versions), default=OLDEST_SUPPORTED)

@@ -21,10 +21,10 @@ from audit_operator.coverage.restriction import Restrictions
 from audit_operator.plan.adoption import differences
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
 from audit_operator.plan.given import INVALID, NOT_FOUND
-from audit_operator.plan.planning import oldest_version
 from audit_operator.plan.selection import selector_matches
 from audit_operator.plan.shortfall import SHORTFALL
 from audit_operator.plan.snapshot import NAME_LABEL
+from audit_operator.plan.versions import oldest_version, version_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -370,7 +370,7 @@ def _control_plane_status(
         status["apiServers"] = [_server(each) for each in servers]
         notes = (note for each in servers for note in each.notes)
         adoption = differences(servers, compiled, catalogue, oldest_version(plane, snapshot))
-        remarks = [*compiled.findings(), *notes, *adoption]
+        remarks = [*compiled.findings(), *version_findings(plane, snapshot), *notes, *adoption]
     if findings := [*own, *faults, *remarks]:
         status["findings"] = _bounded(findings)
     return status

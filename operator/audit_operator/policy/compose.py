@@ -64,6 +64,7 @@ class ExcessReason(StrEnum):
     """Why more is recorded than was asked for."""
 
     INEXPRESSIBLE = "Inexpressible"
+    GROUP_WILDCARD = "GroupWildcard"
     TOO_LARGE = "TooLarge"
     UNSEEN_NAMESPACES = "UnseenNamespaces"
 
@@ -73,7 +74,8 @@ class Excess:
     """Where the compiled policy records more than was asked for.
 
     Attributes:
-        reason: no rule can single out the requests of `surplus`; or the product was too large, so that everything is
+        reason: no rule can single out the requests of `surplus`; or none can for want of a group wildcard, so that in
+            API groups that are not known more is recorded; or the product was too large, so that everything is
             recorded at the highest level in it; or namespaces that nobody has seen are treated like the largest group.
         namespaces: where; empty for unseen namespaces and, with a surplus about URLs, for non-resource requests.
         surplus: the requests concerned, where they are known.
@@ -119,7 +121,9 @@ def compose(
 
     def spelled(cells: DecisionList, names: tuple[str, ...], tail: DecisionList = ()) -> DecisionList:
         cells, surplus = _spelled(cells, dialect, tail)
-        excess.extend(Excess(ExcessReason.INEXPRESSIBLE, names, each) for each in surplus)
+        for each in surplus:
+            known = dialect.knows_groups_of(each.predicate)
+            excess.append(Excess(ExcessReason.INEXPRESSIBLE if known else ExcessReason.GROUP_WILDCARD, names, each))
         return cells
 
     blocks = {demand: folded(demand, names) for demand, names in demands.by_namespace.items()}
@@ -150,7 +154,10 @@ def compose(
 @lru_cache(maxsize=4096)  # as for `fold`: most blocks stay as they were
 def _spelled(cells: DecisionList, dialect: Dialect, tail: DecisionList) -> tuple[DecisionList, tuple[Surplus, ...]]:
     """Cells that rules can express and that, before `tail`, decide like `cells` or record more; few of them."""
-    spelled, surplus = spell(without_redundant(cells, tail), dialect, tail)
+    needed = without_redundant(cells, tail)
+    if not all(dialect.knows_groups_of(cell.predicate) for cell in needed):
+        needed = dialect.known_groups_first(cells)
+    spelled, surplus = spell(needed, dialect, tail)
     return merge_alike(without_redundant(merge_alike(without_shadowed(spelled)), tail)), surplus
 
 

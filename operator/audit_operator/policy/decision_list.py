@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from audit_operator.api.audit import Level
 from audit_operator.policy.predicate import (
     ANY_GROUP,
+    ANY_RESOURCE,
     Entry,
     Predicate,
     ResourceTarget,
@@ -203,25 +204,46 @@ class Dialect:
 
     def can_spell(self, predicate: Predicate) -> bool:
         """Whether one rule can match exactly this set."""
-        return predicate.is_expressible() and (self.group_wildcard or not _uses_group_wildcard(predicate))
+        return predicate.is_expressible() and self.knows_groups_of(predicate)
+
+    def knows_groups_of(self, predicate: Predicate) -> bool:
+        """Whether API groups are no obstacle to that."""
+        return self.group_wildcard or not _uses_group_wildcard(predicate)
+
+    def known_groups_first(self, cells: DecisionList) -> DecisionList:
+        """An equivalent list that has decided about all known groups before the first cell with a group wildcard.
+
+        Whatever is then done in place of a wildcard touches other groups alone, those of custom resources: it can
+        neither lay open what was to be recorded without its body, a Secret first of all, nor bring back the noise of
+        built-in resources.
+        """
+        first = next((place for place, cell in enumerate(cells) if not self.knows_groups_of(cell.predicate)), None)
+        if first is None or not self.known_groups:
+            return cells
+        entries = frozenset(Entry(group, frozenset({ANY_RESOURCE})) for group in self.known_groups)
+        known = Predicate(target=ResourceTarget(entries=entries))
+        decided = [
+            Cell(both, cell.outcome) for cell in cells[first:] if (both := cell.predicate.intersect(known)) is not None
+        ]
+        return without_shadowed([*cells[:first], *decided, *cells[first:]])
 
     def wider(self, predicate: Predicate) -> Iterator[Predicate]:
         """Sets that one rule can match and that contain this one."""
         target = predicate.target
-        if not self.group_wildcard and isinstance(target, ResourceTarget) and _uses_group_wildcard(predicate):
+        if not self.knows_groups_of(predicate) and isinstance(target, ResourceTarget):
             target = replace(target, entries=None)
         clauses = sorted(predicate.groups, key=sorted)
         for groups in [frozenset({clause}) for clause in clauses] or [frozenset[frozenset[str]]()]:
             yield replace(predicate, groups=groups, target=target)
 
     def narrower(self, predicate: Predicate) -> Predicate | None:
-        """The largest set that one rule can match and that lies within this one, if there is any."""
+        """A large set that one rule can match and that lies within this one, if there is any."""
         target = predicate.target
-        if not self.group_wildcard and isinstance(target, ResourceTarget) and target.entries is not None:
-            entries = normalise(named for entry in target.entries for named in self._name_groups(entry))
-            if not entries:
+        if not self.knows_groups_of(predicate) and isinstance(target, ResourceTarget):
+            named = frozenset(entry for entry in target.entries or () if entry.group != ANY_GROUP)
+            if not named:
                 return None
-            target = replace(target, entries=entries)
+            target = replace(target, entries=named)
         groups = predicate.groups
         if len(groups) > 1:
             # Whoever is in a group that all clauses name satisfies them all.
@@ -230,13 +252,6 @@ class Dialect:
                 return None
             groups = frozenset({shared})
         return replace(predicate, groups=groups, target=target)
-
-    def _name_groups(self, entry: Entry) -> Iterator[Entry]:
-        if entry.group != ANY_GROUP:
-            yield entry
-            return
-        for group in self.known_groups:
-            yield replace(entry, group=group)
 
 
 def _uses_group_wildcard(predicate: Predicate) -> bool:

@@ -155,10 +155,14 @@ class Predicate:
 EVERYTHING = Predicate()
 
 
+_EVERY_RESOURCE = Entry(ANY_GROUP, frozenset({ANY_RESOURCE}))
+
+
 def _target_of(rule: Rule) -> Target:
     if rule.namespaces or rule.resources:
         entries = frozenset(_entry_of(entry) for entry in rule.resources)
-        return ResourceTarget(frozenset(rule.namespaces) or None, normalise(entries) if entries else None)
+        restricting = entries and _EVERY_RESOURCE not in entries
+        return ResourceTarget(frozenset(rule.namespaces) or None, normalise(entries) if restricting else None)
     if rule.non_resource_urls:
         return UrlTarget(_maximal_urls(rule.non_resource_urls))
     return ANYTHING
