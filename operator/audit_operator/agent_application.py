@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ async def run(settings: Settings) -> int:
 
 
 async def _work(agent: Agent, lock: Path, stop: asyncio.Event, halted: threading.Event) -> int:
-    """Work while holding the node's lock, until `stop` is set; whatever ends before that is a bug."""
+    """Work while holding the node's lock, until `stop` is set; raises what ends the agent before, which is a bug."""
     while not stop.is_set():
         try:
             with exclusive(lock, wait=False):
@@ -70,13 +71,12 @@ async def _work(agent: Agent, lock: Path, stop: asyncio.Event, halted: threading
                 stopping = asyncio.create_task(stop.wait())
                 await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 halted.set()
-                if working.done() and not stop.is_set():
+                if not working.done():
+                    # A thread may be at work: it stops at its next look at `halted`, and the lock is held until then.
+                    await agent.stopped()
+                    working.cancel()
+                with suppress(asyncio.CancelledError):
                     await working
-                    return 1
-                # A thread may be at work: it stops at its next look at `halted`, and the lock is held until then.
-                await agent.stopped()
-                working.cancel()
-                await asyncio.gather(working, return_exceptions=True)
                 return 0
         except BlockingIOError:
             _LOG.info("Another agent works on this node; waiting", extra={"reason": "Locked"})
