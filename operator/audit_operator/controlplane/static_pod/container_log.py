@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from audit_operator.controlplane import klog
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _TAIL = 64 * 1024
@@ -17,10 +19,12 @@ _POD_FOLDERS = "kube-system_kube-apiserver-*"
 _CONTAINER = "kube-apiserver"
 _SHOWN = 800
 
-# One line of the CRI log format: time, stream, F for a full line or P for a part of one, content.
-_LINE = re.compile(r"^\S+ (?:stdout|stderr) [FP](?::\S*)? (.*)$")
+# One line of the CRI log format: time, stream, F for the end of a line or P for a part of a long one, content.
+_LINE = re.compile(r"^\S+ (?:stdout|stderr) ([FP])(?::\S*)? (.*)$")
 # One line of klog's text format, which components write unless told otherwise: severity and date, time, thread, source.
-_KLOG = re.compile(r"^[IWEF]\d{4} [\d:.]+\s+\d+ [\w.]+:\d+\] (.*)$")
+_KLOG = re.compile(r"^[IWEF]\d{4} [\d:.]+\s+\d+ [^\s:]+:\d+\] (.*)$")
+# A value of several lines stands in lines of its own there, each after a tab (klog's internal/serialize).
+_BLOCK = re.compile(r'("command failed" err=)<\n((?:\t.*\n)+) >$', re.MULTILINE)
 _ERROR_VALUE = re.compile(r'^"command failed" err=(".*")$')
 
 
@@ -39,8 +43,8 @@ def last_words(pods: Path, since: float) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    lines = "\n".join(_content(line) for line in text.splitlines())
-    return klog.reason_for_end(klog.entries(lines))[:_SHOWN]
+    said = _BLOCK.sub(lambda found: found[1] + json.dumps(dedent(found[2]).strip()), "\n".join(_contents(text)))
+    return klog.reason_for_end(klog.entries("\n".join(map(_words, said.splitlines()))))[:_SHOWN]
 
 
 def _logs(pods: Path) -> list[tuple[float, Path]]:
@@ -52,15 +56,29 @@ def _logs(pods: Path) -> list[tuple[float, Path]]:
     return found
 
 
-def _content(line: str) -> str:
+def _contents(text: str) -> Iterator[str]:
+    """What the container wrote, line by line."""
+    begun = ""
+    for line in text.splitlines():
+        container = _LINE.match(line)
+        if container is None:
+            yield line
+        elif container[1] == "P":
+            begun += container[2]
+        else:
+            yield begun + container[2]
+            begun = ""
+    if begun:
+        yield begun
+
+
+def _words(line: str) -> str:
     """The component's own words in a line; its final error in the shape that `klog` knows."""
-    container = _LINE.match(line)
-    said = container.group(1) if container else line
-    text = _KLOG.match(said)
+    text = _KLOG.match(line)
     if text is None:
-        return said
-    failed = _ERROR_VALUE.match(text.group(1))
+        return line
+    failed = _ERROR_VALUE.match(text[1])
     if failed is not None:
         with suppress(ValueError):
-            return json.dumps({"msg": klog.COMMAND_FAILED, "err": json.loads(failed.group(1))})
-    return text.group(1)
+            return json.dumps({"msg": klog.COMMAND_FAILED, "err": json.loads(failed[1])})
+    return text[1]
