@@ -243,8 +243,17 @@ def _api_servers() -> Iterator[tuple[ProcessIdentity, dict[str, str]]]:
     for entry in os_process.PROC.iterdir():
         process = os_process.identify(int(entry.name)) if entry.name.isdigit() else None
         arguments = os_process.arguments(process) if process else ()
-        if process and arguments and Path(arguments[0]).name == _PROGRAM:
+        if process and arguments and Path(arguments[0]).name == _PROGRAM and _shares_our_network(process):
             yield process, effective_flags(arguments[1:])
+
+
+def _shares_our_network(process: ProcessIdentity) -> bool:
+    """Any pod may call a process kube-apiserver; a kubelet's own has the node's network, as this one has."""
+    try:
+        theirs = (os_process.PROC / str(process.pid) / "ns" / "net").readlink()
+        return theirs == (os_process.PROC / "self" / "ns" / "net").readlink()
+    except OSError:
+        return True  # it may not be asked: then it counts, and two that count are none
 
 
 def _seen_by(process: ProcessIdentity, path: str) -> Path:
