@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -185,3 +186,32 @@ async def test_a_change_waits_for_others_to_follow_but_not_for_ever():
     await asyncio.wait_for(dirty.settled(), 5)
     task.cancel()
     assert time.monotonic() - started >= 0.2
+
+
+class DriverOfAnOldApiServer(RecordingDriver):
+    """Reads the policies that it is given, and says a version as soon as it is asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.texts = []
+        self.version = "v1.35.4"
+
+    async def deliver(self, desired):
+        self.texts.append(desired.text)
+        return await super().deliver(desired)
+
+    async def observe(self):
+        return tuple(replace(each, version=self.version) for each in await super().observe())
+
+
+async def test_no_policy_is_made_before_the_versions_of_the_api_servers_are_known(world):
+    world.driver = DriverOfAnOldApiServer()
+    world.put(AUDIT_CONTROL_PLANE, "main", {"default": True, "driver": "Process"})
+    world.put(AUDIT_POLICY, "pci", {"rules": [{"level": "Request", "resources": [{"group": "*"}], "verbs": ["get"]},
+              {"level": "Metadata", "resources": [{"group": "*", "resources": ["pods"]}]}]}, "payments")  # fmt: skip
+    world.list_everything()
+    await world.until(lambda: world.writer.submitted)
+    assert not any('"*"' in text for text in world.driver.texts)
+    world.driver.version = "v1.37.2"
+    world.dirty.mark()
+    await world.until(lambda: '"*"' in world.driver.texts[-1])

@@ -135,10 +135,10 @@ class ClusterBoard:
         except ApiUnreachableError as error:
             raise BoardUnavailable(str(error)) from error
 
-    async def nodes(self, labels: Mapping[str, str]) -> tuple[str, ...]:  # noqa: D102
+    async def nodes(self, labels: Mapping[str, str]) -> Mapping[str, str]:  # noqa: D102
         selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         found = await self._list(replace(NODE, label_selector=selector), namespace="")
-        return tuple(sorted(str(each["metadata"]["name"]) for each in found))
+        return dict(sorted((str(each["metadata"]["name"]), _kubelet_version(each)) for each in found))
 
     async def _list(self, resource: Resource, namespace: str | None = None) -> list[Document]:
         where = self.namespace if namespace is None else namespace
@@ -160,6 +160,11 @@ async def _asked(request: Awaitable[Any]) -> Any:
         return await request
     except (ApiError, ApiUnreachableError, InconsistentListError) as error:
         raise BoardUnavailable(str(error)) from error
+
+
+def _kubelet_version(node: Document) -> str:
+    info = (node.get("status") or {}).get("nodeInfo") or {}
+    return str(info.get("kubeletVersion", ""))
 
 
 def _labelled(resource: Resource, component: str) -> Resource:

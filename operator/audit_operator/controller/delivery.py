@@ -12,7 +12,7 @@ from audit_operator.api.control_plane import Driver as DriverName
 from audit_operator.api.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from audit_operator.api.control_plane import AuditControlPlane
     from audit_operator.api.observations import ApiServerObservation, DesiredPolicy
@@ -34,23 +34,34 @@ class Delivery:
     observations: dict[str, tuple[ApiServerObservation, ...]] = field(default_factory=dict)
     _drivers: dict[str, tuple[AuditControlPlane, Driver]] = field(default_factory=dict)
 
+    async def follow(self, planes: Collection[AuditControlPlane]) -> None:
+        """Have a driver for each control plane that there is, and look at the API servers of those that are new.
+
+        A policy depends on the versions of the API servers: none is made before they have been looked at.
+        """
+        by_name = {each.metadata.name: each for each in planes}
+        for name in self._drivers.keys() - by_name.keys():
+            await self._close(name)
+        made = [await self._follow(plane) for plane in by_name.values()]
+        if any(made):
+            await self.observe()
+
     async def deliver(
-        self, planes: Iterable[AuditControlPlane], wanted: Mapping[str, DesiredPolicy]
+        self, planes: Collection[AuditControlPlane], wanted: Mapping[str, DesiredPolicy]
     ) -> dict[str, tuple[Finding, ...]]:
         """Hand over what is wanted, by control plane; returns why something was not accepted.
 
         A control plane for which nothing is wanted is left as it is, and observed all the same.
         """
-        by_name = {each.metadata.name: each for each in planes}
-        for name in self._drivers.keys() - by_name.keys():
-            await self._close(name)
+        await self.follow(planes)
         refused: dict[str, tuple[Finding, ...]] = {}
-        for name, plane in by_name.items():
-            driver = await self._driver(plane)
-            if driver is None:
+        for plane in planes:
+            name = plane.metadata.name
+            if name not in self._drivers:
                 if plane.spec.driver is DriverName.PROCESS:
                     refused[name] = (_NO_PROCESS,)
                 continue
+            _, driver = self._drivers[name]
             if name not in wanted:
                 await driver.hold()
             elif findings := await driver.deliver(wanted[name]):
@@ -74,17 +85,17 @@ class Delivery:
         for name in list(self._drivers):
             await self._close(name)
 
-    async def _driver(self, plane: AuditControlPlane) -> Driver | None:
+    async def _follow(self, plane: AuditControlPlane) -> bool:
+        """Have the driver that the spec asks for; whether it was made just now."""
         name = plane.metadata.name
-        known = self._drivers.get(name)
-        if known is not None and _same_target(known[0], plane):
-            return known[1]
-        if known is not None:
+        if (known := self._drivers.get(name)) is not None:
+            if _same_target(known[0], plane):
+                return False
             await self._close(name)
-        driver = self.make(plane)
-        if driver is not None:
-            self._drivers[name] = (plane, driver)
-        return driver
+        if (driver := self.make(plane)) is None:
+            return False
+        self._drivers[name] = (plane, driver)
+        return True
 
     async def _close(self, name: str) -> None:
         _, driver = self._drivers.pop(name)

@@ -115,12 +115,16 @@ class Reconciler:
     async def reconcile(self) -> None:
         """Once: from the facts as they are now to statuses."""
         basis: dict[ObjectRef, Fact] = {fact.ref: fact for kind in OWN_KINDS for fact in self.store.facts(kind)}
-        snapshot = snapshot_of(self.store, self.delivery.observations, self.server_version())
+        snapshot = snapshot_of(self.store, {}, self.server_version())
+        await self.delivery.follow(snapshot.control_planes)
+        snapshot = replace(snapshot, observations=self.delivery.observations)
         planned = await asyncio.to_thread(plan, snapshot)
         self._remember(planned)
         wanted = {name: planned.compiled[name].desired for name in planned.deliverable}
         refused = await self.delivery.deliver(snapshot.control_planes, wanted)
         observed = replace(snapshot, observations=self.delivery.observations, earlier=dict(self._earlier))
+        if _versions(observed) != _versions(snapshot):
+            self.dirty.mark()  # the policy was made for others than those that have been seen now
         encoded = await asyncio.to_thread(_encode, observed, planned, refused)
         self.metrics.show(snapshot, planned)
         self.writer.submit(encoded, basis)
@@ -134,6 +138,14 @@ class Reconciler:
         for digest in list(self._earlier)[:-_REMEMBERED]:
             if digest not in running:
                 del self._earlier[digest]
+
+
+def _versions(snapshot: Snapshot) -> dict[str, list[tuple[str, ...]]]:
+    """What policies depend on of all that is seen of API servers, by control plane."""
+    return {
+        plane: [(each.name, each.version, each.version_at_least) for each in servers]
+        for plane, servers in snapshot.observations.items()
+    }
 
 
 def _encode(

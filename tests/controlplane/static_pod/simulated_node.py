@@ -56,6 +56,7 @@ class SimulatedNode:
     api_elsewhere_down: bool = False
     verdict: object = None
     free: int | None = None
+    gitversion: str = "v1.37.2"
     places: Places = PLACES
     unready: float = 0.0  # seconds without a ready API server
     events: dict[float, object] = field(default_factory=dict)  # what happens at a time
@@ -134,7 +135,7 @@ class SimulatedNode:
         return self.now - process.started >= STARTUP_TAKES
 
     def version(self, address, port):
-        return "v1.37.2"
+        return self.gitversion
 
     def last_words(self, since):
         return self._words if self._words_at >= since else ""

@@ -346,6 +346,30 @@ def test_a_policy_that_the_binary_refuses_is_never_tried():
     assert node.unready == 0.0
 
 
+def test_a_policy_that_was_refused_is_judged_anew_when_the_api_server_has_been_upgraded():
+    node = node_running(OLD)
+    node.verdict = Preflight(Verdict.REFUSED)
+    rollout = rollout_on(node)
+    drive(node, rollout, asking_for(NEW), NEW, seconds=60.0)
+    node.verdict, node.gitversion = Preflight(Verdict.ACCEPTED), "v1.38.0"
+    assert drive(node, rollout, asking_for(NEW), NEW, seconds=60.0).state is NodeState.BLOCKED
+    node.reboot()
+    report = drive(node, rollout, asking_for(NEW), NEW)
+    assert (report.state, report.running_digest) == (NodeState.RUNNING, policy_digest(NEW))
+    assert report.failures == {}
+
+
+def test_the_version_is_that_of_the_process_that_answers():
+    node = node_running(OLD)
+    rollout = rollout_on(node)
+    assert drive(node, rollout, asking_for(OLD), OLD, 10.0).api_server_version == "v1.37.2"
+    node.gitversion = "v1.38.0"
+    node.reboot()
+    rollout.look(asking_for(OLD), OLD)
+    assert (rollout.report.ready, rollout.report.api_server_version) == (False, "v1.37.2")
+    assert drive(node, rollout, asking_for(OLD), OLD, 60.0).api_server_version == "v1.38.0"
+
+
 def test_a_policy_that_is_not_known_yet_is_waited_for():
     node = node_running(OLD)
     assert rollout_on(node).look(asking_for(NEW), "") is Todo.NOTHING

@@ -89,6 +89,6 @@ class Board(Protocol):
         """Give the turn to a node, or to nobody. Raises TurnLost."""
         ...
 
-    async def nodes(self, labels: Mapping[str, str]) -> tuple[str, ...]:
-        """Names of the nodes that have all of these labels, sorted."""
+    async def nodes(self, labels: Mapping[str, str]) -> Mapping[str, str]:
+        """The nodes that have all of these labels: the version of each one's kubelet by its name, in order."""
         ...

@@ -60,8 +60,10 @@ class StaticPodDriver:
     _desired: DesiredPolicy | None = None
     _told: Instructions | None = None
     _problem: str = ""
-    _nodes: tuple[tuple[str, ...], float] = ((), float("-inf"))
+    _kubelets: Mapping[str, str] = field(default_factory=dict)
+    _listed: float = float("-inf")
     _heard: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _versions: dict[str, str] = field(default_factory=dict)
 
     async def deliver(self, desired: DesiredPolicy) -> tuple[Finding, ...]:
         """Publish the policy and say that it is wanted."""
@@ -81,9 +83,8 @@ class StaticPodDriver:
             nodes, reports = await self._list_nodes(), await self.board.reports()
         except BoardUnavailable as error:
             # What was heard last may be out of date by now; the API server that answers nothing is the best evidence.
-            return tuple(self._unknown(name, str(error)) for name in self._nodes[0])
-        if self._told is not None and self._told.nodes != nodes:
-            await self._instruct(paused=self._told.paused)
+            return tuple(self._unknown(name, str(error)) for name in self._kubelets)
+        # A node that is new here is told nothing yet: what is wanted may not suit the version that it has.
         return tuple(self._observation(name, reports) for name in nodes)
 
     async def aclose(self) -> None:
@@ -135,16 +136,17 @@ class StaticPodDriver:
         )
 
     async def _list_nodes(self) -> tuple[str, ...]:
-        names, at = self._nodes
-        if self.clock() - at >= self.nodes_age:
-            names = await self.board.nodes((self.spec.static_pod or StaticPod()).node_selector)
-            self._nodes = (names, self.clock())
-        return names
+        if self.clock() - self._listed >= self.nodes_age:
+            self._kubelets = await self.board.nodes((self.spec.static_pod or StaticPod()).node_selector)
+            self._listed = self.clock()
+        return tuple(self._kubelets)
 
     def _observation(self, node: str, reports: Mapping[str, Posted]) -> ApiServerObservation:
         posted = reports.get(node)
         if posted is None:
             return self._unknown(node, "no node agent has reported from it")
+        if posted.report.api_server_version:
+            self._versions[node] = posted.report.api_server_version
         version, since = self._heard.get(node, ("", 0.0))
         if version != posted.version:
             since = self.clock()
@@ -170,7 +172,8 @@ class StaticPodDriver:
             since=report.since,
             state=state,
             last_error=error,
-            version=report.api_server_version,
+            version=self._versions.get(node, ""),
+            version_at_least=self._kubelets.get(node, ""),
             attempts=report.attempts if up_to_date else 0,
             blocked=report.blocked,
             foreign_policy=report.foreign_policy,
@@ -178,7 +181,14 @@ class StaticPodDriver:
 
     def _unknown(self, node: str, why: str) -> ApiServerObservation:
         digest = self._told.configuration.digest if self._told and self._told.configuration else ""
-        return ApiServerObservation(node, desired_digest=digest, state=ApiServerState.UNKNOWN, last_error=why)
+        return ApiServerObservation(
+            node,
+            desired_digest=digest,
+            state=ApiServerState.UNKNOWN,
+            last_error=why,
+            version=self._versions.get(node, ""),
+            version_at_least=self._kubelets.get(node, ""),
+        )
 
 
 _DEFAULT_TIMEOUT = "3m"

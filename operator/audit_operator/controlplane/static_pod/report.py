@@ -46,7 +46,7 @@ class NodeReport(BaseModel):
         running_digest: of the policy that the process which answers was started with; empty where that is not proved.
         ready: whether `/readyz` answered 200.
         since: when the process was started.
-        api_server_version: as in ``v1.37.2``.
+        api_server_version: of the last process that was ready, as in ``v1.37.2``; a restart does not make it unknown.
         error: why what is wanted does not run.
         attempts: changes begun towards what is wanted.
         failures: why a configuration is not tried again, by its id.

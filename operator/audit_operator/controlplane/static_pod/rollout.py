@@ -81,6 +81,7 @@ class NodeRollout:
     _change: Change = field(init=False)
     _judged: tuple[str, ProcessIdentity, Preflight] | None = None
     _steady: tuple[ProcessIdentity, float] | None = None
+    _versioned: ProcessIdentity | None = None
     _unready_since: float | None = None
     _not_before: float = 0.0
 
@@ -178,6 +179,8 @@ class NodeRollout:
             self._say(**_said(NodeState.IDLE, ""))
         elif (failure := now.record.failures.get(_id(now.wanted))) is None:
             return False
+        elif failure.refused and not self._refuses(now):
+            return False  # it was another process that refused it, and this one may be newer
         elif failure.refused:
             self._block(Obstacle.POLICY_REFUSED, failure.why)
         else:
@@ -224,6 +227,13 @@ class NodeRollout:
         why = f"kube-apiserver refuses it: {'; '.join(finding.message for finding in result.findings)}"
         self._change.save(now.record.with_failure(now.wanted.id, why, refused=True))
         return _Blocked(Obstacle.POLICY_REFUSED, why)
+
+    def _refuses(self, now: _Situation) -> bool:
+        """Whether the process that runs has been asked, and has refused what is wanted."""
+        if now.wanted is None or now.server is None or self._judged is None:
+            return False
+        digest, process, result = self._judged
+        return (digest, process) == (now.wanted.digest, now.server.process) and not result.flawless
 
     def _judge(self, server: RunningServer | None, digest: str, policy: str) -> Preflight | None:
         """The binary is asked once for a policy, as long as it is the same process."""
@@ -329,14 +339,11 @@ class NodeRollout:
     def _observe(self, now: _Situation) -> None:
         server = now.server
         proved = server is not None and not now.obstacle
-        version = self.report.api_server_version
-        if proved and not version:
+        if proved and server is not None and self._versioned != server.process:
             version = self.host.version(now.parsed.loopback_address, now.parsed.secure_port)
-        self._say(
-            ready=proved,
-            running_digest=server.policy_digest if server and proved else "",
-            api_server_version=version if proved else "",
-        )
+            self._say(api_server_version=version)
+            self._versioned = server.process if version else None
+        self._say(ready=proved, running_digest=server.policy_digest if server and proved else "")
 
     def _block(self, obstacle: Obstacle, why: str) -> None:
         self._say(state=NodeState.BLOCKED, blocked=obstacle.value, error=why)
