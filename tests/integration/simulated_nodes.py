@@ -70,7 +70,9 @@ class SimulatedKubelet:
                     os_process.end(self.process, _STOP_GRACE)
                 running, self.process, ended_at = text, None, 0.0
             if self.process is None and time.monotonic() - ended_at >= _BACK_OFF:
-                self._start(text)
+                ended_at = time.monotonic()
+                with contextlib.suppress(OSError):  # a hostPath that cannot be made: the container is not started
+                    self._start(text)
 
     def _start(self, text):
         command = yaml.safe_load(text)["spec"]["containers"][0]["command"]

@@ -21,7 +21,8 @@ from tests.integration.simulated_nodes import SimulatedNodes
 
 OPERATOR = ClusterUser("operator", ("system:masters",))
 AGENT = ClusterUser("agent", ("system:masters",))
-PLANE = thing("AuditControlPlane", "main", {"default": True, "driver": "StaticPod", "log": {"maxSize": 100}})
+ROLLOUT = {"readyTimeout": "20s"}
+PLANE = thing("AuditControlPlane", "main", {"default": True, "driver": "StaticPod", "rollout": ROLLOUT})
 BODIES_OF_PODS = {"level": "Request", "resources": [{"group": "", "resources": ["pods"]}]}
 STRICTER = {**BASELINE, "spec": {"rules": [BODIES_OF_PODS, {"level": "Metadata"}]}}
 
@@ -173,7 +174,7 @@ def test_two_operators_and_one_that_was_asleep_tell_agents_the_same(nodes, opera
     restarts = [node.kubelet.restarts for node in nodes.nodes]
     before = nodes.control_plane.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/audit-rollout-main")
     os.kill(first.pid, signal.SIGCONT)
-    first.wait(30)
+    first.wait(60)
     time.sleep(5)
     after = nodes.control_plane.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/audit-rollout-main")
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
