@@ -59,6 +59,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         action.add_argument("-o", "--output", choices=["table", "json"], default="table", help="default: table")
         if name == "rollback":
             action.add_argument("--to", metavar="DIGEST", default="", help="or its beginning (default: the one before)")
+            action.add_argument(
+                "-n", "--namespace", default="audit-operator", help="the operator's, where it keeps policies"
+            )
         add_connection(action)
         action.set_defaults(run=run, act=act)
 
@@ -130,10 +133,12 @@ async def _resume(_client: RestClient, _plane: Status, _options: argparse.Namesp
 
 
 async def _rollback(client: RestClient, plane: Status, options: argparse.Namespace) -> dict[str, Any]:
-    known = await _published(client)
+    known = await _published(client, options.namespace)
     current = _pinned(plane) or plane.get("status", {}).get("digest", "")
     if options.to:
         fitting = [each for each in known if each.startswith(options.to)]
+    elif len(await _planes(client, "")) > 1:
+        raise UsageError("there are several control planes, and the policy before may be another's: name it with --to")
     else:
         before = known[: known.index(current)] if current in known else known
         fitting = before[-1:]
@@ -147,7 +152,7 @@ async def _rollback(client: RestClient, plane: Status, options: argparse.Namespa
 
 
 async def _unenrol(_client: RestClient, _plane: Status, _options: argparse.Namespace) -> dict[str, Any]:
-    return {"staticPod": {"enrolled": False}}
+    return {"rollout": {"paused": False}, "staticPod": {"enrolled": False}}
 
 
 _ACTIONS: dict[str, tuple[str, Callable[..., Coroutine[Any, Any, dict[str, Any] | None]]]] = {
@@ -183,8 +188,8 @@ async def _patch(client: RestClient, plane: Status, spec: dict[str, Any]) -> Sta
     return await client.merge(AUDIT_CONTROL_PLANE, name=plane["metadata"]["name"], body={"spec": spec})
 
 
-async def _published(client: RestClient) -> list[str]:
-    """Digests of the policies that are kept in the cluster, oldest first."""
+async def _published(client: RestClient, namespace: str) -> list[str]:
+    """Digests of the policies that the operator keeps, oldest first. In other namespaces, anybody may write some."""
     from dataclasses import replace  # noqa: PLC0415 - see run
 
     from audit_operator.cluster.resources import CONFIG_MAP  # noqa: PLC0415
@@ -192,9 +197,10 @@ async def _published(client: RestClient) -> list[str]:
     from audit_operator.controlplane.static_pod.instructions import COMPONENT_LABEL, POLICY_COMPONENT  # noqa: PLC0415
 
     resource = replace(CONFIG_MAP, label_selector=f"{COMPONENT_LABEL}={POLICY_COMPONENT}")
-    listing = await client.list(resource, lambda each: each["metadata"])
+    listing = await client.list(resource, lambda each: each["metadata"], namespace=namespace)
     ordered = sorted(listing.items, key=lambda each: str(each["creationTimestamp"]))
-    return [str(each.get("annotations", {}).get(POLICY_DIGEST_ANNOTATION, "")) for each in ordered]
+    digests = [str((each.get("annotations") or {}).get(POLICY_DIGEST_ANNOTATION, "")) for each in ordered]
+    return list(filter(None, digests))
 
 
 async def _wait(client: RestClient, plane: Status, end: float) -> bool:
@@ -234,7 +240,9 @@ def is_done(plane: Status, generation: int) -> bool:
     if not (spec.get("staticPod") or {}).get("enrolled", True):
         return all(each["state"] == "Running" and not each.get("desiredDigest") for each in servers)
     wanted = _pinned(plane) or status.get("digest")
-    return all(each.get("ready") and each.get("runningDigest") == wanted for each in servers)
+    return bool(wanted) and all(
+        each["state"] == "Running" and each.get("ready") and each.get("runningDigest") == wanted for each in servers
+    )
 
 
 def _pinned(plane: Status) -> str:
