@@ -93,13 +93,14 @@ class ClusterBoard:
     async def reports(self) -> Mapping[str, Posted]:  # noqa: D102
         found = {}
         for document in await self._list(_labelled(LEASE, AGENT_COMPONENT)):
-            metadata = document["metadata"]
-            node = str((document.get("spec") or {}).get("holderIdentity", ""))
+            metadata, spec = document["metadata"], document.get("spec") or {}
+            node = str(spec.get("holderIdentity", ""))
             try:
                 report = NodeReport.model_validate_json((metadata.get("annotations") or {}).get(REPORT_ANNOTATION, ""))
             except ValidationError:
                 continue  # written by an agent of another release: as good as none
-            found[node] = Posted(report, str(metadata.get("resourceVersion", "")))
+            if metadata["name"] == agent_name(node):
+                found[node] = Posted(report, str(metadata.get("resourceVersion", "")), _age(spec.get("renewTime")))
         return found
 
     async def report(self, node: str, report: NodeReport) -> None:  # noqa: D102
@@ -174,6 +175,14 @@ def _labelled(resource: Resource, component: str) -> Resource:
 def _turn(document: Mapping[str, Any]) -> Turn:
     holder = str((document.get("spec") or {}).get("holderIdentity") or "")
     return Turn(holder, str(document["metadata"]["resourceVersion"]), document)
+
+
+def _age(renewed: str | None) -> float:
+    """Seconds since a Lease was renewed, as far as its time can be read."""
+    try:
+        return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(renewed or "")).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
 
 
 def _now() -> str:

@@ -5,6 +5,8 @@ Nothing is remembered here: what was said lies in the cluster, so that another r
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,7 +21,7 @@ from audit_operator.controlplane.static_pod.instructions import Instructions
 from audit_operator.controlplane.static_pod.report import NodeState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from audit_operator.api.control_plane import AuditControlPlaneSpec
     from audit_operator.api.findings import Finding
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from audit_operator.controlplane.static_pod.board import Board, Posted
     from audit_operator.controlplane.static_pod.report import NodeReport
 
+_LOG = logging.getLogger(__name__)
+_EVERY_NODE = "*"
 _STATES: Mapping[NodeState, ApiServerState] = {
     NodeState.IDLE: ApiServerState.RUNNING,
     NodeState.RUNNING: ApiServerState.RUNNING,
@@ -48,6 +52,7 @@ class StaticPodDriver:
         board: where agents read and tell.
         silent_after: seconds after which an agent that says nothing is taken for gone.
         nodes_age: seconds for which a list of nodes is good.
+        repeat_after: seconds after which everything is said again: somebody may have deleted it.
         clock: seconds, monotonic.
     """
 
@@ -56,10 +61,15 @@ class StaticPodDriver:
     board: Board
     silent_after: float = 45.0
     nodes_age: float = 30.0
+    repeat_after: float = 60.0
     clock: Callable[[], float] = time.monotonic
     _desired: DesiredPolicy | None = None
+    _paused: bool | None = None
     _told: Instructions | None = None
+    _said_at: float = float("-inf")
     _problem: str = ""
+    _completed: str = ""
+    _speaking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _kubelets: Mapping[str, str] = field(default_factory=dict)
     _listed: float = float("-inf")
     _heard: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -69,13 +79,18 @@ class StaticPodDriver:
         """Publish the policy and say that it is wanted."""
         if (size := len(desired.text.encode())) > LARGEST:
             return (too_large(size),)
-        self._desired = desired
-        await self._instruct(paused=False)
+        self._desired, self._paused = desired, False
+        await self._instruct()
         return ()
 
     async def hold(self) -> None:
-        """Say that no change may begin; or, where the spec asks for an earlier policy, that that is wanted."""
-        await self._instruct(paused=self._pinned is None)
+        """Say that no change may begin; or, where the spec asks for an earlier policy, that that is wanted.
+
+        Unenrolling needs no policy: only a pause that was asked for stops it.
+        """
+        asked = self.spec.rollout is not None and self.spec.rollout.paused
+        self._paused = not self._pinned and (asked or self._static_pod.enrolled)
+        await self._instruct()
 
     async def observe(self) -> tuple[ApiServerObservation, ...]:
         """One observation for each node, from what its agent says; unknown where there is none, or it is silent."""
@@ -83,46 +98,44 @@ class StaticPodDriver:
             nodes, reports = await self._list_nodes(), await self.board.reports()
         except BoardUnavailable as error:
             # What was heard last may be out of date by now; the API server that answers nothing is the best evidence.
-            return tuple(self._unknown(name, str(error)) for name in self._kubelets)
+            return tuple(self._unknown(name, str(error)) for name in self._kubelets or (_EVERY_NODE,))
+        await self._remind()
         # A node that is new here is told nothing yet: what is wanted may not suit the version that it has.
-        return tuple(self._observation(name, reports) for name in nodes)
+        seen = tuple(self._observation(name, reports) for name in nodes)
+        await self._tidy(seen, reports)
+        return seen
 
     async def aclose(self) -> None:
         """Nothing to do: what was said stays."""
 
-    @property
-    def _pinned(self) -> str | None:
-        return self.spec.rollout.pinned_digest if self.spec.rollout else None
-
-    async def _instruct(self, *, paused: bool) -> None:
-        self._problem = ""
-        try:
-            nodes = await self._list_nodes()
-            digest = self._pinned or (self._desired.digest if self._desired else "")
-            known = None if digest else await self._known_configuration()
-            configuration = AuditConfiguration(digest, LogSettings.from_spec(self.spec.log)) if digest else known
-            if self._desired is not None and digest == self._desired.digest and self._published != digest:
-                await self.board.publish_policy(digest, self._desired.text)
-            instructions = self._instructions(nodes, configuration, paused=paused)
-            if instructions != self._told:
-                await self.board.instruct(instructions)
-                self._told = instructions
-        except BoardUnavailable as error:
-            self._problem = str(error)
+    # What is wanted
 
     @property
-    def _published(self) -> str:
-        return self._told.configuration.digest if self._told and self._told.configuration else ""
+    def _pinned(self) -> str:
+        return self.spec.rollout.pinned_digest if self.spec.rollout else ""
+
+    @property
+    def _static_pod(self) -> StaticPod:
+        return self.spec.static_pod or StaticPod()
+
+    @property
+    def _wanted(self) -> AuditConfiguration | None:
+        """What nodes were told to run; None while they are to run nothing of ours, or were told nothing yet."""
+        return self._told.configuration if self._told and self._told.enrolled else None
+
+    async def _configuration(self) -> AuditConfiguration | None:
+        digest = self._pinned or (self._desired.digest if self._desired else "")
+        if not digest:
+            return await self._known_configuration()
+        return AuditConfiguration(digest, LogSettings.from_spec(self.spec.log))
 
     async def _known_configuration(self) -> AuditConfiguration | None:
         """What agents were told by whoever was here before: a pause must not make them forget it."""
         told = {each.plane: each for each in await self.board.instructions()}
         return told[self.plane].configuration if self.plane in told else None
 
-    def _instructions(
-        self, nodes: tuple[str, ...], configuration: AuditConfiguration | None, *, paused: bool
-    ) -> Instructions:
-        static_pod, rollout = self.spec.static_pod or StaticPod(), self.spec.rollout
+    def _instructions(self, nodes: tuple[str, ...], configuration: AuditConfiguration | None) -> Instructions:
+        static_pod, rollout = self._static_pod, self.spec.rollout
         return Instructions(
             plane=self.plane,
             nodes=nodes,
@@ -130,14 +143,69 @@ class StaticPodDriver:
             manifest=static_pod.manifest,
             enrolled=static_pod.enrolled,
             adopt=self.spec.adopt,
-            paused=paused,
+            paused=bool(self._paused),
             retry=rollout.retry if rollout else "",
             ready_timeout=seconds(rollout.ready_timeout if rollout else _DEFAULT_TIMEOUT),
         )
 
+    # Saying it
+
+    async def _instruct(self) -> None:
+        """Say what is wanted, to the nodes that there are."""
+        async with self._speaking:
+            try:
+                nodes = await self._list_nodes()
+                await self._say(self._instructions(nodes, await self._configuration()))
+                self._problem = ""
+            except BoardUnavailable as error:
+                self._problem = str(error)
+
+    async def _remind(self) -> None:
+        """Say once more what could not be said, and now and then also what was: somebody may have deleted it."""
+        if self._paused is not None and self._problem:
+            await self._instruct()
+        elif self._told is not None and self._is_due:
+            async with self._speaking:
+                try:
+                    await self._say(self._told)
+                except BoardUnavailable as error:
+                    _LOG.info("Agents are reminded later: %s", error, extra={"reason": "BoardUnavailable"})
+
+    async def _say(self, instructions: Instructions) -> None:
+        again, wanted, desired = self._is_due, instructions.configuration, self._desired
+        before = self._told.configuration if self._told else None
+        is_new = wanted is not None and (before is None or before.digest != wanted.digest)
+        if desired is not None and wanted is not None and wanted.digest == desired.digest and (again or is_new):
+            await self.board.publish_policy(desired.digest, desired.text)
+        if again or instructions != self._told:
+            await self.board.instruct(instructions)
+            self._told = instructions
+        if again:
+            self._said_at = self.clock()
+
+    @property
+    def _is_due(self) -> bool:
+        return self.clock() - self._said_at >= self.repeat_after
+
+    async def _tidy(self, seen: Sequence[ApiServerObservation], reports: Mapping[str, Posted]) -> None:
+        """Once every node runs what is wanted, policies that nobody runs or wants may go."""
+        wanted = self._wanted
+        if wanted is None or wanted.id == self._completed or not all(_runs(each, wanted.digest) for each in seen):
+            return
+        needed = {wanted.digest, self._pinned, *(each.report.running_digest for each in reports.values())}
+        try:
+            told = await self.board.instructions()  # other control planes keep theirs in the same place
+            needed |= {each.configuration.digest for each in told if each.configuration}
+            await self.board.forget_policies_except(needed - {""})
+            self._completed = wanted.id
+        except BoardUnavailable as error:
+            _LOG.info("Old policies stay for now: %s", error, extra={"reason": "BoardUnavailable"})
+
+    # Hearing
+
     async def _list_nodes(self) -> tuple[str, ...]:
         if self.clock() - self._listed >= self.nodes_age:
-            self._kubelets = await self.board.nodes((self.spec.static_pod or StaticPod()).node_selector)
+            self._kubelets = await self.board.nodes(self._static_pod.node_selector)
             self._listed = self.clock()
         return tuple(self._kubelets)
 
@@ -147,22 +215,26 @@ class StaticPodDriver:
             return self._unknown(node, "no node agent has reported from it")
         if posted.report.api_server_version:
             self._versions[node] = posted.report.api_server_version
-        version, since = self._heard.get(node, ("", 0.0))
-        if version != posted.version:
-            since = self.clock()
-            self._heard[node] = (posted.version, since)
-        if self.clock() - since > self.silent_after:
+        if self.clock() - self._heard_at(node, posted) > self.silent_after:
             return self._unknown(node, "its node agent has fallen silent")
         report = posted.report
         if report.plane not in {"", self.plane}:
             return self._unknown(node, f"it belongs to AuditControlPlane {report.plane}, too, and follows that")
         return self._seen(node, report)
 
+    def _heard_at(self, node: str, posted: Posted) -> float:
+        """When a report was renewed. Clocks differ: how old it says it is counts only until its agent renews it."""
+        version, since = self._heard.get(node, ("", 0.0))
+        if version != posted.version:
+            since = self.clock() - (0.0 if version else posted.age)
+            self._heard[node] = (posted.version, since)
+        return since
+
     def _seen(self, node: str, report: NodeReport) -> ApiServerObservation:
-        wanted = self._told.configuration if self._told and self._told.enrolled else None
+        wanted = self._wanted
         up_to_date = report.wanted == (wanted.id if wanted else "")
         state, error = _STATES[report.state], report.error
-        if not up_to_date and state in {ApiServerState.RUNNING, ApiServerState.WAITING}:
+        if (self._problem or not up_to_date) and state in {ApiServerState.RUNNING, ApiServerState.WAITING}:
             state, error = ApiServerState.WAITING, self._problem or "its agent has not read the instructions yet"
         return ApiServerObservation(
             name=node,
@@ -180,15 +252,18 @@ class StaticPodDriver:
         )
 
     def _unknown(self, node: str, why: str) -> ApiServerObservation:
-        digest = self._told.configuration.digest if self._told and self._told.configuration else ""
         return ApiServerObservation(
             node,
-            desired_digest=digest,
+            desired_digest=self._wanted.digest if self._wanted else "",
             state=ApiServerState.UNKNOWN,
             last_error=why,
             version=self._versions.get(node, ""),
             version_at_least=self._kubelets.get(node, ""),
         )
+
+
+def _runs(server: ApiServerObservation, digest: str) -> bool:
+    return server.state is ApiServerState.RUNNING and server.ready and server.running_digest == digest
 
 
 _DEFAULT_TIMEOUT = "3m"
