@@ -125,6 +125,9 @@ class SimulatedNode:
         audit = {name: value for name, value in self._process.flags.items() if name.startswith("--audit-")}
         return RunningServer(self._process.identity, audit, self._digest(self._process.flags))
 
+    def age(self, server):
+        return self.now - self._process.started
+
     def obstacle(self, address, port):
         return "" if self.is_ready() else "/readyz answers 500"
 

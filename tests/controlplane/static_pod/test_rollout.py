@@ -74,6 +74,7 @@ def test_an_api_server_without_audit_flags_is_enrolled():
     assert report.state is NodeState.RUNNING
     assert report.running_digest == policy_digest(NEW)
     assert report.ready
+    assert report.since is not None
     assert node.manifest == enrolled(MANIFEST, configuration(NEW), POLICIES)
     assert node.files["original.yaml"].decode() == MANIFEST
     assert_nothing_lies_about(node)

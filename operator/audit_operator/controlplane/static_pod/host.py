@@ -88,6 +88,7 @@ class Host(Protocol):
     def store_policy(self, digest: str, text: str) -> None: ...  # noqa: D102
     def forget_policies_except(self, digests: set[str]) -> None: ...  # noqa: D102
     def server(self, port: int) -> RunningServer | None: ...  # noqa: D102
+    def age(self, server: RunningServer) -> float: ...  # noqa: D102
     def obstacle(self, address: str, port: int) -> str: ...  # noqa: D102
     def version(self, address: str, port: int) -> str: ...  # noqa: D102
     def last_words(self, since: float) -> str: ...  # noqa: D102
@@ -182,6 +183,10 @@ class NodeHost:
         file = flags.get(POLICY_FILE, "")
         audit_flags = {flag: value for flag, value in flags.items() if flag.startswith(AUDIT_PREFIX)}
         return RunningServer(process, audit_flags, self._digest_seen_by(process, file) if file else "")
+
+    def age(self, server: RunningServer) -> float:
+        """Seconds since its process was started."""
+        return os_process.age(server.process)
 
     def obstacle(self, address: str, port: int) -> str:
         """Why the API server is not ready; empty if it is."""

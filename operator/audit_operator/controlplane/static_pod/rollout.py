@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -84,6 +85,7 @@ class NodeRollout:
     _versioned: ProcessIdentity | None = None
     _unready_since: float | None = None
     _not_before: float = 0.0
+    _started: tuple[ProcessIdentity, datetime] | None = None
 
     def __post_init__(self) -> None:
         self._change = Change(self.host, self.timing, self.halted, self.clock, self.sleep)
@@ -343,7 +345,15 @@ class NodeRollout:
             version = self.host.version(now.parsed.loopback_address, now.parsed.secure_port)
             self._say(api_server_version=version)
             self._versioned = server.process if version else None
-        self._say(ready=proved, running_digest=server.policy_digest if server and proved else "")
+        digest = server.policy_digest if server and proved else ""
+        self._say(ready=proved, running_digest=digest, since=self._since(server) if server else None)
+
+    def _since(self, server: RunningServer) -> datetime:
+        """When the process was started; reckoned once, so that it stays the same to the second."""
+        if self._started is None or self._started[0] != server.process:
+            at = datetime.fromtimestamp(self.clock() - self.host.age(server), UTC).replace(microsecond=0)
+            self._started = (server.process, at)
+        return self._started[1]
 
     def _block(self, obstacle: Obstacle, why: str) -> None:
         self._say(state=NodeState.BLOCKED, blocked=obstacle.value, error=why)
