@@ -136,11 +136,13 @@ def programming(
         return _as_given(given)
     type_, wanted = ConditionType.PROGRAMMED, plan.compiled[plane.metadata.name].desired.digest
     withheld = plan.withheld.get(plane.metadata.name)
+    if plane.spec.static_pod is not None and not plane.spec.static_pod.enrolled and withheld is not Reason.PAUSED:
+        return _false(type_, Reason.UNENROLLED, "spec.staticPod.enrolled is false")
     if withheld is not None or refused:
         reason = withheld or Reason.POLICY_REFUSED
         return _false(type_, reason, _WITHHELD[withheld] if withheld else _said(refused))
     if plane.spec.driver is Driver.STATIC_POD:
-        return _on_nodes(plane, wanted, seen)
+        return _on_nodes(wanted, seen)
     failed = next((each for each in seen if each.desired_digest == wanted and each.last_error), None)
     if failed is not None:
         rolled_back = failed.state is ApiServerState.ROLLED_BACK
@@ -169,11 +171,9 @@ def _progress(seen: tuple[ApiServerObservation, ...], wanted: str, waiting_for: 
     return _false(ConditionType.PROGRAMMED, Reason.PENDING, f"{said}; {waiting_for}" if waiting_for else said)
 
 
-def _on_nodes(plane: AuditControlPlane, wanted: str, seen: tuple[ApiServerObservation, ...]) -> Claim:
+def _on_nodes(wanted: str, seen: tuple[ApiServerObservation, ...]) -> Claim:
     """Programmed, for API servers that agents on their nodes change."""
     type_ = ConditionType.PROGRAMMED
-    if plane.spec.static_pod is not None and not plane.spec.static_pod.enrolled:
-        return _false(type_, Reason.UNENROLLED, "spec.staticPod.enrolled is false")
     if not seen:
         return _false(type_, Reason.NODE_BLOCKED, "no node matches spec.staticPod.nodeSelector")
     troubled = [each for each in seen if each.state in _TROUBLE and not runs(each, wanted)]
