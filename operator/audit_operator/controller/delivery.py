@@ -76,7 +76,8 @@ class Delivery:
 
     async def observe(self) -> bool:
         """Look at all API servers; whether anything is different from the last time."""
-        seen = {name: await driver.observe() for name, (_, driver) in self._drivers.items()}
+        # A list: control planes may come and go meanwhile.
+        seen = {name: await driver.observe() for name, (_, driver) in list(self._drivers.items())}
         changed, self.observations = seen != self.observations, seen
         return changed
 
