@@ -15,7 +15,7 @@
   `mine = private_control_plane()`. It takes the settings of LocalControlPlane.
 * `crds`: the CustomResourceDefinitions in crds/ are installed in `control_plane`; `install_crds(mine)` does it in a
   private one.
-* `assets`: where the binaries are.
+* `assets`: where the binaries are; `older_api_server`: a kube-apiserver of a minor that knows less.
 
 Every test in this folder has the marker `integration`. Nothing is skipped where a binary is missing: the assets are
 then provided, which takes minutes once, or the tests fail and say why.
@@ -28,13 +28,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from audit_operator.controlplane.assets import Assets, provide
+from audit_operator.controlplane.assets import Asset, Assets, Tool, provide, provide_one
 from tests.integration.control_plane import RunningControlPlane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
+OLDER = (ROOT / "tools" / "k8s-1.35" / "VERSION").read_text().strip()
+"""The last minor before `group: "*"`."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,6 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def assets() -> Assets:
     return provide()
+
+
+@pytest.fixture(scope="session")
+def older_api_server() -> Path:
+    return provide_one(Asset(Tool.KUBE_APISERVER, OLDER))
 
 
 @pytest.fixture(scope="session")

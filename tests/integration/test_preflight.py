@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from audit_operator.controlplane.preflight import Verdict, preflight
+from audit_operator.policy.gates import Version
+from audit_operator.policy.loading import load_policy
 
 HEAD = "apiVersion: audit.k8s.io/v1\nkind: Policy\n"
 RULE = HEAD + "rules:\n- level: None\n  "
@@ -42,6 +44,16 @@ LENIENT = {
     "an unknown key": HEAD + "rulez: []\nrules: [{level: None}]",
     "a key twice": HEAD + "rules:\n- level: None\n  level: Metadata",
 }
+GATED = {
+    "any group": RULE + 'resources: [{group: "*"}]',
+    "any group that has it": RULE + 'resources: [{group: apps}, {group: "*", resources: ["*/status", deployments]}]',
+    "objects of any group": RULE + 'resources: [{group: "*", resources: [pods], resourceNames: [a]}]',
+    "any group in a later rule": RULE + 'verbs: [get]\n- level: Metadata\n  resources: [{group: "*"}]',
+}
+NEVER = {
+    "some groups": RULE + 'resources: [{group: "*.k8s.io"}]',
+    "any group twice": RULE + 'resources: [{group: "**"}]',
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -60,5 +72,31 @@ def test_a_policy_that_it_takes_is_flawless(assets, case):
 @pytest.mark.parametrize("case", LENIENT)
 def test_what_it_would_drop_in_silence_is_said(assets, case):
     judged = preflight(assets.kube_apiserver, LENIENT[case])
+    assert judged.verdict is Verdict.ACCEPTED
+    assert judged.findings
+
+
+@pytest.mark.parametrize("case", GATED)
+def test_what_came_with_a_minor_is_refused_by_the_one_before_and_we_know_it(assets, older_api_server, case):
+    for binary, version, verdict in (
+        (older_api_server, Version(1, 35), Verdict.REFUSED),
+        (assets.kube_apiserver, Version(1, 37), Verdict.ACCEPTED),
+    ):
+        judged, loaded = preflight(binary, GATED[case]), load_policy(GATED[case], kubernetes=version)
+        assert judged.verdict is verdict
+        assert (loaded.policy is None) == (verdict is Verdict.REFUSED)
+
+
+@pytest.mark.parametrize("case", [*REFUSED, *NEVER])
+def test_everything_else_is_refused_by_both_minors(assets, older_api_server, case):
+    text = NEVER.get(case) or REFUSED[case][0]
+    for binary, version in ((older_api_server, Version(1, 35)), (assets.kube_apiserver, Version(1, 37))):
+        assert preflight(binary, text).verdict is Verdict.REFUSED
+        assert load_policy(text, kubernetes=version).policy is None
+
+
+@pytest.mark.parametrize("case", LENIENT)
+def test_both_minors_drop_the_same_in_silence(older_api_server, case):
+    judged = preflight(older_api_server, LENIENT[case])
     assert judged.verdict is Verdict.ACCEPTED
     assert judged.findings
