@@ -13,15 +13,16 @@ from audit_operator.plan.status import statuses
 from tests.plan.objects import cluster_policy, control_plane
 
 MAIN = ObjectRef("AuditControlPlane", "main")
+POLICY = cluster_policy()
 WANTED = (
-    plan(Snapshot(cluster_audit_policies=(cluster_policy(),), control_planes=(control_plane(driver="StaticPod"),)))
+    plan(Snapshot(cluster_audit_policies=(POLICY,), control_planes=(control_plane(driver="StaticPod"),)))
     .compiled["main"]
     .desired.digest
 )
 RUNNING = ApiServerObservation("cp-1", WANTED, WANTED, ready=True, state=ApiServerState.RUNNING, version="v1.37.2")
 
 
-def status(*servers, policies=(cluster_policy(),), **spec):
+def status(*servers, policies=(POLICY,), **spec):
     facts = Snapshot(
         cluster_audit_policies=policies,
         control_planes=(control_plane(driver="StaticPod", kubernetesVersion="1.29", **spec),),

@@ -135,12 +135,8 @@ def programming(
     if (given := plan.given.get(plane.metadata.name)) is not None:
         return _as_given(given)
     type_, wanted = ConditionType.PROGRAMMED, plan.compiled[plane.metadata.name].desired.digest
-    withheld = plan.withheld.get(plane.metadata.name)
-    if plane.spec.static_pod is not None and not plane.spec.static_pod.enrolled and withheld is not Reason.PAUSED:
-        return _false(type_, Reason.UNENROLLED, "spec.staticPod.enrolled is false")
-    if withheld is not None or refused:
-        reason = withheld or Reason.POLICY_REFUSED
-        return _false(type_, reason, _WITHHELD[withheld] if withheld else _said(refused))
+    if (why := _not_delivered(plane, plan.withheld.get(plane.metadata.name), refused)) is not None:
+        return why
     if plane.spec.driver is Driver.STATIC_POD:
         return _on_nodes(wanted, seen)
     failed = next((each for each in seen if each.desired_digest == wanted and each.last_error), None)
@@ -152,7 +148,17 @@ def programming(
         where = plane.spec.config_map
         target = f"ConfigMap {where.namespace}/{where.name}" if where else "the ConfigMap"
         return _unknown(type_, Reason.NOT_OBSERVED, f"the policy is in {target}")
-    return _progress(seen, wanted)
+    return _progress(sum(runs(each, wanted) for each in seen), len(seen))
+
+
+def _not_delivered(plane: AuditControlPlane, withheld: Reason | None, refused: tuple[Finding, ...]) -> Claim | None:
+    """Why the compiled policy is not wanted of the API servers; None if it is."""
+    type_ = ConditionType.PROGRAMMED
+    if plane.spec.static_pod is not None and not plane.spec.static_pod.enrolled and withheld is not Reason.PAUSED:
+        return _false(type_, Reason.UNENROLLED, "spec.staticPod.enrolled is false")
+    if withheld is not None:
+        return _false(type_, withheld, _WITHHELD[withheld])
+    return _false(type_, Reason.POLICY_REFUSED, _said(refused)) if refused else None
 
 
 def _as_given(given: GivenPolicy) -> Claim:
@@ -163,11 +169,10 @@ def _as_given(given: GivenPolicy) -> Claim:
     return _unknown(ConditionType.PROGRAMMED, Reason.GIVEN, said)
 
 
-def _progress(seen: tuple[ApiServerObservation, ...], wanted: str, waiting_for: str = "") -> Claim:
-    running = [each for each in seen if runs(each, wanted)]
-    if seen and len(running) == len(seen):
+def _progress(running: int, total: int, waiting_for: str = "") -> Claim:
+    if running == total > 0:
         return _true(ConditionType.PROGRAMMED, Reason.PROGRAMMED, "all API servers run with it")
-    said = f"{len(running)} of {len(seen)} API servers run with it"
+    said = f"{running} of {total} API servers run with it"
     return _false(ConditionType.PROGRAMMED, Reason.PENDING, f"{said}; {waiting_for}" if waiting_for else said)
 
 
@@ -176,7 +181,8 @@ def _on_nodes(wanted: str, seen: tuple[ApiServerObservation, ...]) -> Claim:
     type_ = ConditionType.PROGRAMMED
     if not seen:
         return _false(type_, Reason.NODE_BLOCKED, "no node matches spec.staticPod.nodeSelector")
-    troubled = [each for each in seen if each.state in _TROUBLE and not runs(each, wanted)]
+    # Also one that runs the digest: the log flags that belong to it may be what has failed.
+    troubled = [each for each in seen if each.state in _TROUBLE]
     for server in sorted(troubled, key=lambda each: list(_TROUBLE).index(each.state)):
         reason = _BLOCKED.get(server.blocked, Reason.NODE_BLOCKED)
         if server.state is not ApiServerState.BLOCKED:
@@ -184,7 +190,8 @@ def _on_nodes(wanted: str, seen: tuple[ApiServerObservation, ...]) -> Claim:
         said = f"node {server.name}: {server.last_error}"
         return _unknown(type_, reason, said) if reason is Reason.NOT_OBSERVED else _false(type_, reason, said)
     waiting = next((f"node {each.name}: {each.last_error}" for each in seen if each.last_error), "")
-    return _progress(seen, wanted, waiting)
+    running = sum(runs(each, wanted) and each.state is ApiServerState.RUNNING for each in seen)
+    return _progress(running, len(seen), waiting)
 
 
 # The worst first: what a person must do something about, then what is not known.
