@@ -5,16 +5,20 @@ Each test prints for how long there was no ready API server; docs/benchmarks.md 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.product import AGENTS, FOLDER, MANIFEST, NAMESPACE, PLANE
 
 ROLLOUT = f"audit-rollout-{PLANE}"
+DAEMON_SET = "daemonset/audit-operator-agent"
+REFUSED = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Everything}]\n"
 
 
 @pytest.fixture(autouse=True)
@@ -75,30 +79,47 @@ def test_a_good_change_is_one_restart(product):
     assert product.node()["attempts"] == 1
 
 
-def test_a_policy_that_the_api_server_refuses_is_taken_back(product):
-    """Nothing of ours would deliver it: it is written where agents read, and preflight is switched off."""
-    before, manifest = product.plane()["digest"], product.manifest()
+@contextlib.contextmanager
+def agents_that(product, **settings):
+    """The agents with other settings for a while."""
+    product.kubectl("-n", AGENTS, "set", "env", DAEMON_SET, *(f"{name}={value}" for name, value in settings.items()))
+    product.kubectl("-n", AGENTS, "rollout", "status", DAEMON_SET, "--timeout=80s")
+    yield
+    product.kubectl("-n", AGENTS, "set", "env", DAEMON_SET, *(f"{name}-" for name in settings))
+    product.kubectl("-n", AGENTS, "rollout", "status", DAEMON_SET, "--timeout=80s")
+
+
+@contextlib.contextmanager
+def instead_of_the_operator(product, policy):
+    """Nothing of ours would deliver a policy that is refused: it is written where agents read."""
     product.kubectl("-n", NAMESPACE, "scale", "deployment", "audit-operator", "--replicas=0")
-    product.kubectl("-n", AGENTS, "set", "env", "daemonset", "--all", "AUDIT_OPERATOR_AGENT_PREFLIGHT=false")
-    product.kubectl("-n", AGENTS, "rollout", "status", "daemonset/audit-operator-agent", "--timeout=80s")
-    text = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Everything}]\n"
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(policy.encode()).hexdigest()
     metadata = {"name": f"audit-policy-{digest[:16]}", "namespace": NAMESPACE}
     config_map = {"apiVersion": "v1", "kind": "ConfigMap"}
-    product.apply({**config_map, "metadata": metadata, "data": {"policy.yaml": text}})
-    told = product.get("-n", NAMESPACE, "configmap", ROLLOUT)
-    instructions = json.loads(told["data"]["instructions.json"])
+    told = product.get("-n", NAMESPACE, "configmap", ROLLOUT)["data"]
+    instructions = json.loads(told["instructions.json"])
     instructions["configuration"]["digest"] = digest
-    told["data"]["instructions.json"] = json.dumps(instructions)
-    with product.availability() as availability:
-        product.apply({**config_map, "metadata": {"name": ROLLOUT, "namespace": NAMESPACE}, "data": told["data"]})
+    told["instructions.json"] = json.dumps(instructions)
+    product.apply(
+        {**config_map, "metadata": metadata, "data": {"policy.yaml": policy}},
+        {**config_map, "metadata": {"name": ROLLOUT, "namespace": NAMESPACE}, "data": told},
+    )
+    yield
+    product.kubectl("-n", NAMESPACE, "scale", "deployment", "audit-operator", "--replicas=2")
+
+
+def test_a_policy_that_the_api_server_refuses_is_taken_back(product):
+    before, manifest = product.plane()["digest"], product.manifest()
+    with (
+        product.availability() as availability,
+        agents_that(product, AUDIT_OPERATOR_AGENT_PREFLIGHT="false"),
+        instead_of_the_operator(product, REFUSED),
+    ):
         report = until_state(product, "RolledBack")
     say(product, "a refused policy", availability)
     assert report["running_digest"] == before
     assert "loading audit policy file" in report["error"]
     assert product.manifest() == manifest
-    product.kubectl("-n", AGENTS, "set", "env", "daemonset", "--all", "AUDIT_OPERATOR_AGENT_PREFLIGHT-")
-    product.kubectl("-n", NAMESPACE, "scale", "deployment", "audit-operator", "--replicas=2")
 
 
 def test_a_log_that_cannot_be_written_is_taken_back(product):
@@ -201,8 +222,46 @@ def test_a_reboot_in_the_middle_of_a_change(product, ready):
     say(product, "a reboot in the middle of a change", availability)
 
 
-def test_an_agent_that_is_killed_in_the_middle_of_a_change(product):
-    product.change_policy("killed")
-    until_changing(product)
-    product.on_node("sh", "-c", "pkill -9 -f 'audit-operator agent' || true")
-    product.until("True", "Programmed")
+@pytest.fixture
+def dying_agents(product):
+    """Agents that die once, right after they have written in their journal that they enter a phase."""
+    found = product.get("-n", AGENTS, DAEMON_SET)
+    container = found["spec"]["template"]["spec"]["containers"][0]
+    command = ["/usr/bin/python3.11", "-I", "-c", (Path(__file__).parent / "dying_agent.py").read_text()]
+    change = {"name": container["name"], "command": command, "args": []}
+    patched = {"spec": {"template": {"spec": {"containers": [change]}}}}
+    product.kubectl("-n", AGENTS, "patch", DAEMON_SET, "-p", json.dumps(patched))
+    yield
+    whole = {"name": container["name"], "command": container.get("command"), "args": container.get("args")}
+    patched["spec"]["template"]["spec"]["containers"] = [whole]
+    product.kubectl("-n", AGENTS, "patch", DAEMON_SET, "-p", json.dumps(patched))
+    product.kubectl("-n", AGENTS, "rollout", "status", DAEMON_SET, "--timeout=80s")
+
+
+def agent_restarts(product):
+    pods = product.get("-n", AGENTS, "pods")["items"]
+    return sum(status["restartCount"] for pod in pods for status in pod["status"].get("containerStatuses", []))
+
+
+@pytest.mark.usefixtures("dying_agents")
+@pytest.mark.parametrize("phase", ["Prepared", "Applied", "Probation"])
+def test_an_agent_that_dies_in_a_good_change_finishes_it(product, phase):
+    with agents_that(product, DIE_ENTERING=phase), product.availability() as availability:
+        product.change_policy(phase)
+        product.until("True", "Programmed")
+        product.eventually(lambda: agent_restarts(product), "the agent to die")
+    say(product, f"an agent that dies as a change is {phase}", availability)
+
+
+@pytest.mark.usefixtures("dying_agents")
+def test_an_agent_that_dies_while_it_takes_a_change_back_finishes_that(product):
+    before = product.plane()["digest"]
+    with (
+        product.availability() as availability,
+        agents_that(product, DIE_ENTERING="RollingBack", AUDIT_OPERATOR_AGENT_PREFLIGHT="false"),
+        instead_of_the_operator(product, REFUSED),
+    ):
+        report = until_state(product, "RolledBack")
+        assert agent_restarts(product)
+    say(product, "an agent that dies while it takes a change back", availability)
+    assert report["running_digest"] == before

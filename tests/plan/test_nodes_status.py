@@ -99,9 +99,10 @@ def test_of_several_troubles_the_one_that_a_person_must_act_on_is_said():
     assert condition(status(unknown, blocked))[1:] == ("ForeignChange", "node cp-1: because")
 
 
-def test_a_trouble_of_a_node_that_runs_it_all_the_same_does_not_count():
-    said = status(replace(RUNNING, state=ApiServerState.BLOCKED, blocked="ForeignChange", last_error="because"))
-    assert condition(said)[:2] == ("True", "Programmed")
+@pytest.mark.parametrize("state", [ApiServerState.ROLLED_BACK, ApiServerState.BLOCKED, ApiServerState.WAITING])
+def test_log_flags_that_do_not_take_effect_count_although_the_policy_runs(state):
+    said = status(replace(RUNNING, state=state, last_error="because"))
+    assert condition(said)[0] == "False"
 
 
 def test_where_no_node_matches_nothing_is_programmed():
