@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 from audit_operator.cluster.connection import connect
 from audit_operator.cluster.rest import RestClient, Timeouts
 from audit_operator.controller import logs
+from audit_operator.controller.agent_metrics import agent_metrics
 from audit_operator.controller.board import ClusterBoard
 from audit_operator.controller.health import HealthServer
-from audit_operator.controller.metrics import Metrics
 from audit_operator.controlplane.files import exclusive
 from audit_operator.controlplane.static_pod.agent import Agent
 from audit_operator.controlplane.static_pod.change import ChangeTiming
 from audit_operator.controlplane.static_pod.host import NodeHost, Places
 from audit_operator.controlplane.static_pod.loopback import Loopback
-from audit_operator.controlplane.static_pod.report import NodeState
 from audit_operator.controlplane.static_pod.rollout import NodeRollout
 from audit_operator.controlplane.static_pod.turn import Turns
 
@@ -51,7 +50,7 @@ async def run(settings: Settings) -> int:
         loop.add_signal_handler(number, stop.set)
     connection = await connect(settings.kubeconfig, settings.context)
     agent = _agent(settings, connection, halted)
-    health = HealthServer(_metrics(agent), {}, {})
+    health = HealthServer(agent_metrics(lambda: agent.rollout.report), {}, {})
     try:
         port = await health.start(settings.listen_host, settings.listen_port)
         extra = {"reason": "Started"}
@@ -93,14 +92,3 @@ def _agent(settings: Settings, connection: Connection, halted: threading.Event) 
     host = NodeHost(places, Loopback(connection.ca_file, token), settings.agent_preflight)
     rollout = NodeRollout(host, ChangeTiming(soak=settings.agent_soak_seconds), halted.is_set)
     return Agent(settings.node, board, rollout, Turns(board, settings.node), poll=settings.agent_poll_seconds)
-
-
-def _metrics(agent: Agent) -> Metrics:
-    metrics = Metrics()
-    for state in NodeState:
-        name = f"agent_{state.name.lower()}"
-        text = f"1 while this node's agent is in state {state.value}."
-        metrics.follow(name, text, lambda state=state: float(agent.rollout.report.state is state))  # type: ignore[misc]
-    text = "1 while this node's API server is ready."
-    metrics.follow("agent_api_server_ready", text, lambda: agent.rollout.report.ready)
-    return metrics

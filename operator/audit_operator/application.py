@@ -119,7 +119,7 @@ class Operator:
             observe_every=settings.observe_seconds,
             on_restart=self.resync.hurry,
         )
-        self.health = HealthServer(self.metrics, {"sync": self._stale}, {"leader-or-candidate": self._unable})
+        self.health = HealthServer(self.metrics.registry, {"sync": self._stale}, {"leader-or-candidate": self._unable})
         self.metrics.follow("dirty_age_seconds", "Age of the oldest change not acted on.", self.dirty.age)
         self.metrics.follow("sync_age_seconds", "Age of the oldest complete list.", self._sync_age)
         self.metrics.follow_statuses(self.writer.stats, lambda: self.writer.pending)

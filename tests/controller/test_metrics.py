@@ -9,7 +9,9 @@ from pathlib import Path
 from prometheus_client import generate_latest
 
 from audit_operator.cluster.status_writer import StatusStats
+from audit_operator.controller.agent_metrics import agent_metrics
 from audit_operator.controller.metrics import Metrics
+from audit_operator.controlplane.static_pod.report import NodeReport, NodeState
 from audit_operator.plan import plan
 from tests.plan.test_planning import SNAPSHOT, seen
 
@@ -21,9 +23,16 @@ def test_every_metric_is_documented_and_none_that_there_is_not():
     metrics.follow("dirty_age_seconds", "x", lambda: 0.0)
     metrics.follow("sync_age_seconds", "x", lambda: 0.0)
     metrics.follow_statuses(StatusStats(), lambda: 0)
-    text = generate_latest(metrics.registry).decode()
+    text = "".join(generate_latest(each).decode() for each in (metrics.registry, agent_metrics(NodeReport)))
     served = {name for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE) if not name.endswith("_created")}
     assert served == set(re.findall(r"^\| `(\S+)`", DOCUMENTATION, re.MULTILINE))
+
+
+def test_an_agent_shows_its_state():
+    text = generate_latest(agent_metrics(lambda: NodeReport(state=NodeState.BLOCKED, ready=True))).decode()
+    assert 'audit_operator_agent_state{state="Blocked"} 1.0' in text
+    assert 'audit_operator_agent_state{state="Running"} 0.0' in text
+    assert "audit_operator_agent_api_server_ready 1.0" in text
 
 
 def test_one_plan_is_shown():

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from audit_operator.controller.metrics import Metrics
+    from prometheus_client import CollectorRegistry
 
     Check = Callable[[], str]
 
@@ -21,11 +21,12 @@ class HealthServer:
     """An HTTP server. A check returns what is wrong, or nothing.
 
     Attributes:
+        registry: of the metrics.
         live: checks whose failure only a restart can mend.
         ready: checks that say whether this replica does its part.
     """
 
-    metrics: Metrics
+    registry: CollectorRegistry
     live: Mapping[str, Check]
     ready: Mapping[str, Check]
     _runner: web.AppRunner | None = None
@@ -55,7 +56,7 @@ class HealthServer:
         return _answer(self.ready)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _answer(checks: Mapping[str, Check]) -> web.Response:
