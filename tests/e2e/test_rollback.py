@@ -11,18 +11,32 @@ import json
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from tests.e2e.product import AGENTS, FOLDER, MANIFEST, NAMESPACE, PLANE
 
 ROLLOUT = f"audit-rollout-{PLANE}"
+DEPLOYMENT = "deployment/audit-operator"
 DAEMON_SET = "daemonset/audit-operator-agent"
 REFUSED = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Everything}]\n"
 
 
+@pytest.fixture(scope="module")
+def short_cut(product):
+    """Pods reach the API server without its Service, which comes back to them half a minute after the API server."""
+    address = urlsplit(yaml.safe_load(product.cluster.kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+    reach = (f"KUBERNETES_SERVICE_HOST={address.hostname}", f"KUBERNETES_SERVICE_PORT={address.port}")
+    for namespace, workload in ((NAMESPACE, DEPLOYMENT), (AGENTS, DAEMON_SET)):
+        product.kubectl("-n", namespace, "set", "env", workload, *reach)
+    product.kubectl("-n", NAMESPACE, "set", "env", DEPLOYMENT, "AUDIT_OPERATOR_LEASE_SECONDS=60")
+    product.kubectl("-n", NAMESPACE, "rollout", "status", DEPLOYMENT, "--timeout=80s")
+
+
 @pytest.fixture(autouse=True)
-def calm(product):
+def calm(product, short_cut):  # noqa: ARG001  # wanted for what it does
     """Each test begins and ends with a policy that runs, and with short time-outs."""
     product.kubectl(
         "patch", "acp", PLANE, "--type=merge", "-p", json.dumps({"spec": {"rollout": {"readyTimeout": "60s"}}})
@@ -92,7 +106,7 @@ def agents_that(product, **settings):
 @contextlib.contextmanager
 def instead_of_the_operator(product, policy):
     """Nothing of ours would deliver a policy that is refused: it is written where agents read."""
-    product.kubectl("-n", NAMESPACE, "scale", "deployment", "audit-operator", "--replicas=0")
+    product.kubectl("-n", NAMESPACE, "scale", DEPLOYMENT, "--replicas=0")
     digest = hashlib.sha256(policy.encode()).hexdigest()
     metadata = {"name": f"audit-policy-{digest[:16]}", "namespace": NAMESPACE}
     config_map = {"apiVersion": "v1", "kind": "ConfigMap"}
@@ -105,7 +119,7 @@ def instead_of_the_operator(product, policy):
         {**config_map, "metadata": {"name": ROLLOUT, "namespace": NAMESPACE}, "data": told},
     )
     yield
-    product.kubectl("-n", NAMESPACE, "scale", "deployment", "audit-operator", "--replicas=2")
+    product.kubectl("-n", NAMESPACE, "scale", DEPLOYMENT, "--replicas=2")
 
 
 def test_a_policy_that_the_api_server_refuses_is_taken_back(product):
