@@ -15,11 +15,6 @@ from tests.integration.conftest import install_crds
 from tests.integration.operator_process import BASELINE, NAMESPACE, OperatorProcess, eventually, thing
 from tests.integration.simulated_nodes import SimulatedNodes
 
-# An API server that ends between a probe's connect and its handshake: CPython's SSLSocket then raises without closing.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
-)
-
 OPERATOR = ClusterUser("operator", ("system:masters",))
 AGENT = ClusterUser("agent", ("system:masters",))
 PLANE = thing("AuditControlPlane", "main", {"default": True, "driver": "StaticPod", "log": {"maxSize": 100}})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import struct
 import subprocess
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -159,3 +162,20 @@ def test_the_version_is_what_it_says(api, certificates, token):
 def test_an_answer_without_a_version_says_none(api, certificates, token, answer):
     api.to_token = {"/version": answer}
     assert Loopback(certificates / "cluster.pem", token).version("127.0.0.1", api.port) == ""
+
+
+def test_nothing_is_left_open_where_the_api_server_ends_right_after_it_has_accepted():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def reset_all():
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    connection.close()
+
+        threading.Thread(target=reset_all, daemon=True).start()
+        probe, port = Loopback(None, None), listener.getsockname()[1]
+        assert all("does not answer" in probe.obstacle("127.0.0.1", port) for _ in range(200))
+        listener.shutdown(socket.SHUT_RDWR)
+    # A socket that is left open is a warning when it is collected, and warnings fail the test.

@@ -73,9 +73,13 @@ class Loopback:
     def _ask(self, address: str, port: int, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
         context = ssl.create_default_context(cafile=self.ca)
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # cluster CAs made by older tools have no key identifier
-        with socket.create_connection((address, port), timeout=_TIMEOUT) as plain:
+        plain = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        # Not connected before it is wrapped: wrapping a connection that has just been reset raises and leaves it open.
+        with context.wrap_socket(plain, server_hostname=self.server_name) as secure:
+            secure.settimeout(_TIMEOUT)
+            secure.connect((address, port))
             connection = http.client.HTTPSConnection(address, port, timeout=_TIMEOUT)
-            connection.sock = context.wrap_socket(plain, server_hostname=self.server_name)
+            connection.sock = secure
             try:
                 connection.request("GET", path, headers=headers)
                 answer = connection.getresponse()
