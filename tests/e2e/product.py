@@ -91,6 +91,11 @@ class Product:
         """Wait for a status and reason of Programmed."""
         self.eventually(lambda: self.programmed() == (status, reason), f"Programmed {status}/{reason}")
 
+    def running_pods(self, namespace: str) -> list[str]:
+        """Names of the pods that have not ended."""
+        pods = self.get("-n", namespace, "pods")["items"]
+        return [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] != "Succeeded"]
+
     def agent_report(self) -> dict[str, Any]:
         """What the node's agent says."""
         lease = self.get("-n", NAMESPACE, "lease", f"audit-agent-{self.cluster.node_name}")

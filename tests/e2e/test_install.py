@@ -68,9 +68,8 @@ def test_an_upgrade_leaves_api_servers_alone(product):
 def test_pods_keep_to_their_pod_security(product):
     namespace = product.get("namespace", NAMESPACE)
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    pods = product.get("-n", NAMESPACE, "pods")["items"]
-    assert len([pod for pod in pods if pod["status"]["phase"] == "Running"]) >= 2
-    assert product.get("-n", AGENTS, "pods")["items"]
+    assert len(product.running_pods(NAMESPACE)) >= 2
+    assert product.running_pods(AGENTS)
 
 
 @pytest.mark.parametrize("killed", ["deployment", "daemonset"])

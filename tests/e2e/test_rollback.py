@@ -107,6 +107,7 @@ def agents_that(product, **settings):
 def instead_of_the_operator(product, policy):
     """Nothing of ours would deliver a policy that is refused: it is written where agents read."""
     product.kubectl("-n", NAMESPACE, "scale", DEPLOYMENT, "--replicas=0")
+    product.eventually(lambda: not product.running_pods(NAMESPACE), "the operator to be gone")
     digest = hashlib.sha256(policy.encode()).hexdigest()
     metadata = {"name": f"audit-policy-{digest[:16]}", "namespace": NAMESPACE}
     config_map = {"apiVersion": "v1", "kind": "ConfigMap"}

@@ -77,7 +77,7 @@ def test_by_default_uninstalling_keeps_recording(product):
     assert product.manifest() == manifest
     assert product.api_server_started() == started
     assert product.get("auditcontrolplane", PLANE)
-    assert product.get("-n", NAMESPACE, "pods")["items"] == []
+    assert product.running_pods(NAMESPACE) == []
 
 
 def test_installed_anew_it_takes_over_what_it_finds(product):
