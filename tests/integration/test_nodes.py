@@ -153,6 +153,8 @@ def test_an_agent_that_falls_silent_in_a_change_keeps_its_turn(nodes, operator):
     node = next(each for each in nodes.nodes if each.name == changing)
     os.kill(node.agent.pid, signal.SIGKILL)
     node.agent.wait()
+    phase = json.loads((node.agent_folder / "journal.json").read_text())["phase"]
+    assert phase in {"Prepared", "Applied"}, "killed too late: its change was over before status said that it began"
     time.sleep(45)  # longer than a turn is good for
     wanted = status(operator)["digest"]
     others = [each for each in nodes.nodes if each is not node]
