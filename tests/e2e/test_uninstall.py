@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.product import AGENTS, FOLDER, NAMESPACE, PLANE
+from tests.e2e.readme import ROOT
 
 VALUES = "--set nodeAgent.enabled=true --wait --timeout 5m"
 CREATED = 201
@@ -58,6 +59,10 @@ def test_every_right_is_used_and_nothing_was_refused(product):
     product.kubectl("-n", NAMESPACE, "delete", "lease", "--all")  # so that their creation is recorded, too
     product.kubectl("-n", NAMESPACE, "delete", "pods", "--all", "--wait")
     product.kubectl("-n", AGENTS, "delete", "pods", "--all", "--wait")
+    if "payments" not in product.kubectl("get", "namespaces"):
+        product.kubectl("create", "namespace", "payments")
+    for sample in ("payments-pci.yaml", "sinks.yaml"):
+        product.kubectl("apply", "-f", str(ROOT / "manifests" / "samples" / sample))
     product.change_policy("rights")
     product.until("True", "Programmed")
     granted = set(rules(product))
