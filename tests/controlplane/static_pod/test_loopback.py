@@ -176,6 +176,6 @@ def test_nothing_is_left_open_where_the_api_server_ends_right_after_it_has_accep
 
         threading.Thread(target=reset_all, daemon=True).start()
         probe, port = Loopback(None, None), listener.getsockname()[1]
-        assert all("does not answer" in probe.obstacle("127.0.0.1", port) for _ in range(200))
+        assert all("does not answer" in probe.obstacle("127.0.0.1", port) for _ in range(50))
         listener.shutdown(socket.SHUT_RDWR)
     # A socket that is left open is a warning when it is collected, and warnings fail the test.
