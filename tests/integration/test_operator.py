@@ -215,7 +215,7 @@ def test_a_policy_that_the_api_server_does_not_survive_is_rolled_back_and_never_
     with control_plane.plane:
         operator = prepared(control_plane)
         try:
-            operator.start()
+            operator.start(lease_seconds="180")  # three restarts in a row leave little time to renew it in between
             control_plane.apply(MAIN, BASELINE)
             operator.until("Programmed", ("True", "Programmed"), "clusterauditpolicies", "baseline")
             good = operator.running_policy()
