@@ -9,7 +9,7 @@ import pytest
 from audit_operator.cli import rollout
 from audit_operator.cli.main import main
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError, Listing
-from audit_operator.controller.board import POLICY_DIGEST_ANNOTATION
+from audit_operator.controlplane.configmap import DIGEST_ANNOTATION
 
 OLD, OLDER, NEW = "a" * 64, "b" * 64, "c" * 64
 
@@ -32,7 +32,7 @@ def published(digest, at, namespace="audit-operator", **annotations):
         "name": f"audit-policy-{digest[:16]}",
         "namespace": namespace,
         "creationTimestamp": f"2026-07-29T10:00:0{at}Z",
-        "annotations": {POLICY_DIGEST_ANNOTATION: digest, **annotations},
+        "annotations": {DIGEST_ANNOTATION: digest, **annotations},
     }
     return {"metadata": metadata}
 

@@ -193,13 +193,13 @@ async def _published(client: RestClient, namespace: str) -> list[str]:
     from dataclasses import replace  # noqa: PLC0415 - see run
 
     from audit_operator.cluster.resources import CONFIG_MAP  # noqa: PLC0415
-    from audit_operator.controller.board import POLICY_DIGEST_ANNOTATION  # noqa: PLC0415
+    from audit_operator.controlplane.configmap import DIGEST_ANNOTATION  # noqa: PLC0415
     from audit_operator.controlplane.static_pod.instructions import COMPONENT_LABEL, POLICY_COMPONENT  # noqa: PLC0415
 
     resource = replace(CONFIG_MAP, label_selector=f"{COMPONENT_LABEL}={POLICY_COMPONENT}")
     listing = await client.list(resource, lambda each: each["metadata"], namespace=namespace)
     ordered = sorted(listing.items, key=lambda each: str(each["creationTimestamp"]))
-    digests = [str((each.get("annotations") or {}).get(POLICY_DIGEST_ANNOTATION, "")) for each in ordered]
+    digests = [str((each.get("annotations") or {}).get(DIGEST_ANNOTATION, "")) for each in ordered]
     return list(filter(None, digests))
 
 

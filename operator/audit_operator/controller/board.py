@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from audit_operator.api.observations import policy_digest
 from audit_operator.cluster.resources import CONFIG_MAP, LEASE, NODE, Resource
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError
+from audit_operator.controlplane.configmap import DIGEST_ANNOTATION, POLICY_KEY
 from audit_operator.controlplane.static_pod.board import BoardUnavailable, Posted, Turn, TurnLost
 from audit_operator.controlplane.static_pod.instructions import (
     AGENT_COMPONENT,
     COMPONENT_LABEL,
     INSTRUCTIONS_KEY,
     POLICY_COMPONENT,
-    POLICY_KEY,
     ROLLOUT_COMPONENT,
     Instructions,
     agent_name,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from audit_operator.cluster.rest import Document, RestClient
 
 _LOG = logging.getLogger(__name__)
-POLICY_DIGEST_ANNOTATION = "audit-operator.dev/policy-digest"
 _KEPT = 5
 """Policies that stay although nobody needs them now: ways back."""
 _REPORT_SECONDS = 40
@@ -77,7 +76,7 @@ class ClusterBoard:
 
     async def publish_policy(self, digest: str, text: str) -> None:  # noqa: D102
         body = self._config_map(policy_name(digest), POLICY_COMPONENT)
-        body["metadata"]["annotations"] = {POLICY_DIGEST_ANNOTATION: digest}
+        body["metadata"]["annotations"] = {DIGEST_ANNOTATION: digest}
         body |= {"data": {POLICY_KEY: text}, "immutable": True}
         await _asked(self.client.apply(CONFIG_MAP, body, field_manager=self.field_manager))
 

@@ -28,13 +28,18 @@ from urllib.parse import urlsplit
 from audit_operator.controlplane import klog, os_process
 from audit_operator.controlplane.files import exclusive, write_atomically
 from audit_operator.controlplane.os_process import ProcessIdentity
+from audit_operator.controlplane.static_pod.audit_flags import (
+    POLICY_FILE,
+    digest_in_name,
+    effective_flags,
+    policy_file_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from audit_operator.api.observations import DesiredPolicy
 
-POLICY_FLAG = "--audit-policy-file"
 CERTIFICATES_FLAG = "--cert-dir"
 STOP_GRACE = 10.0
 READY_TIMEOUT = 60.0
@@ -155,7 +160,7 @@ class ApiServer:
         started = self._last_started()
         if started is None:
             return ""
-        path = _policy_argument(os_process.arguments(started.process))
+        path = effective_flags(os_process.arguments(started.process)).get(POLICY_FILE, "")
         try:
             if path != started.policy.path or _PolicyFile.of(Path(path)) != started.policy:
                 return ""
@@ -167,7 +172,7 @@ class ApiServer:
     def last_started_digest(self) -> str:
         """The digest that the last process was started with, whether it still runs or not; empty if there was none."""
         started = self._last_started()
-        return Path(started.policy.path).stem.removeprefix("policy-") if started else ""
+        return digest_in_name(started.policy.path) if started else ""
 
     def started_at(self) -> datetime | None:
         """When the last process was started, to the second."""
@@ -210,7 +215,7 @@ class ApiServer:
 
     def policy_path(self, digest: str) -> Path:
         """Where a policy is stored."""
-        return self._policies / f"policy-{digest}.yaml"
+        return self._policies / policy_file_name(digest)
 
     def forget_policies_except(self, digests: set[str]) -> None:
         """Remove stored policies that nobody needs any more."""
@@ -236,7 +241,7 @@ class ApiServer:
                 raise OSError(f"{path} is not what its name says")
             self._end_all(grace)
             offset = self.log.stat().st_size if self.log.exists() else 0
-            process = os_process.spawn([launch.binary, *launch.arguments, f"{POLICY_FLAG}={path}"], self.log)
+            process = os_process.spawn([launch.binary, *launch.arguments, f"{POLICY_FILE}={path}"], self.log)
             now = datetime.now(UTC).isoformat(timespec="seconds")
             write_atomically(self._started, json.dumps(asdict(_Started(process, policy, offset, now))).encode())
             return process
@@ -319,9 +324,3 @@ def trust(certificates: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=os.fspath(certificates / "apiserver.crt"))
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # from Python 3.13 on; the certificate lacks what it asks for
     return context
-
-
-def _policy_argument(arguments: tuple[str, ...]) -> str:
-    """The policy file among the arguments; as with every flag, the last one counts."""
-    found = [each.partition("=")[2] for each in arguments if each.startswith(f"{POLICY_FLAG}=")]
-    return found[-1] if found else ""

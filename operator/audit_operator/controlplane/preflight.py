@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, Location, Severity
 from audit_operator.controlplane import klog
-from audit_operator.controlplane.api_server import CERTIFICATES_FLAG, POLICY_FLAG
+from audit_operator.controlplane.api_server import CERTIFICATES_FLAG
 from audit_operator.controlplane.ports import ADDRESS_IN_USE, free_ports
+from audit_operator.controlplane.static_pod.audit_flags import POLICY_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +80,7 @@ def preflight(binary: Path, policy: bytes | str, *, file: str = "", time_limit: 
         for port in islice(free_ports(), _ATTEMPTS):
             try:
                 said = subprocess.run(  # noqa: S603  # the kube-apiserver that was given
-                    [binary, *_flags(Path(folder), port), f"{POLICY_FLAG}={path}"],
+                    [binary, *_flags(Path(folder), port), f"{POLICY_FILE}={path}"],
                     env={},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

@@ -13,8 +13,10 @@ from audit_operator.controlplane.static_pod.audit_flags import (
     OUR_FLAGS,
     AuditConfiguration,
     LogSettings,
+    digest_in_name,
     effective_flags,
     given_flags,
+    policy_file_name,
 )
 
 CONFIGURATION = AuditConfiguration("0123456789abcdef" * 4, LogSettings())
@@ -159,3 +161,12 @@ def test_flags_say_where_they_stand():
         ("--c", 3, 4),
         ("--audit-log-compress", 4, 5),
     ]
+
+
+@pytest.mark.parametrize("name", ["policy-audit.yaml", "policy-.yaml", f"policy-{'g' * 64}.yaml", "audit.yaml", ""])
+def test_a_file_that_somebody_else_has_named_names_no_digest(name):
+    assert digest_in_name(f"/etc/kubernetes/{name}") == ""
+
+
+def test_the_name_of_a_file_gives_back_its_digest():
+    assert digest_in_name(f"/etc/kubernetes/{policy_file_name('0f' * 32)}") == "0f" * 32

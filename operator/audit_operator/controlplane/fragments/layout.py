@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 from textwrap import indent, wrap
 from typing import TYPE_CHECKING
 
-from audit_operator.controlplane.static_pod.audit_flags import AuditConfiguration
+from audit_operator.controlplane.static_pod.audit_flags import AuditConfiguration, policy_file_name
+from audit_operator.controlplane.static_pod.instructions import policy_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from audit_operator.controlplane.static_pod.audit_flags import LogSettings
 
 _WIDTH = 118
-_SHORT_DIGEST = 16
 
 
 def head(policy: DesiredPolicy, title: str, *paragraphs: str) -> str:
@@ -38,12 +38,12 @@ def put_policy(path: str) -> str:
 
 def policy_path(policy: DesiredPolicy, folder: str) -> str:
     """Where the policy is put, on a node or in the API server's container."""
-    return f"{folder}/policy-{policy.digest}.yaml"
+    return f"{folder}/{policy_file_name(policy.digest)}"
 
 
 def object_name(policy: DesiredPolicy) -> str:
     """The name of an object that holds the policy."""
-    return f"audit-policy-{policy.digest[:_SHORT_DIGEST]}"
+    return policy_name(policy.digest)
 
 
 def log_folder(log: LogSettings) -> str:

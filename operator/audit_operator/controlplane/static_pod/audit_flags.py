@@ -138,7 +138,7 @@ class AuditConfiguration:
         """The values of `OUR_FLAGS`, in their order, where policies lie in `policies_folder` of the container."""
         log = self.log
         values = (
-            f"{policies_folder}/policy-{self.digest}.yaml",
+            f"{policies_folder}/{policy_file_name(self.digest)}",
             log.path,
             str(log.max_age),
             str(log.max_backup),
@@ -159,8 +159,8 @@ class AuditConfiguration:
         """
         if not flags.keys() >= set(OUR_FLAGS):
             return None
-        policy = _POLICY_FILE_NAME.match(flags[POLICY_FILE].rpartition("/")[2])
-        if policy is None:
+        digest = digest_in_name(flags[POLICY_FILE])
+        if not digest:
             return None
         try:
             log = _LOG.validate_strings(
@@ -177,7 +177,18 @@ class AuditConfiguration:
             )
         except ValidationError:
             return None
-        return cls(policy[1], log)
+        return cls(digest, log)
+
+
+def policy_file_name(digest: str) -> str:
+    """Names a policy's file, wherever one is kept: another policy is another file."""
+    return f"policy-{digest}.yaml"
+
+
+def digest_in_name(path: str) -> str:
+    """The digest in the name of a policy's file; empty if it was not named by `policy_file_name`."""
+    found = _POLICY_FILE_NAME.match(path.rpartition("/")[2])
+    return found[1] if found else ""
 
 
 _CONFIGURATION = TypeAdapter(AuditConfiguration)

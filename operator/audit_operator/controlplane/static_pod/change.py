@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit_operator.controlplane.static_pod import manifest as manifests
-from audit_operator.controlplane.static_pod.audit_flags import POLICY_FILE
-from audit_operator.controlplane.static_pod.host import policy_file_name
+from audit_operator.controlplane.static_pod.audit_flags import POLICY_FILE, digest_in_name
 from audit_operator.controlplane.static_pod.journal import Journal, Phase, Record, text_digest
 
 if TYPE_CHECKING:
@@ -290,12 +289,9 @@ class _Target:
         parsed = manifests.Manifest.parse(text)
         if not isinstance(parsed, manifests.Manifest):
             return None
-        file = parsed.audit_flags.get(POLICY_FILE, "")
-        name = file.rpartition("/")[2]
-        digest = name.removeprefix("policy-").removesuffix(".yaml")
-        ours = name == policy_file_name(digest)
         flags = parsed.audit_flags
-        return cls(parsed.loopback_address, parsed.secure_port, flags, file, digest if ours else "")
+        file = flags.get(POLICY_FILE, "")
+        return cls(parsed.loopback_address, parsed.secure_port, flags, file, digest_in_name(file))
 
 
 class _Wait:

@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING, Protocol
 from audit_operator.controlplane import os_process
 from audit_operator.controlplane.files import write_atomically
 from audit_operator.controlplane.preflight import Preflight, preflight
-from audit_operator.controlplane.static_pod.audit_flags import AUDIT_PREFIX, POLICY_FILE, effective_flags
+from audit_operator.controlplane.static_pod.audit_flags import (
+    AUDIT_PREFIX,
+    POLICY_FILE,
+    effective_flags,
+    policy_file_name,
+)
 from audit_operator.controlplane.static_pod.container_log import last_words
 
 if TYPE_CHECKING:
@@ -232,11 +237,6 @@ class NodeHost:
             with suppress(OSError):
                 return hashlib.sha256(path.read_bytes()).hexdigest()
         return ""
-
-
-def policy_file_name(digest: str) -> str:
-    """Names a policy in the agent's folder."""
-    return f"policy-{digest}.yaml"
 
 
 def _beside(manifest: Path, suffix: str) -> Path:

@@ -14,7 +14,6 @@ ROLLOUT_COMPONENT = "rollout"
 AGENT_COMPONENT = "agent"
 
 INSTRUCTIONS_KEY = "instructions.json"
-POLICY_KEY = "policy.yaml"
 
 _DIGEST_IN_NAME = 16
 
