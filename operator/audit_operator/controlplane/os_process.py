@@ -51,11 +51,8 @@ def is_alive(process: ProcessIdentity) -> bool:
 
 def arguments(process: ProcessIdentity) -> tuple[str, ...]:
     """The command line that the process was started with; empty if it has ended."""
-    try:
-        content = (PROC / str(process.pid) / "cmdline").read_bytes()
-    except OSError:
-        return ()
-    return tuple(os.fsdecode(each) for each in content.split(b"\0")[:-1]) if is_alive(process) else ()
+    command = _command_line(process.pid)
+    return command if is_alive(process) else ()
 
 
 def age(process: ProcessIdentity) -> float:
@@ -65,11 +62,35 @@ def age(process: ProcessIdentity) -> float:
 
 def find_by_argument(program: Path, argument: str) -> Iterator[ProcessIdentity]:
     """Processes that run `program` with exactly this argument."""
-    for entry in PROC.iterdir():
-        process = identify(int(entry.name)) if entry.name.isdigit() else None
-        command = arguments(process) if process else ()
-        if process and command and command[0] == str(program) and argument in command:
+    for process, command in running(program.name):
+        if command[0] == str(program) and argument in command:
             yield process
+
+
+def running(name: str) -> Iterator[tuple[ProcessIdentity, tuple[str, ...]]]:
+    """Processes whose program has this file name, with their command lines.
+
+    Of all others, nothing but the command line is read: this is asked every few seconds on machines with many.
+    """
+    for entry in PROC.iterdir():
+        if entry.name.isdigit() and _is_named(_command_line(int(entry.name)), name):
+            process = identify(int(entry.name))
+            command = arguments(process) if process else ()
+            if process and _is_named(command, name):
+                yield process, command
+
+
+def _is_named(command: tuple[str, ...], name: str) -> bool:
+    return bool(command) and Path(command[0]).name == name
+
+
+def _command_line(pid: int) -> tuple[str, ...]:
+    """Empty if there is no such process."""
+    try:
+        content = (PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return ()
+    return tuple(os.fsdecode(each) for each in content.split(b"\0")[:-1])
 
 
 def spawn(command: Sequence[str | Path], log: Path) -> ProcessIdentity:

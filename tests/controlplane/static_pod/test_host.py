@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -182,6 +183,9 @@ def api_server(*flags, program="kube-apiserver", port=PORT):
     """A process that has these arguments, and waits until its input ends."""
     arguments = [program, "-c", "read line", f"--secure-port={port}", *flags]
     child = subprocess.Popen(arguments, executable="/bin/sh", stdin=subprocess.PIPE)  # noqa: S603 - no input from elsewhere
+    command_line = Path(f"/proc/{child.pid}/cmdline")
+    while not command_line.read_bytes():  # the kernel shows it a moment after it has begun to run the program
+        time.sleep(0.001)
     try:
         yield child
     finally:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from audit_operator.controlplane import os_process
-from audit_operator.controlplane.files import write_atomically
+from audit_operator.controlplane.files import flush_folder, write_atomically
 from audit_operator.controlplane.preflight import Preflight, preflight
 from audit_operator.controlplane.static_pod.audit_flags import (
     AUDIT_PREFIX,
@@ -138,7 +138,7 @@ class NodeHost:
     def swap_in(self, name: str, suffix: str) -> None:
         """Make the text that was staged the manifest. It needs no free space. Raises OSError."""
         _beside(self.places.manifests / name, suffix).replace(self.places.manifests / name)
-        _flush(self.places.manifests)
+        flush_folder(self.places.manifests)
 
     def discard(self, name: str, suffix: str) -> None:
         """Forget a text that was staged."""
@@ -160,7 +160,7 @@ class NodeHost:
     def remove(self, name: str) -> None:
         """Remove a file if it is there."""
         (self.places.folder / name).unlink(missing_ok=True)
-        _flush(self.places.folder)
+        flush_folder(self.places.folder)
 
     def store_policy(self, digest: str, text: str) -> None:
         """Keep a policy where the API server will look for it. Raises OSError."""
@@ -245,11 +245,9 @@ def _beside(manifest: Path, suffix: str) -> Path:
 
 
 def _api_servers() -> Iterator[tuple[ProcessIdentity, dict[str, str]]]:
-    for entry in os_process.PROC.iterdir():
-        process = os_process.identify(int(entry.name)) if entry.name.isdigit() else None
-        arguments = os_process.arguments(process) if process else ()
-        if process and arguments and Path(arguments[0]).name == _PROGRAM and _shares_our_network(process):
-            yield process, effective_flags(arguments[1:])
+    for process, arguments in os_process.running(_PROGRAM):
+        if _shares_our_network(process):
+            yield process, effective_flags(arguments)
 
 
 def _shares_our_network(process: ProcessIdentity) -> bool:
@@ -268,11 +266,3 @@ def _seen_by(process: ProcessIdentity, path: str) -> Path:
 def _files(folder: Path) -> Iterator[Path]:
     with suppress(OSError):
         yield from (each for each in folder.iterdir() if each.is_file() and "audit" in each.name)
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
