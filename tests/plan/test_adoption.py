@@ -9,10 +9,8 @@ from audit_operator.api.observations import ApiServerObservation, ApiServerState
 from audit_operator.coverage.loading import builtin_catalogue
 from audit_operator.plan import Snapshot, plan
 from audit_operator.plan.adoption import ADOPTION, differences
-from audit_operator.policy.gates import Version
 from tests.plan.objects import cluster_policy, control_plane
 
-VERSION = Version(1, 37)
 EVERYTHING = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: RequestResponse\n"
 METADATA = EVERYTHING.replace("RequestResponse", "Metadata")
 NOTHING = EVERYTHING.replace("RequestResponse", "None")
@@ -31,7 +29,7 @@ def node(name, policy):
 
 
 def found(*servers, ours=OURS):
-    return list(differences(servers, ours, builtin_catalogue(), VERSION))
+    return list(differences(servers, ours, builtin_catalogue()))
 
 
 def test_a_node_that_awaits_no_adoption_has_nothing_to_compare():

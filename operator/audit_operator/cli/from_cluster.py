@@ -26,19 +26,23 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def kubeconfig_file(options: argparse.Namespace) -> Path:
+    """The kubeconfig that kubectl would take first."""
+    return Path(options.kubeconfig or os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+
+
 def read_cluster(options: argparse.Namespace) -> Facts:
     """Our kinds and the namespaces of a cluster.
 
     Raises:
         UsageError: the cluster cannot be read.
     """
-    file = Path(options.kubeconfig or os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
     # Imported here: the client takes a quarter of a second that commands over files should not pay.
     from audit_operator.cluster.connection import ConnectionConfigError  # noqa: PLC0415
     from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError  # noqa: PLC0415
 
     try:
-        return facts_of(asyncio.run(_read(file, options.context)))
+        return facts_of(asyncio.run(_read(kubeconfig_file(options), options.context)))
     except ConnectionConfigError as error:
         message = f"{error}; name files with -f, or a cluster with --kubeconfig"
         raise UsageError(message) from error

@@ -8,16 +8,20 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from audit_operator.cli.from_cluster import add_connection
+from audit_operator.cli.from_cluster import add_connection, kubeconfig_file
 from audit_operator.cli.usage import UsageError
+from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, CONFIG_MAP
+from audit_operator.controlplane.configmap import DIGEST_ANNOTATION
+from audit_operator.controlplane.static_pod.instructions import COMPONENT_LABEL, POLICY_COMPONENT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from pathlib import Path
 
     from audit_operator.cluster.rest import RestClient
 
@@ -111,7 +115,7 @@ async def _act(client: RestClient, plane: Status, options: argparse.Namespace, e
 
 def _kubeconfig(options: argparse.Namespace) -> Path | None:
     """Kubectl's file; in a pod without one, None for the service account."""
-    file = Path(options.kubeconfig or os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+    file = kubeconfig_file(options)
     in_pod = not options.kubeconfig and not file.exists() and "KUBERNETES_SERVICE_HOST" in os.environ
     return None if in_pod else file
 
@@ -169,33 +173,21 @@ _ACTIONS: dict[str, tuple[str, Callable[..., Coroutine[Any, Any, dict[str, Any] 
 
 async def _planes(client: RestClient, name: str) -> list[Status]:
     """Those with driver StaticPod: the one with this name, or all."""
-    from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE  # noqa: PLC0415 - see run
-
     listing = await client.list(AUDIT_CONTROL_PLANE, lambda each: each)
     fitting = [each for each in listing.items if each["spec"].get("driver") == "StaticPod"]
     return [each for each in fitting if not name or each["metadata"]["name"] == name]
 
 
 async def _get(client: RestClient, name: str) -> Status:
-    from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE  # noqa: PLC0415 - see run
-
     return await client.get(AUDIT_CONTROL_PLANE, name=name)
 
 
 async def _patch(client: RestClient, plane: Status, spec: dict[str, Any]) -> Status:
-    from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE  # noqa: PLC0415 - see run
-
     return await client.merge(AUDIT_CONTROL_PLANE, name=plane["metadata"]["name"], body={"spec": spec})
 
 
 async def _published(client: RestClient, namespace: str) -> list[str]:
     """Digests of the policies that the operator keeps, oldest first. In other namespaces, anybody may write some."""
-    from dataclasses import replace  # noqa: PLC0415 - see run
-
-    from audit_operator.cluster.resources import CONFIG_MAP  # noqa: PLC0415
-    from audit_operator.controlplane.configmap import DIGEST_ANNOTATION  # noqa: PLC0415
-    from audit_operator.controlplane.static_pod.instructions import COMPONENT_LABEL, POLICY_COMPONENT  # noqa: PLC0415
-
     resource = replace(CONFIG_MAP, label_selector=f"{COMPONENT_LABEL}={POLICY_COMPONENT}")
     listing = await client.list(resource, lambda each: each["metadata"], namespace=namespace)
     ordered = sorted(listing.items, key=lambda each: str(each["creationTimestamp"]))

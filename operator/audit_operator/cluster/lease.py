@@ -133,7 +133,7 @@ class LeaseElector:
         """Let another replica take over without waiting; call it after the last write. Never raises ApiError."""
         if self._held is None:
             return
-        spec = {**self._held["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _micro_time()}
+        spec = {**self._held["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": micro_time()}
         lease, self._held, self._renewed_at = self._held, None, float("-inf")
         try:
             async with asyncio.timeout(self.timing.retry_period):
@@ -189,7 +189,7 @@ class LeaseElector:
         return self.clock() >= self._seen_at + (spec.get("leaseDurationSeconds") or self.timing.duration)
 
     def _body(self, metadata: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-        now = _micro_time()
+        now = micro_time()
         kept = before.get("holderIdentity") == self.identity
         transitions = int(before.get("leaseTransitions") or 0)
         return {
@@ -206,6 +206,6 @@ class LeaseElector:
         }
 
 
-def _micro_time() -> str:
+def micro_time() -> str:
     """The present as a `metav1.MicroTime`; for people to read, never compared."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from audit_operator.api.observations import policy_digest
+from audit_operator.cluster.lease import micro_time
 from audit_operator.cluster.resources import CONFIG_MAP, LEASE, NODE, Resource
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError
 from audit_operator.controlplane.configmap import DIGEST_ANNOTATION, POLICY_KEY
-from audit_operator.controlplane.static_pod.board import BoardUnavailable, Posted, Turn, TurnLost
+from audit_operator.controlplane.static_pod.board import TURN_SECONDS, BoardUnavailable, Posted, Turn, TurnLost
 from audit_operator.controlplane.static_pod.instructions import (
     AGENT_COMPONENT,
     COMPONENT_LABEL,
@@ -36,7 +37,6 @@ _LOG = logging.getLogger(__name__)
 _KEPT = 5
 """Policies that stay although nobody needs them now: ways back."""
 _REPORT_SECONDS = 40
-_TURN_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,7 @@ class ClusterBoard:
         await _asked(self.client.apply(CONFIG_MAP, body, field_manager=self.field_manager))
 
     async def policy(self, digest: str) -> str:  # noqa: D102
-        try:
-            document = await self.client.get(CONFIG_MAP, name=policy_name(digest), namespace=self.namespace)
-        except ApiError as error:
-            if error.not_found:
-                return ""
-            raise BoardUnavailable(str(error)) from error
-        except ApiUnreachableError as error:
-            raise BoardUnavailable(str(error)) from error
+        document = await self._find(CONFIG_MAP, policy_name(digest)) or {}
         text = str((document.get("data") or {}).get(POLICY_KEY, ""))
         return text if policy_digest(text) == digest else ""
 
@@ -106,23 +99,16 @@ class ClusterBoard:
         body = self._lease(agent_name(node))
         body["metadata"]["labels"] = {COMPONENT_LABEL: AGENT_COMPONENT}
         body["metadata"]["annotations"] = {REPORT_ANNOTATION: report.model_dump_json()}
-        body["spec"] = {"holderIdentity": node, "leaseDurationSeconds": _REPORT_SECONDS, "renewTime": _now()}
+        body["spec"] = {"holderIdentity": node, "leaseDurationSeconds": _REPORT_SECONDS, "renewTime": micro_time()}
         await _asked(self.client.apply(LEASE, body, field_manager=self.field_manager))
 
     async def turn(self, plane: str) -> Turn:  # noqa: D102
-        try:
-            document = await self.client.get(LEASE, name=rollout_name(plane), namespace=self.namespace)
-        except ApiError as error:
-            if error.not_found:
-                return Turn()
-            raise BoardUnavailable(str(error)) from error
-        except ApiUnreachableError as error:
-            raise BoardUnavailable(str(error)) from error
-        return _turn(document)
+        document = await self._find(LEASE, rollout_name(plane))
+        return Turn() if document is None else _turn(document)
 
     async def write_turn(self, plane: str, turn: Turn, holder: str) -> Turn:  # noqa: D102
-        now = _now()
-        spec = {"holderIdentity": holder, "leaseDurationSeconds": _TURN_SECONDS, "acquireTime": now, "renewTime": now}
+        now = micro_time()
+        spec = {"holderIdentity": holder, "leaseDurationSeconds": TURN_SECONDS, "acquireTime": now, "renewTime": now}
         body = {**self._lease(rollout_name(plane)), **turn.document, "spec": spec}
         try:
             if turn.document:
@@ -139,6 +125,17 @@ class ClusterBoard:
         selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         found = await self._list(replace(NODE, label_selector=selector), namespace="")
         return dict(sorted((str(each["metadata"]["name"]), _kubelet_version(each)) for each in found))
+
+    async def _find(self, resource: Resource, name: str) -> Document | None:
+        """An object of the operator's namespace; None if there is none."""
+        try:
+            return await self.client.get(resource, name=name, namespace=self.namespace)
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise BoardUnavailable(str(error)) from error
+        except ApiUnreachableError as error:
+            raise BoardUnavailable(str(error)) from error
 
     async def _list(self, resource: Resource, namespace: str | None = None) -> list[Document]:
         where = self.namespace if namespace is None else namespace
@@ -182,7 +179,3 @@ def _age(renewed: str | None) -> float:
         return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(renewed or "")).total_seconds())
     except (ValueError, TypeError):
         return 0.0
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from audit_operator.coverage.catalogue import Catalogue
     from audit_operator.coverage.verdicts import ActionCoverage
     from audit_operator.plan.compiled import CompiledPolicy
-    from audit_operator.policy.gates import Version
 
 ADOPTION = "adoption-would-change"
 
 
 def differences(
-    servers: Iterable[ApiServerObservation], compiled: CompiledPolicy, catalogue: Catalogue, version: Version
+    servers: Iterable[ApiServerObservation], compiled: CompiledPolicy, catalogue: Catalogue
 ) -> Iterator[Finding]:
     """A finding for each critical action that is recorded otherwise by a policy that awaits adoption, worse ones first.
 
@@ -34,7 +33,7 @@ def differences(
             nodes.setdefault(server.foreign_policy, []).append(server.name)
     for text, names in nodes.items():
         where = f"on {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004
-        loaded = load_policy(text, kubernetes=version)
+        loaded = load_policy(text, kubernetes=compiled.version)
         if loaded.policy is None:
             said = f"the audit policy {where} cannot be read, to compare it"
             yield Finding(id=ADOPTION, severity=Severity.WARNING, message=said)

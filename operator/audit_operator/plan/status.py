@@ -24,7 +24,7 @@ from audit_operator.plan.given import INVALID, NOT_FOUND
 from audit_operator.plan.selection import selector_matches
 from audit_operator.plan.shortfall import SHORTFALL
 from audit_operator.plan.snapshot import NAME_LABEL
-from audit_operator.plan.versions import oldest_version, version_findings
+from audit_operator.plan.versions import version_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -376,7 +376,7 @@ def _control_plane_status(
         status["progress"] = f"{sum(runs(each, wanted) for each in servers)}/{len(servers)}"
         status["apiServers"] = [_server(each) for each in servers]
         notes = (note for each in servers for note in each.notes)
-        adoption = differences(servers, compiled, catalogue, oldest_version(plane, snapshot))
+        adoption = differences(servers, compiled, catalogue)
         remarks = [*compiled.findings(), *version_findings(plane, snapshot), *notes, *adoption]
     if findings := [*own, *faults, *remarks]:
         status["findings"] = _bounded(findings)

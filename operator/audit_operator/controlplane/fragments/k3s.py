@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from audit_operator.controlplane.fragments.layout import (
     arguments,
+    drop_in,
     flags,
     head,
-    log_folder,
     policy_path,
     put_policy,
 )
@@ -34,10 +34,7 @@ def render(policy: DesiredPolicy, log: LogSettings) -> str:
             policy,
             "k3s: drop-in of the server's configuration.",
             put_policy(policy_path(policy, POLICIES)) + ". An API server without its policy file does not start.",
-            f"2. There, too: `mkdir -p -m 700 {log_folder(log)}`, and write this to "
-            "/etc/rancher/k3s/config.yaml.d/90-audit.yaml. Files that come later in the alphabet must use "
-            "`kube-apiserver-arg+`, with the plus sign, as well.",
-            "3. On one server after the other: `systemctl restart k3s`, then wait until its API server is ready.",
+            *drop_in("k3s", "k3s", log),
         )
         + "kube-apiserver-arg+:\n"
         + arguments(flags(policy, log, POLICIES), "")

@@ -36,6 +36,18 @@ def put_policy(path: str) -> str:
     )
 
 
+def drop_in(name: str, service: str, log: LogSettings) -> tuple[str, str]:
+    """The steps after the policy's file for k3s and RKE2, whose servers read their configuration alike."""
+    return (
+        (
+            f"2. There, too: `mkdir -p -m 700 {log_folder(log)}`, and write this to "
+            f"/etc/rancher/{name}/config.yaml.d/90-audit.yaml. Files that come later in the alphabet must use "
+            "`kube-apiserver-arg+`, with the plus sign, as well."
+        ),
+        f"3. On one server after the other: `systemctl restart {service}`, then wait until its API server is ready.",
+    )
+
+
 def policy_path(policy: DesiredPolicy, folder: str) -> str:
     """Where the policy is put, on a node or in the API server's container."""
     return f"{folder}/{policy_file_name(policy.digest)}"

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from audit_operator.controlplane.fragments.layout import (
     arguments,
+    drop_in,
     flags,
     head,
-    log_folder,
     policy_path,
     put_policy,
     quoted,
@@ -40,11 +40,7 @@ def render(policy: DesiredPolicy, log: LogSettings) -> str:
             "RKE2: drop-in of the server's configuration.",
             put_policy(policy_path(policy, POLICIES))
             + ". Before anything else: RKE2 starts with a policy that records nothing where the file is missing.",
-            f"2. There, too: `mkdir -p -m 700 {log_folder(log)}`, and write this to "
-            "/etc/rancher/rke2/config.yaml.d/90-audit.yaml. Files that come later in the alphabet must use "
-            "`kube-apiserver-arg+`, with the plus sign, as well.",
-            "3. On one server after the other: `systemctl restart rke2-server`, then wait until its API server "
-            "is ready.",
+            *drop_in("rke2", "rke2-server", log),
         )
         + f"audit-policy-file: {quoted(file)}\n"
         "kube-apiserver-arg+:\n" + arguments(others, "")

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from audit_operator.controlplane.static_pod.report import NodeReport
 
 
+TURN_SECONDS = 30
+"""For how long a turn is good; a whole number, since it stands in a Lease."""
+
+
 class BoardUnavailable(Exception):  # noqa: N818  # a state of the cluster
     """It could not be read or written now; the message says why."""
 

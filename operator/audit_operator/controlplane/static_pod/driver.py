@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from audit_operator.api.control_plane import StaticPod
+from audit_operator.api.control_plane import Rollout, StaticPod
 from audit_operator.api.observations import ApiServerObservation, ApiServerState
 from audit_operator.api.text import seconds
 from audit_operator.controlplane.configmap import LARGEST, too_large
@@ -88,8 +88,7 @@ class StaticPodDriver:
 
         Unenrolling needs no policy: only a pause that was asked for stops it.
         """
-        asked = self.spec.rollout is not None and self.spec.rollout.paused
-        self._paused = not self._pinned and (asked or self._static_pod.enrolled)
+        self._paused = not self._pinned and (self._rollout.paused or self._static_pod.enrolled)
         await self._instruct()
 
     async def observe(self) -> tuple[ApiServerObservation, ...]:
@@ -112,7 +111,11 @@ class StaticPodDriver:
 
     @property
     def _pinned(self) -> str:
-        return self.spec.rollout.pinned_digest if self.spec.rollout else ""
+        return self._rollout.pinned_digest
+
+    @property
+    def _rollout(self) -> Rollout:
+        return self.spec.rollout or Rollout()
 
     @property
     def _static_pod(self) -> StaticPod:
@@ -135,7 +138,7 @@ class StaticPodDriver:
         return told[self.plane].configuration if self.plane in told else None
 
     def _instructions(self, nodes: tuple[str, ...], configuration: AuditConfiguration | None) -> Instructions:
-        static_pod, rollout = self._static_pod, self.spec.rollout
+        static_pod, rollout = self._static_pod, self._rollout
         return Instructions(
             plane=self.plane,
             nodes=nodes,
@@ -144,8 +147,8 @@ class StaticPodDriver:
             enrolled=static_pod.enrolled,
             adopt=self.spec.adopt,
             paused=bool(self._paused),
-            retry=rollout.retry if rollout else "",
-            ready_timeout=seconds(rollout.ready_timeout if rollout else _DEFAULT_TIMEOUT),
+            retry=rollout.retry,
+            ready_timeout=seconds(rollout.ready_timeout),
         )
 
     # Saying it
@@ -264,6 +267,3 @@ class StaticPodDriver:
 
 def _runs(server: ApiServerObservation, digest: str) -> bool:
     return server.state is ApiServerState.RUNNING and server.ready and server.running_digest == digest
-
-
-_DEFAULT_TIMEOUT = "3m"

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from audit_operator.controlplane.static_pod.board import TurnLost
+from audit_operator.controlplane.static_pod.board import TURN_SECONDS, TurnLost
 from audit_operator.controlplane.static_pod.report import NodeState
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Turns:
 
     board: Board
     node: str
-    duration: float = 30.0
+    duration: float = TURN_SECONDS
     clock: Callable[[], float] = time.monotonic
     _taken_at: float = float("-inf")
     _seen: dict[str, tuple[str, float]] = field(default_factory=dict)
