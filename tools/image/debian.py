@@ -1,4 +1,4 @@
-"""Debian packages for the image: which ones, where they come from, and what of them is needed.
+"""Debian packages: where they come from, and which ones, and what of them, the image needs.
 
 They come from the package sources that this machine's apt is configured with, and are checked against the SHA-256 in
 apt's signed lists. Only `apt-get download` and `dpkg-deb` are used: nothing is installed here, and no maintainer script
@@ -15,6 +15,10 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PYTHON = "python3.11"
 """The interpreter in the image: Debian 12's."""
@@ -81,20 +85,25 @@ def architecture() -> str:
     return _output("dpkg", "--print-architecture").strip()
 
 
-def wanted() -> list[Package]:
-    """The package files that apt would download now.
+def wanted(names: Sequence[str] = PACKAGES) -> list[Package]:
+    """The package files that apt would download now; its lists are fetched first where they are missing or old.
 
     Raises:
         PackagesUnavailableError: apt does not know them all.
     """
+    command = ("apt-get", "--print-uris", "download", *names)
     try:
-        listed = _output("apt-get", "--print-uris", "download", *PACKAGES)
+        try:
+            listed = _output(*command)
+        except subprocess.CalledProcessError:
+            _output("apt-get", "--quiet", "update")
+            listed = _output(*command)
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", None) or error
-        message = f"the image is made of Debian 12 packages, which apt does not offer here (apt-get update?): {said}"
+        message = f"Debian 12 packages are needed, which apt does not offer here (apt-get update?): {said}"
         raise PackagesUnavailableError(message) from error
     found = [Package(each["file"], each["sha256"]) for each in _URI.finditer(listed)]
-    if missing := set(PACKAGES) - {each.name for each in found}:
+    if missing := set(names) - {each.name for each in found}:
         raise PackagesUnavailableError(f"apt names no file with a SHA-256 for {', '.join(sorted(missing))}")
     return sorted(found, key=lambda each: each.file)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _MEDIA = "application/vnd.oci.image"
@@ -64,13 +64,12 @@ def write(image: Image, root: Path, upper: str, archive: Path) -> str:
     for name, belongs in _split(upper).items():
         file = archive.with_suffix(f".{name}-layer")
         _write_layer(root, belongs, image.created, file)
-        layers.append(_of_file(file))
+        layers.append(file)
     try:
-        return _write_archive(image, layers, archive)
+        return write_archive(image, layers, archive)
     finally:
         for layer in layers:
-            if layer.file is not None:
-                layer.file.unlink()
+            layer.unlink()
 
 
 def _split(upper: str) -> dict[str, Callable[[str], bool]]:
@@ -100,7 +99,9 @@ def _add(layer: tarfile.TarFile, path: Path, name: str, created: int) -> None:
         layer.addfile(entry, content)
 
 
-def _write_archive(image: Image, layers: list[_Blob], archive: Path) -> str:
+def write_archive(image: Image, layer_files: Sequence[Path], archive: Path) -> str:
+    """Write an archive with these layers, each a tar file, the lowest first; returns the manifest's digest."""
+    layers = [_of_file(each) for each in layer_files]
     config = _of_json(_config(image, layers))
     manifest = _of_json(
         {

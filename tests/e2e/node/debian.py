@@ -14,6 +14,7 @@ from pathlib import Path
 from audit_operator.controlplane.assets.asset import architecture
 from audit_operator.controlplane.assets.cache import Cache, cache_folder
 from audit_operator.controlplane.assets.progress import to_stderr
+from tools.image.debian import download, wanted
 
 PACKAGES = (
     "runc",
@@ -84,9 +85,8 @@ def unpacked_packages(report=to_stderr) -> UnpackedPackages:
         with cache.exclusive(bundle, report) as work:
             if not target.exists():
                 report("downloading Debian packages for the node, once")
-                _download(work)
                 root = work / "root"
-                for package in sorted(work.glob("*.deb")):
+                for package in download(wanted(PACKAGES), work):
                     subprocess.run(["dpkg", "-x", package, root], check=True)
                 root.rename(target)
     return UnpackedPackages(target)
@@ -95,16 +95,3 @@ def unpacked_packages(report=to_stderr) -> UnpackedPackages:
 def _release() -> str:
     lines = Path("/etc/os-release").read_text().splitlines()
     return next(line.split("=", 1)[1].strip('"') for line in lines if line.startswith("VERSION_CODENAME="))
-
-
-def _download(folder: Path) -> None:
-    def download() -> subprocess.CompletedProcess[str]:
-        command = ["apt-get", "--option", "APT::Sandbox::User=root", "download", *PACKAGES]
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-    answer = download()
-    if answer.returncode:  # a machine whose package lists are missing or old
-        subprocess.run(["apt-get", "update"], check=True, capture_output=True)
-        answer = download()
-    if answer.returncode:
-        raise RuntimeError(f"the Debian packages {', '.join(PACKAGES)} cannot be downloaded:\n{answer.stderr}")
