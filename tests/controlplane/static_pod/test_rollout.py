@@ -307,6 +307,45 @@ def test_flags_changed_by_somebody_else_during_a_change_are_left_alone():
     report = drive(node, rollout_on(node), asking_for(NEW), NEW)
     assert (report.state, report.blocked) == (NodeState.BLOCKED, Obstacle.FOREIGN_CHANGE)
     assert "--audit-log-maxage=7" in node.manifest
+    assert_nothing_lies_about(node)
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour.NEVER_READY, Behaviour.DIES_LATE])
+def test_what_failed_while_somebody_else_wrote_is_said_and_not_tried_again(behaviour):
+    node = node_running(OLD, **{NEW: behaviour})
+    rollout, before = rollout_on(node), node.manifest
+    node.after(50.0, lambda: setattr(node, "manifest", node.manifest.replace("maxage=30", "maxage=7")))
+    report = drive(node, rollout, asking_for(NEW), NEW, seconds=1800.0)
+    assert (report.state, report.blocked) == (NodeState.BLOCKED, Obstacle.FOREIGN_CHANGE)
+    assert "not taken back" in report.error
+    assert report.failures.keys() == {configuration(NEW).id}, "other nodes are not to try it"
+    node.manifest = before
+    report = drive(node, rollout, asking_for(NEW), NEW)
+    assert (report.state, report.attempts) == (NodeState.ROLLED_BACK, 1)
+    assert node.manifest == before
+
+
+def test_leave_to_take_over_ends_with_a_change_in_which_somebody_else_wrote():
+    node = node_running(OLD, **{NEW: Behaviour.NEVER_READY})
+    rollout = rollout_on(node)
+    node.manifest = node.manifest.replace("maxage=30", "maxage=7")
+    drive(node, rollout, asking_for(NEW), NEW, seconds=60.0)
+    node.after(50.0, lambda: setattr(node, "manifest", node.manifest.replace("maxage=30", "maxage=8")))
+    report = drive(node, rollout, asking_for(NEW, retry="1"), NEW)
+    assert (report.blocked, report.attempts) == (Obstacle.FOREIGN_CHANGE, 1)
+    report = drive(node, rollout, asking_for(OLD, retry="1"), OLD)
+    assert report.blocked == Obstacle.FOREIGN_CHANGE
+    assert "maxage=8" in node.manifest
+
+
+def test_a_takeover_that_failed_says_both_why_it_stopped_and_why_it_failed():
+    node = node_running(OLD, **{NEW: Behaviour.REFUSED})
+    rollout, theirs = rollout_on(node), node.manifest.replace("maxage=30", "maxage=7")
+    node.manifest = theirs
+    report = drive(node, rollout, asking_for(NEW, retry="1"), NEW)
+    assert (report.blocked, report.attempts) == (Obstacle.FOREIGN_CHANGE, 1)
+    assert "loading audit policy file" in report.error
+    assert node.manifest == theirs
 
 
 @pytest.mark.parametrize(

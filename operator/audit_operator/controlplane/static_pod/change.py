@@ -240,11 +240,18 @@ class Change:
             return journal.entering(Phase.ROLLING_BACK, self.clock(), error)
 
     def _roll_back(self, journal: Journal) -> None:
-        self._restore(journal)
         error = journal.error
+        try:
+            self._restore(journal)
+        except ForeignWriter:
+            self._end_failed(journal, f"{error}; not taken back: somebody else has changed {journal.manifest}")
+            raise
         worse = self.come_up(journal, journal.applied_at + 2 * journal.ready_timeout)
         if worse:
             error = f"{error}; and the last good configuration does not come up either: {worse}"
+        self._end_failed(journal, error)
+
+    def _end_failed(self, journal: Journal, error: str) -> None:
         record = self.record().with_failure(journal.id, error)
         self.save(record.model_copy(update={"written": journal.configuration_before}))
         self._drop(journal)
@@ -260,7 +267,6 @@ class Change:
             before = journal.configuration_before
             if before is not None and manifests.read_back(text, policies) == before:
                 return  # undone by somebody, or by an agent that died right after it
-            self._drop(journal)
             raise ForeignWriter
         if text_digest(text) == journal.after and previous is not None:
             self.host.swap_in(name, PREVIOUS)

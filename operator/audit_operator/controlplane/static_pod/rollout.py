@@ -23,7 +23,7 @@ from audit_operator.controlplane.static_pod.change import (
     ChangeTiming,
     ForeignWriter,
 )
-from audit_operator.controlplane.static_pod.journal import UNENROLLED, Journal, Phase, Record, text_digest
+from audit_operator.controlplane.static_pod.journal import UNENROLLED, Journal, NodeFailure, Phase, Record, text_digest
 from audit_operator.controlplane.static_pod.report import LARGEST_POLICY, NodeReport, NodeState
 
 if TYPE_CHECKING:
@@ -158,7 +158,10 @@ class NodeRollout:
     def _decide(self, now: _Situation, instructions: Instructions, policy: str) -> Todo:
         if self._settled(now, instructions):
             return Todo.NOTHING
-        blocked = self._others_hands(now, instructions) or self._unfit(now, policy)
+        blocked = self._others_hands(now, instructions)
+        if blocked is None and self._failed(now):
+            return Todo.NOTHING
+        blocked = blocked or self._unfit(now, policy)
         if blocked is not None:
             self._block(blocked.obstacle, blocked.why)
         elif now.obstacle:
@@ -172,21 +175,28 @@ class NodeRollout:
         return Todo.NOTHING
 
     def _settled(self, now: _Situation, instructions: Instructions) -> bool:
-        """Whether there is nothing to change: it is as wanted, or what is wanted has failed. Says which."""
+        """Whether all is as wanted. Says so."""
         if now.reached:
             if now.record.written != now.current:
                 self._change.save(now.record.with_success(_id(now.wanted), now.current))
             self._say(**_said(now.running_state, now.trouble))
         elif now.wanted is None and (instructions.enrolled or now.record.written is None):
             self._say(**_said(NodeState.IDLE, ""))
-        elif (failure := now.record.failures.get(_id(now.wanted))) is None:
+        else:
             return False
-        elif failure.refused and not self._refuses(now):
-            return False  # it was another process that refused it, and this one may be newer
-        elif failure.refused:
+        return True
+
+    def _failed(self, now: _Situation) -> bool:
+        """Whether what is wanted has failed here, and is not tried again. Says so."""
+        failure = now.failure
+        if failure is None:
+            return False
+        if not failure.refused:
+            self._say(**_said(NodeState.ROLLED_BACK, failure.why))
+        elif self._refuses(now):
             self._block(Obstacle.POLICY_REFUSED, failure.why)
         else:
-            self._say(**_said(NodeState.ROLLED_BACK, failure.why))
+            return False  # it was another process that refused it, and this one may be newer
         return True
 
     def _others_hands(self, now: _Situation, instructions: Instructions) -> _Blocked | None:
@@ -195,11 +205,12 @@ class NodeRollout:
         if written is not None:
             if now.current == written or now.record.may_take_over:
                 return None
-            return _Blocked(
-                Obstacle.FOREIGN_CHANGE,
+            why = (
                 f"the audit part of {instructions.manifest} was changed by somebody else; nothing is done until "
-                "`audit-operator rollout resume` says to take over again, or it is as it was",
+                "`audit-operator rollout resume` says to take over again, or it is as it was"
             )
+            earlier = f"; and what is wanted has failed here: {now.failure.why}" if now.failure else ""
+            return _Blocked(Obstacle.FOREIGN_CHANGE, why + earlier)
         if instructions.adopt or not now.parsed.audit_flags or now.current is not None:
             return None
         flags = now.parsed.audit_flags
@@ -392,6 +403,11 @@ class _Situation:
     current: AuditConfiguration | None
     record: Record
     wanted: AuditConfiguration | None
+
+    @property
+    def failure(self) -> NodeFailure | None:
+        """Why what is wanted is not tried again; None if it has not failed."""
+        return self.record.failures.get(_id(self.wanted))
 
     @property
     def reached(self) -> bool:
