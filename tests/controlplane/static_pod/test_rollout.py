@@ -424,6 +424,28 @@ def test_an_api_server_that_is_not_ready_is_left_alone():
     assert read_back(node.manifest, POLICIES) == configuration(OLD)
 
 
+# Without instructions
+
+
+def test_a_node_that_has_lost_its_instructions_stays_as_it_is_and_says_what_has_failed_there():
+    node = node_running(OLD, **{NEW: Behaviour.REFUSED})
+    rollout, before = rollout_on(node), node.manifest
+    failures = drive(node, rollout, asking_for(NEW), NEW).failures
+    assert failures
+    for each in (rollout, rollout_on(node)):
+        report = drive(node, each, None, "")
+        assert (report.state, report.plane, report.failures) == (NodeState.IDLE, "", failures)
+    assert node.manifest == before
+
+
+def test_a_node_that_has_lost_its_instructions_claims_nothing_about_its_api_server():
+    node = node_running(OLD)
+    rollout = rollout_on(node)
+    assert drive(node, rollout, asking_for(OLD), OLD, 60.0).ready
+    report = drive(node, rollout, None, "", 60.0)
+    assert (report.ready, report.running_digest, report.since) == (False, "", None)
+
+
 # Death
 
 

@@ -116,6 +116,11 @@ class Record(BaseModel):
     retry: str = ""
     may_take_over: bool = False
 
+    @property
+    def whys(self) -> dict[str, str]:
+        """Why a configuration is not tried again, in words, by its id."""
+        return {each: failure.why for each, failure in self.failures.items()}
+
     def with_attempt(self, configuration_id: str) -> Self:
         """A change towards it begins."""
         count = self.attempts.get(configuration_id, 0) + 1

@@ -106,19 +106,10 @@ class NodeRollout:
             self._say(plane=journal.plane, state=NodeState.CHANGING, **_wish(journal.configuration))
             return Todo.FINISH
         if instructions is None:
-            if journal is not None:
-                situation = self._situation(journal.manifest, self._change.record(), journal.configuration)
-                return Todo.NOTHING if isinstance(situation, _Blocked) else self._watch_probation(journal, situation)
-            self._say(state=NodeState.IDLE, plane="", blocked="", error="", **_wish(None))
-            return Todo.NOTHING
+            return self._look_alone(journal)
         record = self._forgiven(instructions)
         wanted = instructions.configuration if instructions.enrolled else None
-        self._say(
-            plane=instructions.plane,
-            failures={each: failure.why for each, failure in record.failures.items()},
-            foreign_policy="",
-            **_wish(wanted),
-        )
+        self._say(plane=instructions.plane, failures=record.whys, foreign_policy="", **_wish(wanted))
         self._say(attempts=record.attempts.get(_id(wanted), 0))
         situation = self._situation(instructions.manifest, record, wanted)
         if isinstance(situation, _Blocked):
@@ -128,6 +119,20 @@ class NodeRollout:
         if journal is not None and (todo := self._watch_probation(journal, situation)) is Todo.FINISH:
             return todo
         return self._decide(situation, instructions, policy)
+
+    def _look_alone(self, journal: Journal | None) -> Todo:
+        """Without instructions nothing is begun or looked at, but for a change that is on probation.
+
+        What has failed here is said all the same: other nodes are not to try it.
+        """
+        record = self._change.record()
+        if journal is None:
+            nothing = NodeReport(api_server_version=self.report.api_server_version, failures=record.whys)
+            self._say(**dict(nothing))
+            return Todo.NOTHING
+        self._say(failures=record.whys)
+        situation = self._situation(journal.manifest, record, journal.configuration)
+        return Todo.NOTHING if isinstance(situation, _Blocked) else self._watch_probation(journal, situation)
 
     def _forgiven(self, instructions: Instructions) -> Record:
         """The record, after acting upon a new wish to try again; a node that is new here has nothing to forgive."""
