@@ -12,7 +12,7 @@ from audit_operator.controlplane.static_pod.audit_flags import AuditConfiguratio
 from audit_operator.controlplane.static_pod.change import ChangeTiming
 from audit_operator.controlplane.static_pod.instructions import Instructions
 from audit_operator.controlplane.static_pod.manifest import enrolled, read_back
-from audit_operator.controlplane.static_pod.report import NodeState
+from audit_operator.controlplane.static_pod.report import LARGEST_POLICY, NodeState
 from audit_operator.controlplane.static_pod.rollout import NodeRollout, Obstacle, Todo
 from tests.controlplane.static_pod.simulated_node import PLACES, Behaviour, Death, SimulatedNode
 
@@ -240,6 +240,15 @@ def test_an_audit_policy_of_somebody_else_needs_leave():
     assert (report.state, report.blocked) == (NodeState.BLOCKED, Obstacle.ADOPTION_REQUIRED)
     assert report.foreign_policy == "the policy of somebody else"
     assert node.manifest == foreign
+
+
+def test_of_a_large_policy_of_somebody_else_whole_characters_are_shown_as_far_as_an_annotation_has_room():
+    node = SimulatedNode(enrolled(MANIFEST, configuration("theirs"), "/etc/kubernetes/theirs"))
+    policy = "#" + "ü" * LARGEST_POLICY
+    node.running_policy = lambda _server: policy
+    shown = drive(node, rollout_on(node), asking_for(NEW), NEW, seconds=60.0).foreign_policy
+    assert policy.startswith(shown)
+    assert len(shown.encode()) == LARGEST_POLICY - 1, "the last character would have needed one byte more"
 
 
 def test_with_leave_the_policy_of_somebody_else_is_replaced_and_can_come_back():

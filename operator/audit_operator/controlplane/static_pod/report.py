@@ -12,7 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 REPORT_ANNOTATION = "audit-operator.dev/report"
 
 LARGEST_POLICY = 100_000
-"""Bytes of somebody else's policy that are shown; all annotations together may take 256 KiB."""
+"""Bytes of somebody else's policy that are shown. As JSON it may be twice as long; all annotations may take 256 KiB."""
+
+
+def shown_policy(text: str) -> str:
+    """As much of somebody else's policy as has room."""
+    return text.encode()[:LARGEST_POLICY].decode(errors="ignore")
 
 
 class NodeState(StrEnum):

@@ -24,7 +24,7 @@ from audit_operator.controlplane.static_pod.change import (
     ForeignWriter,
 )
 from audit_operator.controlplane.static_pod.journal import UNENROLLED, Journal, NodeFailure, Phase, Record, text_digest
-from audit_operator.controlplane.static_pod.report import LARGEST_POLICY, NodeReport, NodeState
+from audit_operator.controlplane.static_pod.report import NodeReport, NodeState, shown_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,7 +219,7 @@ class NodeRollout:
         if instructions.adopt or not now.parsed.audit_flags or now.current is not None:
             return None
         flags = now.parsed.audit_flags
-        self._say(foreign_policy=self.host.running_policy(now.server)[:LARGEST_POLICY] if now.server else "")
+        self._say(foreign_policy=shown_policy(self.host.running_policy(now.server)) if now.server else "")
         what = f"an audit policy of its own, {flags[POLICY_FILE]}" if POLICY_FILE in flags else "audit flags of its own"
         return _Blocked(
             Obstacle.ADOPTION_REQUIRED,
