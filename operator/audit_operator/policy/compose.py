@@ -11,7 +11,6 @@ that every other block needs to say only where it differs from it.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache, reduce
@@ -19,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.audit import Level
 from audit_operator.api.control_plane import Precision
-from audit_operator.policy.contribution import CLUSTER_SCOPE
 from audit_operator.policy.decision_list import (
     NOTHING,
     Cell,
@@ -34,7 +32,7 @@ from audit_operator.policy.decision_list import (
     without_redundant,
     without_shadowed,
 )
-from audit_operator.policy.demand import NON_RESOURCE, UNNAMED, Demand, Lists, Universe
+from audit_operator.policy.demand import Demand, Demands, Lists
 from audit_operator.policy.model import Policy, Rule
 from audit_operator.policy.predicate import ALL_RESOURCES, ANYTHING, Predicate, ResourceTarget
 
@@ -109,7 +107,7 @@ def compose(
     rules name is unseen.
     """
     lists = Lists()
-    demands = _demands(tuple(contributions), frozenset(namespaces), lists)
+    demands = Demands.of(tuple(contributions), frozenset(namespaces), lists)
     excess: list[Excess] = []
 
     def folded(demand: Demand, names: tuple[str, ...] = ()) -> DecisionList:
@@ -159,57 +157,6 @@ def _spelled(cells: DecisionList, dialect: Dialect, tail: DecisionList) -> tuple
         needed = dialect.known_groups_first(cells)
     spelled, surplus = spell(needed, dialect, tail)
     return merge_alike(without_redundant(merge_alike(without_shadowed(spelled)), tail)), surplus
-
-
-@dataclass(frozen=True, slots=True)
-class _Demands:
-    """The demand on every universe; `by_namespace` has each distinct one with the namespaces that share it."""
-
-    by_namespace: dict[Demand, tuple[str, ...]]
-    unseen: Demand
-    non_resource: Demand
-
-    def unlisted(self, listed: int) -> Demand:
-        """The demand whose block goes without a list.
-
-        Exact is that of unseen namespaces. A long list costs every request on the API server, so a large group goes
-        there instead where unseen namespaces are surely not recorded less by it.
-        """
-        largest = max(self.by_namespace, key=lambda demand: len(self.by_namespace[demand]))
-        names = self.by_namespace[largest]
-        if len(names) > listed and CLUSTER_SCOPE not in names and largest.surely_includes(self.unseen):
-            return largest
-        return self.unseen
-
-
-def _demands(contributions: tuple[Contribution, ...], known: frozenset[str], lists: Lists) -> _Demands:
-    reaching: defaultdict[str, list[Contribution]] = defaultdict(list)
-    for contribution in contributions:
-        for namespace in contribution.reach.namespaces:
-            reaching[namespace].append(contribution)
-    unseen = [each for each in contributions if each.reach.unseen_namespaces]
-    cluster = [each for each in contributions if each.reach.cluster]
-    named = _named_namespaces(contributions)
-    universes = {namespace: Universe(ALL_RESOURCES, namespace) for namespace in named}
-    unseen_demand = lists.demand(unseen, UNNAMED)
-    sharing: dict[Demand, list[str]] = {unseen_demand: []}
-    sharing.setdefault(lists.demand(cluster, Universe(ALL_RESOURCES, CLUSTER_SCOPE)), []).append(CLUSTER_SCOPE)
-    for namespace in sorted((known | named) - {CLUSTER_SCOPE}):
-        applying = reaching[namespace] if namespace in known else unseen
-        demand = lists.demand(applying, universes.get(namespace, UNNAMED))
-        sharing.setdefault(demand, []).append(namespace)
-    non_resource = lists.demand((each for each in contributions if each.reach.non_resource), NON_RESOURCE)
-    return _Demands({demand: tuple(names) for demand, names in sharing.items()}, unseen_demand, non_resource)
-
-
-def _named_namespaces(contributions: Iterable[Contribution]) -> frozenset[str]:
-    """Namespaces that a rule or a limit names: what is demanded of them differs from what others demand."""
-    return frozenset(
-        namespace
-        for each in contributions
-        for rule in (*(each.policy.rules if each.policy else ()), *each.limits)
-        for namespace in rule.namespaces
-    )
 
 
 def _envelope(blocks: Iterable[DecisionList], most: int) -> DecisionList | None:

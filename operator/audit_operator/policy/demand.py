@@ -6,11 +6,13 @@ compared as sets of numbers, and equal demands are folded once.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from audit_operator.api.audit import Level
+from audit_operator.policy.contribution import CLUSTER_SCOPE
 from audit_operator.policy.decision_list import (
     NOTHING,
     UNLIMITED,
@@ -129,6 +131,58 @@ class Lists:
         """Fold a set of lists in an order that depends on their content alone; None for no lists."""
         ordered = sorted((self._by_number[number] for number in numbers), key=_content)
         return reduce(lambda one, other: fold(one, other, combine, most), ordered) if ordered else None
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """The demand on every universe; `by_namespace` has each distinct one with the namespaces that share it."""
+
+    by_namespace: dict[Demand, tuple[str, ...]]
+    unseen: Demand
+    non_resource: Demand
+
+    @classmethod
+    def of(cls, contributions: tuple[Contribution, ...], known: frozenset[str], lists: Lists) -> Demands:
+        """What contributions demand, given the namespaces known to exist."""
+        reaching: defaultdict[str, list[Contribution]] = defaultdict(list)
+        for contribution in contributions:
+            for namespace in contribution.reach.namespaces:
+                reaching[namespace].append(contribution)
+        unseen = [each for each in contributions if each.reach.unseen_namespaces]
+        cluster = [each for each in contributions if each.reach.cluster]
+        named = _named_namespaces(contributions)
+        universes = {namespace: Universe(ALL_RESOURCES, namespace) for namespace in named}
+        unseen_demand = lists.demand(unseen, UNNAMED)
+        sharing: dict[Demand, list[str]] = {unseen_demand: []}
+        sharing.setdefault(lists.demand(cluster, Universe(ALL_RESOURCES, CLUSTER_SCOPE)), []).append(CLUSTER_SCOPE)
+        for namespace in sorted((known | named) - {CLUSTER_SCOPE}):
+            applying = reaching[namespace] if namespace in known else unseen
+            demand = lists.demand(applying, universes.get(namespace, UNNAMED))
+            sharing.setdefault(demand, []).append(namespace)
+        non_resource = lists.demand((each for each in contributions if each.reach.non_resource), NON_RESOURCE)
+        return cls({demand: tuple(names) for demand, names in sharing.items()}, unseen_demand, non_resource)
+
+    def unlisted(self, listed: int) -> Demand:
+        """The demand whose block goes without a list.
+
+        Exact is that of unseen namespaces. A long list costs every request on the API server, so a large group goes
+        there instead where unseen namespaces are surely not recorded less by it.
+        """
+        largest = max(self.by_namespace, key=lambda demand: len(self.by_namespace[demand]))
+        names = self.by_namespace[largest]
+        if len(names) > listed and CLUSTER_SCOPE not in names and largest.surely_includes(self.unseen):
+            return largest
+        return self.unseen
+
+
+def _named_namespaces(contributions: Iterable[Contribution]) -> frozenset[str]:
+    """Namespaces that a rule or a limit names: what is demanded of them differs from what others demand."""
+    return frozenset(
+        namespace
+        for each in contributions
+        for rule in (*(each.policy.rules if each.policy else ()), *each.limits)
+        for namespace in rule.namespaces
+    )
 
 
 def _asked(policy: Policy, universe: Universe) -> DecisionList:

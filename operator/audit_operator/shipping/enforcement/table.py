@@ -1,0 +1,378 @@
+"""Decision tables: the level of any request in a fixed number of look-ups, however many namespaces there are.
+
+A first-match list is turned into an automaton that reads, one after the other, the user, each group that some list
+mentions, the verb, the resource and the name. A state is what is left of the list, so that lists, and namespaces, share
+states from where they agree. Only steps that lead elsewhere than "anything else" does are written down. Each entry
+names the states before all later steps, as if nothing that is mentioned came any more, so that a step without an entry
+needs no look-up of its own: what was found last counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from audit_operator.api.audit import Level, Stage
+from audit_operator.policy.predicate import ANY_GROUP, ResourceTarget, UrlTarget
+from audit_operator.shipping.enforcement import residual
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from audit_operator.policy.decision_list import DecisionList, Outcome
+    from audit_operator.policy.model import Request
+    from audit_operator.policy.predicate import Entry
+    from audit_operator.shipping.enforcement.classes import Classes
+
+MOST_STATES = 2000
+"""Of one list. Beyond it, its events stay as the API server has recorded them."""
+
+OTHER = "*"
+"""Stands in a key for what no list mentions; no group, resource or subresource is called so."""
+
+NO_ENTRIES = "-"
+"""A state in which nothing that could come next makes a difference."""
+
+URL_KEY = "url|"
+"""The first key for a non-resource request."""
+
+URLS = ("(non-resource requests)",)
+
+
+def namespace_key(namespace: str) -> str:
+    """The first key for a resource request; its namespace is empty if it has none."""
+    return f"namespace|{namespace}"
+
+
+def exact_path(path: str) -> str:
+    """The symbol of a path that some list spells out."""
+    return f"={path}"
+
+
+def path_prefix(prefix: str) -> str:
+    """The symbol of paths whose longest beginning in some list is this one."""
+    return f"^{prefix}"
+
+
+class Step(StrEnum):
+    """What the automaton reads, in this order. Under these names an entry holds the state before each step."""
+
+    CLASS = "class"
+    """Nothing: the class that a namespace belongs to leads to its first state."""
+    USER = "user"
+    GROUP = "group"
+    VERB = "verb"
+    RESOURCE = "resource"
+    NAME = "name"
+    OUTCOME = "outcome"
+    """The stage of the event; the state is an outcome."""
+
+
+class Form(NamedTuple):
+    """A way to name a resource in a key: what it does not name is left open."""
+
+    group: bool
+    resource: bool
+    subresource: bool
+
+    def symbol(self, group: str, resource: str, subresource: str) -> str:
+        """A resource as this form names it."""
+        parts = zip(self, (group, resource, subresource), strict=True)
+        return "/".join(part if named else OTHER for named, part in parts)
+
+
+FORMS = (
+    Form(group=False, resource=False, subresource=True),
+    Form(group=False, resource=True, subresource=False),
+    Form(group=False, resource=True, subresource=True),
+    Form(group=True, resource=False, subresource=False),
+    Form(group=True, resource=False, subresource=True),
+    Form(group=True, resource=True, subresource=False),
+    Form(group=True, resource=True, subresource=True),
+)
+"""From the vaguest to the most exact, the order in which they are looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What must be looked for. It changes far less often than the entries do.
+
+    Attributes:
+        groups: groups of users that some list mentions, in the order in which they are looked up.
+        prefixes: what paths of non-resource requests may begin with, shorter ones first.
+        forms: the forms of resources that have entries.
+        names: whether names of objects make a difference.
+    """
+
+    groups: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    forms: tuple[Form, ...] = ()
+    names: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What decides about every event.
+
+    Attributes:
+        shape: what must be looked for.
+        entries: by key. `namespace_key` and `URL_KEY` come first; then ``CLASS|``, ``STATE|SYMBOL`` for each step, and
+            ``OUTCOME|STAGE`` at the end.
+        unenforced: namespaces, or URLS, whose list is too large, so that their events stay as they are.
+    """
+
+    shape: Shape
+    entries: Mapping[str, Mapping[str, str]]
+    unenforced: tuple[tuple[str, ...], ...] = ()
+
+
+def build(classes: Classes) -> Table:
+    """The table for all classes of namespaces, and for non-resource requests."""
+    lists = [each.cells for each in classes.classes if each.cells is not None]
+    groups = {group for cells in lists for group in _groups(cells)} | set(_groups(classes.non_resource or ()))
+    builder = _Builder(tuple(sorted(groups)), _prefixes(classes.non_resource or ()))
+    unenforced = []
+    lists_of = [*((each.namespaces, each.cells) for each in classes.classes), (URLS, classes.non_resource)]
+    for number, (names, cells) in enumerate(lists_of):
+        if (states := builder.begin(cells)) is None:
+            unenforced.append(names)
+            continue
+        builder.entries[f"c{number}|"] = states
+        keys = [URL_KEY] if names is URLS else map(namespace_key, names)
+        builder.entries.update((key, {Step.CLASS: f"c{number}"}) for key in keys)
+    return builder.table(tuple(unenforced))
+
+
+class _TooManyStates(Exception):  # noqa: N818  # a condition that is dealt with
+    """One list would fill the table."""
+
+
+@dataclass(slots=True)
+class _Builder:
+    groups: tuple[str, ...]
+    prefixes: tuple[str, ...]
+    entries: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    _states: dict[tuple[Step, DecisionList], Mapping[str, str]] = field(default_factory=dict)
+    _outcomes: dict[Outcome, str] = field(default_factory=dict)
+    _forms: set[Form] = field(default_factory=set)
+    _names: bool = False
+    _most: int = 0
+
+    def table(self, unenforced: tuple[tuple[str, ...], ...]) -> Table:
+        forms = tuple(form for form in FORMS if form in self._forms)
+        return Table(Shape(self.groups, self.prefixes, forms, self._names), self.entries, unenforced)
+
+    def begin(self, cells: DecisionList | None) -> Mapping[str, str] | None:
+        """The states of a list before anything is read; None if it is too large, and then it leaves nothing behind."""
+        if cells is None:
+            return None
+        before = len(self.entries), len(self._states), len(self._outcomes)
+        self._most = len(self._states) + MOST_STATES
+        try:
+            return self._from(Step.USER, cells)
+        except _TooManyStates:
+            _cut(self.entries, before[0])
+            _cut(self._states, before[1])
+            _cut(self._outcomes, before[2])
+            return None
+
+    def _from(self, step: Step, cells: DecisionList) -> Mapping[str, str]:
+        """The states before this step and all later ones, if nothing that is mentioned comes."""
+        if step is Step.OUTCOME:
+            return {Step.OUTCOME: self._outcome(cells[0].outcome)}
+        known = self._states.get((step, cells))
+        if known is None:
+            if len(self._states) >= self._most:
+                raise _TooManyStates
+            number = str(len(self._states))
+            self._states[step, cells] = {}  # takes the number; the steps from here never lead back here
+            following, remaining = _otherwise(step, cells)
+            otherwise = self._from(following, remaining)
+            steps = self._steps(step, cells, otherwise)
+            self.entries.update((f"{number}|{symbol}", states) for symbol, states in steps.items())
+            known = self._states[step, cells] = {step: number if steps else NO_ENTRIES, **otherwise}
+        return known
+
+    def _steps(self, step: Step, cells: DecisionList, otherwise: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+        """The symbols that lead elsewhere than anything else does, with the states after them."""
+        match step:
+            case Step.USER:
+                users = sorted({name for cell in cells for name in cell.predicate.users or ()})
+                after = {name: self._from(Step.GROUP, residual.given_user(cells, name)) for name in users}
+            case Step.GROUP:
+                after = self._group_steps(cells)
+            case Step.VERB:
+                verbs = sorted({verb for cell in cells for verb in cell.predicate.verbs or ()})
+                after = {verb: self._from(Step.RESOURCE, residual.given_verb(cells, verb)) for verb in verbs}
+            case Step.RESOURCE if _is_about_urls(cells):
+                return self._path_steps(cells, otherwise)
+            case Step.RESOURCE:
+                return self._resource_steps(cells, otherwise)
+            case _:
+                names = sorted({name for cell in cells for name in residual.names_of(cell) or ()})
+                after = {name: self._from(Step.OUTCOME, residual.given_name(cells, name)) for name in names}
+                self._names |= bool(names)
+        return {symbol: states for symbol, states in after.items() if not _same(states, otherwise)}
+
+    def _group_steps(self, cells: DecisionList) -> dict[str, Mapping[str, str]]:
+        """Groups are looked up in order, so that whoever is found in one is in none of those before it."""
+        mentioned = set(_groups(cells))
+        return {
+            group: self._from(Step.GROUP, residual.given_group(cells, group, frozenset(self.groups[:position])))
+            for position, group in enumerate(self.groups)
+            if group in mentioned
+        }
+
+    def _resource_steps(self, cells: DecisionList, otherwise: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+        entries = [
+            entry for cell in cells if isinstance(cell.predicate.target, ResourceTarget)
+            for entry in cell.predicate.target.entries or ()
+        ]  # fmt: skip
+        written: dict[str, Mapping[str, str]] = {}
+        for form, resource in sorted(set(_resources(entries)), key=_vague_first):
+            states = self._from(Step.NAME, residual.given_resource(cells, *resource))
+            symbol = form.symbol(*(part or "" for part in resource))
+            found = otherwise
+            for vaguer in FORMS:
+                found = written.get(vaguer.symbol(*(OTHER if part is None else part for part in resource)), found)
+            if not _same(states, found):
+                written[symbol] = states
+                self._forms.add(form)
+        return written
+
+    def _path_steps(self, cells: DecisionList, otherwise: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+        patterns = _paths(cells)
+        written: dict[str, Mapping[str, str]] = {}
+        for prefix in self.prefixes if patterns else ():
+            # No list spells out a path with a NUL in it.
+            states = self._from(Step.NAME, residual.given_path(cells, f"{prefix}\0"))
+            if not _same(states, otherwise):
+                written[path_prefix(prefix)] = states
+        for path in sorted(pattern for pattern in patterns if not pattern.endswith("*")):
+            states = self._from(Step.NAME, residual.given_path(cells, path))
+            longest = next((each for each in reversed(self.prefixes) if path.startswith(each)), None)
+            found = otherwise if longest is None else written.get(path_prefix(longest), otherwise)
+            if not _same(states, found):
+                written[exact_path(path)] = states
+        return written
+
+    def _outcome(self, outcome: Outcome) -> str:
+        known = self._outcomes.get(outcome)
+        if known is None:
+            known = self._outcomes[outcome] = f"o{len(self._outcomes)}"
+            for stage in Stage:
+                omitted = outcome.level is Level.NONE or stage in outcome.omit_stages
+                level = Level.NONE if omitted else outcome.level
+                fields = {"managedFields": "omit"} if outcome.omit_managed_fields and not omitted else {}
+                self.entries[f"{known}|{stage}"] = {"level": str(level), **fields}
+        return known
+
+
+def _otherwise(step: Step, cells: DecisionList) -> tuple[Step, DecisionList]:
+    """The next step, and what is left of a list if this one reads nothing that is mentioned."""
+    match step:
+        case Step.USER:
+            return Step.GROUP, residual.given_user(cells, None)
+        case Step.GROUP:
+            return Step.VERB, residual.given_no_other_group(cells)
+        case Step.VERB:
+            return Step.RESOURCE, residual.given_verb(cells, None)
+        case Step.RESOURCE if _is_about_urls(cells):
+            return Step.NAME, residual.given_path(cells, None)
+        case Step.RESOURCE:
+            return Step.NAME, residual.given_resource(cells, None, None, None)
+        case _:
+            return Step.OUTCOME, residual.given_name(cells, None)
+
+
+def _same(states: Mapping[str, str], otherwise: Mapping[str, str]) -> bool:
+    """Whether a step leads where anything else does."""
+    return states.items() <= otherwise.items()
+
+
+def _is_about_urls(cells: DecisionList) -> bool:
+    """Whether a list is about non-resource requests; they never share one with others."""
+    return isinstance(cells[-1].predicate.target, UrlTarget)
+
+
+def _cut(mapping: dict[Any, Any], length: int) -> None:
+    """Forget what was added last."""
+    while len(mapping) > length:
+        mapping.popitem()
+
+
+def _groups(cells: DecisionList) -> Iterator[str]:
+    return (group for cell in cells for clause in cell.predicate.groups for group in clause)
+
+
+def _paths(cells: DecisionList) -> set[str]:
+    """Patterns of paths, but for the one that takes in every path."""
+    targets = (cell.predicate.target for cell in cells)
+    return {url for target in targets if isinstance(target, UrlTarget) for url in target.urls} - {"*"}
+
+
+def _prefixes(cells: DecisionList) -> tuple[str, ...]:
+    prefixes = {pattern.rstrip("*") for pattern in _paths(cells) if pattern.endswith("*")}
+    return tuple(sorted(prefixes, key=lambda each: (len(each), each)))
+
+
+Resource = tuple[str | None, str | None, str | None]
+"""API group, resource, subresource; None for any that is not mentioned."""
+
+
+def _resources(entries: list[Entry]) -> Iterator[tuple[Form, Resource]]:
+    """All that entries can tell apart, each with the form of key that names it."""
+    for group in sorted({entry.group for entry in entries}):
+        spellings = {spelling for entry in entries if entry.group in {group, ANY_GROUP} for spelling in entry.spellings}
+        named = None if group == ANY_GROUP else group
+        pairs = {_parts(spelling) for spelling in spellings}
+        anywhere = {subresource for resource, subresource in pairs if resource is None and subresource}
+        for resource in {resource for resource, _ in pairs} | {None}:
+            own = {subresource for each, subresource in pairs if each == resource}
+            for subresource in own | anywhere | {"", None}:
+                if resource is None and subresource == "":
+                    continue  # decided like any other subresource
+                form = Form(named is not None, resource is not None, subresource is not None)
+                if any(form):
+                    yield form, (named, resource, subresource)
+
+
+def _parts(spelling: str) -> tuple[str | None, str | None]:
+    """Resource and subresource of a spelling; None for any."""
+    resource, _, subresource = spelling.partition("/")
+    return (None if resource == "*" else resource), (None if subresource == "*" else subresource)
+
+
+def _vague_first(named: tuple[Form, Resource]) -> tuple[int, tuple[str, ...]]:
+    form, resource = named
+    return FORMS.index(form), tuple("" if part is None else f"={part}" for part in resource)
+
+
+def decide(table: Table, request: Request, stage: Stage) -> Mapping[str, str]:
+    """What the table says of an event: ``level``, and ``managedFields: omit``; empty if it is to stay as it is.
+
+    This is how a shipper walks the table, one look-up after the other.
+    """
+    first = namespace_key(request.namespace) if request.resource_request else URL_KEY
+    found = dict(table.entries.get(first, {}))
+    for step, symbol in (*_symbols(table.shape, request), (Step.OUTCOME, stage.value)):
+        found.update(table.entries.get(f"{found.get(step, NO_ENTRIES)}|{symbol}", {}))
+    return {field: value for field, value in found.items() if field in {"level", "managedFields"}}
+
+
+def _symbols(shape: Shape, request: Request) -> Iterator[tuple[Step, str]]:
+    yield Step.CLASS, ""
+    if request.user is not None:
+        yield Step.USER, request.user.name
+        yield from ((Step.GROUP, group) for group in shape.groups if group in request.user.groups)
+    yield Step.VERB, request.verb
+    if request.resource_request:
+        resource = request.api_group, request.resource, request.subresource
+        yield from ((Step.RESOURCE, form.symbol(*resource)) for form in shape.forms)
+        yield Step.NAME, request.name
+    else:
+        longest = next((each for each in reversed(shape.prefixes) if request.path.startswith(each)), None)
+        if longest is not None:
+            yield Step.RESOURCE, path_prefix(longest)
+        yield Step.RESOURCE, exact_path(request.path)
