@@ -219,7 +219,7 @@ class _DriverMaker:
         if spec.driver is DriverName.CONFIG_MAP and spec.config_map is not None:
             return ConfigMapDriver(self.config_maps, spec.config_map, LogSettings.from_spec(spec.log))
         if spec.driver is DriverName.STATIC_POD:
-            return StaticPodDriver(plane.metadata.name, spec, self.board)
+            return StaticPodDriver(plane.metadata.name, spec, self.board, plane.metadata.uid)
         if spec.driver is DriverName.PROCESS and self.settings.process_folder is not None:
             return ProcessDriver(self.settings.process_folder, self.dirty.mark)
         if spec.driver is DriverName.OBSERVE:

@@ -104,6 +104,14 @@ async def test_node_agents_hear_of_any_change_of_the_spec_from_a_new_driver(worl
     assert [each.calls[-1] for each in world.made] == ["close", "hold"]
 
 
+async def test_a_control_plane_that_was_made_anew_gets_a_new_driver_although_its_spec_is_the_same(world):
+    for uid in ("first", "second"):
+        plane = control_plane(driver="StaticPod")
+        plane = plane.model_copy(update={"metadata": plane.metadata.model_copy(update={"uid": uid})})
+        await world.delivery.deliver([plane], {"main": POLICY})
+    assert [each.calls[-1] for each in world.made] == ["close", f"deliver {POLICY.digest[:4]}"]
+
+
 async def test_an_equal_spec_keeps_its_driver(world):
     for _ in range(2):
         await world.delivery.deliver([control_plane(driver="StaticPod")], {"main": POLICY})

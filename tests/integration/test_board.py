@@ -50,6 +50,19 @@ async def test_instructions_are_read_as_they_were_given(board):
     assert asking(enrolled=False) in await board.instructions()
 
 
+async def test_instructions_go_with_their_control_plane_and_policies_do_not(board, control_plane, namespace):
+    await board.publish_policy(DIGEST, TEXT)
+    for uid in ("of the one before", "of this one"):
+        await board.instruct(asking().model_copy(update={"uid": uid}))
+    owners = {
+        each["metadata"]["name"]: each["metadata"].get("ownerReferences")
+        for each in control_plane.get(f"/api/v1/namespaces/{namespace}/configmaps")["items"]
+    }
+    # By this the garbage collector, which does not run here, knows what to remove.
+    owner = {"apiVersion": "audit-operator.dev/v1alpha1", "kind": "AuditControlPlane", "name": "main"}
+    assert owners == {"audit-rollout-main": [{**owner, "uid": "of this one"}], policy_name(DIGEST): None}
+
+
 async def test_instructions_that_are_not_understood_are_passed_over(board, control_plane, namespace):
     await board.instruct(asking())
     for name, data in (("newer", {"instructions.json": '{"version": 2}'}), ("empty", {})):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from audit_operator.api.observations import policy_digest
 from audit_operator.cluster.lease import micro_time
-from audit_operator.cluster.resources import CONFIG_MAP, LEASE, NODE, Resource
+from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, CONFIG_MAP, LEASE, NODE, Resource
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError
 from audit_operator.controlplane.configmap import DIGEST_ANNOTATION, POLICY_KEY
 from audit_operator.controlplane.static_pod.board import TURN_SECONDS, BoardUnavailable, Posted, Turn, TurnLost
@@ -60,6 +60,10 @@ class ClusterBoard:
     async def instruct(self, instructions: Instructions) -> None:  # noqa: D102
         body = self._config_map(rollout_name(instructions.plane), ROLLOUT_COMPONENT)
         body["data"] = {INSTRUCTIONS_KEY: instructions.model_dump_json()}
+        if instructions.uid:
+            # So that it goes with the AuditControlPlane. To block that object's deletion would be another right.
+            owner = {"apiVersion": AUDIT_CONTROL_PLANE.api_version, "kind": AUDIT_CONTROL_PLANE.kind}
+            body["metadata"]["ownerReferences"] = [{**owner, "name": instructions.plane, "uid": instructions.uid}]
         await _asked(self.client.apply(CONFIG_MAP, body, field_manager=self.field_manager))
 
     async def policy(self, digest: str) -> str:  # noqa: D102

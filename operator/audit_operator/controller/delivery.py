@@ -116,7 +116,7 @@ _NO_PROCESS = Finding(
 
 def _same_target(one: AuditControlPlane, other: AuditControlPlane) -> bool:
     if DriverName.STATIC_POD in (one.spec.driver, other.spec.driver):
-        return one.spec == other.spec
+        return (one.spec, one.metadata.uid) == (other.spec, other.metadata.uid)
     if DriverName.CONFIG_MAP in (one.spec.driver, other.spec.driver) and one.spec.log != other.spec.log:
         return False
     return (one.spec.driver, one.spec.config_map) == (other.spec.driver, other.spec.config_map)

@@ -33,9 +33,9 @@ class World:
         self.board.labelled[name] = LABEL
         self.board.kubelets[name] = kubelet
 
-    def driver(self, **spec):
+    def driver(self, *, uid="", **spec):
         spec = control_plane(driver="StaticPod", **spec).spec
-        return StaticPodDriver("main", spec, self.board, nodes_age=0.0, clock=lambda: self.now)
+        return StaticPodDriver("main", spec, self.board, uid, nodes_age=0.0, clock=lambda: self.now)
 
     @property
     def told(self) -> Instructions:
@@ -74,6 +74,12 @@ async def test_a_policy_is_published_and_wanted_of_the_nodes_that_match(world):
     assert world.told.nodes == ("cp-0", "cp-1")
     assert world.told.configuration.digest == POLICY.digest
     assert (world.told.enrolled, world.told.adopt, world.told.paused) == (True, False, False)
+
+
+async def test_the_instructions_of_a_control_plane_that_was_made_anew_go_with_the_new_one(world):
+    for uid in ("first", "second"):
+        await world.driver(uid=uid).deliver(POLICY)
+        assert world.told.uid == uid
 
 
 async def test_a_policy_is_there_before_it_is_wanted(world):

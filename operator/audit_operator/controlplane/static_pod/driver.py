@@ -50,6 +50,7 @@ class StaticPodDriver:
         plane: name of the AuditControlPlane.
         spec: what it says.
         board: where agents read and tell.
+        uid: of the AuditControlPlane.
         silent_after: seconds after which an agent that says nothing is taken for gone.
         nodes_age: seconds for which a list of nodes is good.
         repeat_after: seconds after which everything is said again: somebody may have deleted it.
@@ -59,6 +60,7 @@ class StaticPodDriver:
     plane: str
     spec: AuditControlPlaneSpec
     board: Board
+    uid: str = ""
     silent_after: float = 45.0
     nodes_age: float = 30.0
     repeat_after: float = 60.0
@@ -141,6 +143,7 @@ class StaticPodDriver:
         static_pod, rollout = self._static_pod, self._rollout
         return Instructions(
             plane=self.plane,
+            uid=self.uid,
             nodes=nodes,
             configuration=configuration,
             manifest=static_pod.manifest,

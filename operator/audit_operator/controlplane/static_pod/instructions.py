@@ -24,6 +24,7 @@ class Instructions(BaseModel):
     Attributes:
         version: of this format; an agent does nothing with one that it does not know.
         plane: name of the AuditControlPlane.
+        uid: of that very object, with which these instructions go; empty where it is not known.
         nodes: names of the nodes that are meant.
         configuration: policy and log flags; None while nothing is to be changed because nothing is known yet.
         manifest: file name of the API server's manifest.
@@ -38,6 +39,7 @@ class Instructions(BaseModel):
 
     version: Literal[1] = 1
     plane: str
+    uid: str = ""
     nodes: tuple[str, ...]
     configuration: AuditConfiguration | None = None
     manifest: str = "kube-apiserver.yaml"
