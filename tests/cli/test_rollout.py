@@ -10,6 +10,7 @@ from audit_operator.cli import rollout
 from audit_operator.cli.main import main
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError, Listing
 from audit_operator.controlplane.configmap import DIGEST_ANNOTATION
+from audit_operator.controlplane.static_pod.instructions import Instructions
 
 OLD, OLDER, NEW = "a" * 64, "b" * 64, "c" * 64
 
@@ -40,9 +41,10 @@ def published(digest, at, namespace="audit-operator", **annotations):
 class FakeClient:
     """Objects in memory. `away` requests are not answered, and `refused` ones are refused, before all goes well."""
 
-    def __init__(self, *planes, policies=()):
+    def __init__(self, *planes, policies=(), told=None):
         self.planes = {each["metadata"]["name"]: each for each in planes}
         self.policies = list(policies)
+        self.told = told or {}
         self.errors = []
         self.on_get = lambda _plane: None
 
@@ -54,8 +56,12 @@ class FakeClient:
         fitting = [each for each in self.policies if namespace in {"", each["metadata"]["namespace"]}]
         return Listing(tuple(map(convert, fitting)), "1")
 
-    async def get(self, _resource, *, name):
+    async def get(self, resource, *, name, namespace=""):
         self._maybe_fail()
+        if resource.kind == "ConfigMap":
+            if namespace != "audit-operator" or name not in self.told:
+                raise ApiError(404, "NotFound", name)
+            return {"data": {"instructions.json": self.told[name]}}
         self.on_get(self.planes[name])
         return self.planes[name]
 
@@ -125,66 +131,83 @@ def test_status_changes_nothing(run):
 
 # Rolling back
 
-KEPT = [published(NEW, 3), published(OLDER, 1), published(OLD, 2)]
+KEPT = [published(NEW, 1), published(OLDER, 2), published(OLD, 3)]
 
 
-def test_a_rollback_goes_to_the_policy_before_the_wanted_one(run):
-    spec = spec_after(run, "rollback", client=FakeClient(plane(), policies=KEPT))
-    assert spec == {"rollout": {"paused": False, "pinnedDigest": OLD}}
+def told(*history, plane="main"):
+    """What was asked for; when a policy was first published says nothing about that."""
+    return {f"audit-rollout-{plane}": Instructions(plane=plane, nodes=(), history=history).model_dump_json()}
+
+
+def pinned_after(run, *arguments, history=(OLDER, OLD, NEW), policies=KEPT, **spec):
+    client = FakeClient(plane(**spec), policies=policies, told=told(*history))
+    return spec_after(run, "rollback", *arguments, client=client)["rollout"]["pinnedDigest"]
+
+
+def test_a_rollback_goes_to_what_was_asked_for_before_the_wanted_policy(run):
+    client = FakeClient(plane(), policies=KEPT, told=told(OLDER, OLD, NEW))
+    assert spec_after(run, "rollback", client=client) == {"rollout": {"paused": False, "pinnedDigest": OLD}}
 
 
 def test_a_second_rollback_goes_one_further(run):
-    client = FakeClient(plane(rollout={"pinnedDigest": OLD}), policies=KEPT)
-    assert spec_after(run, "rollback", client=client)["rollout"]["pinnedDigest"] == OLDER
+    assert pinned_after(run, rollout={"pinnedDigest": OLD}) == OLDER
 
 
-def test_where_the_wanted_policy_was_never_published_the_latest_is_the_one_before(run):
-    client = FakeClient(plane(), policies=KEPT[1:])
-    assert spec_after(run, "rollback", client=client)["rollout"]["pinnedDigest"] == OLD
+def test_where_the_wanted_policy_was_never_told_the_last_that_was_is_the_one_before(run):
+    assert pinned_after(run, history=(OLDER, OLD)) == OLD
 
 
 def test_a_rollback_can_go_to_any_policy_that_is_kept_by_its_beginning(run):
-    client = FakeClient(plane(), policies=KEPT)
-    assert spec_after(run, "rollback", "--to", "bbb", client=client)["rollout"]["pinnedDigest"] == OLDER
+    assert pinned_after(run, "--to", "bbb", history=()) == OLDER
 
 
 @pytest.mark.parametrize(
-    ("arguments", "policies"),
+    ("arguments", "policies", "instructions", "spec"),
     [
-        ([], [published(NEW, 1)]),
-        ([], []),
-        (["--to", "d"], KEPT),
-        (["--to", "a"], [published(OLD, 1), published("a" + NEW[1:], 2)]),
+        ([], KEPT, told(NEW), {}),
+        ([], KEPT, {}, {}),
+        ([], KEPT, {"audit-rollout-main": '{"version": 2}'}, {}),
+        ([], KEPT[:2], told(OLD, NEW), {}),
+        ([], KEPT, told(OLD, NEW), {"rollout": {"pinnedDigest": OLDER}}),
+        (["--to", "d"], KEPT, told(OLD, NEW), {}),
+        (["--to", "a"], [published(OLD, 1), published("a" + NEW[1:], 2)], told(OLD, NEW), {}),
     ],
-    ids=["there is none before", "there is none", "no such policy", "more than one"],
+    ids=[
+        "there is none before",
+        "nothing was told",
+        "what was told is not understood",
+        "the one before is not kept",
+        "what came before the pinned one is not remembered",
+        "no such policy",
+        "more than one",
+    ],
 )
-def test_where_no_single_policy_fits_nothing_is_changed(run, arguments, policies):
-    client = FakeClient(plane(), policies=policies)
+def test_where_no_single_policy_fits_nothing_is_changed(run, arguments, policies, instructions, spec):
+    client = FakeClient(plane(**spec), policies=policies, told=instructions)
     status, said = run(client, "rollback", *arguments)
     assert status == 2
     assert "no single policy to go back to" in said
-    assert "rollout" not in client.planes["main"]["spec"]
+    assert client.planes["main"]["spec"] == {"driver": "StaticPod", **spec}
 
 
 def test_what_lies_in_other_namespaces_is_no_policy_to_go_back_to(run):
     theirs = published("d" * 64, 2, namespace="tenant")
-    client = FakeClient(plane(), policies=[published(NEW, 3), published(OLD, 1), theirs])
-    assert spec_after(run, "rollback", client=client)["rollout"]["pinnedDigest"] == OLD
-    client = FakeClient(plane(), policies=[theirs, published(OLD, 1)])
-    assert spec_after(run, "rollback", "-n", "tenant", client=client)["rollout"]["pinnedDigest"] == "d" * 64
+    client = FakeClient(plane(), policies=[theirs], told=told("d" * 64, NEW))
+    assert run(client, "rollback")[0] == 2
+    assert pinned_after(run, "-n", "tenant", "--to", "d", policies=[theirs]) == "d" * 64
 
 
-def test_among_several_control_planes_the_policy_must_be_named(run):
-    client = FakeClient(plane(), plane("other"), policies=KEPT)
-    status, said = run(client, "rollback", "main")
-    assert (status, "--to" in said) == (2, True)
-    assert spec_after(run, "rollback", "main", "--to", OLD, client=client)["rollout"]["pinnedDigest"] == OLD
+def test_each_of_several_control_planes_goes_back_its_own_way(run):
+    client = FakeClient(
+        plane(), plane("other"), policies=KEPT, told={**told(OLD, NEW), **told(OLDER, NEW, plane="other")}
+    )
+    assert spec_after(run, "rollback", "main", client=client)["rollout"]["pinnedDigest"] == OLD
+    assert run(client, "rollback", "other")[0] == 0
+    assert client.planes["other"]["spec"]["rollout"]["pinnedDigest"] == OLDER
 
 
 def test_a_policy_without_a_digest_is_passed_over(run):
-    nameless = published("", 2)
-    client = FakeClient(plane(), policies=[published(NEW, 3), nameless, published(OLD, 1)])
-    assert spec_after(run, "rollback", client=client)["rollout"]["pinnedDigest"] == OLD
+    assert pinned_after(run, "--to", "a", policies=[published("", 2), *KEPT]) == OLD
 
 
 # Which control plane

@@ -13,11 +13,19 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import ValidationError
+
 from audit_operator.cli.from_cluster import add_connection, kubeconfig_file
 from audit_operator.cli.usage import UsageError
 from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, CONFIG_MAP
 from audit_operator.controlplane.configmap import DIGEST_ANNOTATION
-from audit_operator.controlplane.static_pod.instructions import COMPONENT_LABEL, POLICY_COMPONENT
+from audit_operator.controlplane.static_pod.instructions import (
+    COMPONENT_LABEL,
+    INSTRUCTIONS_KEY,
+    POLICY_COMPONENT,
+    Instructions,
+    rollout_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -32,7 +40,8 @@ EXAMPLES = """examples:
   kubectl audit-policy rollout status main --wait         until every API server runs what is wanted
   kubectl audit-policy rollout pause                      leave API servers as they are from now on
   kubectl audit-policy rollout resume                     go on, and try once more what has failed
-  kubectl audit-policy rollout rollback                   back to the policy before, until `resume`
+  kubectl audit-policy rollout rollback                   back to what was asked for before, until `resume`; once more
+                                                          goes one further
   kubectl audit-policy rollout unenrol --wait             give manifests back what they had before the first change
 
 NAME may be left out where there is one AuditControlPlane with driver StaticPod; unenrol without a name means all.
@@ -62,7 +71,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         )
         action.add_argument("-o", "--output", choices=["table", "json"], default="table", help="default: table")
         if name == "rollback":
-            action.add_argument("--to", metavar="DIGEST", default="", help="or its beginning (default: the one before)")
+            action.add_argument(
+                "--to", metavar="DIGEST", default="", help="or its beginning (default: what policies asked for before)"
+            )
             action.add_argument(
                 "-n", "--namespace", default="audit-operator", help="the operator's, where it keeps policies"
             )
@@ -138,14 +149,11 @@ async def _resume(_client: RestClient, _plane: Status, _options: argparse.Namesp
 
 async def _rollback(client: RestClient, plane: Status, options: argparse.Namespace) -> dict[str, Any]:
     known = await _published(client, options.namespace)
-    current = _pinned(plane) or plane.get("status", {}).get("digest", "")
     if options.to:
         fitting = [each for each in known if each.startswith(options.to)]
-    elif len(await _planes(client, "")) > 1:
-        raise UsageError("there are several control planes, and the policy before may be another's: name it with --to")
     else:
-        before = known[: known.index(current)] if current in known else known
-        fitting = before[-1:]
+        before = _before(plane, await _history(client, plane, options.namespace))
+        fitting = [each for each in before[-1:] if each in known]
     if len(fitting) != 1:
         there_are = ", ".join(each[:_SHOWN] for each in known) or "none"
         message = (
@@ -153,6 +161,15 @@ async def _rollback(client: RestClient, plane: Status, options: argparse.Namespa
         )
         raise UsageError(message)
     return {"rollout": {"paused": False, "pinnedDigest": fitting[0]}}
+
+
+def _before(plane: Status, history: Sequence[str]) -> Sequence[str]:
+    """What was asked for before what is wanted now; that itself may not have been told to any node yet."""
+    pinned = _pinned(plane)
+    current = pinned or plane.get("status", {}).get("digest", "")
+    if current in history:
+        return history[: history.index(current)]
+    return () if pinned else history
 
 
 async def _unenrol(_client: RestClient, _plane: Status, _options: argparse.Namespace) -> dict[str, Any]:
@@ -184,6 +201,21 @@ async def _get(client: RestClient, name: str) -> Status:
 
 async def _patch(client: RestClient, plane: Status, spec: dict[str, Any]) -> Status:
     return await client.merge(AUDIT_CONTROL_PLANE, name=plane["metadata"]["name"], body={"spec": spec})
+
+
+async def _history(client: RestClient, plane: Status, namespace: str) -> Sequence[str]:
+    """What policies have asked of a control plane, oldest first, as the instructions to its nodes say."""
+    from audit_operator.cluster.rest import ApiError  # noqa: PLC0415 - see run
+
+    try:
+        found = await client.get(CONFIG_MAP, name=rollout_name(plane["metadata"]["name"]), namespace=namespace)
+        return Instructions.model_validate_json((found.get("data") or {}).get(INSTRUCTIONS_KEY, "")).history
+    except ValidationError:
+        return ()  # in a format of another release
+    except ApiError as error:
+        if error.not_found:
+            return ()
+        raise
 
 
 async def _published(client: RestClient, namespace: str) -> list[str]:

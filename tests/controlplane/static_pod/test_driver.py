@@ -138,6 +138,38 @@ async def test_a_hold_for_want_of_a_policy_is_a_pause_too(world):
     assert not world.told.paused
 
 
+async def test_what_was_asked_for_is_remembered_in_the_order_in_which_it_was_asked_for_last(world):
+    for each in (POLICY, OTHER, POLICY):
+        await world.driver().deliver(each)
+    assert world.told.history == (OTHER.digest, POLICY.digest)
+    driver = world.driver()
+    for each in (OTHER, POLICY, OTHER):
+        await driver.deliver(each)
+    assert world.told.history == (POLICY.digest, OTHER.digest)
+
+
+async def test_neither_a_pin_nor_a_pause_changes_what_is_remembered(world):
+    for each in (POLICY, OTHER):
+        await world.driver().deliver(each)
+    pinned = world.driver(rollout={"pinnedDigest": POLICY.digest})
+    await pinned.deliver(OTHER)
+    await pinned.deliver(DesiredPolicy("kind: Policy # not told to anybody"))
+    await world.driver(rollout={"paused": True}).hold()
+    assert world.told.history == (POLICY.digest, OTHER.digest)
+
+
+async def test_the_last_few_that_were_asked_for_are_remembered_and_kept_for_a_way_back(world):
+    driver = world.driver()
+    asked = [DesiredPolicy(f"kind: Policy # {number}") for number in range(7)]
+    for each in asked:
+        await driver.deliver(each)
+        for node in ("cp-0", "cp-1"):
+            world.report(node)
+        await driver.observe()
+    assert list(world.told.history) == [each.digest for each in asked[2:]]
+    assert set(world.board.policies) == set(world.told.history)
+
+
 async def test_a_pinned_policy_is_wanted_although_no_other_is_delivered(world):
     await world.driver(rollout={"pinnedDigest": OTHER.digest}).hold()
     assert (world.told.paused, world.told.configuration.digest) == (False, OTHER.digest)

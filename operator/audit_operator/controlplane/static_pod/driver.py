@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _EVERY_NODE = "*"
+_WAYS_BACK = 5
+"""Policies that are remembered, and kept, for a rollback; the one that is wanted among them."""
 _STATES: Mapping[NodeState, ApiServerState] = {
     NodeState.IDLE: ApiServerState.RUNNING,
     NodeState.RUNNING: ApiServerState.RUNNING,
@@ -128,24 +130,34 @@ class StaticPodDriver:
         """What nodes were told to run; None while they are to run nothing of ours, or were told nothing yet."""
         return self._told.configuration if self._told and self._told.enrolled else None
 
-    async def _configuration(self) -> AuditConfiguration | None:
+    async def _told_last(self) -> Instructions | None:
+        """What agents were told last, also by whoever was here before."""
+        if self._told is not None:
+            return self._told
+        return next((each for each in await self.board.instructions() if each.plane == self.plane), None)
+
+    def _configuration(self, last: Instructions | None) -> AuditConfiguration | None:
         digest = self._pinned or (self._desired.digest if self._desired else "")
-        if not digest:
-            return await self._known_configuration()
+        if not digest:  # a pause must not make agents forget what they were told
+            return last.configuration if last else None
         return AuditConfiguration(digest, LogSettings.from_spec(self.spec.log))
 
-    async def _known_configuration(self) -> AuditConfiguration | None:
-        """What agents were told by whoever was here before: a pause must not make them forget it."""
-        told = {each.plane: each for each in await self.board.instructions()}
-        return told[self.plane].configuration if self.plane in told else None
+    def _history(self, last: Instructions | None) -> tuple[str, ...]:
+        """What policies have asked for. A pin leaves it alone, so that a second rollback goes one further."""
+        known = last.history if last else ()
+        if self._desired is None or self._pinned:
+            return known
+        digest = self._desired.digest
+        return (*(each for each in known if each != digest), digest)[-_WAYS_BACK:]
 
-    def _instructions(self, nodes: tuple[str, ...], configuration: AuditConfiguration | None) -> Instructions:
+    def _instructions(self, nodes: tuple[str, ...], last: Instructions | None) -> Instructions:
         static_pod, rollout = self._static_pod, self._rollout
         return Instructions(
             plane=self.plane,
             uid=self.uid,
             nodes=nodes,
-            configuration=configuration,
+            configuration=self._configuration(last),
+            history=self._history(last),
             manifest=static_pod.manifest,
             enrolled=static_pod.enrolled,
             adopt=self.spec.adopt,
@@ -161,7 +173,7 @@ class StaticPodDriver:
         async with self._speaking:
             try:
                 nodes = await self._list_nodes()
-                await self._say(self._instructions(nodes, await self._configuration()))
+                await self._say(self._instructions(nodes, await self._told_last()))
                 self._problem = ""
             except BoardUnavailable as error:
                 self._problem = str(error)
@@ -202,6 +214,7 @@ class StaticPodDriver:
         try:
             told = await self.board.instructions()  # other control planes keep theirs in the same place
             needed |= {each.configuration.digest for each in told if each.configuration}
+            needed.update(*(each.history for each in told))
             await self.board.forget_policies_except(needed - {""})
             self._completed = wanted.id
         except BoardUnavailable as error:

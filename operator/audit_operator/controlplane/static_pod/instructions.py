@@ -27,6 +27,7 @@ class Instructions(BaseModel):
         uid: of that very object, with which these instructions go; empty where it is not known.
         nodes: names of the nodes that are meant.
         configuration: policy and log flags; None while nothing is to be changed because nothing is known yet.
+        history: digests of what policies have asked for, the last few, oldest first and each once: where it was last.
         manifest: file name of the API server's manifest.
         enrolled: False puts back what was there before the first change.
         adopt: whether an audit policy of somebody else may be replaced.
@@ -42,6 +43,7 @@ class Instructions(BaseModel):
     uid: str = ""
     nodes: tuple[str, ...]
     configuration: AuditConfiguration | None = None
+    history: tuple[str, ...] = ()
     manifest: str = "kube-apiserver.yaml"
     enrolled: bool = True
     adopt: bool = False
