@@ -8,7 +8,7 @@ import pytest
 
 from audit_operator.cli import rollout
 from audit_operator.cli.main import main
-from audit_operator.cluster.rest import ApiError, ApiUnreachableError, Listing
+from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError, Listing
 from audit_operator.controlplane.configmap import DIGEST_ANNOTATION
 from audit_operator.controlplane.static_pod.instructions import Instructions
 
@@ -303,11 +303,12 @@ def test_waiting_outlasts_an_api_server_that_is_away(run, error):
     assert run(client, "status", "--wait")[0] == 0
 
 
-def test_without_waiting_an_api_server_that_is_away_is_an_error(run):
+@pytest.mark.parametrize("error", [ApiUnreachableError("why"), InconsistentListError("why")])
+def test_without_waiting_an_api_server_that_does_not_answer_well_is_an_error(run, error):
     client = FakeClient(plane())
-    client.errors = [ApiUnreachableError("away")]
+    client.errors = [error]
     status, said = run(client, "status")
-    assert (status, said.endswith("cannot use the cluster: away\n")) == (2, True)
+    assert (status, said.endswith("cannot use the cluster: why\n")) == (2, True)
 
 
 # Showing

@@ -85,11 +85,11 @@ def run(options: argparse.Namespace) -> int:
     """Do it."""
     # Imported here: the client takes a quarter of a second that other commands should not pay.
     from audit_operator.cluster.connection import ConnectionConfigError  # noqa: PLC0415
-    from audit_operator.cluster.rest import ApiError, ApiUnreachableError  # noqa: PLC0415
+    from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError  # noqa: PLC0415
 
     try:
         return asyncio.run(_run(options))
-    except (ApiError, ApiUnreachableError, ConnectionConfigError) as error:
+    except (ApiError, ApiUnreachableError, InconsistentListError, ConnectionConfigError) as error:
         message = f"cannot use the cluster: {error}"
         raise UsageError(message) from error
 
