@@ -49,11 +49,10 @@ class Delivery:
     async def deliver(
         self, planes: Collection[AuditControlPlane], wanted: Mapping[str, DesiredPolicy]
     ) -> dict[str, tuple[Finding, ...]]:
-        """Hand over what is wanted, by control plane; returns why something was not accepted.
+        """Hand over what is wanted, by control plane, to those followed; returns why something was not accepted.
 
         A control plane for which nothing is wanted is left as it is, and observed all the same.
         """
-        await self.follow(planes)
         refused: dict[str, tuple[Finding, ...]] = {}
         for plane in planes:
             name = plane.metadata.name
