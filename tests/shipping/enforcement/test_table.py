@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,3 +88,24 @@ def test_non_resource_requests_may_be_too_many_states_as_well(monkeypatch):
     rules = tuple(Rule(Level.METADATA, users=(f"u{index}",), non_resource_urls=(f"/{index}",)) for index in range(9))
     table = build(classify([Contribution(Reach(non_resource=True), Policy(rules))], []))
     assert table.unenforced == (URLS,)
+
+
+@settings(max_examples=200)
+@given(some_contributions, some_contributions, some_requests, st.sampled_from(list(Stage)), st.integers(0, 12))
+def test_a_table_that_is_replaced_between_two_look_ups_never_leads_to_a_third_answer(one, other, wanted, stage, after):
+    before, then = build(classify(one, NAMESPACES)), build(classify(other, NAMESPACES))
+    for request in wanted:
+        answer = decide(replace(before, entries=Replaced(before.entries, then.entries, after)), request, stage)
+        assert answer in ({}, decide(before, request, stage), decide(then, request, stage))
+
+
+class Replaced(dict):
+    """Entries that are those of another table after some look-ups."""
+
+    def __init__(self, before, then, after):
+        super().__init__(before)
+        self.then, self.left = then, after
+
+    def get(self, key, default=None):
+        self.left -= 1
+        return (super() if self.left >= 0 else self.then).get(key, default)

@@ -9,6 +9,8 @@ needs no look-up of its own: what was found last counts.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,12 +39,15 @@ NO_ENTRIES = "-"
 URL_KEY = "url|"
 """The first key for a non-resource request."""
 
+_NAMESPACE = "namespace|"
+_STAMP = 8
+
 URLS = ("(non-resource requests)",)
 
 
 def namespace_key(namespace: str) -> str:
     """The first key for a resource request; its namespace is empty if it has none."""
-    return f"namespace|{namespace}"
+    return f"{_NAMESPACE}{namespace}"
 
 
 def exact_path(path: str) -> str:
@@ -67,6 +72,9 @@ class Step(StrEnum):
     NAME = "name"
     OUTCOME = "outcome"
     """The stage of the event; the state is an outcome."""
+
+
+_STEPS = frozenset(Step)
 
 
 class Form(NamedTuple):
@@ -161,7 +169,7 @@ class _Builder:
 
     def table(self, unenforced: tuple[tuple[str, ...], ...]) -> Table:
         forms = tuple(form for form in FORMS if form in self._forms)
-        return Table(Shape(self.groups, self.prefixes, forms, self._names), self.entries, unenforced)
+        return Table(Shape(self.groups, self.prefixes, forms, self._names), _stamped(self.entries), unenforced)
 
     def begin(self, cells: DecisionList | None) -> Mapping[str, str] | None:
         """The states of a list before anything is read; None if it is too large, and then it leaves nothing behind."""
@@ -267,6 +275,23 @@ class _Builder:
                 fields = {"managedFields": "omit"} if outcome.omit_managed_fields and not omitted else {}
                 self.entries[f"{known}|{stage}"] = {"level": str(level), **fields}
         return known
+
+
+def _stamped(entries: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
+    """The same entries with states that no other table knows.
+
+    A shipper may read a new table between two look-ups for one event. It then finds nothing any more, and no outcome,
+    and leaves the event as it is, where a state of the other table with the same number might have dropped it.
+    """
+    stamp = hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()[:_STAMP]
+
+    def key(plain: str) -> str:
+        return plain if plain.startswith((_NAMESPACE, URL_KEY)) else f"{stamp}{plain}"
+
+    def value(field: str, plain: str) -> str:
+        return f"{stamp}{plain}" if field in _STEPS and plain != NO_ENTRIES else plain
+
+    return {key(plain): {name: value(name, each) for name, each in states.items()} for plain, states in entries.items()}
 
 
 def _otherwise(step: Step, cells: DecisionList) -> tuple[Step, DecisionList]:
