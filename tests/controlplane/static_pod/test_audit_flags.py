@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields, replace
 
@@ -71,8 +72,13 @@ def test_an_id_stays_the_same_from_release_to_release():
     assert CONFIGURATION.id == "0229f87ee683d4b18cf1b2832fa1c94f53aa71e739b4bf4919d61d93bac41380"
 
 
-def test_json_reads_back():
-    assert AuditConfiguration.from_json(CONFIGURATION.to_json()) == CONFIGURATION
+class Message(BaseModel):
+    configuration: AuditConfiguration | None
+
+
+def test_it_travels_as_json_inside_of_pydantic_models():
+    message = Message(configuration=CONFIGURATION)
+    assert Message.model_validate_json(message.model_dump_json()) == message
 
 
 @pytest.mark.parametrize(
@@ -92,18 +98,9 @@ def test_json_reads_back():
     ],
 )
 def test_anything_else_is_refused(change):
+    written = {"configuration": {**CONFIGURATION.to_json(), **change}}
     with pytest.raises(ValidationError):
-        AuditConfiguration.from_json({**CONFIGURATION.to_json(), **change})
-
-
-def test_it_travels_inside_of_pydantic_models():
-    class Message(BaseModel):
-        configuration: AuditConfiguration | None
-
-    message = Message(configuration=CONFIGURATION)
-    assert Message.model_validate_json(message.model_dump_json()) == message
-    with pytest.raises(ValidationError):
-        Message.model_validate_json('{"configuration": {"digest": "abc", "log": {}}}')
+        Message.model_validate_json(json.dumps(written))
 
 
 def test_flags_read_back():

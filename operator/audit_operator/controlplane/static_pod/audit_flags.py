@@ -125,15 +125,6 @@ class AuditConfiguration:
         """As JSON-like data."""
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, value: object) -> AuditConfiguration:
-        """From what `to_json` gives.
-
-        Raises:
-            ValueError: it is anything else; pydantic's ValidationError is one.
-        """
-        return _CONFIGURATION.validate_python(value)
-
     def flags(self, policies_folder: str) -> dict[str, str]:
         """The values of `OUR_FLAGS`, in their order, where policies lie in `policies_folder` of the container."""
         log = self.log
@@ -191,7 +182,6 @@ def digest_in_name(path: str) -> str:
     return found[1] if found else ""
 
 
-_CONFIGURATION = TypeAdapter(AuditConfiguration)
 _LOG = TypeAdapter(LogSettings)
 
 

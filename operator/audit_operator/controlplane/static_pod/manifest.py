@@ -38,7 +38,6 @@ __all__ = [
     "ManifestError",
     "ManifestProblem",
     "enrolled",
-    "host_path_of",
     "read_back",
     "with_audit_part_of",
 ]
@@ -95,16 +94,6 @@ def with_audit_part_of(text: str, source_text: str) -> str:
     if _said_by_flags(after) != _said_by_flags(source):
         raise RuntimeError("the manifest does not have the flags that were written into it")
     return result
-
-
-def host_path_of(text: str, path_in_container: str) -> str | None:
-    """Where a path that the API server sees lies on the node; None if it lies on no folder of the node.
-
-    Raises:
-        ManifestError: `Manifest.parse` has a problem with it.
-    """
-    manifest = read(text).manifest
-    return pods.on_host(manifest.volumes, manifest.mounts, path_in_container)
 
 
 # Planning edits

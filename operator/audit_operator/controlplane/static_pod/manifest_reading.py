@@ -21,7 +21,7 @@ from audit_operator.policy.document import ProblemKind, format_path, parse_docum
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from audit_operator.controlplane.static_pod.pod import Container, Pod, Volume, VolumeMount
+    from audit_operator.controlplane.static_pod.pod import Container, Pod
 
 _PROGRAM = "kube-apiserver"
 _SHELLS = frozenset({"sh", "ash", "bash", "dash", "busybox"})
@@ -29,7 +29,6 @@ _PORT_FLAG = "--secure-port"
 _ADDRESS_FLAG = "--bind-address"
 _DEFAULT_PORT = "6443"
 _DEFAULT_ADDRESS = "0.0.0.0"  # noqa: S104  # kube-apiserver's default, which is only read here
-_DEFAULT_GRACE = 30
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # read, not bound
 
 
@@ -61,28 +60,14 @@ class Manifest:
     """What a manifest says about its API server.
 
     Attributes:
-        container: name of the container that runs it.
-        image: of that container.
         flags: all flags and their values; of a repeated one, the value that counts. Names have no underscores.
         secure_port: where it answers.
         bind_address: at which address.
-        volumes: of the Pod.
-        mounts: of the container.
-        readiness_url: what the kubelet asks, as ``https://10.0.0.1:6443/readyz``; empty if it does not ask.
-        liveness_url: the same for liveness.
-        termination_grace_period: seconds that it has to stop.
     """
 
-    container: str
-    image: str
     flags: Mapping[str, str]
     secure_port: int
     bind_address: str
-    volumes: tuple[Volume, ...]
-    mounts: tuple[VolumeMount, ...]
-    readiness_url: str
-    liveness_url: str
-    termination_grace_period: int
 
     @classmethod
     def parse(cls, text: str) -> Manifest | ManifestProblem:
@@ -207,7 +192,7 @@ def _located(block: BlockText, value: dict[str, Any], pod: Pod) -> Reading:
         mounts=block.sequence(container_node, "volumeMounts"),
         arguments=arguments,
         flags=flags,
-        manifest=_manifest(pod, container, {flag.name: flag.value for flag in flags}),
+        manifest=_manifest({flag.name: flag.value for flag in flags}),
     )
 
 
@@ -288,22 +273,14 @@ def _refuse_unclear(arguments: Sequence[Argument], flags: Iterable[GivenFlag]) -
             raise ManifestError(f"argument {shorten(argument.value)} belongs to no flag", argument.item.first + 1)
 
 
-def _manifest(pod: Pod, container: Container, flags: dict[str, str]) -> Manifest:
+def _manifest(flags: dict[str, str]) -> Manifest:
     port = flags.get(_PORT_FLAG, _DEFAULT_PORT)
     if not port.isdecimal():
         raise ManifestError(f"{_PORT_FLAG} {port} is not a number")
-    grace = pod.spec.termination_grace_period_seconds
     return Manifest(
-        container=container.name,
-        image=container.image,
         flags=MappingProxyType(flags),
         secure_port=int(port),
         bind_address=flags.get(_ADDRESS_FLAG, _DEFAULT_ADDRESS),
-        volumes=pod.spec.volumes,
-        mounts=container.volume_mounts,
-        readiness_url=container.url(container.readiness_probe),
-        liveness_url=container.url(container.liveness_probe),
-        termination_grace_period=_DEFAULT_GRACE if grace is None else grace,
     )
 
 

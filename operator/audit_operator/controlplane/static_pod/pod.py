@@ -48,51 +48,13 @@ class VolumeMount(_Part):
     sub_path_expr: str = ""
 
 
-class HttpGet(_Part):
-    """What a probe asks for; `port` may be the name of a container's port."""
-
-    host: str = ""
-    path: str = "/"
-    port: int | str
-    scheme: str = "HTTP"
-
-
-class Probe(_Part):
-    """How the kubelet asks a container; `http_get` is None for other ways than HTTP."""
-
-    http_get: HttpGet | None = None
-
-
-class ContainerPort(_Part):
-    """A port with a name."""
-
-    name: str = ""
-    container_port: int
-
-
 class Container(_Part):
     """A container."""
 
     name: str
-    image: str = ""
     command: _List[str] = ()
     args: _List[str] = ()
-    ports: _List[ContainerPort] = ()
     volume_mounts: _List[VolumeMount] = ()
-    readiness_probe: Probe | None = None
-    liveness_probe: Probe | None = None
-
-    def url(self, probe: Probe | None) -> str:
-        """What a probe asks, as ``https://10.0.0.1:6443/readyz``; empty if it does not ask by HTTP.
-
-        The host is empty where the kubelet takes the Pod's address.
-        """
-        get = probe.http_get if probe else None
-        if get is None:
-            return ""
-        named = {port.name: port.container_port for port in self.ports if port.name}
-        host = f"[{get.host}]" if ":" in get.host else get.host
-        return f"{get.scheme.lower()}://{host}:{named.get(str(get.port), get.port)}{get.path}"
 
 
 class PodSpec(_Part):
@@ -101,7 +63,6 @@ class PodSpec(_Part):
     containers: _List[Container]
     init_containers: _List[Container] = ()
     volumes: _List[Volume] = ()
-    termination_grace_period_seconds: int | None = None
 
 
 class Pod(_Part):
