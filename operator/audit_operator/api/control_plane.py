@@ -244,7 +244,10 @@ class AuditControlPlaneSpec(ApiModel):
     kubernetes_version: MinorVersion | None = Field(
         default=None,
         description="Oldest minor version among the API servers, quoted, for example '1.34'; the policy uses nothing "
-        "that it would refuse. Absent: the oldest that has been seen.",
+        "that it would refuse. Absent: for driver StaticPod, the oldest that node agents have reported, where a node "
+        "without a report counts as its kubelet; for ConfigMap, one minor below the API server that the operator talks "
+        "to; for Process and Observe, the oldest that has been seen, else that of the API server that the operator "
+        "talks to. 1.29 where nothing is known.",
     )
     config_map: ConfigMapRef | None = Field(
         default=None, description="Driver ConfigMap: where the policy and its digest are written."
