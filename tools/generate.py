@@ -9,6 +9,7 @@ README.md says why.
     tools/generate.py containerd v2.4.2 tools/containerd
     tools/generate.py helm v4.3.1 tools/helm
     tools/generate.py helm-3 v3.22.0 tools/helm-3
+    tools/generate.py victorialogs v1.52.1 tools/victorialogs
 
 Only module files and the modules that the commands import are downloaded, by the Go toolchain.
 """
@@ -66,6 +67,9 @@ PROJECTS = {
     ),
     "helm": Project("helm.sh/helm/v4", ("helm.sh/helm/v4/cmd/helm",)),
     "helm-3": Project("helm.sh/helm/v3", ("helm.sh/helm/v3/cmd/helm",)),
+    "victorialogs": Project(
+        "github.com/VictoriaMetrics/VictoriaLogs", ("github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs",)
+    ),
 }
 
 

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from audit_operator.controlplane.assets.asset import ETCD_VERSION, KUBERNETES_VERSION, Asset, Tool
+from audit_operator.controlplane.assets.__main__ import main
+from audit_operator.controlplane.assets.asset import (
+    ETCD_VERSION,
+    KUBERNETES_VERSION,
+    OTELCOL_VERSION,
+    VICTORIA_LOGS_VERSION,
+    Asset,
+    Tool,
+    parse_version,
+)
 from audit_operator.controlplane.assets.cache import Cache, cache_folder, sha256_of
 from audit_operator.controlplane.assets.go_build import CHECKOUT_TOOLS
 from audit_operator.controlplane.assets.provide import AssetsUnavailable, Provider
@@ -67,6 +76,43 @@ def test_a_binary_of_another_version_is_not_taken(cache):
     assert build.calls == 1
 
 
+def test_another_set_of_components_of_the_same_release_is_built_anew(cache):
+    build = FakeSource("0.157.0+1")
+    first, second = (
+        provider(cache, FakeSource(failure="none"), build).get(Asset(Tool.OTELCOL, version))
+        for version in ("v0.157.0+1", "v0.157.0+2")
+    )
+    assert first != second
+    assert build.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("tool", "wanted", "found", "suits"),
+    [
+        (Tool.OTELCOL, "v0.157.0+1", "v0.157.0", True),
+        (Tool.OTELCOL, "v0.157.0+1", "v0.158.0", False),
+        (Tool.VICTORIA_LOGS, "v1.52.1", "v1.52.1", True),
+        (Tool.VICTORIA_LOGS, "v1.52.1", "v1.53.0", True),
+        (Tool.VICTORIA_LOGS, "v1.52.1", "v1.52.0", False),
+        (Tool.VICTORIA_LOGS, "v1.52.1", "v2.0.0", False),
+    ],
+)
+def test_what_is_installed_is_taken_where_its_version_suits(tool, wanted, found, suits):
+    assert Asset(tool, wanted).suits(parse_version(found)) is suits
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("victoria-logs-20260701-120000-tags-v1.52.1-0-g0123456789", "v1.52.1"),
+        ("otelcol version 0.157.0+1", "v0.157.0"),
+        ("", "None"),
+    ],
+)
+def test_a_version_is_found_in_what_a_binary_says(said, version):
+    assert str(parse_version(said)) == version
+
+
 def test_a_damaged_file_is_found_and_replaced(cache):
     release, build = FakeSource(), FakeSource()
     path = provider(cache, release, build).get(ASSET)
@@ -104,6 +150,31 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(AssetsUnavailable):
         provider(Cache(tmp_path / "cache"), FakeSource(), FakeSource()).get(ASSET)
+
+
+@pytest.mark.parametrize(
+    ("words", "tools"),
+    [([], ["etcd", "kube-apiserver", "kubectl"]), (["shipping"], ["otelcol", "victoria-logs"])],
+)
+def test_what_ships_events_is_provided_only_where_it_is_asked_for(tmp_path, monkeypatch, capsys, words, tools):
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    versions = {
+        Tool.ETCD: ETCD_VERSION,
+        Tool.KUBE_APISERVER: KUBERNETES_VERSION,
+        Tool.KUBECTL: KUBERNETES_VERSION,
+        Tool.OTELCOL: OTELCOL_VERSION,
+        Tool.VICTORIA_LOGS: VICTORIA_LOGS_VERSION,
+    }
+    for tool, version in versions.items():
+        written(installed, version, tool)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(installed))
+    monkeypatch.setenv("AUDIT_OPERATOR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "argv", ["assets", *words])
+    assert main() == 0
+    folder = Path(capsys.readouterr().out.strip())
+    assert sorted(each.name for each in folder.iterdir()) == tools
+    assert all(each.resolve().parent == installed for each in folder.iterdir())
 
 
 PROVIDE = """
@@ -150,5 +221,9 @@ def test_what_is_wanted_can_be_built_from_the_checkout():
         return (CHECKOUT_TOOLS / module / "VERSION").read_text().strip()
 
     assert (pinned("k8s"), pinned("etcd")) == (KUBERNETES_VERSION, ETCD_VERSION)
+    assert (pinned("otelcol"), pinned("victorialogs")) == (OTELCOL_VERSION, VICTORIA_LOGS_VERSION)
+    assert f'Version:     "{OTELCOL_VERSION.removeprefix("v")}"' in (CHECKOUT_TOOLS / "otelcol/main.go").read_text()
+    victoria_logs = f"github.com/VictoriaMetrics/VictoriaLogs {VICTORIA_LOGS_VERSION}\n"
+    assert victoria_logs in (CHECKOUT_TOOLS / "victorialogs/go.mod").read_text()
     for version in CHECKOUT_TOOLS.glob("k8s*/VERSION"):
         assert f"k8s.io/kubernetes {version.read_text().strip()}\n" in (version.parent / "go.mod").read_text()

@@ -16,6 +16,8 @@ from audit_operator.controlplane.assets.source import SourceFailed
 
 KUBECTL = Asset(Tool.KUBECTL, "v1.37.2")
 ETCD = Asset(Tool.ETCD, "v3.6.16")
+VICTORIA_LOGS = Asset(Tool.VICTORIA_LOGS, "v1.52.1")
+OTELCOL = Asset(Tool.OTELCOL, "v0.157.0+1")
 BINARY = b"#!/bin/sh\n" + b"x" * 100_000
 
 
@@ -76,19 +78,46 @@ def test_a_download_that_stays_broken_is_refused_with_both_checksums(host, tmp_p
         fetch(host, KUBECTL, tmp_path)
 
 
-def test_the_binary_is_taken_out_of_an_archive_wherever_it_would_have_put_it(host, tmp_path):
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as members:
-        for name, content in (("etcd-v3.6.16/etcdctl", b"no"), ("../../etcd-v3.6.16/etcd", BINARY)):
+def archive(**files):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as members:
+        for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
             members.addfile(member, io.BytesIO(content))
-    content = archive.getvalue()
+    return packed.getvalue()
+
+
+def test_the_binary_is_taken_out_of_an_archive_wherever_it_would_have_put_it(host, tmp_path):
+    content = archive(**{"etcd-v3.6.16/etcdctl": b"no", "../../etcd-v3.6.16/etcd": BINARY})
     sums = f"{hashlib.sha256(content).hexdigest()}  etcd-v3.6.16-linux-{architecture()}.tar.gz\n"
     host.files = {".tar.gz": content, "/SHA256SUMS": sums.encode()}
     taken = fetch(host, ETCD, tmp_path)
     assert taken.read_bytes() == BINARY
     assert taken.is_relative_to(tmp_path)
+
+
+def test_a_binary_that_its_archive_calls_otherwise_gets_its_own_name(host, tmp_path):
+    content = archive(**{"victoria-logs-prod": BINARY})
+    name = f"victoria-logs-linux-{architecture()}-v1.52.1"
+    sums = f"{hashlib.sha256(content).hexdigest()}  {name}.tar.gz\n{'0' * 64}  victoria-logs-prod\n"
+    host.files = {f"/{name}.tar.gz": content, f"/{name}_checksums.txt": sums.encode()}
+    taken = fetch(host, VICTORIA_LOGS, tmp_path)
+    assert (taken.name, taken.read_bytes()) == ("victoria-logs", BINARY)
+
+
+def test_an_archive_without_the_binary_is_refused(host, tmp_path):
+    content = archive(**{"etcd-v3.6.16/etcdctl": b"no"})
+    sums = f"{hashlib.sha256(content).hexdigest()}  etcd-v3.6.16-linux-{architecture()}.tar.gz\n"
+    host.files = {".tar.gz": content, "/SHA256SUMS": sums.encode()}
+    with pytest.raises(SourceFailed, match="holds no etcd"):
+        fetch(host, ETCD, tmp_path)
+
+
+def test_no_release_is_asked_for_a_collector(host, tmp_path):
+    with pytest.raises(SourceFailed, match="no published distribution"):
+        fetch(host, OTELCOL, tmp_path)
+    assert host.asked == []
 
 
 def test_no_checksum_no_binary(host, tmp_path):

@@ -15,17 +15,22 @@ if TYPE_CHECKING:
 
 KUBERNETES_VERSION = "v1.37.2"
 ETCD_VERSION = "v3.6.16"
+OTELCOL_VERSION = "v0.157.0+1"
+"""What follows the plus counts the sets of components that we have built of one release."""
+VICTORIA_LOGS_VERSION = "v1.52.1"
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _VERSION_TIMEOUT = 20.0
 
 
 class Tool(StrEnum):
-    """The three binaries, by the names they have in every distribution."""
+    """The binaries, by the names they have in every distribution."""
 
     ETCD = "etcd"
     KUBE_APISERVER = "kube-apiserver"
     KUBECTL = "kubectl"
+    OTELCOL = "otelcol"
+    VICTORIA_LOGS = "victoria-logs"
 
 
 class Version(NamedTuple):
@@ -47,7 +52,7 @@ def parse_version(text: str) -> Version | None:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One binary that is wanted; `version` as in ``v1.37.2``."""
+    """One binary that is wanted; `version` as in ``v1.37.2``, or ``v0.157.0+1`` where we choose what is in it."""
 
     tool: Tool
     version: str
@@ -61,7 +66,8 @@ class Asset:
         """Whether a binary of another version serves as well.
 
         The same minor version for kube-apiserver, one more or less for kubectl (the version skew that Kubernetes
-        supports), and etcd from 3.5 on, the oldest that Kubernetes supports.
+        supports), and etcd from 3.5 on, the oldest that Kubernetes supports. VictoriaLogs from the wanted version on,
+        and no other version of the collector, whose components are renamed from one to the next.
         """
         wanted = parse_version(self.version)
         if wanted is None or found.major != wanted.major:
@@ -73,6 +79,10 @@ class Asset:
                 return abs(found.minor - wanted.minor) <= 1
             case Tool.ETCD:
                 return (found.major, found.minor) >= (3, 5)
+            case Tool.VICTORIA_LOGS:
+                return found >= wanted
+            case Tool.OTELCOL:
+                return found == wanted
 
     def __str__(self) -> str:
         return f"{self.tool} {self.version}"

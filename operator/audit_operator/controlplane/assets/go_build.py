@@ -13,7 +13,7 @@ import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from audit_operator.controlplane.assets.asset import Tool, parse_version
 from audit_operator.controlplane.assets.progress import Progress
@@ -26,17 +26,26 @@ if TYPE_CHECKING:
 
 CHECKOUT_TOOLS = Path(__file__).parents[4] / "tools"
 
-_PACKAGES = {
-    Tool.ETCD: "go.etcd.io/etcd/server/v3",
-    Tool.KUBE_APISERVER: "k8s.io/kubernetes/cmd/kube-apiserver",
-    Tool.KUBECTL: "k8s.io/kubernetes/cmd/kubectl",
-}
-_USUAL_TIME = {
-    Tool.ETCD: "about a minute on 2 cores, once",
-    Tool.KUBE_APISERVER: "about 7 minutes on 2 cores, once",
-    Tool.KUBECTL: "about half a minute on 2 cores, once",
+
+class _Source(NamedTuple):
+    """Where a binary's source is: the wrapper module's folder in `tools/`, and the package to build there."""
+
+    module: str
+    package: str
+    usual_time: str
+
+
+_SOURCES = {
+    Tool.ETCD: _Source("etcd", "go.etcd.io/etcd/server/v3", "about a minute"),
+    Tool.KUBE_APISERVER: _Source("k8s", "k8s.io/kubernetes/cmd/kube-apiserver", "about 7 minutes"),
+    Tool.KUBECTL: _Source("k8s", "k8s.io/kubernetes/cmd/kubectl", "about half a minute"),
+    Tool.OTELCOL: _Source("otelcol", ".", "about 3 minutes"),
+    Tool.VICTORIA_LOGS: _Source(
+        "victorialogs", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs", "about half a minute"
+    ),
 }
 _VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+_VICTORIA_LOGS_VERSION = "github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version"
 _LOG_LINES = 15
 
 
@@ -47,9 +56,9 @@ def build(asset: Asset, work: Path, report: Callable[[str], None], tools: Path =
         SourceFailed: there is no Go toolchain, no wrapper module for this version, or the build fails.
     """
     module = _module(asset, tools)
-    progress = Progress(f"building {asset} from source ({_USUAL_TIME[asset.tool]})", report)
-    flags = [] if asset.tool is Tool.ETCD else kubernetes_version_flags(asset.version)
-    return compile_package(module, _PACKAGES[asset.tool], work / asset.tool, flags, progress)
+    source = _SOURCES[asset.tool]
+    progress = Progress(f"building {asset} from source ({source.usual_time} on 2 cores, once)", report)
+    return compile_package(module, source.package, work / asset.tool, _flags(asset), progress)
 
 
 def compile_package(module: Path, package: str, binary: Path, flags: Sequence[str], progress: Progress) -> Path:
@@ -88,13 +97,23 @@ def compile_package(module: Path, package: str, binary: Path, flags: Sequence[st
 
 def _module(asset: Asset, tools: Path) -> Path:
     """The wrapper module that pins this version."""
-    project = "etcd" if asset.tool is Tool.ETCD else "k8s"
-    for version in sorted(tools.glob(f"{project}*/VERSION")):
+    for version in sorted(tools.glob(f"{_SOURCES[asset.tool].module}*/VERSION")):
         if version.read_text().strip() == asset.version:
             return version.parent
     if not tools.is_dir():
         raise SourceFailed(f"building from source needs a checkout of audit-operator: {tools} is not there")
     raise SourceFailed(f"no module in {tools} pins {asset}")
+
+
+def _flags(asset: Asset) -> list[str]:
+    """What tells the binary its version, where the sources do not."""
+    match asset.tool:
+        case Tool.KUBE_APISERVER | Tool.KUBECTL:
+            return kubernetes_version_flags(asset.version)
+        case Tool.VICTORIA_LOGS:
+            return [f"-X {_VICTORIA_LOGS_VERSION}={asset.tool}-{asset.version}"]
+        case Tool.ETCD | Tool.OTELCOL:
+            return []
 
 
 def kubernetes_version_flags(text: str) -> list[str]:

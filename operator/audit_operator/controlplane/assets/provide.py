@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from audit_operator.controlplane.assets import go_build
-from audit_operator.controlplane.assets.asset import ETCD_VERSION, KUBERNETES_VERSION, Asset, Tool, binary_version
+from audit_operator.controlplane.assets.asset import (
+    ETCD_VERSION,
+    KUBERNETES_VERSION,
+    OTELCOL_VERSION,
+    VICTORIA_LOGS_VERSION,
+    Asset,
+    Tool,
+    binary_version,
+    parse_version,
+)
 from audit_operator.controlplane.assets.cache import Cache, cache_folder
 from audit_operator.controlplane.assets.installed import KUBEBUILDER_ASSETS, find_installed
 from audit_operator.controlplane.assets.progress import to_stderr
@@ -36,7 +45,7 @@ class AssetsUnavailable(Exception):  # noqa: N818  # names a state of the machin
         reasons = "\n".join(f"  {source}: {reason}" for source, reason in self.tried.items())
         super().__init__(
             f"{asset} cannot be provided. Tried:\n{reasons}\n"
-            f"Mend: set {KUBEBUILDER_ASSETS} to a folder with etcd, kube-apiserver and kubectl, "
+            f"Mend: set {KUBEBUILDER_ASSETS} to a folder that has it, "
             "or install Go (https://go.dev/doc/install) and run this from a checkout of audit-operator."
         )
 
@@ -49,6 +58,14 @@ class Assets:
     kube_apiserver: Path
     kubectl: Path
     kubernetes_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingAssets:
+    """What ships events and what keeps them, as absolute paths."""
+
+    otelcol: Path
+    victoria_logs: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +116,7 @@ class Provider:
         """What runs and says the right version is what was meant."""
         binary.chmod(0o755)
         version = binary_version(asset.tool, binary)
-        if str(version) != asset.version:
+        if version is None or version != parse_version(asset.version):
             raise SourceFailed(f"the binary does not run, or is {version} in place of {asset.version}")
         return binary
 
@@ -111,7 +128,7 @@ def provide(
     environ: Mapping[str, str] = os.environ,
     report: Callable[[str], None] = to_stderr,
 ) -> Assets:
-    """Find, fetch or build all three binaries.
+    """Find, fetch or build the binaries of a control plane.
 
     Takes a second if they are there, minutes where they must be built; `report` is told what is going on.
 
@@ -123,6 +140,16 @@ def provide(
     # Shares most of its sources with the former.
     kubectl = provide_one(Asset(Tool.KUBECTL, kubernetes_version), environ=environ, report=report)
     return Assets(etcd, kube_apiserver, kubectl, str(binary_version(Tool.KUBE_APISERVER, kube_apiserver)))
+
+
+def provide_shipping(
+    *, environ: Mapping[str, str] = os.environ, report: Callable[[str], None] = to_stderr
+) -> ShippingAssets:
+    """Find, fetch or build the OpenTelemetry Collector and VictoriaLogs; see `provide`."""
+    return ShippingAssets(
+        provide_one(Asset(Tool.OTELCOL, OTELCOL_VERSION), environ=environ, report=report),
+        provide_one(Asset(Tool.VICTORIA_LOGS, VICTORIA_LOGS_VERSION), environ=environ, report=report),
+    )
 
 
 def provide_one(

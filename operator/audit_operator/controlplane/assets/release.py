@@ -1,4 +1,4 @@
-"""Binaries from the official release hosts, dl.k8s.io and the etcd releases on GitHub, with their published checksums.
+"""Binaries from the official release hosts, dl.k8s.io and the releases on GitHub, with their published checksums.
 
 Where there is no way to these hosts, that must be known within seconds: the first request, for the checksum, has a
 hard limit that covers name resolution and redirects too. A host that has failed once is not asked again.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from audit_operator.controlplane.assets.asset import Asset
 
 KUBERNETES_HOST = "https://dl.k8s.io"
-ETCD_HOST = "https://github.com"
+GITHUB_HOST = "https://github.com"
 
 _FIRST_ANSWER = 8.0
 _STALL = 15.0
@@ -38,11 +38,12 @@ _NETWORK_ERRORS = (OSError, HTTPException)  # URLError and timeouts are OSErrors
 
 @dataclass(frozen=True, slots=True)
 class _Published:
-    """One file of a release, with the address of its checksums."""
+    """One file of a release, with the address of its checksums; `member` is the binary's name if it is an archive."""
 
     url: str
     checksums: str
     algorithm: str
+    member: str | None = None
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class Releases:
     """The release hosts; other addresses are for tests."""
 
     kubernetes: str = KUBERNETES_HOST
-    etcd: str = ETCD_HOST
+    github: str = GITHUB_HOST
     _unreachable: dict[str, str] = field(default_factory=dict)
 
     def fetch(self, asset: Asset, work: Path, report: Callable[[str], None]) -> Path:
@@ -59,10 +60,10 @@ class Releases:
         Raises:
             SourceFailed: no such release, no way to the host, or what came is not what was published.
         """
-        host = self.etcd if asset.tool is Tool.ETCD else self.kubernetes
+        host = self.kubernetes if asset.tool in {Tool.KUBE_APISERVER, Tool.KUBECTL} else self.github
+        published = _published(asset, host)
         if host in self._unreachable:
             raise SourceFailed(self._unreachable[host])
-        published = _published(asset, host)
         try:
             expected = _checksum(_within(_FIRST_ANSWER, published.checksums), published.url)
         except urllib.error.HTTPError as error:
@@ -73,16 +74,27 @@ class Releases:
             raise SourceFailed(reason) from error
         download = work / "download"
         _download(published, expected, download, Progress(f"downloading {asset} from {host}", report))
-        return _extract(asset, download, work) if asset.tool is Tool.ETCD else download
+        return _extract(published.member, download, work / asset.tool) if published.member else download
 
 
 def _published(asset: Asset, host: str) -> _Published:
-    if asset.tool is Tool.ETCD:
-        folder = f"{host}/etcd-io/etcd/releases/download/{asset.version}"
-        file = f"etcd-{asset.version}-linux-{architecture()}.tar.gz"
-        return _Published(f"{folder}/{file}", f"{folder}/SHA256SUMS", "sha256")
-    url = f"{host}/release/{asset.version}/bin/linux/{architecture()}/{asset.tool}"
-    return _Published(url, f"{url}.sha512", "sha512")
+    match asset.tool:
+        case Tool.ETCD:
+            folder = f"{host}/etcd-io/etcd/releases/download/{asset.version}"
+            file = f"etcd-{asset.version}-linux-{architecture()}.tar.gz"
+            return _Published(f"{folder}/{file}", f"{folder}/SHA256SUMS", "sha256", "etcd")
+        case Tool.VICTORIA_LOGS:
+            folder = f"{host}/VictoriaMetrics/VictoriaLogs/releases/download/{asset.version}"
+            file = f"victoria-logs-linux-{architecture()}-{asset.version}"
+            return _Published(
+                f"{folder}/{file}.tar.gz", f"{folder}/{file}_checksums.txt", "sha256", "victoria-logs-prod"
+            )
+        case Tool.OTELCOL:
+            # What a test finds must not depend on where its collector came from.
+            raise SourceFailed("no published distribution has the components that tools/otelcol names")
+        case Tool.KUBE_APISERVER | Tool.KUBECTL:
+            url = f"{host}/release/{asset.version}/bin/linux/{architecture()}/{asset.tool}"
+            return _Published(url, f"{url}.sha512", "sha512")
 
 
 def _checksum(text: str, url: str) -> str:
@@ -144,18 +156,17 @@ def _save(published: _Published, target: Path, progress: Progress) -> str:
     return digest.hexdigest()
 
 
-def _extract(asset: Asset, archive: Path, work: Path) -> Path:
+def _extract(name: str, archive: Path, binary: Path) -> Path:
     """Take the one file out of the archive that is wanted, wherever the archive would have put it."""
-    binary = work / asset.tool
     with tarfile.open(archive) as members:
         for member in members:
-            content = members.extractfile(member) if member.name.endswith(f"/{asset.tool}") else None
+            content = members.extractfile(member) if member.name.rpartition("/")[2] == name else None
             if content is not None:
                 with binary.open("wb") as file:
                     while chunk := content.read(_CHUNK):
                         file.write(chunk)
                 return binary
-    raise SourceFailed(f"the release archive of {asset} holds no {asset.tool}")
+    raise SourceFailed(f"the release archive holds no {name}")
 
 
 def _open(url: str, timeout: float) -> HTTPResponse:
