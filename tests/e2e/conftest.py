@@ -44,9 +44,15 @@ if TYPE_CHECKING:
     from tests.e2e.node.provider import Cluster
 
 
+_ORDER = ("test_node.py", "test_install.py", "test_rollback.py", "test_uninstall.py")
+"""All use one node, and each file finds it as the one before has left it."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    items.sort(key=lambda item: _ORDER.index(item.path.name) if item.path.parent == here else -1)
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
+        if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.e2e)
             if os.environ.get("AUDIT_OPERATOR_E2E") == "off":
                 item.add_marker(pytest.mark.skip(reason="AUDIT_OPERATOR_E2E=off"))
