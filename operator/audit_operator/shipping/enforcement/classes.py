@@ -8,6 +8,7 @@ made rules of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from audit_operator.policy.contribution import CLUSTER_SCOPE
@@ -15,7 +16,7 @@ from audit_operator.policy.decision_list import TooLarge
 from audit_operator.policy.demand import Demands, Lists
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from audit_operator.policy.contribution import Contribution
     from audit_operator.policy.decision_list import DecisionList
@@ -26,33 +27,51 @@ MOST_CELLS = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class Treatment:
+    """What else is done with the events of a namespace, by name: what is redacted, and where they go."""
+
+    redaction: str = ""
+    route: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EnforcementClass:
-    """Namespaces whose events are treated alike.
+    """Events that are treated alike.
 
     Attributes:
         namespaces: in order; ``""`` stands for resource requests without a namespace.
-        cells: total first-match list over resource requests; None where it would be too large, so that events stay as
-            the API server has recorded them.
+        cells: total first-match list; None where it would be too large, so that events stay as the API server has
+            recorded them.
+        treatment: the rest.
     """
 
     namespaces: tuple[str, ...]
     cells: DecisionList | None
+    treatment: Treatment = Treatment()
 
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """Every known namespace in exactly one class, and the list for non-resource requests (None: too large).
+    """Every known namespace in exactly one class, and the class of non-resource requests, which names no namespace.
 
     A namespace that nobody has seen is in no class: it may have been created a moment ago, with labels that some
     selector wants, so that its events stay as they are.
     """
 
     classes: tuple[EnforcementClass, ...]
-    non_resource: DecisionList | None
+    non_resource: EnforcementClass
 
 
-def classify(contributions: Iterable[Contribution], namespaces: Iterable[str]) -> Classes:
-    """The classes of the namespaces known to exist; the result depends on the set of contributions alone."""
+def classify(
+    contributions: Iterable[Contribution],
+    namespaces: Iterable[str],
+    treatments: Mapping[str, Treatment] = MappingProxyType({}),
+    otherwise: Treatment = Treatment(),
+) -> Classes:
+    """The classes of the namespaces known to exist; the result depends on the set of contributions alone.
+
+    `treatments` are by namespace; `otherwise` is that of all other events, those without a namespace first of all.
+    """
     known, lists = frozenset(namespaces), Lists()
     demands = Demands.of(tuple(contributions), known, lists)
 
@@ -62,13 +81,14 @@ def classify(contributions: Iterable[Contribution], namespaces: Iterable[str]) -
         except TooLarge:
             return None
 
-    by_cells: dict[DecisionList | None, list[str]] = {}
+    alike: dict[tuple[DecisionList | None, Treatment], list[str]] = {}
     for demand, names in demands.by_namespace.items():
-        here = [name for name in names if name in known or name == CLUSTER_SCOPE]
-        if here:
-            by_cells.setdefault(folded(demand), []).extend(here)
+        cells = folded(demand)
+        for name in names:
+            if name in known or name == CLUSTER_SCOPE:
+                alike.setdefault((cells, treatments.get(name, otherwise)), []).append(name)
     classes = sorted(
-        (EnforcementClass(tuple(sorted(names)), cells) for cells, names in by_cells.items()),
+        (EnforcementClass(tuple(sorted(names)), *shared) for shared, names in alike.items()),
         key=lambda each: each.namespaces,
     )
-    return Classes(tuple(classes), folded(demands.non_resource))
+    return Classes(tuple(classes), EnforcementClass((), folded(demands.non_resource), otherwise))

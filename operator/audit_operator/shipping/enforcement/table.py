@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from audit_operator.policy.decision_list import DecisionList, Outcome
     from audit_operator.policy.model import Request
     from audit_operator.policy.predicate import Entry
-    from audit_operator.shipping.enforcement.classes import Classes
+    from audit_operator.shipping.enforcement.classes import Classes, Treatment
 
 MOST_STATES = 2000
 """Of one list. Beyond it, its events stay as the API server has recorded them."""
@@ -41,6 +41,12 @@ URL_KEY = "url|"
 
 _NAMESPACE = "namespace|"
 _STAMP = 8
+
+REDACTION = "redaction"
+ROUTE = "route"
+LEVEL = "level"
+MANAGED_FIELDS = "managedFields"
+"""What else an entry may name: the treatment of a class; a level, and that managed fields are omitted, at the end."""
 
 URLS = ("(non-resource requests)",)
 
@@ -137,19 +143,22 @@ class Table:
 
 def build(classes: Classes) -> Table:
     """The table for all classes of namespaces, and for non-resource requests."""
-    lists = [each.cells for each in classes.classes if each.cells is not None]
-    groups = {group for cells in lists for group in _groups(cells)} | set(_groups(classes.non_resource or ()))
-    builder = _Builder(tuple(sorted(groups)), _prefixes(classes.non_resource or ()))
+    every = (*classes.classes, classes.non_resource)
+    groups = {group for each in every for group in _groups(each.cells or ())}
+    builder = _Builder(tuple(sorted(groups)), _prefixes(classes.non_resource.cells or ()))
     unenforced = []
-    lists_of = [*((each.namespaces, each.cells) for each in classes.classes), (URLS, classes.non_resource)]
-    for number, (names, cells) in enumerate(lists_of):
-        if (states := builder.begin(cells)) is None:
-            unenforced.append(names)
-            continue
-        builder.entries[f"c{number}|"] = states
-        keys = [URL_KEY] if names is URLS else map(namespace_key, names)
+    for number, each in enumerate(every):
+        states = builder.begin(each.cells)
+        if states is None:
+            unenforced.append(each.namespaces or URLS)
+        builder.entries[f"c{number}|"] = {**(states or {}), **_treatment(each.treatment)}
+        keys = map(namespace_key, each.namespaces) if each.namespaces else [URL_KEY]
         builder.entries.update((key, {Step.CLASS: f"c{number}"}) for key in keys)
     return builder.table(tuple(unenforced))
+
+
+def _treatment(treatment: Treatment) -> dict[str, str]:
+    return {REDACTION: treatment.redaction, ROUTE: treatment.route}
 
 
 class _TooManyStates(Exception):  # noqa: N818  # a condition that is dealt with
@@ -272,8 +281,8 @@ class _Builder:
             for stage in Stage:
                 omitted = outcome.level is Level.NONE or stage in outcome.omit_stages
                 level = Level.NONE if omitted else outcome.level
-                fields = {"managedFields": "omit"} if outcome.omit_managed_fields and not omitted else {}
-                self.entries[f"{known}|{stage}"] = {"level": str(level), **fields}
+                fields = {MANAGED_FIELDS: "omit"} if outcome.omit_managed_fields and not omitted else {}
+                self.entries[f"{known}|{stage}"] = {LEVEL: str(level), **fields}
         return known
 
 
@@ -383,7 +392,7 @@ def decide(table: Table, request: Request, stage: Stage) -> Mapping[str, str]:
     found = dict(table.entries.get(first, {}))
     for step, symbol in (*_symbols(table.shape, request), (Step.OUTCOME, stage.value)):
         found.update(table.entries.get(f"{found.get(step, NO_ENTRIES)}|{symbol}", {}))
-    return {field: value for field, value in found.items() if field in {"level", "managedFields"}}
+    return {field: value for field, value in found.items() if field in {LEVEL, MANAGED_FIELDS}}
 
 
 def _symbols(shape: Shape, request: Request) -> Iterator[tuple[Step, str]]:

@@ -1,0 +1,1 @@
+"""Configuration of the OpenTelemetry Collector: OTTL statements, look-ups, pipelines. Pure."""

@@ -1,0 +1,143 @@
+"""The whole configuration of a collector on a control-plane node.
+
+Settings that lose events by default are set to what loses none: files are read from their beginning, offsets and queues
+lie on disk, nothing is given up after some time, and a queue that is full makes the reader wait. Collector 0.157.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.shipping.collector import deciding, levels, reading, writing
+from audit_operator.shipping.collector.attributes import QUARANTINE, RAW
+from audit_operator.shipping.collector.ottl import Statements, attribute, text, transform
+from audit_operator.shipping.enforcement.table import REDACTION, ROUTE
+
+if TYPE_CHECKING:
+    from audit_operator.shipping.pipeline import AuditPipeline
+
+LARGEST_LINE = "16MiB"
+OFFSETS, QUEUES = "file_storage/offsets", "file_storage/queues"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where the collector itself listens, as ``HOST:PORT``."""
+
+    health: str = "0.0.0.0:13133"
+    metrics_host: str = "0.0.0.0"  # noqa: S104 - Prometheus does, too
+    metrics_port: int = 8888
+
+
+def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[str, Any]:
+    """The configuration, to be written as YAML or JSON."""
+    processors = _processors(pipeline)
+    sinks = {name: dict(exporter) for name, exporter in sorted(pipeline.exporters.items())}
+    pipelines: dict[str, Any] = {
+        "logs/read": {"receivers": ["file_log"], "processors": list(processors), "exporters": ["routing"]}
+    }
+    table = []
+    for condition, name, exporters in _branches(pipeline):
+        pipelines[name] = {"receivers": ["routing"], "exporters": list(exporters)}
+        table.append({"context": "log", "condition": condition, "pipelines": [name]})
+    pipelines["logs/unseen"] = {"receivers": ["routing"], "exporters": list(pipeline.routes[""])}
+    configuration = {
+        "extensions": _extensions(pipeline, endpoints),
+        "receivers": {"file_log": _files(pipeline)},
+        "processors": processors,
+        "connectors": {"routing": {"error_mode": "ignore", "default_pipelines": ["logs/unseen"], "table": table}},
+        "exporters": sinks,
+        "service": {
+            "extensions": ["health_check", OFFSETS, QUEUES],
+            "telemetry": _telemetry(endpoints),
+            "pipelines": pipelines,
+        },
+    }
+    return {part: _unexpanded(value) if part != "exporters" else value for part, value in configuration.items()}
+
+
+def _branches(pipeline: AuditPipeline) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Condition, name and exporters of each way out, but for the one that is taken where none applies."""
+    is_event = f"{attribute(QUARANTINE)} == nil"
+    return [
+        (f"{attribute(QUARANTINE)} != nil", "logs/quarantine", pipeline.quarantine),
+        *(
+            (f"{is_event} and {attribute(ROUTE)} == {text(route)}", f"logs/{route}", sinks)
+            for route, sinks in sorted(pipeline.routes.items())
+            if route
+        ),
+    ]
+
+
+def _processors(pipeline: AuditPipeline) -> dict[str, Any]:
+    redactions = tuple(
+        Statements(statements, (f"{attribute(QUARANTINE)} == nil", _is_redacted_by(name)))
+        for name, statements in sorted(pipeline.redaction.items())
+    )
+    return {
+        "memory_limiter": {"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20},
+        "transform/read": transform(*reading.recognise(), *reading.read(pipeline.shape)),
+        "lookup": deciding.lookup(pipeline.shape, pipeline.table),
+        "filter/levels": levels.drop(),
+        "transform/levels": transform(*levels.strip()),
+        **({"transform/redact": transform(*redactions)} if redactions else {}),
+        "transform/write": transform(*writing.write(pipeline)),
+    }
+
+
+def _is_redacted_by(name: str) -> str:
+    found = attribute(deciding.state(REDACTION))
+    return f"{found} == {text(name)}" if name else f"{found} == nil or {found} == {text('')}"
+
+
+def _files(pipeline: AuditPipeline) -> dict[str, Any]:
+    return {
+        "include": list(pipeline.files.include),
+        "exclude": list(pipeline.files.exclude),
+        "start_at": "beginning",
+        "storage": OFFSETS,
+        "max_log_size": LARGEST_LINE,
+        "fingerprint_size": "4kb",
+        "poll_interval": "200ms",
+        "include_file_name": False,
+        "retry_on_failure": {"enabled": True, "max_elapsed_time": "0s"},
+        "operators": [
+            {"type": "copy", "from": "body", "to": f'attributes["{RAW}"]'},
+            {
+                "type": "json_parser",
+                "parse_from": "body",
+                "parse_to": "body",
+                "parse_ints": True,
+                "on_error": "send_quiet",
+            },
+        ],
+    }
+
+
+def _extensions(pipeline: AuditPipeline, endpoints: Endpoints) -> dict[str, Any]:
+    def storage(name: str) -> dict[str, Any]:
+        return {"directory": f"{pipeline.state}/{name}", "create_directory": True, "fsync": True}
+
+    return {
+        "health_check": {"endpoint": endpoints.health},
+        OFFSETS: storage("offsets"),
+        QUEUES: storage("queues"),
+    }
+
+
+def _telemetry(endpoints: Endpoints) -> dict[str, Any]:
+    prometheus = {"host": endpoints.metrics_host, "port": endpoints.metrics_port}
+    return {
+        "logs": {"level": "info", "encoding": "json"},
+        "metrics": {"level": "normal", "readers": [{"pull": {"exporter": {"prometheus": prometheus}}}]},
+    }
+
+
+def _unexpanded(value: Any) -> Any:
+    """The same with every ``$`` doubled: the collector expands what follows a single one. Exporters name files so."""
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, dict):
+        return {key: _unexpanded(each) for key, each in value.items()}
+    return [_unexpanded(each) for each in value] if isinstance(value, list) else value

@@ -1,0 +1,64 @@
+"""What a shipper on a control-plane node is to do, in terms of no particular engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from audit_operator.shipping.enforcement.table import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFiles:
+    """The API server's own files on one node.
+
+    Attributes:
+        include: patterns of paths. They must take in rotated files: what is rotated before it was read would be lost.
+        exclude: patterns of paths; compressed files cannot be read.
+    """
+
+    include: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+
+    @classmethod
+    def of_log(cls, path: str) -> AuditFiles:
+        """The files of an API server with this ``--audit-log-path``; rotation puts a time before the extension.
+
+        Source: gopkg.in/natefinch/lumberjack.v2, which kube-apiserver writes with.
+        """
+        folder, _, name = path.rpartition("/")
+        stem, dot, extension = name.rpartition(".")
+        if not dot:
+            stem, extension = name, ""
+        return cls((path, f"{folder}/{stem}-*{dot}{extension}"), (f"{folder}/*.gz",))
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPipeline:
+    """From the files of one API server to sinks.
+
+    Attributes:
+        cluster: name of the cluster, which every record carries.
+        files: what is read.
+        shape: of the decision table.
+        table: path of the file with the table's entries.
+        state: folder for offsets and queues.
+        routes: names of sinks by route. Route ``""`` is for events of namespaces that nobody has seen.
+        quarantine: names of the sinks for lines that are no audit event.
+        exporters: configuration of the exporter of each sink, by name.
+        redaction: statements of each redaction, by name, for events whose class names it; ``""`` runs for all others.
+    """
+
+    cluster: str
+    files: AuditFiles
+    shape: Shape
+    table: str
+    state: str
+    routes: Mapping[str, tuple[str, ...]]
+    quarantine: tuple[str, ...]
+    exporters: Mapping[str, Mapping[str, Any]]
+    redaction: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
