@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 _RESOURCE_PATH = "^/+(?:api|apis/[^/]*)/[^/]*/(?:(?:watch|proxy)/)?"
 _NAMESPACE = f"{_RESOURCE_PATH}namespaces/(?P<found>[^/]+)"
-_NAME = f"{_RESOURCE_PATH}(?:namespaces/[^/]+/)?[^/]+/(?P<found>[^/]+)"
+_NAME = f"{_RESOURCE_PATH}[^/]+/(?P<found>[^/]+)"
+_NAME_IN_NAMESPACE = f"{_RESOURCE_PATH}namespaces/[^/]+/[^/]+/(?P<found>[^/]+)"
+_NAMESPACE_IN_NAMESPACE = f"{_RESOURCE_PATH}namespaces/[^/]+/namespaces/(?P<found>[^/]+)"
 
 FIRST = f"{KEY}first"
 """Looked up first of all. Absent, and with it any decision, where a path is spelled so that it must be decoded."""
@@ -121,14 +123,28 @@ def _resource(form: Form) -> str:
 
 def _read_name(path: str, namespace: str) -> tuple[str, ...]:
     """The name that the policy saw. One that stands in the body of what is created, it did not see."""
-    name, creates = cache("name"), f"{body('verb')} == {text('create')}"
-    is_namespace = f"{cache('resource')} == {text('namespaces')}"
+    name, found = cache("name"), cache("found")
+    creates = f"{body('verb')} == {text('create')}"
+    of_namespace = f"{cache('resource')} == {text('namespaces')}"
+    in_none = f"{namespace} == {text('')}"
+    spelled = {
+        _NAME: f"{creates} and {in_none}",
+        _NAME_IN_NAMESPACE: f"{creates} and not ({in_none}) and not ({of_namespace})",
+        _NAMESPACE_IN_NAMESPACE: f"{creates} and not ({in_none}) and {of_namespace}",
+    }
     return (
         assign(name, text("")),
         assign(name, body("objectRef", "name"), f"not ({creates}) and {_is_given('name')}"),
-        assign(cache("found"), f"ExtractPatterns({path}, {text(_NAME)})"),
-        assign(name, f'{cache("found")}["found"]', f'{creates} and {cache("found")}["found"] != nil'),
-        assign(name, namespace, f"{creates} and {is_namespace}"),
+        # For the Namespace itself, namespace and name are both its name.
+        assign(name, namespace, f"{creates} and {of_namespace}"),
+        *(
+            statement
+            for pattern, where in spelled.items()
+            for statement in (
+                assign(found, f"ExtractPatterns({path}, {text(pattern)})", where),
+                assign(name, f'{found}["found"]', f'{where} and {found}["found"] != nil'),
+            )
+        ),
         assign(attribute(key(Step.NAME)), name),
     )
 

@@ -1,0 +1,222 @@
+"""The collector decides as the API server's own evaluator does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from audit_operator.api.audit import Level, Stage
+from audit_operator.controlplane.ports import free_ports
+from audit_operator.policy.contribution import Contribution, Reach
+from audit_operator.policy.evaluate import evaluate
+from audit_operator.policy.json_lines import request_from_json
+from audit_operator.policy.loading import load_policy
+from audit_operator.policy.model import Policy, Request, Rule, User
+from audit_operator.shipping.collector.configuration import Endpoints, render
+from audit_operator.shipping.collector.yaml_text import yaml_text
+from audit_operator.shipping.enforcement.classes import Classes, EnforcementClass, classify
+from audit_operator.shipping.enforcement.table import Shape, build
+from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline
+from tests.integration.shipping.audit_events import event_of, line_of
+from tests.integration.shipping.collector import run_collector
+from tests.policy.conformance import read_lines, text_of
+
+ALL = Level.REQUEST_RESPONSE
+CLUSTER_SCOPE = "cluster-scope"
+PATHS = ["/", "/healthz", "/healthz/etcd", "/api", "/apis/apps", "/livez", "/metrics", "/x"]
+
+
+def cases():
+    """Policies with their requests and what the API server's evaluator says of each."""
+    for number, case in enumerate(read_lines("oracle_cases.jsonl.gz")):
+        policy = load_policy(text_of(case)).policy
+        if policy is not None:
+            labels = [tuple(result) for result in case["results"]]
+            yield number, policy, list(zip(map(request_from_json, case["requests"]), labels, strict=True))
+
+
+def classes_of(policy, requests):
+    namespaces = {request.namespace for request in requests}
+    namespaces |= {name for rule in policy.rules for name in rule.namespaces}
+    known = frozenset(namespaces - {""})
+    return classify([Contribution(Reach(known, cluster=True, non_resource=True), policy)], known)
+
+
+def together(everything):
+    """One table for all policies: each namespace stands once for each policy."""
+    classes = [
+        replace(each, namespaces=tuple(renamed(number, name) for name in each.namespaces))
+        for number, policy, requests in everything
+        for each in classes_of(policy, [request for request, _ in requests]).classes
+    ]
+    return build(Classes(tuple(classes), EnforcementClass((), None)))
+
+
+def renamed(number, namespace):
+    return f"p{number}-{namespace or CLUSTER_SCOPE}"
+
+
+def events_of(number, requests):
+    """Events of all stages that the API server could write, with what is expected of each."""
+    for index, (request, (level, omitted, managed_fields)) in enumerate(requests):
+        for stage in Stage:
+            event = event_of(request, stage, ALL, f"{number}/{index}")
+            if event is not None:
+                wanted = ("None", False) if level == "None" or stage in omitted else (level, managed_fields)
+                yield event, wanted
+
+
+def found_in(record):
+    """Level, and whether managed fields were omitted, of a record that was shipped."""
+    event = json.loads(record.body)
+    bodies = [event[field] for field in ("requestObject", "responseObject") if field in event]
+    assert len(bodies) == {"Metadata": 0, "Request": 1, "RequestResponse": 2}[event["level"]]
+    assert record.attributes["level"] == event["level"]
+    assert all(each["spec"] == {"big": 2**60} for each in bodies)
+    return event["level"], bool(bodies) and not any("managedFields" in each["metadata"] for each in bodies)
+
+
+def shipped(table, events, tmp_path):
+    """What comes out of the collector, by audit id and stage."""
+    (tmp_path / "table.yaml").write_text(yaml_text(table.entries))
+    config = render(pipeline_of(table.shape, tmp_path), Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
+    run = run_collector(config, map(line_of, events), tmp_path)
+    assert '"level":"error"' not in run.log
+    assert '"level":"warn"' not in run.log
+    return {(json.loads(each.body)["auditID"], each.attributes["stage"]): each for each in run.records}
+
+
+def pipeline_of(shape, folder):
+    return AuditPipeline(
+        cluster="test",
+        files=AuditFiles((f"{folder}/in.log",)),
+        shape=shape,
+        table=f"{folder}/table.yaml",
+        state=f"{folder}/state",
+        routes={"": ("file",)},
+        quarantine=("file",),
+        exporters={"file": {}},
+    )
+
+
+def assert_as_labelled(events, found):
+    """Each event at the level that the API server's evaluator says, or not at all."""
+    for event, (level, managed_fields) in events:
+        record = found.get((event["auditID"], event["stage"]))
+        wanted = (level, managed_fields and level != "Metadata")
+        assert (found_in(record) if record else ("None", False)) == wanted, event
+
+
+def test_every_resource_request_gets_the_level_that_the_api_servers_evaluator_gives_it(tmp_path):
+    everything = [
+        (number, policy, [each for each in requests if each[0].resource_request])
+        for number, policy, requests in cases()
+    ]
+    table = together(everything)
+    events = [
+        each
+        for number, _, requests in everything
+        for each in events_of(
+            number,
+            [(replace(request, namespace=renamed(number, request.namespace)), label) for request, label in requests],
+        )
+    ]
+    assert len(events) > 6900  # the others are requests that no path leads to
+    assert_as_labelled(events, shipped(table, [event for event, _ in events], tmp_path))
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_every_non_resource_request_gets_the_level_that_the_api_servers_evaluator_gives_it(tmp_path, part):
+    """Only one list can be about these in a table, so that a few policies are tried: those with the most patterns."""
+    chosen = sorted(cases(), key=patterns, reverse=True)[part]
+    number, policy, requests = chosen
+    table = build(classes_of(policy, [request for request, _ in requests]))
+    events = list(events_of(number, [each for each in requests if not each[0].resource_request]))
+    more = [(request, labelled(policy, request)) for request in map(url, PATHS)]
+    events += events_of(f"{number}+", more)
+    assert_as_labelled(events, shipped(table, [event for event, _ in events], tmp_path))
+
+
+def url(path):
+    return Request(User("somebody"), "get", resource_request=False, path=path)
+
+
+def labelled(policy, request):
+    decision = evaluate(policy, request)
+    return str(decision.level), decision.omit_stages, decision.omit_managed_fields
+
+
+def patterns(case):
+    number, policy, _ = case
+    return len({url for rule in policy.rules for url in rule.non_resource_urls}), -number
+
+
+def test_what_a_body_says_moves_no_event_to_another_namespace(tmp_path):
+    """A sender writes a namespace into a cluster-scoped object; the API server shows it in objectRef, and drops it."""
+    quiet = Contribution(Reach(frozenset({"quiet"})), Policy((Rule(Level.NONE),)))
+    everywhere = Contribution(Reach(cluster=True), Policy((Rule(Level.METADATA),)))
+    table = build(classify([quiet, everywhere], ["quiet"]))
+    binding = Request(
+        User("eve"),
+        "create",
+        resource_request=True,
+        api_group="rbac.authorization.k8s.io",
+        resource="clusterrolebindings",
+    )
+    event = event_of(binding, Stage.RESPONSE_COMPLETE, ALL, "moved")
+    event["objectRef"]["namespace"] = "quiet"
+    assert [found_in(each)[0] for each in shipped(table, [event], tmp_path).values()] == ["Metadata"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/namespaces/%71uiet/secrets/a",
+        "/api/v1/namespaces/qui%65t/secrets/a",
+        "/api/v1/%6eamespaces/quiet/secrets/a",
+        "/healthz%2f",
+    ],
+)
+def test_an_event_whose_path_must_be_decoded_stays_as_it_was_recorded(tmp_path, path):
+    table = build(classify([Contribution(Reach(frozenset({"quiet"})), Policy((Rule(Level.NONE),)))], ["quiet"]))
+    request = Request(User("eve"), "get", resource_request="secrets" in path, resource="secrets", name="a", path=path)
+    event = {**event_of(replace(request, path="/x"), Stage.PANIC, ALL, "encoded"), "requestURI": path}
+    assert [found_in(each)[0] for each in shipped(table, [event], tmp_path).values()] == ["RequestResponse"]
+
+
+def test_an_event_of_a_namespace_that_nobody_has_seen_stays_as_it_was_recorded(tmp_path):
+    table = build(classify([], ["seen"]))
+    request = Request(User("eve"), "get", resource_request=True, namespace="new", resource="pods", name="a")
+    event = event_of(request, Stage.RESPONSE_COMPLETE, ALL, "new")
+    assert [found_in(each)[0] for each in shipped(table, [event], tmp_path).values()] == ["RequestResponse"]
+
+
+def test_an_event_that_was_recorded_below_its_level_says_so(tmp_path):
+    everywhere = Contribution(Reach(frozenset({"a"})), Policy((Rule(Level.REQUEST),)))
+    request = Request(User("eve"), "get", resource_request=True, namespace="a", resource="pods", name="a")
+    event = event_of(request, Stage.RESPONSE_COMPLETE, Level.METADATA, "below")
+    (record,) = shipped(build(classify([everywhere], ["a"])), [event], tmp_path).values()
+    assert (record.attributes["below"], record.attributes["level"]) == ("Request", "Metadata")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"not JSON", "no JSON object"),
+        (b'{"kind": "Event", "half', "no JSON object"),
+        (b"[]", "no JSON object"),
+        (b'"text"', "no JSON object"),
+        (b"{}", "no audit.k8s.io/v1 Event"),
+        (b'{"kind":"Event","apiVersion":"audit.k8s.io/v1"}', "no user"),
+        (b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","user":{},"level":"Metadata"}', "no auditID"),
+        (b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","user":{},"level":7}', "no level"),
+    ],
+)
+def test_a_line_that_is_no_event_is_kept_as_it_is_and_says_why(tmp_path, line, reason):
+    good = event_of(url("/healthz"), Stage.RESPONSE_COMPLETE, Level.METADATA, "good")
+    (tmp_path / "table.yaml").write_text(yaml_text(build(classify([], [])).entries))
+    config = render(pipeline_of(Shape(), tmp_path), Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
+    run = run_collector(config, [line, line_of(good)], tmp_path)
+    assert [(each.body, each.attributes["quarantine"]) for each in run.records] == [(line.decode(), reason)]
