@@ -1,0 +1,329 @@
+"""From a sink to the collector's exporter: how records reach a store, and what may happen to them on the way.
+
+The collector's defaults lose records: its queue is in memory and refuses when full, and it gives up after five minutes.
+Where a sink asks for AtLeastOnce, nothing here gives up, ever. What the collector drops all the same, whatever is
+configured, stands in docs/sinks.md: an answer that it holds to be final (anything but 429, 502, 503 and 504).
+
+Secrets never stand in what is made here. The Authorization header is read from a file, and what is in that file must
+come from `authorization`: the collector expands `${...}` also in files that it reads, so that a Secret written by a
+tenant could otherwise name a file of another tenant.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.api.sink import (
+    AuditSinkSpec,
+    ClusterAuditSinkSpec,
+    CredentialType,
+    Guarantee,
+    OtlpProtocol,
+    SinkType,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SinkSpec = AuditSinkSpec | ClusterAuditSinkSpec
+
+AUDIT_ID = "auditID"
+STAGE = "stage"
+CLUSTER = "cluster"
+NAMESPACE = "namespace"
+"""Attributes by which stored records are found, of those that every record has (`collector.attributes.SHIPPED`)."""
+
+EXPORTERS = frozenset({"otlp_http", "file"})
+"""Exporters of the collector that tools/otelcol builds, of those that could serve a sink."""
+
+_KIB, _MIB, _GIB = 2**10, 2**20, 2**30
+
+ATTRIBUTES_BUDGET = 64 * _KIB
+"""Bytes left in every limit for what a record carries beside the event; attributes must be cut to fit."""
+
+_OTHER_COMPONENTS = {
+    SinkType.S3: "awss3",
+    SinkType.OPEN_SEARCH: "opensearch",
+    SinkType.ELASTICSEARCH: "elasticsearch",
+}
+_BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialFiles:
+    """Where the shipper finds what the sink's Secrets hold; empty where the sink names none.
+
+    Attributes:
+        authorization: file whose content `authorization` made.
+        ca: certificate authorities in PEM.
+        certificate: client certificate in PEM.
+        key: its key in PEM.
+    """
+
+    authorization: str = ""
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """One entry of the collector's `exporters`.
+
+    Attributes:
+        id: its name there, for example ``otlp_http/central``.
+        config: its settings.
+        detached: whether the pipeline must end in a batch processor before it, which takes every record and passes no
+            error back: a full queue of a BestEffort sink must not hold up, or repeat, what goes to others.
+    """
+
+    id: str
+    config: Mapping[str, Any]
+    detached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NotInThisBuild:
+    """The collector has no exporter for this sink: nothing can be shipped there, and the user must be told."""
+
+    component: str
+    message: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Credentials that do not fit the sink, or that no header can carry. Never holds any of them."""
+
+    message: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the shipper has for one sink.
+
+    A queue must be larger than any one request of the receiver: a request that it cannot ever take waits for ever.
+
+    Attributes:
+        storage: the collector's file_storage extension, for example ``file_storage/queues``.
+        folder: where the claim of a sink of type File is mounted.
+        on_disk: bytes of the queue of a sink AtLeastOnce.
+        in_memory: bytes of the queue of a sink BestEffort.
+    """
+
+    storage: str
+    folder: str = ""
+    on_disk: int = 4 * _GIB
+    in_memory: int = 64 * _MIB
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What a store takes: `event` bytes in one event, `batch` bytes in one request; larger ones it refuses or drops."""
+
+    event: int
+    batch: int
+
+
+# VictoriaLogs drops entries above 2 MiB (logstorage.maxUncompressedBlockSize) and refuses requests above 64 MiB; its
+# -insert.maxLineSizeBytes does not apply to OTLP. Loki refuses lines above 256 kB, and a request above its tenant's
+# burst of 6 MB is answered 429 for ever. An OTLP receiver takes 20 MiB unless told otherwise.
+_LIMITS = {
+    SinkType.VICTORIA_LOGS: _Limits(event=2 * _MIB - ATTRIBUTES_BUDGET, batch=32 * _MIB),
+    SinkType.LOKI: _Limits(event=256 * _KIB, batch=2 * _MIB),
+    SinkType.OTLP: _Limits(event=16 * _MIB - ATTRIBUTES_BUDGET, batch=16 * _MIB),
+}
+
+
+def largest_event(sink: SinkSpec) -> int | None:
+    """Bytes of the largest event, as JSON text, that the store keeps by its default settings; None: no limit known.
+
+    What is larger must be cut or put elsewhere before the exporter: the store drops it, often with success for an
+    answer, and what does not fit into one batch takes the records behind it with it, uncounted.
+    """
+    limits = _LIMITS.get(sink.type)
+    return limits.event if limits else None
+
+
+def exporter(sink: SinkSpec, name: str, files: CredentialFiles, room: Room) -> Exporter | NotInThisBuild | Unusable:
+    """How the collector writes to this sink.
+
+    `name` tells exporters apart. A queue on disk is found again under it, so it must stay the same for the same sink.
+    """
+    component = _component(sink)
+    if component not in EXPORTERS:
+        return NotInThisBuild(
+            component,
+            f"the collector of this release has no exporter {component!r}, which a sink of type {sink.type} needs",
+            "use a sink of type VictoriaLogs, Loki or OTLP (HTTP), or send OTLP to a collector of yours that has it",
+        )
+    refused = _unfit_credentials(sink) or _missing_files(sink, files)
+    if refused is not None:
+        return refused
+    config = _file(room) if sink.type is SinkType.FILE else _otlp_http(sink, files, room)
+    return Exporter(f"{component}/{name}", config, detached=_guarantee(sink) is Guarantee.BEST_EFFORT)
+
+
+def _unfit_credentials(sink: SinkSpec) -> Unusable | None:
+    kind = sink.credentials.type if sink.credentials else None
+    if kind is None or (sink.type is not SinkType.FILE and kind is not CredentialType.ACCESS_KEY):
+        return None
+    return Unusable(
+        f"credentials of type {kind} are of no use to a sink of type {sink.type}",
+        "use Basic or Bearer with a store that speaks HTTP, and none with files",
+    )
+
+
+def _missing_files(sink: SinkSpec, files: CredentialFiles) -> Unusable | None:
+    """Without them the store would refuse every request, and what it refuses the collector drops."""
+    ca = sink.tls.ca_secret_ref if sink.tls else None
+    client = sink.tls.client_secret_ref if sink.tls else None
+    wanted = {
+        "credentials": (sink.credentials, files.authorization),
+        "tls.caSecretRef": (ca, files.ca),
+        "tls.clientSecretRef": (client, files.certificate and files.key),
+    }
+    missing = [name for name, (reference, file) in wanted.items() if reference is not None and not file]
+    if not missing:
+        return None
+    return Unusable(
+        f"the shipper has not what {' and '.join(missing)} names", "create the Secret, with the keys it needs"
+    )
+
+
+def authorization(kind: CredentialType, secret: Mapping[str, bytes]) -> str | Unusable:
+    """Value of the Authorization header, without a line end: what the file of the credentials must hold.
+
+    Made of characters that neither the collector nor HTTP gives a meaning to, whatever the Secret holds.
+    """
+    if kind is CredentialType.BEARER:
+        token = secret.get("token", b"").decode("latin-1").strip()
+        if _BEARER_TOKEN.fullmatch(token):
+            return f"Bearer {token}"
+        return Unusable(
+            "the Secret's key token is missing, or holds no bearer token",
+            "put the token there as it is: letters, digits and . _ ~ + / - =",
+        )
+    if kind is CredentialType.BASIC:
+        user, password = secret.get("username"), secret.get("password")
+        if user and password is not None and b":" not in user:
+            return "Basic " + base64.b64encode(user + b":" + password).decode()
+        return Unusable(
+            "the Secret needs the keys username and password, and no colon in the former",
+            "put user name and password there as they are, not encoded",
+        )
+    return Unusable(f"no header carries credentials of type {kind}", "use Basic or Bearer")
+
+
+def logs_url(sink: SinkSpec) -> str | None:
+    """Where records are posted to as OTLP over HTTP; None where the sink takes none."""
+    if sink.victoria_logs is not None:
+        return sink.victoria_logs.url.rstrip("/") + "/insert/opentelemetry/v1/logs"
+    if sink.loki is not None:
+        return sink.loki.url.rstrip("/") + "/otlp/v1/logs"
+    if sink.otlp is not None and sink.otlp.protocol is OtlpProtocol.HTTP:
+        return sink.otlp.endpoint.rstrip("/") + "/v1/logs"
+    return None
+
+
+def tenant_headers(sink: SinkSpec) -> dict[str, str]:
+    """Headers that say whose records these are, for writing and for asking alike."""
+    if sink.victoria_logs is not None:
+        return {"AccountID": str(sink.victoria_logs.account_id), "ProjectID": str(sink.victoria_logs.project_id)}
+    if sink.loki is not None and sink.loki.tenant is not None:
+        return {"X-Scope-OrgID": sink.loki.tenant}
+    return {}
+
+
+def write_headers(sink: SinkSpec) -> dict[str, str]:
+    """Headers of a request that writes.
+
+    A record's body is text and becomes VictoriaLogs' message as it is; VL-Msg-Field would let an attribute replace it.
+    """
+    streams = {"VL-Stream-Fields": f"{CLUSTER},{NAMESPACE}"} if sink.victoria_logs is not None else {}
+    return {**tenant_headers(sink), **streams}
+
+
+def _component(sink: SinkSpec) -> str:
+    if sink.type is SinkType.FILE:
+        return "file"
+    if sink.otlp is not None and sink.otlp.protocol is OtlpProtocol.GRPC:
+        return "otlp_grpc"
+    return _OTHER_COMPONENTS.get(sink.type, "otlp_http")
+
+
+def _guarantee(sink: SinkSpec) -> Guarantee:
+    return sink.delivery.guarantee if sink.delivery else Guarantee.AT_LEAST_ONCE
+
+
+def _otlp_http(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, Any]:
+    headers = write_headers(sink)
+    if files.authorization:
+        headers["Authorization"] = f"${{file:{files.authorization}}}"
+    config: dict[str, Any] = {
+        "logs_endpoint": logs_url(sink),
+        "timeout": "30s",
+        "compression": "gzip",
+        **({"headers": headers} if headers else {}),
+        **_delivery(sink, room),
+    }
+    tls = _tls(sink, files)
+    return {**config, "tls": tls} if tls else config
+
+
+def _delivery(sink: SinkSpec, room: Room) -> dict[str, Any]:
+    keep = _guarantee(sink) is Guarantee.AT_LEAST_ONCE
+    queue = {"storage": room.storage, "queue_size": room.on_disk} if keep else {"queue_size": room.in_memory}
+    return {
+        "sending_queue": {
+            "enabled": True,
+            **queue,
+            "sizer": "bytes",
+            "block_on_overflow": keep,
+            "num_consumers": 4,
+            "batch": {
+                "sizer": "bytes",
+                "flush_timeout": "1s",
+                "min_size": min(_MIB, _LIMITS[sink.type].batch // 2),
+                "max_size": _LIMITS[sink.type].batch,
+            },
+        },
+        "retry_on_failure": {
+            "enabled": True,
+            "initial_interval": "1s",
+            "max_interval": "30s",
+            "max_elapsed_time": "0s" if keep else "60s",
+        },
+    }
+
+
+def _tls(sink: SinkSpec, files: CredentialFiles) -> dict[str, Any]:
+    """No switch turns verification off. A renewed client certificate is read again, a renewed authority is not."""
+    server_name = sink.tls.server_name if sink.tls else None
+    settings = {
+        "ca_file": files.ca,
+        "cert_file": files.certificate,
+        "key_file": files.key,
+        "reload_interval": "1m" if files.certificate else "",
+        "server_name_override": server_name or "",
+    }
+    return {key: value for key, value in settings.items() if value}
+
+
+def _file(room: Room) -> dict[str, Any]:
+    """Nothing is ever deleted here: how long files are kept is not the shipper's to decide.
+
+    The exporter has no queue: a write that fails is an error of the receiver, which tries again. A request larger than
+    a file is refused for ever, hence their size.
+    """
+    return {
+        "path": f"{room.folder.rstrip('/')}/audit.jsonl",
+        "format": "json",
+        "create_directory": True,
+        "directory_permissions": "0750",
+        "rotation": {"max_megabytes": 512, "max_days": 0, "max_backups": 0},
+    }

@@ -1,0 +1,209 @@
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit_operator.api.sink import AuditSinkSpec, ClusterAuditSinkSpec, CredentialType
+from audit_operator.shipping.collector.attributes import SHIPPED
+from audit_operator.shipping.exporters import (
+    ATTRIBUTES_BUDGET,
+    AUDIT_ID,
+    CLUSTER,
+    NAMESPACE,
+    STAGE,
+    CredentialFiles,
+    Exporter,
+    NotInThisBuild,
+    Room,
+    Unusable,
+    authorization,
+    exporter,
+    largest_event,
+)
+
+ROOM = Room("file_storage/queues", folder="/var/audit")
+NO_FILES = CredentialFiles()
+ALL_FILES = CredentialFiles("/c/authorization", "/c/ca.crt", "/c/tls.crt", "/c/tls.key")
+
+VICTORIA = {"type": "VictoriaLogs", "victoriaLogs": {"url": "http://victoria:9428/"}}
+LOKI = {"type": "Loki", "loki": {"url": "https://loki/base", "tenant": "audit"}}
+OTLP = {"type": "OTLP", "otlp": {"endpoint": "http://collector:4318"}}
+GRPC = {"type": "OTLP", "otlp": {"endpoint": "http://collector:4317", "protocol": "GRPC"}}
+S3 = {"type": "S3", "s3": {"bucket": "audit"}}
+OPEN_SEARCH = {"type": "OpenSearch", "openSearch": {"url": "http://search:9200"}}
+ELASTICSEARCH = {"type": "Elasticsearch", "elasticsearch": {"url": "http://search:9200"}}
+FILE = {"type": "File", "file": {"claimName": "audit"}}
+OVER_HTTP = [VICTORIA, LOKI, OTLP]
+BEST_EFFORT = {"delivery": {"guarantee": "BestEffort"}}
+BEARER = {"credentials": {"type": "Bearer", "secretRef": {"name": "s"}}}
+
+
+def sink(spec, **more):
+    cls = ClusterAuditSinkSpec if spec["type"] == "File" else AuditSinkSpec
+    return cls.model_validate_json(json.dumps({**spec, **more}))
+
+
+def made(spec, files=NO_FILES, **more):
+    result = exporter(sink(spec, **more), "central", files, ROOM)
+    assert isinstance(result, Exporter), result
+    return result
+
+
+def leaves(value, path=""):
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from leaves(each, f"{path}.{key}")
+    else:
+        yield path, value
+
+
+@pytest.mark.parametrize("spec", OVER_HTTP)
+def test_at_least_once_waits_on_disk_and_gives_up_nothing(spec):
+    config = made(spec).config
+    queue = config["sending_queue"]
+    assert (queue["storage"], queue["block_on_overflow"], queue["sizer"]) == ("file_storage/queues", True, "bytes")
+    assert queue["queue_size"] > 16 * queue["batch"]["max_size"]
+    assert config["retry_on_failure"]["max_elapsed_time"] == "0s"
+    assert not made(spec).detached
+
+
+@pytest.mark.parametrize("spec", OVER_HTTP)
+def test_best_effort_waits_in_memory_for_a_time_and_holds_up_nobody(spec):
+    config = made(spec, **BEST_EFFORT).config
+    assert "storage" not in config["sending_queue"]
+    assert not config["sending_queue"]["block_on_overflow"]
+    assert config["retry_on_failure"]["max_elapsed_time"] == "60s"
+    assert made(spec, **BEST_EFFORT).detached
+
+
+@pytest.mark.parametrize("spec", OVER_HTTP)
+def test_the_largest_event_fits_into_one_batch_with_its_attributes(spec):
+    batch = made(spec).config["sending_queue"]["batch"]
+    assert batch["sizer"] == "bytes"
+    assert largest_event(sink(spec)) + ATTRIBUTES_BUDGET <= batch["max_size"]
+    assert 0 < batch["min_size"] < batch["max_size"]
+
+
+@pytest.mark.parametrize("spec", [FILE, S3])
+def test_where_no_limit_is_known_none_is_claimed(spec):
+    assert largest_event(sink(spec)) is None
+
+
+def test_victoria_logs_is_told_tenant_and_streams():
+    spec = {"type": "VictoriaLogs", "victoriaLogs": {"url": "http://v/p/", "accountID": 7, "projectID": 4294967295}}
+    result = made(spec)
+    assert result.id == "otlp_http/central"
+    assert result.config["logs_endpoint"] == "http://v/p/insert/opentelemetry/v1/logs"
+    assert result.config["headers"] == {
+        "AccountID": "7",
+        "ProjectID": "4294967295",
+        "VL-Stream-Fields": "cluster,namespace",
+    }
+
+
+def test_loki_is_told_its_tenant_where_there_is_one():
+    assert made(LOKI).config["logs_endpoint"] == "https://loki/base/otlp/v1/logs"
+    assert made(LOKI).config["headers"] == {"X-Scope-OrgID": "audit"}
+    assert "headers" not in made({"type": "Loki", "loki": {"url": "http://loki"}}).config
+
+
+def test_otlp_goes_where_the_protocol_says():
+    assert made(OTLP).config["logs_endpoint"] == "http://collector:4318/v1/logs"
+
+
+def test_files_are_rotated_and_none_is_deleted():
+    result = made(FILE)
+    assert result.id == "file/central"
+    assert result.config["path"] == "/var/audit/audit.jsonl"
+    assert result.config["rotation"]["max_days"] == result.config["rotation"]["max_backups"] == 0
+    assert result.config["rotation"]["max_megabytes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "component"),
+    [(S3, "awss3"), (OPEN_SEARCH, "opensearch"), (ELASTICSEARCH, "elasticsearch"), (GRPC, "otlp_grpc")],
+)
+def test_what_the_collector_cannot_do_is_said(spec, component):
+    result = exporter(sink(spec), "central", NO_FILES, ROOM)
+    assert isinstance(result, NotInThisBuild)
+    assert result.component == component
+    assert component in result.message
+    assert result.mend
+
+
+def test_secrets_and_certificates_are_read_from_files_and_always_verified():
+    tls = {"caSecretRef": {"name": "a"}, "clientSecretRef": {"name": "b"}, "serverName": "loki.internal"}
+    config = made(LOKI, ALL_FILES, tls=tls, **BEARER).config
+    assert config["headers"]["Authorization"] == "${file:/c/authorization}"
+    assert config["tls"] == {
+        "ca_file": "/c/ca.crt",
+        "cert_file": "/c/tls.crt",
+        "key_file": "/c/tls.key",
+        "reload_interval": "1m",
+        "server_name_override": "loki.internal",
+    }
+    assert "insecure" not in json.dumps(config)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (BEARER, "credentials"),
+        ({"tls": {"caSecretRef": {"name": "a"}}}, "tls.caSecretRef"),
+        ({"tls": {"clientSecretRef": {"name": "a"}}}, "tls.clientSecretRef"),
+    ],
+)
+def test_a_sink_whose_secret_is_not_there_is_not_written_to_without_it(more, said):
+    result = exporter(sink(LOKI, **more), "central", NO_FILES, ROOM)
+    assert isinstance(result, Unusable)
+    assert said in result.message
+
+
+def test_credentials_that_no_store_of_the_type_takes_are_refused():
+    keys = {"credentials": {"type": "AccessKey", "secretRef": {"name": "s"}}}
+    assert isinstance(exporter(sink(VICTORIA, **keys), "central", ALL_FILES, ROOM), Unusable)
+    basic = {"credentials": {"type": "Basic", "secretRef": {"namespace": "n", "name": "s"}}}
+    assert isinstance(exporter(sink(FILE, **basic), "central", ALL_FILES, ROOM), Unusable)
+
+
+@given(st.from_regex(r"https?://[A-Za-z0-9._:\[\]-]{1,40}(/[A-Za-z0-9._~%/-]{0,40})?", fullmatch=True))
+def test_no_address_holds_what_the_collector_would_expand(url):
+    config = made({"type": "VictoriaLogs", "victoriaLogs": {"url": url}}).config
+    assert not [path for path, value in leaves(config) if "$" in str(value)]
+
+
+@given(
+    st.binary(max_size=40), st.binary(max_size=40), st.sampled_from(["", "${file:/c/other/authorization}", "$$", "\n"])
+)
+def test_no_secret_makes_a_header_that_collector_or_http_gives_a_meaning_to(first, second, hostile):
+    secret = {"token": first + hostile.encode(), "username": first, "password": second + hostile.encode()}
+    for kind in (CredentialType.BEARER, CredentialType.BASIC):
+        value = authorization(kind, secret)
+        assert isinstance(value, Unusable) or re.fullmatch(r"(Bearer|Basic) [A-Za-z0-9._~+/=-]+", value)
+
+
+def test_headers_are_what_http_asks_for():
+    assert authorization(CredentialType.BEARER, {"token": b"abc.def\n"}) == "Bearer abc.def"
+    assert authorization(CredentialType.BASIC, {"username": b"me", "password": b"p:\xc3\xa4"}) == "Basic bWU6cDrDpA=="
+
+
+@pytest.mark.parametrize(
+    ("kind", "secret"),
+    [
+        (CredentialType.BEARER, {}),
+        (CredentialType.BEARER, {"token": b"s3cret with space"}),
+        (CredentialType.BASIC, {"username": b"s3cret:a", "password": b""}),
+        (CredentialType.BASIC, {"username": b"s3cret"}),
+        (CredentialType.ACCESS_KEY, {"accessKeyID": b"s3cret"}),
+    ],
+)
+def test_a_refused_secret_is_not_repeated(kind, secret):
+    refused = authorization(kind, secret)
+    assert isinstance(refused, Unusable)
+    assert "s3cret" not in f"{refused}"
+
+
+def test_records_are_found_by_attributes_that_are_shipped():
+    assert {AUDIT_ID, STAGE, CLUSTER, NAMESPACE} <= set(SHIPPED)
