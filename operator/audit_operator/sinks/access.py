@@ -1,0 +1,236 @@
+"""HTTP with a store: one request, and an answer or the reason why there is none.
+
+Redirects are not followed, proxies of the environment not used, and answers read up to a limit: the address may be a
+tenant's, and so may be what answers there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import tempfile
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from audit_operator.sinks.store import Failure, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MOST_BYTES = 64 * 2**20
+_CHUNK = 2**16
+
+_MENDS = {
+    Reason.ADDRESS_INVALID: "correct the address in the sink",
+    Reason.UNREACHABLE: "check the host and port in the sink, that the store runs, and that the network policies let "
+    "the operator reach it",
+    Reason.TIMED_OUT: "check that the store runs and is not overloaded, and that nothing in between drops packets",
+    Reason.CUT_OFF: "check the store's log; something ended the connection before the answer was complete",
+    Reason.TLS_FAILED: "check that the certificate of the store is of the authority in tls.caSecretRef, carries the "
+    "name that the sink uses (or tls.serverName), and has not expired; and that the store speaks TLS on this port",
+    Reason.TLS_FILES_INVALID: "put certificates and key into the Secrets as PEM, and a key that fits its certificate",
+    Reason.CREDENTIALS_INVALID: "correct the Secret that the sink's credentials name",
+    Reason.UNAUTHENTICATED: "check what the Secret of the sink's credentials holds; the store does not accept it",
+    Reason.FORBIDDEN: "let this user write and query logs, of this tenant, in the store's settings",
+    Reason.NOT_FOUND: "check the path in the sink's address, and that it belongs to a store of the sink's type",
+    Reason.REDIRECTED: "put the address that the store redirects to into the sink; redirects are not followed",
+    Reason.TOO_LARGE: "raise the store's limit for the size of a request",
+    Reason.TOO_MANY_REQUESTS: "raise the store's rate limit for this tenant; the shipper waits and tries again",
+    Reason.REFUSED: "check that the address belongs to a store of the sink's type, and see the store's log",
+    Reason.STORE_FAILED: "see the store's log",
+    Reason.ANSWER_MALFORMED: "check that the address belongs to a store of the sink's type, not to something else",
+    Reason.ANSWER_TOO_LARGE: "see in the store why there is so much under one audit ID",
+    Reason.QUESTION_INVALID: "ask for one audit ID; an empty one would match every record that has none",
+}
+
+_STATUS: dict[int, Reason] = {
+    HTTPStatus.UNAUTHORIZED: Reason.UNAUTHENTICATED,
+    HTTPStatus.FORBIDDEN: Reason.FORBIDDEN,
+    HTTPStatus.NOT_FOUND: Reason.NOT_FOUND,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Reason.TOO_LARGE,
+    HTTPStatus.TOO_MANY_REQUESTS: Reason.TOO_MANY_REQUESTS,
+}
+
+
+def failure(reason: Reason, message: str) -> Failure:
+    """A failure with what mends failures of its kind."""
+    return Failure(reason, message, _MENDS[reason])
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the Secrets of a sink hold. Never shown: not in a text form, not in a message.
+
+    Attributes:
+        authorization: value of the Authorization header, as `shipping.exporters.authorization` makes it.
+        ca: certificate authorities in PEM; empty: the system's.
+        certificate: client certificate in PEM.
+        key: its key in PEM.
+    """
+
+    authorization: str = field(default="", repr=False)
+    ca: str = field(default="", repr=False)
+    certificate: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a store answered, and its status where that was among those asked for; success otherwise."""
+
+    status: int
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """The body as one JSON value, or a Failure."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return failure(Reason.ANSWER_MALFORMED, "the store's answer is not JSON")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; `request` bounds all of one request."""
+
+    connect: float = 5.0
+    request: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to talk to one store; made by `connect`."""
+
+    base: str
+    headers: Mapping[str, str] = field(repr=False)
+    context: ssl.SSLContext | None = field(default=None, repr=False)
+    server_name: str | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+    async def get(self, path: str) -> Answer | Failure:
+        """Ask for a path below the base address."""
+        return await self._call("GET", self.base + path, {}, None)
+
+    async def ask(self, path: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Answer | Failure:
+        """Ask a question in a form, which is not limited in length as an address is."""
+        return await self._call("POST", self.base + path, headers, dict(form))
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, also: frozenset[int] = frozenset()
+    ) -> Answer | Failure:
+        """Write; the statuses in `also` are answers as well."""
+        return await self._call("POST", url, headers, body, also)
+
+    async def _call(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: bytes | dict[str, str] | None,
+        also: frozenset[int] = frozenset(),
+    ) -> Answer | Failure:
+        try:
+            return await self._attempt(method, url, {**headers, **self.headers}, data, also)
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # the first two include TLS errors and timeouts
+            return _explained(error, self.timeouts)
+
+    async def _attempt(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: bytes | dict[str, str] | None,
+        also: frozenset[int],
+    ) -> Answer | Failure:
+        timeout = aiohttp.ClientTimeout(total=self.timeouts.request, sock_connect=self.timeouts.connect)
+        async with (
+            # One session for one request: a store is asked a few times a minute, and nothing is left open.
+            aiohttp.ClientSession(timeout=timeout, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.request(
+                method,
+                url,
+                headers={"Accept-Encoding": "identity", **headers},
+                data=data,
+                allow_redirects=False,
+                ssl=self.context if self.context is not None else True,
+                server_hostname=self.server_name,
+            ) as response,
+        ):
+            if not (HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES or response.status in also):
+                return _refusal(response.status)
+            body = bytearray()
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                body += chunk
+                if len(body) > _MOST_BYTES:
+                    return failure(Reason.ANSWER_TOO_LARGE, f"the store's answer is larger than {_MOST_BYTES} bytes")
+            return Answer(response.status, bytes(body))
+
+
+def connect(base: str, access: Access, *, server_name: str | None = None) -> Connection | Failure:
+    """A connection that has not been tried yet. Reads the system's certificates, some tens of milliseconds."""
+    if not access.authorization.isascii() or not access.authorization.isprintable():
+        return failure(Reason.CREDENTIALS_INVALID, "the credentials hold characters that no header can carry")
+    headers = {"Authorization": access.authorization} if access.authorization else {}
+    if not base.startswith("https:"):
+        return Connection(base.rstrip("/"), headers)
+    try:
+        context = ssl.create_default_context(cadata=access.ca or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if access.certificate or access.key:
+            _load_client_certificate(context, access)
+    except (ssl.SSLError, OSError, ValueError):
+        # Not the error itself: it may quote what it could not read.
+        return failure(Reason.TLS_FILES_INVALID, "the certificate authority, certificate or key cannot be used")
+    return Connection(base.rstrip("/"), headers, context, server_name)
+
+
+def _load_client_certificate(context: ssl.SSLContext, access: Access) -> None:
+    """Python takes them from a file alone; this one can be read by nobody else, and is gone at once."""
+    handle, path = tempfile.mkstemp(prefix="audit-operator-")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(f"{access.key}\n{access.certificate}\n")
+        # Without the callable, an encrypted key would ask for its password at the terminal.
+        context.load_cert_chain(path, password=lambda: b"")
+    finally:
+        os.unlink(path)  # noqa: PTH108  # beside mkstemp, which speaks of paths as text
+
+
+def _explained(error: Exception, timeouts: Timeouts) -> Failure:
+    match error:
+        case TimeoutError():
+            reason, message = Reason.TIMED_OUT, f"the store did not answer within {timeouts.request:g} s"
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            reason, message = Reason.TLS_FAILED, f"TLS with the store failed: {_tls_problem(error)}"
+        case aiohttp.ClientConnectorDNSError():
+            reason, message = Reason.UNREACHABLE, "the store's host name is not known"
+        case aiohttp.ClientConnectorError():
+            reason, message = Reason.UNREACHABLE, "no connection to the store: refused, or no way to its network"
+        case aiohttp.ClientResponseError():
+            reason, message = Reason.ANSWER_MALFORMED, "what answered does not speak HTTP"
+        case ValueError():
+            reason, message = Reason.ADDRESS_INVALID, "the store's address is none that can be connected to"
+        case _:
+            reason, message = Reason.CUT_OFF, "the connection ended before the store's answer was complete"
+    return failure(reason, message)
+
+
+def _tls_problem(error: Exception) -> str:
+    """The verifier's fixed words, such as ``certificate has expired``; they quote host names, never keys."""
+    cause = getattr(error, "certificate_error", error)
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        cause = cause.os_error
+    return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "no agreement")
+
+
+def _refusal(status: int) -> Failure:
+    reason = _STATUS.get(status)
+    if reason is None and status < HTTPStatus.BAD_REQUEST:
+        reason = Reason.REDIRECTED
+    if reason is None:
+        reason = Reason.STORE_FAILED if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Reason.REFUSED
+    return failure(reason, f"the store answered with HTTP status {status}")

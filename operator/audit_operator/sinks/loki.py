@@ -1,0 +1,99 @@
+"""Loki: written to as OTLP, asked in LogQL.
+
+Attributes of a record are structured metadata there, which a label filter finds; of the labels it is only known that
+Loki sets service_name on every stream, whatever the resource says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.shipping.exporters import AUDIT_ID, STAGE
+from audit_operator.sinks import otlp_record
+from audit_operator.sinks.access import Answer, Connection, failure
+from audit_operator.sinks.quoting import quoted
+from audit_operator.sinks.store import (
+    MOST_RECORDS,
+    Accepted,
+    Failure,
+    Found,
+    Health,
+    Reachable,
+    Reason,
+    Record,
+    without_copies,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_STREAMS = frozenset({int(HTTPStatus.UNPROCESSABLE_ENTITY)})
+"""Loki's answer to a request without records, given after it has recognised user and tenant."""
+
+
+@dataclass(frozen=True, slots=True)
+class LokiStore:
+    """One tenant of a Loki; implements `store.Store`."""
+
+    connection: Connection
+    logs_url: str
+    write_headers: Mapping[str, str]
+    tenant_headers: Mapping[str, str] = field(default_factory=dict)
+
+    async def check(self) -> Reachable | Failure:
+        """See `store.Store`."""
+        answer = await self._post(otlp_record.EMPTY, also=_NO_STREAMS)
+        return answer if isinstance(answer, Failure) else Reachable()
+
+    async def write(self, record: Record) -> Accepted | Failure:
+        """See `store.Store`."""
+        answer = await self._post(otlp_record.encode(record))
+        return answer if isinstance(answer, Failure) else Accepted()
+
+    async def find(self, audit_id: str, stage: str | None, *, since: datetime) -> Found | Failure:
+        """See `store.Store`. `since` must not lie further back than Loki's max_query_length, 30 days by default."""
+        if not audit_id or stage == "":
+            return failure(Reason.QUESTION_INVALID, "the audit ID or the stage asked for is empty")
+        wanted = f"{AUDIT_ID}={quoted(audit_id)}" + (f" | {STAGE}={quoted(stage)}" if stage is not None else "")
+        form = {
+            "query": f'{{service_name=~".+"}} | {wanted}',
+            "start": str((since - _EPOCH) // timedelta(microseconds=1) * 1000),
+            "limit": str(MOST_RECORDS + 1),
+        }
+        answer = await self.connection.ask("/loki/api/v1/query_range", form, self.tenant_headers)
+        return answer if isinstance(answer, Failure) else _found(answer)
+
+    async def health(self) -> Health | Failure:
+        """See `store.Store`. Not every gateway lets /ready through, and none what Loki has discarded."""
+        answer = await self.connection.get("/ready")
+        return answer if isinstance(answer, Failure) else Health(writable=True, dropped=None)
+
+    async def _post(self, body: bytes, *, also: frozenset[int] = frozenset()) -> Answer | Failure:
+        headers = {**self.write_headers, "Content-Type": otlp_record.CONTENT_TYPE}
+        return await self.connection.post(self.logs_url, body, headers, also=also)
+
+
+def _found(answer: Answer) -> Found | Failure:
+    document = answer.json()
+    if isinstance(document, Failure):
+        return document
+    try:
+        return without_copies(_records(document))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return failure(Reason.ANSWER_MALFORMED, "the store's answer is not the one that Loki gives to a query")
+
+
+def _records(document: dict[str, Any]) -> Iterator[Record]:
+    data = document["data"]
+    if document["status"] != "success" or data["resultType"] != "streams":
+        raise ValueError
+    for stream in data["result"]:
+        labels = {key: str(value) for key, value in stream["stream"].items()}
+        audit_id, stage = labels.pop(AUDIT_ID), labels.pop(STAGE, "")
+        for nanoseconds, text, *_ in stream["values"]:
+            time = _EPOCH + timedelta(microseconds=int(nanoseconds) // 1000)
+            yield Record(audit_id, stage, time, str(text), labels)

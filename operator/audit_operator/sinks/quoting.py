@@ -1,0 +1,25 @@
+"""Values in queries: LogsQL and LogQL both take string literals of Go.
+
+An audit ID is any text that some client sent, so that what is written into a query must stay a value whatever it is.
+"""
+
+from __future__ import annotations
+
+import string
+
+_PLAIN = frozenset(string.ascii_letters + string.digits + "-_. ")
+_SHORT = 0xFFFF
+
+
+def quoted(value: str) -> str:
+    """A literal that Go reads as `value`; all but the plainest characters are escapes, so that nothing can end it.
+
+    A surrogate, which no UTF-8 text holds, becomes U+FFFD, as it does in the API server's JSON.
+    """
+    return '"' + "".join(each if each in _PLAIN else _escape(ord(each)) for each in value) + '"'
+
+
+def _escape(code: int) -> str:
+    if 0xD800 <= code <= 0xDFFF:  # noqa: PLR2004  # the surrogates
+        code = 0xFFFD
+    return f"\\u{code:04x}" if code <= _SHORT else f"\\U{code:08x}"

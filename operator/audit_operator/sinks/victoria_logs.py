@@ -1,0 +1,125 @@
+"""VictoriaLogs: written to as OTLP, asked in LogsQL.
+
+It answers 200 also for what it throws away: entries whose time lies outside of its retention (counted in
+vl_rows_dropped_total), and entries above 2 MiB (only in its log). So a write proves nothing, and `find` does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.shipping.exporters import AUDIT_ID, STAGE
+from audit_operator.sinks import otlp_record
+from audit_operator.sinks.access import Answer, Connection, failure
+from audit_operator.sinks.quoting import quoted
+from audit_operator.sinks.store import (
+    MOST_RECORDS,
+    Accepted,
+    Failure,
+    Found,
+    Health,
+    Reachable,
+    Reason,
+    Record,
+    without_copies,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TIME, _TEXT = "_time", "_msg"
+_METRIC = re.compile(
+    r'^(vl_rows_dropped_total|vl_storage_is_read_only)\{(?:reason="([^"]*)")?.*\} (\d+)$', re.MULTILINE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VictoriaLogsStore:
+    """One tenant of a VictoriaLogs; implements `store.Store`."""
+
+    connection: Connection
+    logs_url: str
+    write_headers: Mapping[str, str]
+    tenant_headers: Mapping[str, str] = field(default_factory=dict)
+
+    async def check(self) -> Reachable | Failure:
+        """See `store.Store`."""
+        answer = await self._post(otlp_record.EMPTY)
+        return answer if isinstance(answer, Failure) else Reachable()
+
+    async def write(self, record: Record) -> Accepted | Failure:
+        """See `store.Store`."""
+        answer = await self._post(otlp_record.encode(record))
+        return answer if isinstance(answer, Failure) else Accepted()
+
+    async def find(self, audit_id: str, stage: str | None, *, since: datetime) -> Found | Failure:
+        """See `store.Store`. What was written a second ago may not be found yet."""
+        if not audit_id or stage == "":
+            return failure(Reason.QUESTION_INVALID, "the audit ID or the stage asked for is empty")
+        query = f"{AUDIT_ID}:={quoted(audit_id)}" + (f" {STAGE}:={quoted(stage)}" if stage is not None else "")
+        form = {
+            "query": query,
+            "start": since.isoformat(),
+            "limit": str(MOST_RECORDS + 1),
+            "allow_partial_response": "0",  # of a cluster: a part would pass for the whole
+        }
+        answer = await self.connection.ask("/select/logsql/query", form, self.tenant_headers)
+        return answer if isinstance(answer, Failure) else _found(answer)
+
+    async def health(self) -> Health | Failure:
+        """See `store.Store`. A cluster's counters are in its storage nodes, and are not told here."""
+        answer = await self.connection.get("/health")
+        if isinstance(answer, Failure):
+            return answer
+        metrics = await self.connection.get("/metrics")
+        return Health(writable=True, dropped=None) if isinstance(metrics, Failure) else _health(metrics)
+
+    async def _post(self, body: bytes) -> Answer | Failure:
+        headers = {**self.write_headers, "Content-Type": otlp_record.CONTENT_TYPE}
+        return await self.connection.post(self.logs_url, body, headers)
+
+
+def _found(answer: Answer) -> Found | Failure:
+    """The answer is one JSON object a line."""
+    try:
+        return without_copies(_record(json.loads(line)) for line in answer.body.splitlines() if line)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return failure(Reason.ANSWER_MALFORMED, "the store's answer is not the one that VictoriaLogs gives to a query")
+
+
+def _record(row: dict[str, Any]) -> Record:
+    fields = {key: _expect_text(value) for key, value in row.items()}
+    return Record(
+        audit_id=fields.pop(AUDIT_ID),
+        stage=fields.pop(STAGE, ""),
+        time=_expect_zone(datetime.fromisoformat(fields.pop(_TIME))),
+        text=fields.pop(_TEXT, ""),
+        attributes=fields,
+    )
+
+
+def _expect_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _expect_zone(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise ValueError
+    return time
+
+
+def _health(metrics: Answer) -> Health:
+    dropped: dict[str, int] = {}
+    read_only = False
+    for name, reason, value in _METRIC.findall(metrics.body.decode("utf-8", "replace")):
+        if name == "vl_storage_is_read_only":
+            read_only = read_only or value != "0"
+        else:
+            dropped[reason] = dropped.get(reason, 0) + int(value)
+    return Health(writable=not read_only, dropped=dropped or None)
