@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
 from audit_operator.api.rules import LimitRule, NamespacedPolicyRule
 from audit_operator.plan.selection import reach_of
 from audit_operator.policy.contribution import Contribution, Reach
@@ -14,9 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from audit_operator.api.audit_policy import AuditPolicy
-    from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.rules import PolicyRule
     from audit_operator.plan.snapshot import NamespaceFact
+
+
+def contribution_of(policy: AuditPolicy | ClusterAuditPolicy, known: Iterable[NamespaceFact]) -> Contribution:
+    """What a policy of either kind asks for, given the namespaces that are known."""
+    if isinstance(policy, ClusterAuditPolicy):
+        return cluster_contribution(policy, known)
+    return namespaced_contribution(policy)
 
 
 def namespaced_contribution(policy: AuditPolicy) -> Contribution:

@@ -9,11 +9,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
 from audit_operator.api.conditions import Reason
 from audit_operator.api.findings import Finding, ObjectRef
 from audit_operator.plan.compiled import CompiledPolicy, compile_policy
-from audit_operator.plan.contributions import cluster_contribution, namespaced_contribution, rule_of
+from audit_operator.plan.contributions import contribution_of, rule_of
 from audit_operator.plan.control_planes import ControlPlanes
 from audit_operator.plan.given import GivenPolicy, given_policy
 from audit_operator.plan.limited import limited, limits_in
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from audit_operator.api.audit_policy import AuditPolicy
+    from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
-    from audit_operator.plan.snapshot import NamespaceFact, Snapshot
+    from audit_operator.plan.snapshot import Snapshot
     from audit_operator.policy.contribution import Contribution
 
 
@@ -73,7 +73,7 @@ def plan(snapshot: Snapshot) -> Plan:
                 findings[policy.ref].append(unassigned)
             case name:
                 assigned[policy.ref] = name
-                contributions[name].add(_contribution(policy, known))
+                contributions[name].add(contribution_of(policy, known))
 
     limiting = {name: [each for each in those if each.limits] for name, those in contributions.items()}
     compiled = {
@@ -93,7 +93,7 @@ def plan(snapshot: Snapshot) -> Plan:
             findings[policy.ref].extend(
                 _departures(policy, compiled[owner])
                 if theirs is None
-                else _shortfalls(policy, _contribution(policy, known), limiting[owner], theirs)
+                else _shortfalls(policy, contribution_of(policy, known), limiting[owner], theirs)
             )
     withheld = {
         name: reason for name, plane in planes.by_name.items() if (reason := _withheld(plane, planes, assigned))
@@ -113,12 +113,6 @@ def _withheld(plane: AuditControlPlane, planes: ControlPlanes, assigned: Mapping
     if plane.spec.rollout is not None and plane.spec.rollout.paused:
         return Reason.PAUSED
     return None
-
-
-def _contribution(policy: AuditPolicy | ClusterAuditPolicy, known: tuple[NamespaceFact, ...]) -> Contribution:
-    if isinstance(policy, ClusterAuditPolicy):
-        return cluster_contribution(policy, known)
-    return namespaced_contribution(policy)
 
 
 def _given(planes: ControlPlanes, snapshot: Snapshot) -> dict[str, GivenPolicy]:

@@ -6,32 +6,31 @@ was observed; what this release does not do says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.api.audit_policy import AuditPolicy
 from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from audit_operator.api.control_plane import Driver
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.observations import ApiServerObservation, ApiServerState
 from audit_operator.api.parsing import to_json
 from audit_operator.api.policy_status import MAX_FINDINGS, CoverageBasis, StatusFinding
-from audit_operator.api.sink import ClusterAuditSink
 from audit_operator.coverage.restriction import Restrictions
 from audit_operator.plan.adoption import differences
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
 from audit_operator.plan.given import INVALID, NOT_FOUND
-from audit_operator.plan.selection import selector_matches
 from audit_operator.plan.shortfall import SHORTFALL
-from audit_operator.plan.snapshot import NAME_LABEL
+from audit_operator.plan.sinks import NOT_FOUND as SINK_NOT_FOUND
+from audit_operator.plan.sinks import existing_sinks, sinks_of
 from audit_operator.plan.versions import version_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from audit_operator.api.audit_policy import AuditPolicy
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
-    from audit_operator.api.sink import AuditSink
+    from audit_operator.api.sink import AuditSink, ClusterAuditSink
     from audit_operator.coverage.catalogue import Catalogue
     from audit_operator.plan.compiled import CompiledPolicy
     from audit_operator.plan.given import GivenPolicy
@@ -101,12 +100,13 @@ def statuses(snapshot: Snapshot, plan: Plan, refused: Mapping[str, tuple[Finding
             judges[name] = judge
         result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], judged_on)
     shared: dict[tuple[object, ...], Status] = {}
+    sinks = existing_sinks(snapshot)
     for policy in snapshot.policies():
         assigned = plan.assigned.get(policy.ref)
-        treatment = _Treatment(_UNASSIGNED, None, None)
+        treatment = _Treatment(_UNASSIGNED, None, None, sinks=sinks)
         if assigned:
             basis = CoverageBasis.GIVEN if assigned in plan.given else CoverageBasis.DESIRED
-            treatment = _Treatment(programmed[assigned], judges.get(assigned), parts[assigned], basis)
+            treatment = _Treatment(programmed[assigned], judges.get(assigned), parts[assigned], basis, sinks)
         result[policy.ref] = _policy_status(policy, snapshot, plan, treatment, shared)
     for sink in snapshot.sinks():
         result[sink.ref] = _sink_status(sink)
@@ -261,12 +261,13 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class _Treatment:
-    """What a control plane makes of the policies that belong to it; nothing where a policy belongs to none."""
+    """What a control plane makes of the policies that belong to it, nothing where one belongs to none; all sinks."""
 
     programmed: Claim
     judge: CoverageOfPlane | None
     part: InForce | None
     basis: CoverageBasis = CoverageBasis.DESIRED
+    sinks: Mapping[ObjectRef, AuditSink | ClusterAuditSink] = field(default_factory=dict)
 
 
 def _policy_status(
@@ -288,7 +289,7 @@ def _policy_status(
         programmed = replace(programmed, message=said)
     claims = (
         _true(ConditionType.ACCEPTED, Reason.ACCEPTED),
-        _references(policy, snapshot, findings),
+        _references(policy, snapshot, treatment.sinks, findings),
         programmed,
         _later(ConditionType.SHIPPING, asked=bool(policy.spec.sink_refs)),
         _later(ConditionType.RETENTION_ENFORCED, asked=policy.spec.retention is not None),
@@ -308,31 +309,21 @@ def _policy_status(
     return status
 
 
-def _references(policy: AuditPolicy | ClusterAuditPolicy, snapshot: Snapshot, findings: Iterable[Finding]) -> Claim:
+def _references(
+    policy: AuditPolicy | ClusterAuditPolicy,
+    snapshot: Snapshot,
+    existing: Mapping[ObjectRef, AuditSink | ClusterAuditSink],
+    findings: Iterable[Finding],
+) -> Claim:
     type_ = ConditionType.RESOLVED_REFS
     for finding in findings:
         if (reason := _REFERENCE_REASONS.get(finding.id)) is not None:
             return _false(type_, reason, _said([finding]))
-    sinks = {each.ref: each for each in snapshot.sinks()}
-    for number, wanted in enumerate(policy.spec.sink_refs):
-        namespace = policy.metadata.namespace if wanted.kind == "AuditSink" else ""
-        ref = ObjectRef(wanted.kind, wanted.name, namespace)
-        sink = sinks.get(ref)
-        if sink is None:
-            return _false(type_, Reason.SINK_NOT_FOUND, f"spec.sinkRefs[{number}]: there is no {ref}")
-        if isinstance(sink, ClusterAuditSink) and not _admits(sink, policy, snapshot):
-            said = f"spec.sinkRefs[{number}]: {ref} does not admit this namespace; see its spec.allowedNamespaces"
-            return _false(type_, Reason.SINK_NOT_PERMITTED, said)
+    _, unusable = sinks_of(policy, snapshot, existing)
+    if unusable:
+        reason = Reason.SINK_NOT_FOUND if unusable[0].id == SINK_NOT_FOUND else Reason.SINK_NOT_PERMITTED
+        return _false(type_, reason, _said(unusable))
     return _true(type_, Reason.RESOLVED_REFS)
-
-
-def _admits(sink: ClusterAuditSink, policy: AuditPolicy | ClusterAuditPolicy, snapshot: Snapshot) -> bool:
-    """Whether a sink takes what a policy ships to it; cluster-wide policies always may."""
-    if not isinstance(policy, AuditPolicy):
-        return True
-    name = policy.metadata.namespace
-    labels = next((each.labels for each in snapshot.namespaces if each.name == name), {})
-    return selector_matches(sink.spec.allowed_namespaces, {**labels, NAME_LABEL: name})
 
 
 _REFERENCE_REASONS = {

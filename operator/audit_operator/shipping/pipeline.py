@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from audit_operator.shipping.enforcement.table import Shape
+    from audit_operator.shipping.exporters import Exporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,9 @@ class AuditPipeline:
         shape: of the decision table.
         table: path of the file with the table's entries.
         state: folder for offsets and queues.
-        routes: names of sinks by route. Route ``""`` is for events of namespaces that nobody has seen.
-        quarantine: names of the sinks for lines that are no audit event.
-        exporters: configuration of the exporter of each sink, by name.
+        routes: ids of exporters by route. Route ``""`` is for events of namespaces that nobody has seen.
+        quarantine: ids of the exporters for lines that are no audit event.
+        exporters: one for each sink.
         redaction: statements of each redaction, by name, for events whose class names it; ``""`` runs for all others.
     """
 
@@ -60,5 +61,5 @@ class AuditPipeline:
     state: str
     routes: Mapping[str, tuple[str, ...]]
     quarantine: tuple[str, ...]
-    exporters: Mapping[str, Mapping[str, Any]]
+    exporters: tuple[Exporter, ...]
     redaction: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))

@@ -18,6 +18,7 @@ from audit_operator.shipping.collector.configuration import Endpoints, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.enforcement.classes import Classes, EnforcementClass, classify
 from audit_operator.shipping.enforcement.table import Shape, build
+from audit_operator.shipping.exporters import Exporter
 from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline
 from tests.integration.shipping.audit_events import event_of, line_of
 from tests.integration.shipping.collector import run_collector
@@ -97,7 +98,7 @@ def pipeline_of(shape, folder):
         state=f"{folder}/state",
         routes={"": ("file",)},
         quarantine=("file",),
-        exporters={"file": {}},
+        exporters=(Exporter("file", {}, detached=False),),
     )
 
 

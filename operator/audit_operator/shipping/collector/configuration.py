@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from audit_operator.shipping.pipeline import AuditPipeline
 
 LARGEST_LINE = "16MiB"
+NOWHERE = "nop"
+"""Takes the events of namespaces whose policies name no sink: they stay in the API server's files."""
 OFFSETS, QUEUES = "file_storage/offsets", "file_storage/queues"
 
 
@@ -32,42 +34,70 @@ class Endpoints:
 
 def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[str, Any]:
     """The configuration, to be written as YAML or JSON."""
-    processors = _processors(pipeline)
-    sinks = {name: dict(exporter) for name, exporter in sorted(pipeline.exporters.items())}
-    pipelines: dict[str, Any] = {
-        "logs/read": {"receivers": ["file_log"], "processors": list(processors), "exporters": ["routing"]}
-    }
-    table = []
-    for condition, name, exporters in _branches(pipeline):
-        pipelines[name] = {"receivers": ["routing"], "exporters": list(exporters)}
-        table.append({"context": "log", "condition": condition, "pipelines": [name]})
-    pipelines["logs/unseen"] = {"receivers": ["routing"], "exporters": list(pipeline.routes[""])}
+    reading = _processors(pipeline)
+    ways_out = _ways_out(pipeline)
     configuration = {
         "extensions": _extensions(pipeline, endpoints),
         "receivers": {"file_log": _files(pipeline)},
-        "processors": processors,
-        "connectors": {"routing": {"error_mode": "ignore", "default_pipelines": ["logs/unseen"], "table": table}},
-        "exporters": sinks,
+        "processors": {**reading, **({"batch": {}} if any(each.detached for each in pipeline.exporters) else {})},
+        "connectors": {"routing": _routing(ways_out)},
+        "exporters": {NOWHERE: {}, **{each.id: dict(each.config) for each in pipeline.exporters}},
         "service": {
             "extensions": ["health_check", OFFSETS, QUEUES],
             "telemetry": _telemetry(endpoints),
-            "pipelines": pipelines,
+            "pipelines": {
+                "logs/read": {"receivers": ["file_log"], "processors": list(reading), "exporters": ["routing"]},
+                **{name: each for way in ways_out for name, each in way.pipelines.items()},
+            },
         },
     }
     return {part: _unexpanded(value) if part != "exporters" else value for part, value in configuration.items()}
 
 
-def _branches(pipeline: AuditPipeline) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Condition, name and exporters of each way out, but for the one that is taken where none applies."""
+@dataclass(frozen=True, slots=True)
+class _WayOut:
+    """Where records go that meet a condition; an empty one stands for all others."""
+
+    condition: str
+    pipelines: dict[str, Any]
+
+
+def _ways_out(pipeline: AuditPipeline) -> list[_WayOut]:
     is_event = f"{attribute(QUARANTINE)} == nil"
+    detached = {each.id for each in pipeline.exporters if each.detached}
     return [
-        (f"{attribute(QUARANTINE)} != nil", "logs/quarantine", pipeline.quarantine),
+        _WayOut(f"{attribute(QUARANTINE)} != nil", _pipelines("quarantine", pipeline.quarantine, detached)),
         *(
-            (f"{is_event} and {attribute(ROUTE)} == {text(route)}", f"logs/{route}", sinks)
-            for route, sinks in sorted(pipeline.routes.items())
+            _WayOut(f"{is_event} and {attribute(ROUTE)} == {text(route)}", _pipelines(route, exporters, detached))
+            for route, exporters in sorted(pipeline.routes.items())
             if route
         ),
+        _WayOut("", _pipelines("unseen", pipeline.routes[""], detached)),
     ]
+
+
+def _pipelines(name: str, exporters: tuple[str, ...], detached: set[str]) -> dict[str, Any]:
+    """The ends of one way out: what may be given up must hold up, or repeat, nothing that goes elsewhere."""
+    kept = [each for each in exporters if each not in detached]
+    loose = [each for each in exporters if each in detached]
+    ends = {}
+    if kept or not loose:
+        ends[f"logs/{name}"] = {"receivers": ["routing"], "exporters": kept or [NOWHERE]}
+    if loose:
+        ends[f"logs/{name}-detached"] = {"receivers": ["routing"], "processors": ["batch"], "exporters": loose}
+    return ends
+
+
+def _routing(ways_out: list[_WayOut]) -> dict[str, Any]:
+    return {
+        "error_mode": "ignore",
+        "default_pipelines": [name for way in ways_out if not way.condition for name in way.pipelines],
+        "table": [
+            {"context": "log", "condition": way.condition, "pipelines": list(way.pipelines)}
+            for way in ways_out
+            if way.condition
+        ],
+    }
 
 
 def _processors(pipeline: AuditPipeline) -> dict[str, Any]:
