@@ -115,7 +115,7 @@ def test_a_missing_sink_is_said_with_its_place():
     snapshot = replace(SNAPSHOT, audit_policies=(policy,))
     document = statuses(snapshot, plan(snapshot), {})[PCI]
     message = next(each["message"] for each in document["conditions"] if each["type"] == "ResolvedRefs")
-    assert message == "spec.sinkRefs[0]: there is no AuditSink payments/gone"
+    assert message == "spec.sinkRefs[0]: there is no AuditSink payments/gone (create it, or name another)"
 
 
 def test_a_sink_that_does_not_admit_the_namespace_is_said():

@@ -1,0 +1,132 @@
+"""What the shippers are told: every event gets to whoever asked for it, and to nobody else."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from audit_operator.api.audit import Stage
+from audit_operator.api.findings import ObjectRef
+from audit_operator.plan import NamespaceFact, Snapshot, plan
+from audit_operator.plan.shipping import shipping
+from audit_operator.policy.model import Request, User
+from audit_operator.shipping.enforcement.table import ROUTE, Step, decide, namespace_key
+from tests.plan.objects import audit_policy, cluster_policy, control_plane, parsed
+
+CENTRAL = ObjectRef("ClusterAuditSink", "central")
+OWN = ObjectRef("AuditSink", "own", "payments")
+TO_CENTRAL = [{"kind": "ClusterAuditSink", "name": "central"}]
+TO_OWN = [{"kind": "AuditSink", "name": "own"}]
+STORE = {"type": "VictoriaLogs", "victoriaLogs": {"url": "http://logs.audit:9428"}}
+
+
+def sink(kind, name, namespace="", **spec):
+    return parsed(kind, name, {**STORE, **spec}, namespace)
+
+
+SNAPSHOT = Snapshot(
+    audit_policies=(audit_policy(rules=[{"level": "Request"}], sinkRefs=TO_OWN),),
+    cluster_audit_policies=(cluster_policy(rules=[{"level": "Metadata"}], sinkRefs=TO_CENTRAL),),
+    audit_sinks=(sink("AuditSink", "own", "payments"),),
+    cluster_audit_sinks=(sink("ClusterAuditSink", "central"),),
+    control_planes=(control_plane(),),
+    namespaces=(NamespaceFact("payments"), NamespaceFact("web")),
+)
+
+
+def shipped(snapshot):
+    return shipping(snapshot, plan(snapshot), "main")
+
+
+def sinks_for(snapshot, first):
+    """The sinks that get what is found under this first key of the table."""
+    done = shipped(snapshot)
+    class_ = done.table.entries.get(first, {}).get(Step.CLASS)
+    return set(done.routes[done.table.entries[f"{class_}|"][ROUTE] if class_ else ""])
+
+
+def sinks_of_namespace(snapshot, namespace):
+    return sinks_for(snapshot, namespace_key(namespace))
+
+
+def test_without_a_sink_there_is_nothing_to_ship():
+    nowhere = replace(
+        SNAPSHOT,
+        audit_policies=(audit_policy(rules=[{"level": "Request"}]),),
+        cluster_audit_policies=(cluster_policy(rules=[{"level": "Metadata"}]),),
+    )
+    assert shipped(nowhere) is None
+
+
+def test_a_namespaces_events_go_to_every_sink_that_its_policies_name():
+    assert sinks_of_namespace(SNAPSHOT, "payments") == {OWN, CENTRAL}
+
+
+def test_a_tenants_sink_gets_nothing_of_others():
+    assert sinks_of_namespace(SNAPSHOT, "web") == {CENTRAL}
+    assert sinks_of_namespace(SNAPSHOT, "") == {CENTRAL}
+    assert sinks_for(SNAPSHOT, "url|") == {CENTRAL}
+
+
+def test_events_of_a_namespace_that_nobody_has_seen_go_where_cluster_wide_policies_say():
+    assert sinks_of_namespace(SNAPSHOT, "new") == {CENTRAL}
+
+
+def test_a_sink_that_does_not_admit_the_namespace_gets_nothing():
+    closed = sink("ClusterAuditSink", "central", allowedNamespaces={"matchLabels": {"team": "ops"}})
+    snapshot = replace(
+        SNAPSHOT,
+        audit_policies=(audit_policy(rules=[{"level": "Request"}], sinkRefs=[*TO_OWN, *TO_CENTRAL]),),
+        cluster_audit_policies=(),
+        cluster_audit_sinks=(closed,),
+    )
+    assert sinks_of_namespace(snapshot, "payments") == {OWN}
+
+
+def test_a_sink_that_does_not_exist_harms_no_other():
+    missing = [{"kind": "ClusterAuditSink", "name": "gone"}, *TO_CENTRAL]
+    snapshot = replace(
+        SNAPSHOT, cluster_audit_policies=(cluster_policy(rules=[{"level": "Metadata"}], sinkRefs=missing),)
+    )
+    assert sinks_of_namespace(snapshot, "web") == {CENTRAL}
+
+
+def test_policies_of_another_control_plane_count_for_nothing():
+    elsewhere = audit_policy(rules=[{"level": "Request"}], sinkRefs=TO_OWN, controlPlaneRef={"name": "other"})
+    snapshot = replace(
+        SNAPSHOT,
+        audit_policies=(elsewhere,),
+        control_planes=(control_plane(), control_plane("other", default=False)),
+    )
+    assert sinks_of_namespace(snapshot, "payments") == {CENTRAL}
+    assert shipping(snapshot, plan(snapshot), "other").sinks == (OWN,)
+
+
+def test_each_namespace_gets_its_own_level():
+    table = shipped(SNAPSHOT).table
+    request = Request(User("u"), "get", resource_request=True, resource="pods", namespace="payments")
+    levels = [
+        decide(table, replace(request, namespace=each), Stage.RESPONSE_COMPLETE)["level"]
+        for each in ("payments", "web")
+    ]
+    assert levels == ["Request", "Metadata"]
+
+
+def test_the_order_of_facts_makes_no_difference():
+    names = [NamespaceFact(f"n{index}") for index in range(20)]
+    one = replace(SNAPSHOT, namespaces=(*SNAPSHOT.namespaces, *names))
+    random.Random(1).shuffle(names)
+    other = replace(SNAPSHOT, namespaces=(*names, *SNAPSHOT.namespaces[::-1]))
+    assert shipped(one) == shipped(other)
+
+
+def test_what_is_too_large_for_the_table_is_said_at_the_control_plane():
+    rules = [
+        {"level": "Metadata", "userGroups": [f"g{index}"], "resources": [{"group": "", "resources": [f"r{index}"]}]}
+        for index in range(16)
+    ]
+    snapshot = replace(
+        SNAPSHOT, audit_policies=(audit_policy(rules=rules, sinkRefs=TO_OWN),), cluster_audit_policies=()
+    )
+    (finding,) = shipped(snapshot).findings
+    assert (finding.id, "payments" in finding.message) == ("shipped-as-recorded", True)
