@@ -73,8 +73,8 @@ async def test_writes_say_tenant_and_streams(server, kind):
 
 
 @pytest.mark.parametrize("kind", ["VictoriaLogs", "Loki"])
-@pytest.mark.parametrize(("audit_id", "stage"), [("", None), ("a", "")])
-async def test_an_empty_value_which_would_match_everything_is_not_asked_for(server, kind, audit_id, stage):
+@pytest.mark.parametrize(("audit_id", "stage"), [("", None), ("a", ""), ("a" * 5000, None), ("a", "\n" * 1000)])
+async def test_neither_an_empty_value_nor_an_endless_one_is_asked_for(server, kind, audit_id, stage):
     result = await opened(kind, server.url).find(audit_id, stage, since=SINCE)
     assert result.reason is Reason.QUESTION_INVALID
     assert not server.asked

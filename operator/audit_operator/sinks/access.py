@@ -6,6 +6,7 @@ tenant's, and so may be what answers there.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import ssl
@@ -44,7 +45,7 @@ _MENDS = {
     Reason.STORE_FAILED: "see the store's log",
     Reason.ANSWER_MALFORMED: "check that the address belongs to a store of the sink's type, not to something else",
     Reason.ANSWER_TOO_LARGE: "see in the store why there is so much under one audit ID",
-    Reason.QUESTION_INVALID: "ask for one audit ID; an empty one would match every record that has none",
+    Reason.QUESTION_INVALID: "ask for some characters; an empty value would match every record that has none",
 }
 
 _STATUS: dict[int, Reason] = {
@@ -154,7 +155,7 @@ class Connection:
                 method,
                 url,
                 headers={"Accept-Encoding": "identity", **headers},
-                data=data,
+                data=io.BytesIO(data) if isinstance(data, bytes) else data,
                 allow_redirects=False,
                 ssl=self.context if self.context is not None else True,
                 server_hostname=self.server_name,

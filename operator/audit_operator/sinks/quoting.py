@@ -9,6 +9,13 @@ import string
 
 _PLAIN = frozenset(string.ascii_letters + string.digits + "-_. ")
 _SHORT = 0xFFFF
+_MOST_BYTES = 4096
+"""Of one literal; VictoriaLogs reads queries of 16 KiB, Loki of 128 KiB."""
+
+
+def is_askable(value: str) -> bool:
+    """Whether a store can be asked for this value: an empty one is no value to it, and a query must end somewhere."""
+    return value != "" and len(quoted(value)) <= _MOST_BYTES
 
 
 def quoted(value: str) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from audit_operator.shipping.exporters import AUDIT_ID, STAGE
 from audit_operator.sinks import otlp_record
 from audit_operator.sinks.access import Answer, Connection, failure
-from audit_operator.sinks.quoting import quoted
+from audit_operator.sinks.quoting import is_askable, quoted
 from audit_operator.sinks.store import (
     MOST_RECORDS,
     Accepted,
@@ -58,8 +58,8 @@ class VictoriaLogsStore:
 
     async def find(self, audit_id: str, stage: str | None, *, since: datetime) -> Found | Failure:
         """See `store.Store`. What was written a second ago may not be found yet."""
-        if not audit_id or stage == "":
-            return failure(Reason.QUESTION_INVALID, "the audit ID or the stage asked for is empty")
+        if not (is_askable(audit_id) and (stage is None or is_askable(stage))):
+            return failure(Reason.QUESTION_INVALID, "the audit ID or the stage asked for is empty, or too long")
         query = f"{AUDIT_ID}:={quoted(audit_id)}" + (f" {STAGE}:={quoted(stage)}" if stage is not None else "")
         form = {
             "query": query,

@@ -1,0 +1,70 @@
+"""A real VictoriaLogs on loopback.
+
+with victoria_logs(tmp_path) as url:
+    ...
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import urllib.request
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+from audit_operator.controlplane.assets import VICTORIA_LOGS_VERSION, Asset, Tool, provide_one
+from audit_operator.controlplane.ports import free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PATIENCE, _STEP = 60.0, 0.05
+
+
+@cache
+def binary() -> Path:
+    return provide_one(Asset(Tool.VICTORIA_LOGS, VICTORIA_LOGS_VERSION))
+
+
+@contextmanager
+def victoria_logs(folder: Path, *arguments: str, port: int | None = None) -> Iterator[str]:
+    """Run until the end of the block; what it stores stays in the folder. Gives its address."""
+    port = port or next(free_ports())
+    with (folder / "victoria-logs.log").open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603  # the binary of the asset module
+            [
+                binary(),
+                f"-httpListenAddr=127.0.0.1:{port}",
+                f"-storageDataPath={folder / 'victoria-logs'}",
+                "-memory.allowedPercent=10",
+                *arguments,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            _await(process, f"http://127.0.0.1:{port}", folder)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _await(process: subprocess.Popen[bytes], url: str, folder: Path) -> None:
+    for _ in range(int(_PATIENCE / _STEP)):
+        if process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{url}/health", timeout=5):  # noqa: S310  # loopback
+                    return
+            except OSError:
+                time.sleep(_STEP)
+                continue
+        break
+    raise AssertionError(f"VictoriaLogs is not up:\n{(folder / 'victoria-logs.log').read_text()[-3000:]}")
