@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from audit_operator.api.findings import Finding
     from audit_operator.plan.compiled import CompiledPolicy
     from audit_operator.plan.given import GivenPolicy
+    from audit_operator.plan.planning import Plan
     from audit_operator.plan.snapshot import Snapshot
 
 
@@ -34,6 +35,7 @@ class Compiled:
     given: GivenPolicy | None
     plane: AuditControlPlane
     snapshot: Snapshot
+    planned: Plan
     findings: tuple[Finding, ...]
 
 
@@ -68,7 +70,7 @@ def compile_objects(paths: Iterable[str] | None, options: argparse.Namespace) ->
         *(compiled.findings() if given is None else given.notes),
     ]
     plane = next(each for each in planes if each.metadata.name == name)
-    return Compiled(compiled, given, plane, snapshot, tuple(findings))
+    return Compiled(compiled, given, plane, snapshot, planned, tuple(findings))
 
 
 def print_findings(findings: Iterable[Finding]) -> None:

@@ -1,0 +1,132 @@
+"""`shipper`: the configuration of a log shipper, for a collector that somebody else runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
+from audit_operator.cli.usage import UsageError, add_fail_on, add_version, exit_status
+from audit_operator.controlplane.static_pod.audit_flags import LogSettings
+from audit_operator.plan.collector_files import (
+    CONFIG_FILE,
+    TABLE_FILE,
+    CollectorFiles,
+    Places,
+    collector_files,
+    credential_files,
+)
+from audit_operator.plan.shipping import Shipping, shipping
+from audit_operator.plan.sinks import existing_sinks, sinks_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from audit_operator.api.findings import Finding
+    from audit_operator.cli.offline import Compiled
+    from audit_operator.plan.snapshot import Snapshot
+
+EXAMPLES = """examples:
+  audit-operator shipper render --output shipper/              from the objects of the cluster
+  audit-operator shipper render -f policies/ --output shipper/ --cluster-name prod
+  otelcol validate --config shipper/config.yaml                with the collector of tools/otelcol
+
+Run it on each control-plane node. The table is read anew within seconds of a change; after a change of the
+configuration, send the collector SIGHUP. What no Namespace object describes is shipped as it was recorded.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "shipper",
+        help="render the configuration of a log shipper",
+        description="What a collector on a control-plane node needs to enforce levels, redact, and ship.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    render = actions.add_parser(
+        "render",
+        help="write config.yaml and table.yaml",
+        description="Write config.yaml, for the OpenTelemetry Collector, and table.yaml, which it looks levels up in. "
+        "Findings, and the files with credentials that the configuration names, go to standard error.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    render.add_argument(
+        "-f",
+        "--filename",
+        metavar="PATH",
+        action="append",
+        help="file, folder, or - for standard input (default: the objects of the cluster)",
+    )
+    render.add_argument("--output", metavar="FOLDER", type=Path, required=True, help="where the two files go")
+    render.add_argument("--cluster-name", default="", metavar="NAME", help="which every record carries")
+    places = Places()
+    render.add_argument(
+        "--config-folder", default=places.config, metavar="PATH", help=f"where they will lie (default: {places.config})"
+    )
+    render.add_argument(
+        "--state-folder", default=places.state, metavar="PATH", help=f"offsets and queues (default: {places.state})"
+    )
+    render.add_argument(
+        "--credentials-folder",
+        default=places.credentials,
+        metavar="PATH",
+        help=f"what the Secrets of sinks hold (default: {places.credentials})",
+    )
+    add_compilation(render)
+    add_version(render)
+    add_fail_on(render)
+    render.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Render and write."""
+    compiled = compile_objects(options.filename, options)
+    planned = shipping(compiled.snapshot, compiled.planned, compiled.plane.metadata.name)
+    if planned is None:
+        raise UsageError("no policy names a sink that exists and admits it: nothing is shipped (see spec.sinkRefs)")
+    places = Places(
+        config=options.config_folder,
+        credentials=options.credentials_folder,
+        state=options.state_folder,
+        audit_log=LogSettings.from_spec(compiled.plane.spec.log).path,
+    )
+    files = collector_files(planned, compiled.snapshot, options.cluster_name or compiled.plane.metadata.name, places)
+    _write(options.output, files)
+    findings = (*compiled.findings, *_findings(compiled, planned, files))
+    print_findings(findings)
+    for name in _credentials(files, compiled.snapshot, places):
+        print(f"needs {name}", file=sys.stderr)
+    return exit_status(findings, options.fail_on)
+
+
+def _write(folder: Path, files: CollectorFiles) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / TABLE_FILE).write_text(files.table)
+        (folder / CONFIG_FILE).write_text(files.config)
+    except OSError as error:
+        raise UsageError(f"--output: {error}") from error
+
+
+def _findings(compiled: Compiled, planned: Shipping, files: CollectorFiles) -> Iterator[Finding]:
+    existing = existing_sinks(compiled.snapshot)
+    for policy in compiled.snapshot.policies():
+        _, unusable = sinks_of(policy, compiled.snapshot, existing)
+        yield from (replace(each, object=policy.ref) for each in unusable)
+    yield from files.findings.values()
+    yield from (replace(each, object=compiled.plane.ref) for each in planned.findings)
+
+
+def _credentials(files: CollectorFiles, snapshot: Snapshot, places: Places) -> Iterator[str]:
+    """The files that the configuration names and that somebody must put there."""
+    for ref, sink in existing_sinks(snapshot).items():
+        if ref in files.sinks:
+            named = credential_files(sink, places)
+            yield from filter(None, (named.authorization, named.ca, named.certificate, named.key))
