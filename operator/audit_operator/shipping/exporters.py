@@ -284,7 +284,8 @@ def _delivery(sink: SinkSpec, room: Room) -> dict[str, Any]:
             **queue,
             "sizer": "bytes",
             "block_on_overflow": keep,
-            "num_consumers": 4,
+            # Few: what they hold is at stake where the collector is killed while it starts (docs/sinks.md).
+            "num_consumers": 2,
             "batch": {
                 "sizer": "bytes",
                 "flush_timeout": "1s",
