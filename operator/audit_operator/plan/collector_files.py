@@ -6,12 +6,13 @@ A sink that cannot be written to is left out and said; the others get everything
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.plan.sinks import existing_sinks
-from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, render
+from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter
 from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline
@@ -32,8 +33,10 @@ class Places:
     """Where a collector finds its files, and keeps its own.
 
     Attributes:
-        config: folder with CONFIG_FILE and TABLE_FILE.
-        credentials: folder with a folder for each sink.
+        config: folder with CONFIG_FILE and the table.
+        table: name of the table's file. A ``{}`` in it becomes a part of the configuration's digest, so that no
+            collector ever reads a table that was made for another configuration than its own.
+        credentials: folder with a folder for each sink; empty where the collector is given no Secrets.
         state: folder for offsets and queues; it must outlive the collector.
         claims: folder with the mounted claim of each sink of type File.
         audit_log: path of the API server's log, as the collector sees it.
@@ -41,6 +44,7 @@ class Places:
     """
 
     config: str = "/etc/audit-shipper"
+    table: str = TABLE_FILE
     credentials: str = "/etc/audit-shipper-credentials"
     state: str = "/var/lib/audit-shipper"
     claims: str = "/var/lib/audit-claims"
@@ -54,20 +58,21 @@ class CollectorFiles:
 
     Attributes:
         config: text of the configuration. When it changes, the collector must be told.
+        digest: of the configuration; a collector that runs with it says so in its own telemetry.
         table: text of the decision table, which the collector reads anew by itself.
+        table_file: name of its file.
         sinks: exporter of each sink that is written to.
-        findings: why others are not, by sink.
+        settings: digest of each exporter's settings: what was sent with others says nothing about these.
+        findings: why other sinks are not written to, by sink.
     """
 
     config: str
+    digest: str
     table: str
+    table_file: str
     sinks: Mapping[ObjectRef, str]
+    settings: Mapping[str, str]
     findings: Mapping[ObjectRef, Finding]
-
-    @property
-    def digest(self) -> str:
-        """Of the configuration."""
-        return hashlib.sha256(self.config.encode()).hexdigest()
 
 
 def collector_files(shipping: Shipping, snapshot: Snapshot, cluster: str, places: Places = Places()) -> CollectorFiles:
@@ -80,7 +85,8 @@ def collector_files(shipping: Shipping, snapshot: Snapshot, cluster: str, places
         if isinstance(made, Exporter):
             exporters[ref] = made
         else:
-            findings[ref] = Finding("sink-not-usable", Severity.ERROR, made.message, made.mend, object=ref)
+            mend = made.mend if places.credentials else "this shipper is given no Secrets: use a sink that needs none"
+            findings[ref] = Finding("sink-not-usable", Severity.ERROR, made.message, mend, object=ref)
     routes = {
         route: tuple(exporters[ref].id for ref in sinks if ref in exporters) for route, sinks in shipping.routes.items()
     }
@@ -88,18 +94,28 @@ def collector_files(shipping: Shipping, snapshot: Snapshot, cluster: str, places
         cluster=cluster,
         files=AuditFiles.of_log(places.audit_log),
         shape=shipping.table.shape,
-        table=f"{places.config}/{TABLE_FILE}",
+        table=f"{places.config}/{places.table}",
         state=places.state,
         routes=routes,
         quarantine=routes[""],
         exporters=tuple(exporters.values()),
     )
+    digest = _digest(yaml_text(render(pipeline, places.endpoints)))
+    table_file = places.table.replace("{}", digest[:16])
+    configuration = render(replace(pipeline, table=f"{places.config}/{table_file}"), places.endpoints)
     return CollectorFiles(
-        config=yaml_text(render(pipeline, places.endpoints)),
+        config=yaml_text(identified(configuration, digest)),
+        digest=digest,
         table=yaml_text(shipping.table.entries),
+        table_file=table_file,
         sinks={ref: each.id for ref, each in exporters.items()},
+        settings={each.id: _digest(json.dumps(each.config, sort_keys=True)) for each in exporters.values()},
         findings=findings,
     )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sink_name(ref: ObjectRef) -> str:
@@ -109,6 +125,8 @@ def sink_name(ref: ObjectRef) -> str:
 
 def credential_files(sink: AuditSink | ClusterAuditSink, places: Places) -> CredentialFiles:
     """Where the collector finds what the Secrets of a sink hold."""
+    if not places.credentials:
+        return CredentialFiles()
     folder, tls = f"{places.credentials}/{sink_name(sink.ref)}", sink.spec.tls
     has_client = tls is not None and tls.client_secret_ref is not None
     return CredentialFiles(

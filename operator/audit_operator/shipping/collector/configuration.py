@@ -21,6 +21,10 @@ LARGEST_LINE = "16MiB"
 NOWHERE = "nop"
 """Takes the events of namespaces whose policies name no sink: they stay in the API server's files."""
 OFFSETS, QUEUES = "file_storage/offsets", "file_storage/queues"
+QUARANTINED = "transform/quarantine"
+"""Does nothing: the collector counts what passes through a processor."""
+IDENTITY = "audit_operator.config"
+"""Attribute in which a collector's own telemetry says which configuration it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,11 @@ def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[
     configuration = {
         "extensions": _extensions(pipeline, endpoints),
         "receivers": {"file_log": _files(pipeline)},
-        "processors": {**reading, **({"batch": {}} if any(each.detached for each in pipeline.exporters) else {})},
+        "processors": {
+            **reading,
+            QUARANTINED: {"error_mode": "ignore", "log_statements": []},
+            **({"batch": {}} if any(each.detached for each in pipeline.exporters) else {}),
+        },
         "connectors": {"routing": _routing(ways_out)},
         "exporters": {NOWHERE: {}, **{each.id: dict(each.config) for each in pipeline.exporters}},
         "service": {
@@ -54,6 +62,13 @@ def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[
     return {part: _unexpanded(value) if part != "exporters" else value for part, value in configuration.items()}
 
 
+def identified(configuration: dict[str, Any], digest: str) -> dict[str, Any]:
+    """The configuration, with a name that a collector shows once it runs with it."""
+    service = configuration["service"]
+    resource = {"attributes": [{"name": IDENTITY, "value": digest}]}
+    return {**configuration, "service": {**service, "telemetry": {**service["telemetry"], "resource": resource}}}
+
+
 @dataclass(frozen=True, slots=True)
 class _WayOut:
     """Where records go that meet a condition; an empty one stands for all others."""
@@ -65,8 +80,11 @@ class _WayOut:
 def _ways_out(pipeline: AuditPipeline) -> list[_WayOut]:
     is_event = f"{attribute(QUARANTINE)} == nil"
     detached = {each.id for each in pipeline.exporters if each.detached}
+    quarantine = _pipelines("quarantine", pipeline.quarantine, detached)
+    first = next(iter(quarantine.values()))  # of two, both get every record
+    first["processors"] = [QUARANTINED, *first.get("processors", ())]
     return [
-        _WayOut(f"{attribute(QUARANTINE)} != nil", _pipelines("quarantine", pipeline.quarantine, detached)),
+        _WayOut(f"{attribute(QUARANTINE)} != nil", quarantine),
         *(
             _WayOut(f"{is_event} and {attribute(ROUTE)} == {text(route)}", _pipelines(route, exporters, detached))
             for route, exporters in sorted(pipeline.routes.items())
