@@ -27,7 +27,7 @@ assets: $(STAMP) ## Fetch or build etcd, kube-apiserver and kubectl
 demo: $(STAMP) ## Run the main job on an embedded control plane (KEEP=1 leaves it running)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/audit-operator demo $(if $(KEEP),--keep)
 
-test: test-unit test-integration ## Run every test but those on a real node (test-e2e)
+test: test-unit test-integration test-e2e ## Run every test
 
 test-unit: $(STAMP) ## Run the tests that need no API server
 	@$(BIN)/python -m pytest -m "not integration and not e2e" --numprocesses auto $(ARGS)

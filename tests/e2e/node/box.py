@@ -29,6 +29,10 @@ class MachineUnfit(Exception):  # noqa: N818  # names a state of the machine
     """A node cannot be built on this machine; the message says why."""
 
 
+class MachineIncapable(MachineUnfit):
+    """Nothing that could be installed would change that: this user may not, or this kernel cannot."""
+
+
 @dataclass(slots=True)
 class Box:
     """A process tree with namespaces of its own.
@@ -125,7 +129,7 @@ class Box:
         def check() -> None:
             if launcher.poll() is not None:
                 log = (self.root.parent / "supervisor.log").read_text()[-2000:]
-                raise MachineUnfit(f"the node's namespaces cannot be made:\n{log}")
+                raise MachineIncapable(f"the node's namespaces cannot be made:\n{log}")
 
         wait_for("the node's first process", lambda: bool(children.read_text()), check=check)
         return int(children.read_text().split()[0])
@@ -151,13 +155,14 @@ class Box:
 
 def check_machine() -> None:
     """Raise `MachineUnfit` with all that is missing on this machine."""
-    missing = [f"the program {name}" for name in _NEEDED if shutil.which(name) is None]
-    if os.geteuid() != 0:
-        missing.append("root's rights")
+    incapable = [] if os.geteuid() == 0 else ["root's rights"]
     if not _cgroups("any"):
-        missing.append("the controllers of cgroup v1 below /sys/fs/cgroup")
-    if missing:
-        raise MachineUnfit(f"a node in namespaces of this machine cannot be built. It lacks: {', '.join(missing)}")
+        incapable.append("the controllers of cgroup v1 below /sys/fs/cgroup")
+    missing = [f"the program {name}" for name in _NEEDED if shutil.which(name) is None]
+    if incapable or missing:
+        error = MachineIncapable if incapable else MachineUnfit
+        lacking = ", ".join([*incapable, *missing])
+        raise error(f"a node in namespaces of this machine cannot be built. It lacks: {lacking}")
 
 
 def _cgroups(name: str) -> list[Path]:
