@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import re
+import signal
 import subprocess
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from aiohttp import web
 
 from audit_operator.api.sink import AuditSinkSpec, ClusterAuditSinkSpec
 from audit_operator.controlplane.ports import free_ports
-from audit_operator.shipping.exporters import EXPORTERS, CredentialFiles, Exporter, Room, exporter
+from audit_operator.shipping.exporters import EXPORTERS, CredentialFiles, Exporter, Room, exporter, largest_event
 from tests.integration.shipping.collector import binary
 from tests.integration.shipping.victoria_logs import victoria_logs
 
@@ -55,9 +56,10 @@ class Shipper:
                     "start_at": "beginning",
                     "storage": STORAGE,
                     "poll_interval": "50ms",
+                    "max_log_size": "16MiB",
                     "include_file_name": False,
                     "retry_on_failure": {"enabled": True, "max_elapsed_time": "0s"},
-                    "operators": [{"type": "json_parser"}],
+                    "operators": [{"type": "json_parser"}, {"type": "remove", "field": "attributes.filler"}],
                 }
             },
             "exporters": {exporter.id: dict(exporter.config)},
@@ -83,11 +85,22 @@ class Shipper:
         self.process.kill()
         self.process.wait()
 
-    def append(self, first, last):
+    async def terminate(self):
+        """SIGTERM, as when a pod is replaced."""
+        self.process.terminate()
+        await until(lambda: self.process.poll() is not None, "the end")
+
+    async def reload(self):
+        """SIGHUP: everything is stopped and started within the process."""
+        ready = self.log.count(READY)
+        self.process.send_signal(signal.SIGHUP)
+        await until(lambda: self.log.count(READY) > ready, "a collector that is ready again")
+
+    def append(self, first, last, size=1000):
         """Events by number, to the file that is read."""
         with (self.folder / "audit.log").open("a") as file:
             for number in range(first, last):
-                event = {"auditID": f"id-{number}", "stage": "ResponseComplete", "filler": "x" * 1000}
+                event = {"auditID": f"id-{number}", "stage": "ResponseComplete", "filler": "x" * size}
                 file.write(json.dumps(event) + "\n")
 
     @property
@@ -218,6 +231,53 @@ async def test_no_event_is_lost_to_a_store_that_is_away_or_refuses_nor_to_kills(
     assert set(ids) == wanted
 
 
+@pytest.mark.parametrize("status", [0, 503])
+async def test_no_event_is_lost_to_a_stop_or_a_reload_while_the_store_is_away(tmp_path, shippers, status):
+    """`status` 0: nobody listens."""
+    port = next(free_ports())
+    door = Door("")
+    shipper = Shipper(tmp_path, made(victoria(f"http://127.0.0.1:{port}"), tmp_path))
+    shippers.append(shipper)
+    door.status = 503
+    async with serving(door, port if status else next(free_ports())):
+        shipper.append(0, 1000)
+        await shipper.start()
+        await until(lambda: "Will retry the request after interval" in shipper.log, "a store that is away")
+        await shipper.terminate()
+        await shipper.start()
+        shipper.append(1000, 2000)
+        await shipper.reload()
+        shipper.append(2000, 3000)
+        await shipper.terminate()
+    with victoria_logs(tmp_path) as url:
+        door.target, door.status = url, 0
+        async with serving(door, port):
+            await shipper.start()
+            wanted = {f"id-{number}" for number in range(3000)}
+
+            async def all_stored():
+                return set(await stored(url)) >= wanted
+
+            await until(all_stored, "all events")
+
+
+async def test_the_largest_events_arrive_whole(tmp_path, shippers):
+    with victoria_logs(tmp_path) as url:
+        size = largest_event(AuditSinkSpec.model_validate_json(json.dumps(victoria(url)))) - 100
+        shipper = Shipper(tmp_path, made(victoria(url), tmp_path))
+        shippers.append(shipper)
+        shipper.append(0, 40, size)
+        await shipper.start()
+
+        async def all_stored():
+            return len(await stored(url)) == 40
+
+        await until(all_stored, "all events")
+        form = {"query": "* | len(_msg) as n | stats min(n) least"}
+        async with aiohttp.ClientSession() as session, session.post(f"{url}/select/logsql/query", data=form) as answer:
+            assert int(json.loads(await answer.text())["least"]) > size
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
 async def test_an_answer_that_the_collector_holds_to_be_final_loses_events_and_counts_them(tmp_path, shippers, status):
     """Not wanted, and not ours to configure: docs/sinks.md says so. If this fails, the collector has become better."""
@@ -251,7 +311,7 @@ async def test_the_credentials_in_the_file_are_sent_as_they_are_and_read_again_o
         await shipper.start()
         await until(lambda: door.authorizations, "a request")
         authorization.write_text("Bearer second")
-        shipper.process.send_signal(1)
+        await shipper.reload()
         await until(lambda: "Bearer second" in door.authorizations, "the new credentials")
     assert set(door.authorizations) == {"Bearer first", "Bearer second"}
 
