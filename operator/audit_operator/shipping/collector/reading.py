@@ -41,26 +41,24 @@ def key(step: Step, place: int = 0) -> str:
 
 def recognise() -> tuple[Statements, ...]:
     """Tell events from lines that are none, which go to quarantine with the reason."""
-    mandatory = ("level", "auditID", "stage", "requestURI", "verb", "stageTimestamp")
-    missing = [
-        assign(attribute(QUARANTINE), text(f"no {field}"), f"not IsString({body(field)})")
-        for field in reversed(mandatory)
-    ]
+    unknown, quarantine = text("?"), attribute(QUARANTINE)
+    wrong = {
+        f"no {field}": f"not IsString({body(field)})"
+        for field in ("stageTimestamp", "verb", "requestURI", "stage", "auditID", "level")
+    }
+    wrong["no user"] = f"not IsMap({body('user')})"
+    wrong["no audit.k8s.io/v1 Event"] = (
+        f"{body('kind')} != {text('Event')} or {body('apiVersion')} != {text('audit.k8s.io/v1')}"
+    )
     return (
-        Statements((assign(attribute(QUARANTINE), text("no JSON object"), "not IsMap(log.body)"),)),
+        Statements((assign(quarantine, text("no JSON object"), "not IsMap(log.body)"),)),
+        # One statement for what is nearly always the case; which of them it is, is asked only where one is.
+        Statements((assign(quarantine, unknown, " or ".join(wrong.values())),), (f"{quarantine} == nil",)),
         Statements(
-            (
-                *missing,
-                assign(attribute(QUARANTINE), text("no user"), f"not IsMap({body('user')})"),
-                assign(attribute(QUARANTINE), text("no audit.k8s.io/v1 Event"), _is_no_event()),
-            ),
-            (f"{attribute(QUARANTINE)} == nil",),
+            tuple(assign(quarantine, text(reason), where) for reason, where in wrong.items()),
+            (f"{quarantine} == {unknown}",),
         ),
     )
-
-
-def _is_no_event() -> str:
-    return f"{body('kind')} != {text('Event')} or {body('apiVersion')} != {text('audit.k8s.io/v1')}"
 
 
 def read(shape: Shape) -> tuple[Statements, ...]:

@@ -12,17 +12,8 @@ from audit_operator.shipping.enforcement.table import ROUTE
 if TYPE_CHECKING:
     from audit_operator.shipping.pipeline import AuditPipeline
 
-_FROM_EVENT = {
-    "auditID": ("auditID",),
-    "stage": ("stage",),
-    "level": ("level",),
-    "verb": ("verb",),
-    "username": ("user", "username"),
-    "apiGroup": ("objectRef", "apiGroup"),
-    "resource": ("objectRef", "resource"),
-    "subresource": ("objectRef", "subresource"),
-    "name": ("objectRef", "name"),
-}
+_FROM_EVENT = ("auditID", "stage", "level", "verb")
+_FROM_REFERENCE = ("apiGroup", "resource", "subresource", "name")
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 _IS_TIME = "^[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9][.][0-9]{6}Z$"
 
@@ -31,12 +22,26 @@ def write(pipeline: AuditPipeline) -> tuple[Statements, ...]:
     """Statements that end the processing of an event, and of a line that is none."""
     is_event = f"{attribute(QUARANTINE)} == nil"
     kept = ", ".join(text(name) for name in SHIPPED)
+    reference = body("objectRef")
     return (
         Statements(
             (
-                *(assign(attribute(name), body(*path), _is_string(path)) for name, path in _FROM_EVENT.items()),
+                *(assign(attribute(name), body(name)) for name in _FROM_EVENT),
+                assign(attribute("username"), body("user", "username"), f"IsString({body('user', 'username')})"),
                 assign(attribute("code"), body("responseStatus", "code"), f"IsMap({body('responseStatus')})"),
                 assign("log.time", f"Time({body('stageTimestamp')}, {text(_TIME)})", _is_time()),
+            ),
+            (is_event,),
+        ),
+        Statements(
+            tuple(
+                assign(attribute(name), body("objectRef", name), f"IsString({body('objectRef', name)})")
+                for name in _FROM_REFERENCE
+            ),
+            (is_event, f"IsMap({reference})"),
+        ),
+        Statements(
+            (
                 assign("log.body", attribute(RAW), f"{attribute(MODIFIED)} == nil"),
                 assign("log.body", "String(log.body)", f"{attribute(MODIFIED)} != nil"),
             ),
@@ -51,11 +56,6 @@ def write(pipeline: AuditPipeline) -> tuple[Statements, ...]:
             )
         ),
     )
-
-
-def _is_string(path: tuple[str, ...]) -> str:
-    within = " and ".join(f"IsMap({body(*path[:length])})" for length in range(1, len(path)))
-    return f"{within} and IsString({body(*path)})" if within else f"IsString({body(*path)})"
 
 
 def _is_time() -> str:
