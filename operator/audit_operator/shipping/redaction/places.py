@@ -1,0 +1,115 @@
+"""Where secrets stand by the structure of an event, whatever a policy asks for.
+
+Of objects that hold secrets, and of answers about them, only fields that are known to be harmless stay; of a map of
+values the keys stay. What else there is, of whatever type, is replaced by the marker. So a field that a later version
+of Kubernetes adds, a patch in any form, and a list of objects cannot let anything through.
+
+Statements about `kind` go by what an object says of itself, so that a Secret is one under any resource.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OBJECTS = ("requestObject", "responseObject")
+
+_TOP = (
+    "apiVersion", "kind", "metadata", "type", "immutable", "items", "rows",
+    "status", "message", "reason", "code", "details",  # of a Status
+    "gracePeriodSeconds", "propagationPolicy", "preconditions", "orphanDependents", "dryRun",  # of DeleteOptions
+)  # fmt: skip
+METADATA = (
+    "name", "generateName", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp",
+    "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers",
+    "continue", "remainingItemCount", "selfLink",
+)  # fmt: skip
+DETAILS = ("name", "group", "kind", "uid", "retryAfterSeconds")
+"""Of a Status. `causes` repeat values."""
+
+NOTE = "redacted"
+"""The key under which a map says that it has lost fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A class of objects of which only what is harmless stays.
+
+    Attributes:
+        name: for reports.
+        resources: ``RESOURCE`` or ``RESOURCE/SUBRESOURCE`` of any API group.
+        kinds: what such objects call themselves, and their lists.
+        values: top-level maps of which the keys stay.
+        fields: top-level maps of which these fields stay.
+        masked: paths of single values.
+    """
+
+    name: str
+    resources: tuple[str, ...]
+    kinds: tuple[str, ...]
+    values: tuple[str, ...] = ()
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    masked: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def top(self) -> tuple[str, ...]:
+        """Fields of an object that stay."""
+        return (*_TOP, *self.values, *(each for each in self.fields if each not in _TOP), NOTE)
+
+
+SECRETS = Sealed("secret", ("secrets",), ("Secret", "SecretList"), values=("data", "stringData"))
+CONFIG_MAPS = Sealed(
+    "config-map", ("configmaps",), ("ConfigMap", "ConfigMapList"), values=("data", "binaryData", "stringData")
+)
+TOKENS = Sealed(
+    "token",
+    ("tokenreviews", "serviceaccounts/token"),
+    ("TokenReview", "TokenRequest"),
+    fields=MappingProxyType(
+        {
+            "spec": ("token", "audiences", "expirationSeconds", "boundObjectRef", NOTE),
+            "status": ("token", "authenticated", "user", "audiences", "error", "expirationTimestamp", NOTE),
+        }
+    ),
+    masked=(("spec", "token"), ("status", "token"), ("status", "error")),
+)
+
+SAFE_ANNOTATIONS = (
+    r"^(?:redacted$|authorization\.k8s\.io/|authentication\.k8s\.io/|audit\.k8s\.io/|apiserver\.latency\.k8s\.io/|"
+    r"mutation\.webhook\.admission\.k8s\.io/|failed-open\.(?:mutating|mutation|validating|validation)\.webhook\.admission"
+    r"\.k8s\.io/|pod-security\.kubernetes\.io/|k8s\.io/)"
+)
+"""Annotations that the API server itself makes; all others may repeat parts of an object."""
+
+SAFE_MESSAGE = (
+    r'^(?:[a-z0-9./-]+ "[A-Za-z0-9.:-]*" (?:not found|already exists)|'
+    r'Operation cannot be fulfilled on [a-z0-9./-]+ "[A-Za-z0-9.:-]*": the object has been modified; please apply your '
+    r"changes to the latest version and try again|"
+    r'[a-z0-9./-]+(?: "[A-Za-z0-9.:-]*")? is forbidden: User "[^"]*" cannot [a-z]+ resource "[a-z0-9./-]+" in '
+    r'API group "[a-z0-9.-]*"(?: in the namespace "[A-Za-z0-9.-]*"| at the cluster scope)|'
+    r"Unauthorized|\[REDACTED\])$"
+)
+"""Messages that the API server makes of names alone; all others may repeat what was sent."""
+
+COUNTED = r"^\[REDACTED(?:: [0-9]+ items)?\]$"
+
+PATCHES = r"^patch\.webhook\.admission\.k8s\.io/"
+"""Annotations with what admission webhooks wrote into objects."""
+PATCHES_NOTE = "patch.webhook.admission.k8s.io/redacted"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+URL_SECRETS = (
+    r"((?:[?&])(?:(?i:[a-z0-9_.-]*(?:token|passw(?:or)?d|passphrase|secret|api[_-]?key|access[_-]?key|credentials?|"
+    r"signature|authorization)|auth|code|sig|pwd|pass|key)|[^=&#]*%[^=&#]*)=)[^&#]*"
+)
+"""Parameters of a URL that name a secret, or whose name is spelled so that it cannot be told."""
+
+UNUSUAL_COMMAND = r"([?&]command=)(?:[^&#]*[^A-Za-z0-9_./&#-][^&#]*)"
+"""A first word of a command line that is more than the name of a program."""
+FURTHER_COMMAND = r"(&command=)[^&#]*"
+LAST_APPLIED_LITERAL = "last-applied-configuration"
+"""Not looked for as other literals are: it stands in many events, mostly where it is found without looking."""

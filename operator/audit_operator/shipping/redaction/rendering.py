@@ -1,0 +1,420 @@
+"""The model in OTTL, for the transform processor of collector 0.157.
+
+A statement that fails is skipped, and its event is forwarded as it was. So none can fail on any event: a path is read
+only where everything above it is a map, and whatever replaces a part that is hard to rebuild first puts the marker
+there. OTTL has no loops that are not behind a feature gate; `places` says what that means for lists.
+
+No tenant's text becomes code: `ottl.text` quotes it, and ``$`` is doubled in replacements, where it begins a group. The
+configuration as a whole doubles it once more (`collector.configuration`), but must leave `PSEUDONYM_KEY` as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from audit_operator.api.redaction import PseudonymizedField, RedactionProfile
+from audit_operator.shipping.collector.attributes import MODIFIED, RAW
+from audit_operator.shipping.collector.ottl import Statements, assign, attribute, body, cache, concat, text
+from audit_operator.shipping.redaction import places, pseudonyms
+from audit_operator.shipping.redaction.rules import DOUBTFUL, KEPT, MARKER, RULES, Rule, Scope
+
+if TYPE_CHECKING:
+    from audit_operator.shipping.redaction.demand import RedactionDemand
+    from audit_operator.shipping.redaction.own_pattern import OwnPattern
+    from audit_operator.shipping.redaction.places import Sealed
+
+HIT = "op.redact.hit"
+"""Set where some rule may match."""
+SEALED = "op.redact.sealed"
+"""Set where the objects are stripped to what is harmless."""
+
+NAMESPACE = "namespace"
+"""Holds the event's namespace; set before."""
+
+PSEUDONYM_KEY = assign(cache("key"), '"${env:AUDIT_OPERATOR_PSEUDONYM_KEY}"')
+"""The one statement in which ``$`` is an expansion. The key holds no quotes or backslashes: it is hexadecimal."""
+
+_MARKER = text(MARKER)
+_TEXTS = ("requestURI", "userAgent", "annotations", "responseStatus")
+_IS_MODIFIED = assign(attribute(MODIFIED), "true")
+
+
+@dataclass(frozen=True, slots=True)
+class SilentStatements(Statements):
+    """Statements of which one may fail, on purpose: what is no JSON any more stays replaced by the marker.
+
+    The collector would write a line for each, and so would anybody who can make a pattern break an object.
+    """
+
+    def render(self) -> dict[str, object]:
+        """See `Statements.render`."""
+        return {**Statements.render(self), "error_mode": "silent"}
+
+
+def render(demand: RedactionDemand) -> tuple[Statements, ...]:
+    """Statement groups in the order in which they must run, for events whose body is a map."""
+    sealed = [places.SECRETS, places.TOKENS]
+    if RedactionProfile.SECRETS in demand.profiles:
+        sealed.append(places.CONFIG_MAPS)
+    rules = tuple(rule for rule in RULES if rule.profile in demand.profiles)
+    groups = [*(_seal(each) for each in sealed), _urls(demand), _patches()]
+    if RedactionProfile.SECRETS in demand.profiles:
+        groups.append(_last_applied())
+    if demand.pseudonymize:
+        groups.append(_pseudonyms(demand))
+    if rules:
+        groups.append(_look_for(rules))
+        groups.extend(_apply_rules(target, rules) for target in (*_TEXTS, *places.OBJECTS))
+    if demand.patterns:
+        groups.extend(_apply_own(target, demand.patterns) for target in places.OBJECTS)
+    return tuple(groups)
+
+
+def quarantined() -> Statements:
+    """For lines that are no event: what is left of one that was cut may hold anything, so only its size is said."""
+    size = concat(text("[REDACTED: "), f"Len({attribute(RAW)})", text(" bytes]"))
+    return Statements((assign(attribute(RAW), size),), (f"IsString({attribute(RAW)})",))
+
+
+def _there(path: str, *keys: str) -> str:
+    """That a path below a map can be read."""
+    parents = [path + "".join(f"[{text(key)}]" for key in keys[:length]) for length in range(len(keys))]
+    return " and ".join(f"IsMap({each})" for each in parents)
+
+
+def _at(path: str, *keys: str) -> str:
+    return path + "".join(f"[{text(key)}]" for key in keys)
+
+
+# Structure.
+
+
+def _seal(sealed: Sealed) -> Statements:
+    statements = [_IS_MODIFIED, assign(attribute(SEALED), "true")]
+    for field in places.OBJECTS:
+        statements.extend(_seal_object(body(field), sealed))
+    statements.extend(_seal_status(body("responseStatus")))
+    annotations = body("annotations")
+    statements.append(assign(annotations, _MARKER, f"{annotations} != nil and not IsMap({annotations})"))
+    statements.extend(
+        _noted(
+            annotations, f"keep_matching_keys({annotations}, {text(places.SAFE_ANNOTATIONS)})", f"IsMap({annotations})"
+        )
+    )
+    return Statements(tuple(statements), (_is_sealed(sealed),))
+
+
+def _is_sealed(sealed: Sealed) -> str:
+    """By resource, by what an object says it is, or because the event does not say what it is about."""
+    reference = body("objectRef")
+    named = []
+    for spelled in sealed.resources:
+        resource, _, subresource = spelled.partition("/")
+        about = f"{_at(reference, 'resource')} == {text(resource)}"
+        named.append(f"({about} and {_at(reference, 'subresource')} == {text(subresource)})" if subresource else about)
+    conditions = [f"(IsMap({reference}) and ({' or '.join(named)}))"]
+    for field in places.OBJECTS:
+        kinds = " or ".join(f"{_at(body(field), 'kind')} == {text(kind)}" for kind in sealed.kinds)
+        conditions.append(f"(IsMap({body(field)}) and ({kinds}))")
+    if sealed is places.SECRETS:
+        conditions.append(f"({reference} != nil and not IsMap({reference}))")
+        conditions.append(f"(IsMap({reference}) and not IsString({_at(reference, 'resource')}))")
+    return f"IsMap(log.body) and ({' or '.join(conditions)})"
+
+
+def _seal_object(path: str, sealed: Sealed) -> list[str]:
+    is_map = f"IsMap({path})"
+    statements = [assign(path, _MARKER, f"{path} != nil and not {is_map}"), *_keep(path, sealed.top, is_map)]
+    for field in sealed.values:
+        statements.extend(_seal_values(_at(path, field), is_map))
+    for field, kept in sealed.fields.items():
+        here = _at(path, field)
+        may_be_text = f" and not IsString({here})" if field == "status" else ""
+        statements.append(assign(here, _MARKER, f"{is_map} and {here} != nil and not IsMap({here}){may_be_text}"))
+        statements.extend(_keep(here, kept, f"{is_map} and IsMap({here})"))
+    statements.extend(
+        assign(_at(path, *keys), _MARKER, f"{_there(path, *keys)} and {_at(path, *keys)} != nil")
+        for keys in sealed.masked
+    )
+    if "status" not in sealed.fields:
+        status = _at(path, "status")
+        statements.append(assign(status, _MARKER, f"{is_map} and {status} != nil and not IsString({status})"))
+    metadata = _at(path, "metadata")
+    statements.append(assign(metadata, _MARKER, f"{is_map} and {metadata} != nil and not IsMap({metadata})"))
+    statements.extend(_keep(metadata, (*places.METADATA, places.NOTE), f"{is_map} and IsMap({metadata})"))
+    statements.extend(_seal_values(_at(metadata, "annotations"), f"{is_map} and IsMap({metadata})"))
+    for field in ("items", "rows"):
+        statements.extend(_count(_at(path, field), is_map))
+    return [*statements, *_seal_answer(path, is_map)]
+
+
+def _seal_status(path: str) -> list[str]:
+    return [
+        assign(path, _MARKER, f"{path} != nil and not IsMap({path})"),
+        *_seal_answer(path, f"IsMap({path})"),
+    ]
+
+
+def _seal_answer(path: str, is_map: str) -> list[str]:
+    """What a Status says in words."""
+    message, details = _at(path, "message"), _at(path, "details")
+    safe = f"(IsString({message}) and IsMatch({message}, {text(places.SAFE_MESSAGE)}))"
+    return [
+        assign(message, _MARKER, f"{is_map} and {message} != nil and not {safe}"),
+        assign(details, _MARKER, f"{is_map} and {details} != nil and not IsMap({details})"),
+        *_keep(details, (*places.DETAILS, places.NOTE), f"{is_map} and IsMap({details})"),
+    ]
+
+
+def _keep(path: str, keys: tuple[str, ...], where: str) -> list[str]:
+    return _noted(path, f"keep_keys({path}, [{', '.join(text(key) for key in keys)}])", where)
+
+
+def _noted(path: str, statement: str, where: str) -> list[str]:
+    """Take keys from a map, and note in it that some were taken."""
+    note, before = _at(path, places.NOTE), cache("length")
+    return [
+        assign(before, f"Len({path})", where),
+        f"{statement} where {where}",
+        assign(note, _MARKER, f"{where} and ({before} != Len({path}) or {note} != nil)"),
+    ]
+
+
+def _seal_values(path: str, where: str) -> list[str]:
+    is_map = f"{where} and IsMap({path})"
+    return [
+        assign(path, _MARKER, f"{where} and {path} != nil and not IsMap({path})"),
+        f"stringify_all({path}) where {is_map}",
+        f'replace_all_patterns({path}, "value", "(?s)^.*$", {_MARKER}) where {is_map}',
+    ]
+
+
+def _count(path: str, where: str) -> list[str]:
+    counted = f"(IsString({path}) and IsMatch({path}, {text(places.COUNTED)}))"
+    return [
+        assign(path, _MARKER, f"{where} and {path} != nil and not IsList({path}) and not {counted}"),
+        assign(path, concat(text("[REDACTED: "), f"Len({path})", text(" items]")), f"{where} and IsList({path})"),
+    ]
+
+
+def _urls(demand: RedactionDemand) -> Statements:
+    uri, before = body("requestURI"), cache("uri")
+    masks = [places.URL_SECRETS]
+    if RedactionProfile.TOKENS in demand.profiles:
+        masks.extend((places.UNUSUAL_COMMAND, places.FURTHER_COMMAND))
+    return Statements(
+        (
+            assign(before, uri),
+            *(f"replace_pattern({uri}, {text(mask)}, {_replacement(KEPT + MARKER)})" for mask in masks),
+            assign(attribute(MODIFIED), "true", f"{uri} != {before}"),
+        ),
+        (f"IsMap(log.body) and IsString({uri}) and Index({uri}, {text('=')}) >= 0",),
+    )
+
+
+def _patches() -> Statements:
+    annotations, note = body("annotations"), body("annotations", places.PATCHES_NOTE)
+    has = f"IsMatch(String(Keys({annotations})), {text('patch[.]webhook[.]admission')})"
+    return Statements(
+        (
+            f"delete_matching_keys({annotations}, {text(places.PATCHES)})",
+            assign(note, _MARKER),
+            _IS_MODIFIED,
+        ),
+        (f"{_stands('patch.webhook.admission.k8s.io/')} and IsMap(log.body) and IsMap({annotations}) and {has}",),
+    )
+
+
+def _last_applied() -> Statements:
+    """The annotation of an object itself is masked at once; in lists and patches, the rule of the same name does it."""
+    statements = [_IS_MODIFIED]
+    for field in places.OBJECTS:
+        path = body(field)
+        keys = ("metadata", "annotations", places.LAST_APPLIED)
+        here = _at(path, *keys)
+        statements.append(assign(here, _MARKER, f"{_there(path, *keys)} and {here} != nil"))
+        nested = f"IsMap({path}) and ({_at(path, 'items')} != nil or {_at(path, 'rows')} != nil)"
+        other = f"{path} != nil and not IsMap({path})"
+        statements.append(assign(attribute(HIT), "true", f"({nested}) or ({other})"))
+    return Statements(tuple(statements), (f"{_stands('last-applied-configuration')} and IsMap(log.body)",))
+
+
+def _stands(literal: str) -> str:
+    """That a literal stands in the line; true where there is no line to look at."""
+    return f"(not IsString({attribute(RAW)}) or Index({attribute(RAW)}, {text(literal)}) >= 0)"
+
+
+# Patterns.
+
+
+def _look_for(rules: tuple[Rule, ...]) -> Statements:
+    """Set HIT where some rule may match: one pass over the line for each literal, and no more for most events."""
+    raw, low, objects = cache("raw"), cache("low"), cache("objects")
+    both = " or ".join(f"{body(field)} != nil" for field in places.OBJECTS)
+    hit = attribute(HIT)
+
+    def literals(scope: Scope) -> tuple[str, ...]:
+        found = (literal for rule in rules if rule.scope is scope and not rule.gate for literal in rule.literals)
+        return tuple(sorted({literal for literal in found if literal != places.LAST_APPLIED_LITERAL}))
+
+    statements = [
+        assign(raw, attribute(RAW)),
+        assign(raw, "String(log.body)", f"not IsString({attribute(RAW)})"),
+        assign(low, f"ToLowerCase({raw})"),
+        assign(objects, "true", both),
+        assign(hit, "true", _any_of(low, literals(Scope.EVERYWHERE))),
+        assign(hit, "true", f"{objects} != nil and {hit} == nil and ({_any_of(low, literals(Scope.OBJECTS))})"),
+        assign(hit, "true", f"{hit} == nil and ({_doubtful(raw)})"),
+    ]
+    for rule in rules:
+        if rule.gate:
+            cheap = f"({_any_of(low, rule.literals)}) and " if rule.literals else ""
+            gate = f"{hit} == nil and {cheap}IsMatch({raw}, {text(rule.gate)})"
+            statements.append(assign(hit, "true", gate))
+    return Statements(tuple(each for each in statements if not each.endswith(" where ")), ("IsMap(log.body)",))
+
+
+def _doubtful(raw: str) -> str:
+    """That a line is spelled so that literals cannot be looked for in it."""
+    spelled = " or ".join(f"Index({raw}, {text(literal)}) >= 0" for literal in DOUBTFUL.literals)
+    return f"{spelled} or (Index({raw}, {text(DOUBTFUL.escape)}) >= 0 and IsMatch({raw}, {text(DOUBTFUL.escapes)}))"
+
+
+def _any_of(path: str, literals: tuple[str, ...]) -> str:
+    return " or ".join(f"Index({path}, {text(literal)}) >= 0" for literal in literals) or "false"
+
+
+def _apply_rules(target: str, rules: tuple[Rule, ...]) -> Statements:
+    here, found, low, whole = body(target), cache("text"), cache("low"), cache("whole")
+    statements = [assign(low, f"ToLowerCase({found})")]
+    for rule in rules:
+        if rule.scope is Scope.OBJECTS and target not in places.OBJECTS:
+            continue
+        where = f"({_any_of(low, rule.literals)})" if rule.literals else "true"
+        if rule.also:
+            both = f"IsMatch({found}, {text(rule.regex)}) and IsMatch({found}, {text(rule.also)})"
+            statements.append(assign(whole, "true", f"{attribute(SEALED)} == nil and {where} and {both}"))
+        else:
+            replaced = f"replace_pattern({found}, {text(rule.regex)}, {_replacement(rule.replacement)})"
+            statements.append(f"{replaced} where {where}")
+    return _on_text(here, statements, (f"{attribute(HIT)} != nil and IsMap(log.body) and {here} != nil",))
+
+
+def _apply_own(target: str, patterns: tuple[OwnPattern, ...]) -> Statements:
+    statements = []
+    for pattern in patterns:
+        regex, replacement = pattern.substitution
+        written = text(KEPT + replacement.replace("$", "$$"))
+        statements.append(f"replace_pattern({cache('text')}, {text(regex)}, {written})")
+    here = body(target)
+    return _on_text(here, statements, (f"IsMap(log.body) and {here} != nil",))
+
+
+def _on_text(here: str, statements: list[str], conditions: tuple[str, ...]) -> Statements:
+    """Run statements over the text of a part, and put back what became of it.
+
+    A line that was looked into is written anew even if nothing was found in it: of two fields with one name in a line,
+    only the last is in the map that was looked into.
+    """
+    found, before, structured, whole = cache("text"), cache("before"), cache("structured"), cache("whole")
+    changed = f"({whole} != nil or {found} != {before})"
+    return SilentStatements(
+        (
+            assign(found, f"String({here})"),
+            assign(before, found),
+            assign(structured, "true", f"not IsString({here})"),
+            *statements,
+            assign(here, _MARKER, changed),
+            assign(here, found, f"{changed} and {whole} == nil and {structured} == nil"),
+            assign(here, f"ParseJSON({found})", f"{changed} and {whole} == nil and {structured} != nil"),
+            _IS_MODIFIED,
+        ),
+        conditions,
+    )
+
+
+def _replacement(model: str) -> str:
+    """A replacement of the model; ``${1}`` is what Go calls the first group, too."""
+    return text(model)
+
+
+# Pseudonyms.
+
+
+def _pseudonyms(demand: RedactionDemand) -> Statements:
+    statements = [
+        PSEUDONYM_KEY,
+        assign(cache("namespace"), text("")),
+        assign(cache("namespace"), attribute(NAMESPACE), f"IsString({attribute(NAMESPACE)})"),
+        assign(cache("namespace"), f"SHA256({cache('namespace')})"),
+        _IS_MODIFIED,
+    ]
+    if PseudonymizedField.USERNAME in demand.pseudonymize:
+        for field in pseudonyms.USERS:
+            statements.extend(_pseudonym_of_user(body(field), cache(field)))
+    if PseudonymizedField.SOURCE_IPS in demand.pseudonymize:
+        statements.extend(_pseudonyms_of_addresses(body("sourceIPs")))
+    return Statements(tuple(statements), ("IsMap(log.body)",))
+
+
+def _pseudonym(target: str, value: str, where: str) -> list[str]:
+    """Statements that set a path to the pseudonym of another's value."""
+    digest = f"SHA256({concat(cache('key'), cache('namespace'), value, cache('key'), between=pseudonyms.BETWEEN)})"
+    short = f"Substring({digest}, 0, {pseudonyms.DIGITS})"
+    return [
+        assign(cache("pseudonym"), concat(text(pseudonyms.PREFIX), short), where),
+        assign(cache("pseudonym"), _MARKER, f"{where} and {cache('key')} == {text('')}"),
+        assign(target, cache("pseudonym"), where),
+    ]
+
+
+def _pseudonym_of_user(user: str, name: str) -> list[str]:
+    username, known = _at(user, "username"), f"{name} != nil"
+    is_person = f"not IsMatch({username}, {text(pseudonyms.NO_PERSON)})"
+    statements = [
+        assign(user, _MARKER, f"{user} != nil and not IsMap({user})"),
+        assign(username, _MARKER, f"IsMap({user}) and {username} != nil and not IsString({username})"),
+        assign(name, username, f"IsMap({user}) and IsString({username}) and {is_person}"),
+        *_pseudonym(username, name, known),
+        assign(_at(user, "uid"), _MARKER, f"{known} and {_at(user, 'uid')} != nil"),
+    ]
+    extra = _at(user, "extra")
+    statements.append(assign(extra, _MARKER, f"{known} and {extra} != nil and not IsMap({extra})"))
+    kept = f"keep_matching_keys({extra}, {text(pseudonyms.EXTRA)})"
+    statements.extend(_noted(extra, kept, f"{known} and IsMap({extra})"))
+    for path in pseudonyms.REPEATED:
+        here, there = body(*path), _there("log.body", *path)
+        named = f"{known} and {there} and IsString({here})"
+        quoted = concat(text('User "'), name, text('"'))
+        replaced = concat(text('User "'), cache("pseudonym"), text('"'))
+        said = f"{named} and Index({here}, {quoted}) >= 0"
+        statements.append(f"replace_pattern({here}, {text(pseudonyms.QUOTED)}, {replaced}) where {said}")
+        statements.append(assign(here, _MARKER, f"{named} and Index({here}, {name}) >= 0"))
+    uri, encoded = body("requestURI"), cache("encoded")
+    statements.append(assign(encoded, name, known))
+    statements.extend(
+        f"replace_pattern({encoded}, {text(pattern)}, {text(escape)}) where {known}"
+        for pattern, escape in pseudonyms.URL_ESCAPES
+    )
+    spelled = f"Index({uri}, {name}) >= 0 or Index({uri}, {encoded}) >= 0"
+    statements.append(assign(uri, _MARKER, f"{known} and IsString({uri}) and ({spelled})"))
+    return statements
+
+
+def _pseudonyms_of_addresses(path: str) -> list[str]:
+    """Of the few first ones; in a longer list, which the sender has made, of the last one, which he has not."""
+    is_list, last = f"IsList({path})", cache("last")
+    long = f"{is_list} and Len({path}) > {pseudonyms.ADDRESSES}"
+    statements = [
+        assign(path, _MARKER, f"{path} != nil and not {is_list}"),
+        assign(last, f"{path}[Len({path}) - 1]", long),
+        assign(path, f"[{_MARKER}, {_MARKER}]", long),
+        assign(f"{path}[1]", last, f"{last} != nil"),
+    ]
+    for place in range(pseudonyms.ADDRESSES):
+        here, there = f"{path}[{place}]", f"{is_list} and Len({path}) > {place}"
+        known = f"IsMatch({here}, {text(pseudonyms.NO_ADDRESS)})"
+        statements.append(assign(here, _MARKER, f"{there} and not IsString({here})"))
+        statements.extend(_pseudonym(here, here, f"{there} and IsString({here}) and not {known}"))
+    return statements

@@ -1,0 +1,87 @@
+"""Rules as texts: cheap tests miss nothing, and what is left of JSON is JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audit_operator.shipping.redaction import interpreter
+from audit_operator.shipping.redaction.rules import KEPT, MARKER, RULES, Rule
+from tests.shipping.redaction.corpus import EVERYTHING, leaks
+
+NAMES = [rule.name for rule in RULES]
+TEXTS = [interpreter.text_of(leak.event[part]) for leak in leaks() for part in leak.event if part != "auditID"]
+
+
+def matches(rule: Rule, text: str) -> bool:
+    return re.search(rule.regex, text, re.ASCII) is not None
+
+
+@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+def test_literals_and_gates_miss_nothing(rule):
+    """For each text that a rule matches, and each of its beginnings and ends that it still matches."""
+    matched = [text for text in TEXTS if len(text) < 10_000 and matches(rule, text)]
+    assert matched, "the corpus has nothing for this rule"
+    for text in matched:
+        found = re.search(rule.regex, text, re.ASCII)
+        alone = text[found.start() : found.end()]
+        assert not rule.literals or any(literal in alone.lower() for literal in rule.literals), alone
+        assert not rule.gate or re.search(rule.gate, alone, re.ASCII), alone
+
+
+@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+@given(data=st.data())
+@settings(max_examples=40)
+def test_whatever_matches_passes_the_cheap_test(rule, data):
+    text = data.draw(st.from_regex(re.compile(rule.regex, re.ASCII), alphabet=st.characters(max_codepoint=126)))
+    if matches(rule, text):
+        assert not rule.literals or any(literal in text.lower() for literal in rule.literals)
+        assert not rule.gate or re.search(rule.gate, text, re.ASCII)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+def test_literals_are_in_lower_case_and_replacements_are_plain(rule):
+    assert all(literal == literal.lower() for literal in rule.literals)
+    assert rule.literals or rule.gate
+    assert rule.replacement.replace(KEPT, "").replace(MARKER, "") in {"", '""', "@"}
+
+
+fragments = st.sampled_from(
+    ["\n", "\\", '"', "\t", "/", "é", "\u2028", "\x00", "<", "&", " ", ",", ":", "{", "}", "x", "1", "-", "=", "@", "+",
+     "password", "token", "secret", '"password":"', '{"password":"a\\"b"}', '"name":"X_TOKEN","value":"', "kind: ",
+     "Bearer ", "abcdefghijklmnop1234", "eyJhbGciOiJI.eyJhbGciOiJI.x", "a@b.cd", "123-45-6789", "4111111111111111",
+     "+49 151 1234567", "DE89370400440532013000", "postgres://a:b@c", "-----BEGIN PRIVATE KEY-----",
+     "-----END PRIVATE KEY-----", "token=abcdef.0123456789abcdef", "last-applied-configuration"]
+)  # fmt: skip
+texts = st.lists(fragments, max_size=8).map("".join)
+values = st.recursive(
+    texts | st.integers(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            texts | st.sampled_from(["password", "iban", "cvv", "name", "value", "apiToken"]), inner, max_size=4
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(values.filter(lambda value: isinstance(value, dict | list)))
+@settings(max_examples=500)
+def test_rules_leave_json_with_the_same_structure(value):
+    """Only a number that looks like a card's may cost the whole object: it has no quotes to put a marker in."""
+    redacted = interpreter.apply({"requestObject": value}, EVERYTHING)
+    if "no JSON any more" in {removal.rule for removal in redacted.removals}:
+        assert re.search(r"(?<![0-9])[3-6][0-9]{14,15}(?![0-9])", json.dumps(_without_texts(value)))
+
+
+def _without_texts(value):
+    if isinstance(value, dict):
+        return [_without_texts(each) for each in value.values()]
+    if isinstance(value, list):
+        return [_without_texts(each) for each in value]
+    return value if isinstance(value, int) else 0
