@@ -83,7 +83,13 @@ def test_the_largest_event_fits_into_one_batch_with_its_attributes(spec):
     batch = made(spec).config["sending_queue"]["batch"]
     assert batch["sizer"] == "bytes"
     assert largest_event(sink(spec)) + ATTRIBUTES_BUDGET <= batch["max_size"]
-    assert 0 < batch["min_size"] < batch["max_size"]
+
+
+@pytest.mark.parametrize("spec", OVER_HTTP)
+def test_little_is_handed_out_by_the_queue_at_a_time(spec):
+    queue = made(spec).config["sending_queue"]
+    assert queue["batch"]["min_size"] == 0
+    assert queue["num_consumers"] <= 2
 
 
 @pytest.mark.parametrize("spec", [FILE, S3])

@@ -6,7 +6,7 @@ configured, stands in docs/sinks.md: an answer that it holds to be final (anythi
 
 Secrets never stand in what is made here. The Authorization header is read from a file, and what is in that file must
 come from `authorization`: the collector expands `${...}` also in files that it reads, so that a Secret written by a
-tenant could otherwise name a file of another tenant.
+tenant could otherwise name a file of another tenant. The collector reads it when it starts and on SIGHUP.
 """
 
 from __future__ import annotations
@@ -284,12 +284,13 @@ def _delivery(sink: SinkSpec, room: Room) -> dict[str, Any]:
             **queue,
             "sizer": "bytes",
             "block_on_overflow": keep,
-            # Few: what they hold is at stake where the collector is killed while it starts (docs/sinks.md).
+            # Few, and nothing gathered: what the queue has handed out is at stake where the collector is killed while
+            # it starts (docs/sinks.md). Batches serve to split what is too large for one request.
             "num_consumers": 2,
             "batch": {
                 "sizer": "bytes",
                 "flush_timeout": "1s",
-                "min_size": min(_MIB, _LIMITS[sink.type].batch // 2),
+                "min_size": 0,
                 "max_size": _LIMITS[sink.type].batch,
             },
         },

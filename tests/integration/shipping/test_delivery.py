@@ -28,10 +28,12 @@ TLS = {"caSecretRef": {"name": "a"}, "clientSecretRef": {"name": "b"}, "serverNa
 BEARER = {"type": "Bearer", "secretRef": {"name": "s"}}
 
 
-def made(spec, folder, authorization=""):
+def made(spec, folder, authorization="", *, name="central", in_memory=2**26):
     cls = ClusterAuditSinkSpec if spec["type"] == "File" else AuditSinkSpec
     files = CredentialFiles(authorization, *("/tmp/ca", "/tmp/crt", "/tmp/key") * ("tls" in spec))  # noqa: S108 - not read
-    result = exporter(cls.model_validate_json(json.dumps(spec)), "central", files, Room(STORAGE, f"{folder}/files"))
+    result = exporter(
+        cls.model_validate_json(json.dumps(spec)), name, files, Room(STORAGE, f"{folder}/files", in_memory=in_memory)
+    )
     assert isinstance(result, Exporter), result
     return result
 
@@ -41,10 +43,10 @@ def victoria(url, **more):
 
 
 class Shipper:
-    """A collector from lines in a file to one exporter; it may be killed and started again."""
+    """A collector from lines in a file to exporters; it may be killed and started again."""
 
-    def __init__(self, folder, exporter):
-        self.folder, self.exporter = folder, exporter
+    def __init__(self, folder, *exporters):
+        self.folder = folder
         self.metrics = next(free_ports())
         self.process = None
         scraped = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": self.metrics}}}
@@ -62,10 +64,18 @@ class Shipper:
                     "operators": [{"type": "json_parser"}, {"type": "remove", "field": "attributes.filler"}],
                 }
             },
-            "exporters": {exporter.id: dict(exporter.config)},
+            "processors": {"batch": {"timeout": "100ms"}},
+            "exporters": {each.id: dict(each.config) for each in exporters},
             "service": {
                 "extensions": [STORAGE],
-                "pipelines": {"logs": {"receivers": ["file_log"], "exporters": [exporter.id]}},
+                "pipelines": {
+                    f"logs/{number}": {
+                        "receivers": ["file_log"],
+                        "processors": ["batch"] * each.detached,
+                        "exporters": [each.id],
+                    }
+                    for number, each in enumerate(exporters)
+                },
                 "telemetry": {"metrics": {"readers": [{"pull": scraped}]}},
             },
         }
@@ -276,6 +286,27 @@ async def test_the_largest_events_arrive_whole(tmp_path, shippers):
         form = {"query": "* | len(_msg) as n | stats min(n) least"}
         async with aiohttp.ClientSession() as session, session.post(f"{url}/select/logsql/query", data=form) as answer:
             assert int(json.loads(await answer.text())["least"]) > size
+
+
+async def test_a_best_effort_sink_that_is_away_loses_its_own_counted_and_holds_up_nobody(tmp_path, shippers):
+    away = victoria(f"http://127.0.0.1:{next(free_ports())}", delivery={"guarantee": "BestEffort"})
+    with victoria_logs(tmp_path) as url:
+        lossy = made(away, tmp_path, name="lossy", in_memory=200_000)
+        shipper = Shipper(tmp_path, made(victoria(url), tmp_path), lossy)
+        shippers.append(shipper)
+        shipper.append(0, 3000)
+        await shipper.start()
+
+        async def all_stored():
+            return len(await stored(url)) == 3000
+
+        await until(all_stored, "all events")
+        assert (await stored(url)).total() == 3000
+
+        async def counted():
+            return await shipper.count("otelcol_exporter_enqueue_failed_log_records") > 2000
+
+        await until(counted, "losses that are counted")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
