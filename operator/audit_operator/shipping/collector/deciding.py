@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 from audit_operator.shipping.collector.attributes import STATE
 from audit_operator.shipping.collector.ottl import attribute, body, concat, text
 from audit_operator.shipping.collector.reading import FIRST, key
-from audit_operator.shipping.enforcement.table import LEVEL, MANAGED_FIELDS, REDACTION, ROUTE, Step
+from audit_operator.shipping.enforcement.table import (
+    GROUPS,
+    LEVEL,
+    MANAGED_FIELDS,
+    MOST_GROUPS,
+    REDACTION,
+    ROUTE,
+    Step,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,12 +37,12 @@ def lookup(shape: Shape, table: str) -> dict[str, Any]:
 
     Where a key holds a ``<nil>``, because nothing was found or there is nothing to look up, there is no such entry.
     """
-    groups, resources = range(len(shape.groups)), range(max(len(shape.forms), _PATHS))
+    resources = range(max(len(shape.forms), _PATHS))
     steps = [
         _look_up(attribute(FIRST), [Step.CLASS]),
-        _look_up(_key(Step.CLASS, text("")), [*_from(Step.USER), REDACTION, ROUTE]),
-        _look_up(_key(Step.USER, attribute(key(Step.USER))), _from(Step.GROUP)),
-        *(_look_up(_key(Step.GROUP, attribute(key(Step.GROUP, place))), _from(Step.GROUP)) for place in groups),
+        _look_up(_key(Step.CLASS, text("")), [*_from(Step.USER), GROUPS, REDACTION, ROUTE]),
+        _look_up(_key(Step.USER, attribute(key(Step.USER))), [*_from(Step.GROUP), GROUPS]),
+        _look_up(_key(Step.GROUP, _membership()), _from(Step.VERB)),
         _look_up(_key(Step.VERB, attribute(key(Step.VERB))), _from(Step.RESOURCE)),
         *(_look_up(_key(Step.RESOURCE, attribute(key(Step.RESOURCE, place))), _from(Step.NAME)) for place in resources),
         *([_look_up(_key(Step.NAME, attribute(key(Step.NAME))), _from(Step.OUTCOME))] if shape.names else []),
@@ -45,6 +53,12 @@ def lookup(shape: Shape, table: str) -> dict[str, Any]:
 
 def _key(step: Step, symbol: str) -> str:
     return concat(attribute(state(step)), symbol, between="|")
+
+
+def _membership() -> str:
+    """What `table.membership` says; an error, and so no look-up, where no groups are asked for or the user has none."""
+    asked, groups = attribute(state(GROUPS)), body("user", "groups")
+    return concat(*(f"ContainsValue({groups}, {asked}[{place}])" for place in range(MOST_GROUPS)), between=",")
 
 
 def _from(step: Step) -> list[Step]:

@@ -67,7 +67,6 @@ def read(shape: Shape) -> tuple[Statements, ...]:
     about_resource = f"IsMap({body('objectRef')})"
     return (
         Statements(_read_always(), (is_event,)),
-        Statements(_read_groups(shape), (is_event, f"IsList({body('user', 'groups')})")),
         Statements(_read_resource(shape), (is_event, about_resource)),
         Statements(_read_url(shape), (is_event, f"not {about_resource}")),
     )
@@ -81,14 +80,6 @@ def _read_always() -> tuple[str, ...]:
     return (
         assign(attribute(key(Step.USER)), body("user", "username"), f"IsString({body('user', 'username')})"),
         assign(attribute(key(Step.VERB)), body("verb")),
-    )
-
-
-def _read_groups(shape: Shape) -> tuple[str, ...]:
-    groups = body("user", "groups")
-    return tuple(
-        assign(attribute(key(Step.GROUP, place)), text(group), f"ContainsValue({groups}, {text(group)})")
-        for place, group in enumerate(shape.groups)
     )
 
 

@@ -35,18 +35,13 @@ def given_user(cells: DecisionList, name: str | None) -> DecisionList:
     )
 
 
-def given_group(cells: DecisionList, group: str, absent: frozenset[str]) -> DecisionList:
-    """For requests by a member of this group who is in none of the `absent` ones, but may be in others."""
+def given_groups(cells: DecisionList, groups: frozenset[str]) -> DecisionList:
+    """For requests by somebody who is in these groups, and in no other that the list mentions."""
     return _simple(
-        _with(cell, groups=frozenset(clause - absent for clause in cell.predicate.groups if group not in clause))
+        _with(cell, groups=frozenset())
         for cell in cells
-        if all(group in clause or clause - absent for clause in cell.predicate.groups)
+        if all(not clause.isdisjoint(groups) for clause in cell.predicate.groups)
     )
-
-
-def given_no_other_group(cells: DecisionList) -> DecisionList:
-    """For requests by somebody whose groups have all been told."""
-    return _simple(cell for cell in cells if not cell.predicate.groups)
 
 
 def given_verb(cells: DecisionList, verb: str | None) -> DecisionList:

@@ -1,18 +1,22 @@
 """Decision tables: the level of any request in a fixed number of look-ups, however many namespaces there are.
 
-A first-match list is turned into an automaton that reads, one after the other, the user, each group that some list
-mentions, the verb, the resource and the name. A state is what is left of the list, so that lists, and namespaces, share
-states from where they agree. Only steps that lead elsewhere than "anything else" does are written down. Each entry
-names the states before all later steps, as if nothing that is mentioned came any more, so that a step without an entry
-needs no look-up of its own: what was found last counts.
+A first-match list is turned into an automaton that reads, one after the other, the user, those of his groups that make
+a difference, the verb, the resource and the name. A state is what is left of the list, so that lists, and namespaces,
+share states from where they agree. Only steps that lead elsewhere than "anything else" does are written down. Each
+entry names the states before all later steps, as if nothing that is mentioned came any more, so that a step without an
+entry needs no look-up of its own: what was found last counts.
+
+Which groups to look for, a state says itself. So nothing that one tenant's policy mentions costs the events of others.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit_operator.api.audit import Level, Stage
@@ -20,15 +24,18 @@ from audit_operator.policy.predicate import ANY_GROUP, ResourceTarget, UrlTarget
 from audit_operator.shipping.enforcement import residual
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator
 
     from audit_operator.policy.decision_list import DecisionList, Outcome
     from audit_operator.policy.model import Request
     from audit_operator.policy.predicate import Entry
     from audit_operator.shipping.enforcement.classes import Classes, Treatment
 
-MOST_STATES = 2000
-"""Of one list. Beyond it, its events stay as the API server has recorded them."""
+MOST_STATES = 500
+"""Of one list. Beyond it, its events stay as the API server has recorded them. Published policies need 10 to 80."""
+
+MOST_GROUPS = 8
+"""That one state may ask for: whoever is in some of them is in one of so many sets."""
 
 OTHER = "*"
 """Stands in a key for what no list mentions; no group, resource or subresource is called so."""
@@ -42,6 +49,9 @@ URL_KEY = "url|"
 _NAMESPACE = "namespace|"
 _STAMP = 8
 
+GROUPS = "groups"
+"""The groups that a state asks for, always MOST_GROUPS of them; None stands for none: a group's name may be empty."""
+
 REDACTION = "redaction"
 ROUTE = "route"
 LEVEL = "level"
@@ -49,6 +59,11 @@ MANAGED_FIELDS = "managedFields"
 """What else an entry may name: the treatment of a class; a level, and that managed fields are omitted, at the end."""
 
 URLS = ("(non-resource requests)",)
+
+
+Value = str | tuple[str | None, ...]
+States = Mapping[str, Value]
+"""What an entry says: the state before each step that is to come, by the step; and the fields above."""
 
 
 def namespace_key(namespace: str) -> str:
@@ -73,6 +88,7 @@ class Step(StrEnum):
     """Nothing: the class that a namespace belongs to leads to its first state."""
     USER = "user"
     GROUP = "group"
+    """Which of the state's groups the user is in, as `membership` writes it."""
     VERB = "verb"
     RESOURCE = "resource"
     NAME = "name"
@@ -113,13 +129,11 @@ class Shape:
     """What must be looked for. It changes far less often than the entries do.
 
     Attributes:
-        groups: groups of users that some list mentions, in the order in which they are looked up.
         prefixes: what paths of non-resource requests may begin with, shorter ones first.
         forms: the forms of resources that have entries.
         names: whether names of objects make a difference.
     """
 
-    groups: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     forms: tuple[Form, ...] = ()
     names: bool = False
@@ -137,15 +151,19 @@ class Table:
     """
 
     shape: Shape
-    entries: Mapping[str, Mapping[str, str]]
+    entries: Mapping[str, States]
     unenforced: tuple[tuple[str, ...], ...] = ()
+
+
+def membership(asked: Iterable[str | None], groups: Collection[str]) -> str:
+    """The symbol for a user who is in some of the groups asked for."""
+    return ",".join("true" if group is not None and group in groups else "false" for group in asked)
 
 
 def build(classes: Classes) -> Table:
     """The table for all classes of namespaces, and for non-resource requests."""
     every = (*classes.classes, classes.non_resource)
-    groups = {group for each in every for group in _groups(each.cells or ())}
-    builder = _Builder(tuple(sorted(groups)), _prefixes(classes.non_resource.cells or ()))
+    builder = _Builder(_prefixes(classes.non_resource.cells or ()))
     unenforced = []
     for number, each in enumerate(every):
         states = builder.begin(each.cells)
@@ -167,10 +185,9 @@ class _TooManyStates(Exception):  # noqa: N818  # a condition that is dealt with
 
 @dataclass(slots=True)
 class _Builder:
-    groups: tuple[str, ...]
     prefixes: tuple[str, ...]
-    entries: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    _states: dict[tuple[Step, DecisionList], Mapping[str, str]] = field(default_factory=dict)
+    entries: dict[str, States] = field(default_factory=dict)
+    _states: dict[tuple[Step, DecisionList], States] = field(default_factory=dict)
     _outcomes: dict[Outcome, str] = field(default_factory=dict)
     _forms: set[Form] = field(default_factory=set)
     _names: bool = False
@@ -178,9 +195,9 @@ class _Builder:
 
     def table(self, unenforced: tuple[tuple[str, ...], ...]) -> Table:
         forms = tuple(form for form in FORMS if form in self._forms)
-        return Table(Shape(self.groups, self.prefixes, forms, self._names), _stamped(self.entries), unenforced)
+        return Table(Shape(self.prefixes, forms, self._names), _stamped(self.entries), unenforced)
 
-    def begin(self, cells: DecisionList | None) -> Mapping[str, str] | None:
+    def begin(self, cells: DecisionList | None) -> States | None:
         """The states of a list before anything is read; None if it is too large, and then it leaves nothing behind."""
         if cells is None:
             return None
@@ -194,7 +211,7 @@ class _Builder:
             _cut(self._outcomes, before[2])
             return None
 
-    def _from(self, step: Step, cells: DecisionList) -> Mapping[str, str]:
+    def _from(self, step: Step, cells: DecisionList) -> States:
         """The states before this step and all later ones, if nothing that is mentioned comes."""
         if step is Step.OUTCOME:
             return {Step.OUTCOME: self._outcome(cells[0].outcome)}
@@ -208,10 +225,11 @@ class _Builder:
             otherwise = self._from(following, remaining)
             steps = self._steps(step, cells, otherwise)
             self.entries.update((f"{number}|{symbol}", states) for symbol, states in steps.items())
-            known = self._states[step, cells] = {step: number if steps else NO_ENTRIES, **otherwise}
+            asked = {GROUPS: _padded(_groups(cells))} if step is Step.GROUP and steps else {}
+            known = self._states[step, cells] = {step: number if steps else NO_ENTRIES, **asked, **otherwise}
         return known
 
-    def _steps(self, step: Step, cells: DecisionList, otherwise: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+    def _steps(self, step: Step, cells: DecisionList, otherwise: States) -> dict[str, States]:
         """The symbols that lead elsewhere than anything else does, with the states after them."""
         match step:
             case Step.USER:
@@ -232,21 +250,22 @@ class _Builder:
                 self._names |= bool(names)
         return {symbol: states for symbol, states in after.items() if not _same(states, otherwise)}
 
-    def _group_steps(self, cells: DecisionList) -> dict[str, Mapping[str, str]]:
-        """Groups are looked up in order, so that whoever is found in one is in none of those before it."""
-        mentioned = set(_groups(cells))
+    def _group_steps(self, cells: DecisionList) -> dict[str, States]:
+        asked = _groups(cells)
+        if len(asked) > MOST_GROUPS:
+            raise _TooManyStates
         return {
-            group: self._from(Step.GROUP, residual.given_group(cells, group, frozenset(self.groups[:position])))
-            for position, group in enumerate(self.groups)
-            if group in mentioned
+            membership(_padded(asked), some): self._from(Step.VERB, residual.given_groups(cells, frozenset(some)))
+            for number in range(1, len(asked) + 1)
+            for some in combinations(asked, number)
         }
 
-    def _resource_steps(self, cells: DecisionList, otherwise: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+    def _resource_steps(self, cells: DecisionList, otherwise: States) -> dict[str, States]:
         entries = [
             entry for cell in cells if isinstance(cell.predicate.target, ResourceTarget)
             for entry in cell.predicate.target.entries or ()
         ]  # fmt: skip
-        written: dict[str, Mapping[str, str]] = {}
+        written: dict[str, States] = {}
         for form, resource in sorted(set(_resources(entries)), key=_vague_first):
             states = self._from(Step.NAME, residual.given_resource(cells, *resource))
             symbol = form.symbol(*(part or "" for part in resource))
@@ -258,9 +277,9 @@ class _Builder:
                 self._forms.add(form)
         return written
 
-    def _path_steps(self, cells: DecisionList, otherwise: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+    def _path_steps(self, cells: DecisionList, otherwise: States) -> dict[str, States]:
         patterns = _paths(cells)
-        written: dict[str, Mapping[str, str]] = {}
+        written: dict[str, States] = {}
         for prefix in self.prefixes if patterns else ():
             # No list spells out a path with a NUL in it.
             states = self._from(Step.NAME, residual.given_path(cells, f"{prefix}\0"))
@@ -286,7 +305,7 @@ class _Builder:
         return known
 
 
-def _stamped(entries: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
+def _stamped(entries: Mapping[str, States]) -> dict[str, States]:
     """The same entries with states that no other table knows.
 
     A shipper may read a new table between two look-ups for one event. It then finds nothing any more, and no outcome,
@@ -297,7 +316,7 @@ def _stamped(entries: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str,
     def key(plain: str) -> str:
         return plain if plain.startswith((_NAMESPACE, URL_KEY)) else f"{stamp}{plain}"
 
-    def value(field: str, plain: str) -> str:
+    def value(field: str, plain: Value) -> Value:
         return f"{stamp}{plain}" if field in _STEPS and plain != NO_ENTRIES else plain
 
     return {key(plain): {name: value(name, each) for name, each in states.items()} for plain, states in entries.items()}
@@ -309,7 +328,7 @@ def _otherwise(step: Step, cells: DecisionList) -> tuple[Step, DecisionList]:
         case Step.USER:
             return Step.GROUP, residual.given_user(cells, None)
         case Step.GROUP:
-            return Step.VERB, residual.given_no_other_group(cells)
+            return Step.VERB, residual.given_groups(cells, frozenset())
         case Step.VERB:
             return Step.RESOURCE, residual.given_verb(cells, None)
         case Step.RESOURCE if _is_about_urls(cells):
@@ -320,7 +339,7 @@ def _otherwise(step: Step, cells: DecisionList) -> tuple[Step, DecisionList]:
             return Step.OUTCOME, residual.given_name(cells, None)
 
 
-def _same(states: Mapping[str, str], otherwise: Mapping[str, str]) -> bool:
+def _same(states: States, otherwise: States) -> bool:
     """Whether a step leads where anything else does."""
     return states.items() <= otherwise.items()
 
@@ -336,8 +355,13 @@ def _cut(mapping: dict[Any, Any], length: int) -> None:
         mapping.popitem()
 
 
-def _groups(cells: DecisionList) -> Iterator[str]:
-    return (group for cell in cells for clause in cell.predicate.groups for group in clause)
+def _groups(cells: DecisionList) -> tuple[str, ...]:
+    """The groups that a list asks for, in the order in which a state names them."""
+    return tuple(sorted({group for cell in cells for clause in cell.predicate.groups for group in clause}))
+
+
+def _padded(groups: tuple[str, ...]) -> tuple[str | None, ...]:
+    return (*groups, *(None for _ in range(MOST_GROUPS - len(groups))))
 
 
 def _paths(cells: DecisionList) -> set[str]:
@@ -383,30 +407,36 @@ def _vague_first(named: tuple[Form, Resource]) -> tuple[int, tuple[str, ...]]:
     return FORMS.index(form), tuple("" if part is None else f"={part}" for part in resource)
 
 
-def decide(table: Table, request: Request, stage: Stage) -> Mapping[str, str]:
+def decide(table: Table, request: Request, stage: Stage) -> States:
     """What the table says of an event: ``level``, and ``managedFields: omit``; empty if it is to stay as it is.
 
     This is how a shipper walks the table, one look-up after the other.
     """
-    first = namespace_key(request.namespace) if request.resource_request else URL_KEY
-    found = dict(table.entries.get(first, {}))
-    for step, symbol in (*_symbols(table.shape, request), (Step.OUTCOME, stage.value)):
+    found = dict(table.entries.get(namespace_key(request.namespace) if request.resource_request else URL_KEY, {}))
+
+    def read(step: Step, symbol: str) -> None:
         found.update(table.entries.get(f"{found.get(step, NO_ENTRIES)}|{symbol}", {}))
+
+    read(Step.CLASS, "")
+    if request.user is not None:
+        read(Step.USER, request.user.name)
+        read(Step.GROUP, membership(found.get(GROUPS, ()), request.user.groups))
+    read(Step.VERB, request.verb)
+    for symbol in _targets(table.shape, request):
+        read(Step.RESOURCE, symbol)
+    if request.resource_request:
+        read(Step.NAME, request.name)
+    read(Step.OUTCOME, stage.value)
     return {field: value for field, value in found.items() if field in {LEVEL, MANAGED_FIELDS}}
 
 
-def _symbols(shape: Shape, request: Request) -> Iterator[tuple[Step, str]]:
-    yield Step.CLASS, ""
-    if request.user is not None:
-        yield Step.USER, request.user.name
-        yield from ((Step.GROUP, group) for group in shape.groups if group in request.user.groups)
-    yield Step.VERB, request.verb
+def _targets(shape: Shape, request: Request) -> Iterator[str]:
+    """What a request is about, in each of the ways in which entries may name it."""
     if request.resource_request:
         resource = request.api_group, request.resource, request.subresource
-        yield from ((Step.RESOURCE, form.symbol(*resource)) for form in shape.forms)
-        yield Step.NAME, request.name
-    else:
-        longest = next((each for each in reversed(shape.prefixes) if request.path.startswith(each)), None)
-        if longest is not None:
-            yield Step.RESOURCE, path_prefix(longest)
-        yield Step.RESOURCE, exact_path(request.path)
+        yield from (form.symbol(*resource) for form in shape.forms)
+        return
+    longest = next((each for each in reversed(shape.prefixes) if request.path.startswith(each)), None)
+    if longest is not None:
+        yield path_prefix(longest)
+    yield exact_path(request.path)
