@@ -34,9 +34,14 @@ from audit_operator.controller.health import HealthServer
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.notices import notice_of
 from audit_operator.controller.reconciler import Dirty, Reconciler
+from audit_operator.controller.shipment import Shipment
+from audit_operator.controlplane.api_server import ApiServer
 from audit_operator.controlplane.configmap import ConfigMapDriver
 from audit_operator.controlplane.observe import ObserveDriver
 from audit_operator.controlplane.process import ProcessDriver
+from audit_operator.controlplane.shipper.collector import FOLDER as SHIPPER_FOLDER
+from audit_operator.controlplane.shipper.keeper import ShipperTimes
+from audit_operator.controlplane.shipper.local import LocalShipper
 from audit_operator.controlplane.static_pod.audit_flags import LogSettings
 from audit_operator.controlplane.static_pod.driver import StaticPodDriver
 
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from audit_operator.controlplane.driver import Driver
+    from audit_operator.controlplane.shipper.shippers import Shippers
     from audit_operator.settings import Settings
 
 FIELD_MANAGER = "audit-operator"
@@ -87,6 +93,7 @@ class Operator:
     writer: StatusWriter = field(init=False)
     events: EventRecorder = field(init=False)
     delivery: Delivery = field(init=False)
+    shipment: Shipment = field(init=False)
     dirty: Dirty = field(init=False)
     reconciler: Reconciler = field(init=False)
     health: HealthServer = field(init=False)
@@ -108,9 +115,11 @@ class Operator:
         self.events = EventRecorder(client, f"{GROUP}/operator", settings.identity)
         board = ClusterBoard(client, settings.namespace, FIELD_MANAGER)
         self.delivery = Delivery(_DriverMaker(settings, ConfigMaps(client, FIELD_MANAGER), board, self.dirty))
+        self.shipment = Shipment(_ShippersMaker(settings, self.dirty))
         self.reconciler = Reconciler(
             self.store,
             self.delivery,
+            self.shipment,
             self.writer,
             self.metrics,
             self.dirty,
@@ -122,6 +131,7 @@ class Operator:
         self.health = HealthServer(self.metrics.registry, {"sync": self._stale}, {"leader-or-candidate": self._unable})
         self.metrics.follow("dirty_age_seconds", "Age of the oldest change not acted on.", self.dirty.age)
         self.metrics.follow("sync_age_seconds", "Age of the oldest complete list.", self._sync_age)
+        self.metrics.follow_shipping(lambda: self.shipment.facts)
         self.metrics.follow_statuses(self.writer.stats, lambda: self.writer.pending)
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -165,6 +175,7 @@ class Operator:
         for task in ours:
             task.cancel()
         await asyncio.gather(*ours, return_exceptions=True)
+        await self.shipment.aclose()
         await self.delivery.aclose()
         stop_kopf.set()
         await asyncio.gather(tasks["watch"], return_exceptions=True)
@@ -172,7 +183,8 @@ class Operator:
         return int(bool(failed))
 
     async def aclose(self) -> None:
-        """End what was started; API servers keep running."""
+        """End what was started; API servers and shippers keep running."""
+        await self.shipment.aclose()
         await self.delivery.aclose()
         await self.health.aclose()
 
@@ -225,6 +237,24 @@ class _DriverMaker:
         if spec.driver is DriverName.OBSERVE:
             return ObserveDriver()
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _ShippersMaker:
+    settings: Settings
+    dirty: Dirty
+
+    def __call__(self, plane: AuditControlPlane) -> Shippers | None:
+        folder, collector = self.settings.process_folder, self.settings.collector
+        if plane.spec.driver is not DriverName.PROCESS or folder is None or collector is None:
+            return None
+        return LocalShipper(
+            folder / SHIPPER_FOLDER,
+            collector,
+            ApiServer(folder).audit_log,
+            self.dirty.mark,
+            times=ShipperTimes(look_every=self.settings.observe_seconds),
+        )
 
 
 async def _first(stopping: Coroutine[Any, Any, object], wanted: Coroutine[Any, Any, object]) -> bool:

@@ -91,6 +91,10 @@ class Settings(BaseModel):
     process_folder: Path | None = Field(
         default=None, description="Folder of the API server that driver Process runs. Absent: there is none."
     )
+    collector: Path | None = Field(
+        default=None,
+        description="Collector that ships what driver Process records (tools/otelcol). Absent: nothing is shipped.",
+    )
     node: str = Field(default="", description="Name of the node that an agent works on. Only for `agent`.")
     agent_folder: Path = Field(
         default=Path("/etc/kubernetes/audit-operator"),

@@ -8,11 +8,19 @@ from pathlib import Path
 
 from prometheus_client import generate_latest
 
+from audit_operator.api.observations import (
+    ExporterFigures,
+    ExporterObservation,
+    Flow,
+    ShipperFigures,
+    ShipperObservation,
+)
 from audit_operator.cluster.status_writer import StatusStats
 from audit_operator.controller.agent_metrics import agent_metrics
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controlplane.static_pod.report import NodeReport, NodeState
 from audit_operator.plan import plan
+from audit_operator.plan.shipping_status import ShippingFacts
 from tests.plan.test_planning import SNAPSHOT, seen
 
 DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
@@ -23,6 +31,7 @@ def test_every_metric_is_documented_and_none_that_there_is_not():
     metrics.follow("dirty_age_seconds", "x", lambda: 0.0)
     metrics.follow("sync_age_seconds", "x", lambda: 0.0)
     metrics.follow_statuses(StatusStats(), lambda: 0)
+    metrics.follow_shipping(dict)
     text = "".join(generate_latest(each).decode() for each in (metrics.registry, agent_metrics(NodeReport)))
     served = {name for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE) if not name.endswith("_created")}
     assert served == set(re.findall(r"^\| `(\S+)`", DOCUMENTATION, re.MULTILINE))
@@ -51,3 +60,19 @@ def test_api_servers_count_as_programmed_only_if_they_are_ready_with_the_digest(
         'audit_operator_api_servers{control_plane="main",programmed="false"} 1.0'
         in generate_latest(metrics.registry).decode()
     )
+
+
+def test_what_shippers_have_counted_is_shown_by_sink():
+    metrics = Metrics()
+    way = ExporterObservation(
+        "otlp_http/clusterauditsink.central", Flow.LOSSY, ExporterFigures(sent=5, failed=2, queue=7, capacity=9)
+    )
+    shipper = ShipperObservation("n1", healthy=True, exporters=(way,), figures=ShipperFigures(received=8, dropped=1))
+    metrics.follow_shipping(lambda: {"main": ShippingFacts(shippers=(shipper,))})
+    text = generate_latest(metrics.registry).decode()
+    where = 'shipper="n1",sink="clusterauditsink.central"'
+    assert f'audit_operator_sink_records_total{{control_plane="main",outcome="sent",{where}}} 5.0' in text
+    assert f'audit_operator_sink_records_total{{control_plane="main",outcome="failed",{where}}} 2.0' in text
+    assert f'audit_operator_sink_queue_bytes{{control_plane="main",{where}}} 7.0' in text
+    assert 'audit_operator_shipper_events_total{control_plane="main",outcome="dropped",shipper="n1"} 1.0' in text
+    assert 'audit_operator_shipper_healthy{control_plane="main",shipper="n1"} 1.0' in text

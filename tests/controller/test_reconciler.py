@@ -19,6 +19,7 @@ from audit_operator.controller.content import decode
 from audit_operator.controller.delivery import Delivery
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.reconciler import Dirty, Reconciler
+from audit_operator.controller.shipment import Shipment
 
 
 class Writer:
@@ -65,6 +66,7 @@ class World:
         self.reconciler = Reconciler(
             self.store,
             Delivery(lambda _plane: self.driver),
+            Shipment(lambda _plane: None),
             self.writer,
             Metrics(),
             self.dirty,

@@ -102,6 +102,18 @@ class Reason(StrEnum):
     DELIVERY_FAILED = "DeliveryFailed", "The policy could not be handed over; the message says where and why."
     NO_POLICY = "NoPolicy", "No accepted policy asks for anything, so that there is nothing to deliver."
 
+    # Shipping
+    SHIPPING = "Shipping", "Every shipper runs as planned, and every sink takes what is sent to it."
+    NOTHING_YET = "NothingYet", "The shippers run as planned, and nothing has been sent to the sink yet."
+    SINK_NOT_USABLE = "SinkNotUsable", "The shippers cannot write to the sink as it is; the message says why."
+    SHIPPER_DOWN = "ShipperDown", "A shipper does not run or does not answer; what it has not sent waits on its disk."
+    SHIPPER_OUTDATED = (
+        "ShipperOutdated",
+        "A shipper runs an earlier configuration: the new one is on its way, or was refused, as the message says.",
+    )
+    BACKLOG = "Backlog", "Records wait on the shipper: the sink takes none, or fewer than there are."
+    LOSSY = "Lossy", "Records were given up within the last hour, or could not be kept until the sink had them."
+
     # Shipping, RetentionEnforced
     NOT_REQUESTED = "NotRequested", "The spec does not ask for it."
     NOT_IMPLEMENTED = "NotImplemented", "This release of the operator does not do it yet, and does not claim to."

@@ -1,4 +1,4 @@
-"""What is wanted from an API server, and what was seen of it: the two values between `plan` and the drivers.
+"""What is wanted from an API server, and what was seen of it and of shippers: values between `plan` and the drivers.
 
 They stand here because both sides speak them: `plan` renders a `DesiredPolicy` and judges observations, a driver in
 `controlplane` delivers the one and makes the others. An observation holds facts that were read, never hopes.
@@ -87,3 +87,95 @@ class ApiServerObservation:
     blocked: str = ""
     foreign_policy: str = ""
     notes: tuple[Finding, ...] = ()
+
+
+class Flow(StrEnum):
+    """What was seen of the way from a shipper to one sink.
+
+    Nothing: nothing was given to it yet, or is on its way for the first time.
+    Flowing: records were sent, and none waits for long.
+    Backlog: records wait: none was sent for a while, or more come than can be sent.
+    Lossy: records were given up lately, or could not be kept.
+    """
+
+    NOTHING = "Nothing"
+    FLOWING = "Flowing"
+    BACKLOG = "Backlog"
+    LOSSY = "Lossy"
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterFigures:
+    """Records by what became of them, since `ShipperFigures.since`; the queue, in bytes, as it is now.
+
+    Attributes:
+        sent: that the store has taken.
+        failed: that were given up: the store refuses them for good, or a sink BestEffort was away for too long.
+        not_queued: that were refused by a queue which was full, or could not be written.
+        queue: bytes that wait.
+        capacity: most bytes that can wait.
+    """
+
+    sent: int = 0
+    failed: int = 0
+    not_queued: int = 0
+    queue: int = 0
+    capacity: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterObservation:
+    """The way to one sink. Figures do not count when two are compared: they change all the time."""
+
+    exporter: str
+    flow: Flow
+    figures: ExporterFigures = field(default=ExporterFigures(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ShipperFigures:
+    """What a shipper has counted since `since`; what it counted last before it was killed may be missing.
+
+    Attributes:
+        received: events that were read.
+        refused: that no way out had room for; they are read again.
+        quarantined: lines that are no audit event.
+        dropped: events at level None, which nobody asked for.
+        restarts: how often it has ended unasked and was started again.
+        table: digest of the decision table that it has read for certain; empty where none is.
+        since: when counting began.
+        seen: when this was asked successfully for the last time.
+    """
+
+    received: int = 0
+    refused: int = 0
+    quarantined: int = 0
+    dropped: int = 0
+    restarts: int = 0
+    table: str = ""
+    since: datetime | None = None
+    seen: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShipperObservation:
+    """One shipper, as last seen. Figures do not count when two are compared: they change all the time.
+
+    Attributes:
+        node: that it runs on.
+        config: digest of the configuration that it says it runs; empty where it says nothing.
+        healthy: whether it runs, with that configuration, and answers.
+        last_error: why not, for a human; or why it has not the configuration that it should have.
+        exporters: the ways to its sinks.
+    """
+
+    node: str
+    config: str = ""
+    healthy: bool = False
+    last_error: str = ""
+    exporters: tuple[ExporterObservation, ...] = ()
+    figures: ShipperFigures = field(default=ShipperFigures(), compare=False)
+
+    def flow(self, exporter: str) -> Flow:
+        """What was seen of the way through an exporter."""
+        return next((each.flow for each in self.exporters if each.exporter == exporter), Flow.NOTHING)

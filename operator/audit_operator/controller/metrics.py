@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from audit_operator.controller.shipping_metrics import ShippingMetrics
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from audit_operator.cluster.status_writer import StatusStats
     from audit_operator.plan import Plan, Snapshot
+    from audit_operator.plan.shipping_status import ShippingFacts
 
 _PREFIX = "audit_operator"
 
@@ -56,6 +59,10 @@ class Metrics:
         self.follow("status_pending", "Statuses that wait to be written.", pending)
         for name in ("written", "unchanged", "conflicts", "retries", "dropped"):
             self.follow(f"status_{name}", f"Statuses: {name}, since the start.", lambda n=name: getattr(stats, n))  # type: ignore[misc]
+
+    def follow_shipping(self, facts: Callable[[], Mapping[str, ShippingFacts]]) -> None:
+        """Show what is known of shippers at each scrape."""
+        self.registry.register(ShippingMetrics(facts))
 
     def show(self, snapshot: Snapshot, planned: Plan) -> None:
         """Show one plan; labels of what is gone go with it."""

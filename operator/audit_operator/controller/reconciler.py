@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from audit_operator.cluster.status_writer import StatusWriter
     from audit_operator.controller.delivery import Delivery
     from audit_operator.controller.metrics import Metrics
+    from audit_operator.controller.shipment import Shipment
     from audit_operator.plan import Plan, Snapshot
+    from audit_operator.plan.shipping_status import ShippingFacts
     from audit_operator.policy.model import Policy
 
 _LOG = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ class Reconciler:
 
     store: FactStore
     delivery: Delivery
+    shipment: Shipment
     writer: StatusWriter
     metrics: Metrics
     dirty: Dirty
@@ -108,6 +111,7 @@ class Reconciler:
         """Look at the API servers every few seconds, for ever: what they run can change without any fact changing."""
         while True:
             await asyncio.sleep(self.observe_every)
+            await self.shipment.observe()
             if await self.delivery.observe():
                 self.dirty.mark()
                 self.on_restart()
@@ -125,7 +129,8 @@ class Reconciler:
         observed = replace(snapshot, observations=self.delivery.observations, earlier=dict(self._earlier))
         if _versions(observed) != _versions(snapshot):
             self.dirty.mark()  # the policy was made for others than those that have been seen now
-        encoded = await asyncio.to_thread(_encode, observed, planned, refused)
+        await self.shipment.deliver(snapshot, planned)
+        encoded = await asyncio.to_thread(_encode, observed, planned, refused, self.shipment.facts)
         self.metrics.show(snapshot, planned)
         self.writer.submit(encoded, basis)
 
@@ -149,8 +154,11 @@ def _versions(snapshot: Snapshot) -> dict[str, list[tuple[str, ...]]]:
 
 
 def _encode(
-    snapshot: Snapshot, planned: Plan, refused: Mapping[str, tuple[Finding, ...]]
+    snapshot: Snapshot,
+    planned: Plan,
+    refused: Mapping[str, tuple[Finding, ...]],
+    shipped: Mapping[str, ShippingFacts],
 ) -> dict[ObjectRef, EncodedStatus]:
-    documents = statuses(snapshot, planned, refused)
+    documents = statuses(snapshot, planned, refused, shipped)
     encoded = {id(each): EncodedStatus.of(each) for each in {id(each): each for each in documents.values()}.values()}
     return {ref: encoded[id(each)] for ref, each in documents.items()}

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from audit_operator.controlplane.api_server import ApiServer
 from audit_operator.controlplane.etcd import Etcd
+from audit_operator.controlplane.shipper.collector import FOLDER as COLLECTOR_FOLDER
+from audit_operator.controlplane.shipper.collector import Collector
 
 
 def main() -> None:
@@ -28,6 +30,7 @@ def main() -> None:
         signal.signal(interrupt, signal.SIG_IGN)  # sent to whole process groups; there is work to be done after them
     sys.stdin.buffer.read()
     ApiServer(arguments.folder).retire()
+    Collector(arguments.folder / COLLECTOR_FOLDER).retire()
     Etcd(arguments.folder).stop()
     if not arguments.keep:
         shutil.rmtree(arguments.folder, ignore_errors=True)

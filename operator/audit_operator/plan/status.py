@@ -6,7 +6,9 @@ was observed; what this release does not do says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
@@ -17,8 +19,10 @@ from audit_operator.api.parsing import to_json
 from audit_operator.api.policy_status import MAX_FINDINGS, CoverageBasis, StatusFinding
 from audit_operator.coverage.restriction import Restrictions
 from audit_operator.plan.adoption import differences
+from audit_operator.plan.claim import Claim, false, true, unknown
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
 from audit_operator.plan.given import INVALID, NOT_FOUND
+from audit_operator.plan.shipping_status import ShippingFacts, ShippingOfPlane, ready, unresolved, worst
 from audit_operator.plan.shortfall import SHORTFALL
 from audit_operator.plan.sinks import NOT_FOUND as SINK_NOT_FOUND
 from audit_operator.plan.sinks import existing_sinks, sinks_of
@@ -42,47 +46,16 @@ Status = dict[str, Any]
 _DIGEST_SHOWN = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One condition, without the time since when it holds."""
-
-    type: ConditionType
-    status: ConditionStatus
-    reason: Reason
-    message: str = ""
-
-    @property
-    def holds(self) -> bool:
-        """Whether the condition is true."""
-        return self.status is ConditionStatus.TRUE
-
-    def to_json(self, generation: int) -> dict[str, Any]:
-        """The condition as it stands in status."""
-        return {
-            "type": self.type.value,
-            "status": self.status.value,
-            "reason": self.reason.value,
-            "message": self.message[:1024],
-            "observedGeneration": generation,
-        }
-
-
-def _true(type_: ConditionType, reason: Reason, message: str = "") -> Claim:
-    return Claim(type_, ConditionStatus.TRUE, reason, message)
-
-
-def _false(type_: ConditionType, reason: Reason, message: str) -> Claim:
-    return Claim(type_, ConditionStatus.FALSE, reason, message)
-
-
-def _unknown(type_: ConditionType, reason: Reason, message: str) -> Claim:
-    return Claim(type_, ConditionStatus.UNKNOWN, reason, message)
-
-
-def statuses(snapshot: Snapshot, plan: Plan, refused: Mapping[str, tuple[Finding, ...]]) -> dict[ObjectRef, Status]:
+def statuses(
+    snapshot: Snapshot,
+    plan: Plan,
+    refused: Mapping[str, tuple[Finding, ...]],
+    shipped: Mapping[str, ShippingFacts] = MappingProxyType({}),
+) -> dict[ObjectRef, Status]:
     """The status of every object that has one; a document may be shared between objects, and must not be changed.
 
-    `refused` holds, by control plane, why its compiled policy was not delivered.
+    `refused` holds, by control plane, why its compiled policy was not delivered; `shipped` what is known of its
+    shippers, where any are ours.
     """
     programmed = {
         plane.metadata.name: programming(
@@ -98,20 +71,31 @@ def statuses(snapshot: Snapshot, plan: Plan, refused: Mapping[str, tuple[Finding
         judged_on = catalogue_for(plane, snapshot)
         if (judge := _judge_of(name, plan, judged_on[0])) is not None:
             judges[name] = judge
-        result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], judged_on)
+        remarks = (*shipped[name].refused, *shipped[name].remarks) if name in shipped else ()
+        result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], judged_on, remarks)
+    ships = {
+        plane.metadata.name: ShippingOfPlane(plane, shipped.get(plane.metadata.name))
+        for plane in snapshot.control_planes
+    }
+    by_sink: defaultdict[ObjectRef, list[str]] = defaultdict(list)
     shared: dict[tuple[object, ...], Status] = {}
     sinks = existing_sinks(snapshot)
     for policy in snapshot.policies():
         assigned = plan.assigned.get(policy.ref)
-        treatment = _Treatment(_UNASSIGNED, None, None, sinks=sinks)
+        usable, unusable = sinks_of(policy, snapshot, sinks)
+        treatment = _Treatment(_UNASSIGNED, None, None)
         if assigned:
+            for sink in usable:
+                by_sink[sink].append(assigned)
             basis = CoverageBasis.GIVEN if assigned in plan.given else CoverageBasis.DESIRED
-            treatment = _Treatment(programmed[assigned], judges.get(assigned), parts[assigned], basis, sinks)
-        result[policy.ref] = _policy_status(policy, snapshot, plan, treatment, shared)
-    for sink in snapshot.sinks():
-        result[sink.ref] = _sink_status(sink)
+            treatment = _Treatment(programmed[assigned], judges.get(assigned), parts[assigned], basis)
+        shipping = _shipping(policy, ships.get(assigned or ""), usable, unusable)
+        result[policy.ref] = _policy_status(policy, plan, treatment, shipping, unusable, shared)
+    for each in snapshot.sinks():
+        shipping = worst(ships[plane].of_sink(each.ref) for plane in dict.fromkeys(by_sink[each.ref]))
+        result[each.ref] = _sink_status(each, shipping, len(by_sink[each.ref]))
     for broken in snapshot.invalid:
-        claims = [_false(ConditionType.ACCEPTED, Reason.INVALID, _said(broken.findings))]
+        claims = [false(ConditionType.ACCEPTED, Reason.INVALID, _said(broken.findings))]
         result[broken.ref] = _document(broken.generation, _with_summary(claims))
     return result
 
@@ -143,11 +127,11 @@ def programming(
     if failed is not None:
         rolled_back = failed.state is ApiServerState.ROLLED_BACK
         reason = Reason.ROLLED_BACK if rolled_back else Reason.DELIVERY_FAILED
-        return _false(type_, reason, f"API server {failed.name}: {failed.last_error}")
+        return false(type_, reason, f"API server {failed.name}: {failed.last_error}")
     if plane.spec.driver is Driver.CONFIG_MAP and seen and all(each.desired_digest == wanted for each in seen):
         where = plane.spec.config_map
         target = f"ConfigMap {where.namespace}/{where.name}" if where else "the ConfigMap"
-        return _unknown(type_, Reason.NOT_OBSERVED, f"the policy is in {target}")
+        return unknown(type_, Reason.NOT_OBSERVED, f"the policy is in {target}")
     return _progress(sum(runs(each, wanted) for each in seen), len(seen))
 
 
@@ -155,10 +139,10 @@ def _not_delivered(plane: AuditControlPlane, withheld: Reason | None, refused: t
     """Why the compiled policy is not wanted of the API servers; None if it is."""
     type_ = ConditionType.PROGRAMMED
     if plane.spec.static_pod is not None and not plane.spec.static_pod.enrolled and withheld is not Reason.PAUSED:
-        return _false(type_, Reason.UNENROLLED, "spec.staticPod.enrolled is false")
+        return false(type_, Reason.UNENROLLED, "spec.staticPod.enrolled is false")
     if withheld is not None:
-        return _false(type_, withheld, _WITHHELD[withheld])
-    return _false(type_, Reason.POLICY_REFUSED, _said(refused)) if refused else None
+        return false(type_, withheld, _WITHHELD[withheld])
+    return false(type_, Reason.POLICY_REFUSED, _said(refused)) if refused else None
 
 
 def _as_given(given: GivenPolicy) -> Claim:
@@ -166,21 +150,21 @@ def _as_given(given: GivenPolicy) -> Claim:
     said = f"the policy is taken as given from {given.origin}; it is not ours to deliver, and not seen to run"
     if given.policy is None:
         said = f"the policy of those API servers is not known: {given.faults[0].message}"
-    return _unknown(ConditionType.PROGRAMMED, Reason.GIVEN, said)
+    return unknown(ConditionType.PROGRAMMED, Reason.GIVEN, said)
 
 
 def _progress(running: int, total: int, waiting_for: str = "") -> Claim:
     if running == total > 0:
-        return _true(ConditionType.PROGRAMMED, Reason.PROGRAMMED, "all API servers run with it")
+        return true(ConditionType.PROGRAMMED, Reason.PROGRAMMED, "all API servers run with it")
     said = f"{running} of {total} API servers run with it"
-    return _false(ConditionType.PROGRAMMED, Reason.PENDING, f"{said}; {waiting_for}" if waiting_for else said)
+    return false(ConditionType.PROGRAMMED, Reason.PENDING, f"{said}; {waiting_for}" if waiting_for else said)
 
 
 def _on_nodes(wanted: str, seen: tuple[ApiServerObservation, ...]) -> Claim:
     """Programmed, for API servers that agents on their nodes change."""
     type_ = ConditionType.PROGRAMMED
     if not seen:
-        return _false(type_, Reason.NODE_BLOCKED, "no node matches spec.staticPod.nodeSelector")
+        return false(type_, Reason.NODE_BLOCKED, "no node matches spec.staticPod.nodeSelector")
     # Also one that runs the digest: the log flags that belong to it may be what has failed.
     troubled = [each for each in seen if each.state in _TROUBLE]
     for server in sorted(troubled, key=lambda each: list(_TROUBLE).index(each.state)):
@@ -188,7 +172,7 @@ def _on_nodes(wanted: str, seen: tuple[ApiServerObservation, ...]) -> Claim:
         if server.state is not ApiServerState.BLOCKED:
             reason = _TROUBLE[server.state]
         said = f"node {server.name}: {server.last_error}"
-        return _unknown(type_, reason, said) if reason is Reason.NOT_OBSERVED else _false(type_, reason, said)
+        return unknown(type_, reason, said) if reason is Reason.NOT_OBSERVED else false(type_, reason, said)
     waiting = next((f"node {each.name}: {each.last_error}" for each in seen if each.last_error), "")
     running = sum(runs(each, wanted) and each.state is ApiServerState.RUNNING for each in seen)
     return _progress(running, len(seen), waiting)
@@ -261,20 +245,34 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class _Treatment:
-    """What a control plane makes of the policies that belong to it, nothing where one belongs to none; all sinks."""
+    """What a control plane makes of the policies that belong to it; nothing where one belongs to none."""
 
     programmed: Claim
     judge: CoverageOfPlane | None
     part: InForce | None
     basis: CoverageBasis = CoverageBasis.DESIRED
-    sinks: Mapping[ObjectRef, AuditSink | ClusterAuditSink] = field(default_factory=dict)
 
 
-def _policy_status(
+def _shipping(
     policy: AuditPolicy | ClusterAuditPolicy,
-    snapshot: Snapshot,
+    plane: ShippingOfPlane | None,
+    usable: tuple[ObjectRef, ...],
+    unusable: tuple[Finding, ...],
+) -> Claim:
+    """Whether the records of a policy arrive in its sinks; one that may not be used is said in ResolvedRefs."""
+    if not policy.spec.sink_refs:
+        return worst(())
+    if plane is None:
+        return unknown(ConditionType.SHIPPING, Reason.PENDING, _UNASSIGNED.message)
+    return plane.of_policy(usable) if usable else unresolved(unusable)
+
+
+def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
+    policy: AuditPolicy | ClusterAuditPolicy,
     plan: Plan,
     treatment: _Treatment,
+    shipping: Claim,
+    unusable: tuple[Finding, ...],
     shared: dict[tuple[object, ...], Status],
 ) -> Status:
     """The status of a policy; objects about which the same is to be said share one document."""
@@ -283,15 +281,15 @@ def _policy_status(
     servers = treatment.part.programmed(namespace) if treatment.part else ()
     programmed = treatment.programmed
     if not programmed.holds and servers and all(holds for _, holds in servers):
-        programmed = _true(ConditionType.PROGRAMMED, Reason.PROGRAMMED, "all API servers run with it")
+        programmed = true(ConditionType.PROGRAMMED, Reason.PROGRAMMED, "all API servers run with it")
     if short := sum(each.id == SHORTFALL and each.severity is Severity.WARNING for each in findings):
         said = f"{programmed.message}; it records less than this policy asks for: see composition.findings ({short})"
         programmed = replace(programmed, message=said)
     claims = (
-        _true(ConditionType.ACCEPTED, Reason.ACCEPTED),
-        _references(policy, snapshot, treatment.sinks, findings),
+        true(ConditionType.ACCEPTED, Reason.ACCEPTED),
+        _references(unusable, findings),
         programmed,
-        _later(ConditionType.SHIPPING, asked=bool(policy.spec.sink_refs)),
+        shipping,
         _later(ConditionType.RETENTION_ENFORCED, asked=policy.spec.retention is not None),
     )
     judged = treatment.judge.judged(namespace) if treatment.judge else None
@@ -309,21 +307,15 @@ def _policy_status(
     return status
 
 
-def _references(
-    policy: AuditPolicy | ClusterAuditPolicy,
-    snapshot: Snapshot,
-    existing: Mapping[ObjectRef, AuditSink | ClusterAuditSink],
-    findings: Iterable[Finding],
-) -> Claim:
+def _references(unusable: tuple[Finding, ...], findings: Iterable[Finding]) -> Claim:
     type_ = ConditionType.RESOLVED_REFS
     for finding in findings:
         if (reason := _REFERENCE_REASONS.get(finding.id)) is not None:
-            return _false(type_, reason, _said([finding]))
-    _, unusable = sinks_of(policy, snapshot, existing)
+            return false(type_, reason, _said([finding]))
     if unusable:
         reason = Reason.SINK_NOT_FOUND if unusable[0].id == SINK_NOT_FOUND else Reason.SINK_NOT_PERMITTED
-        return _false(type_, reason, _said(unusable))
-    return _true(type_, Reason.RESOLVED_REFS)
+        return false(type_, reason, _said(unusable))
+    return true(type_, Reason.RESOLVED_REFS)
 
 
 _REFERENCE_REASONS = {
@@ -333,12 +325,13 @@ _REFERENCE_REASONS = {
 }
 
 
-def _control_plane_status(
+def _control_plane_status(  # noqa: PLR0913, PLR0917 - what decides about it
     plane: AuditControlPlane,
     snapshot: Snapshot,
     plan: Plan,
     programmed: Claim,
     judged_on: tuple[Catalogue, tuple[Finding, ...]],
+    remarks_of_shipping: tuple[Finding, ...],
 ) -> Status:
     name = plane.metadata.name
     catalogue, faults = judged_on
@@ -346,15 +339,15 @@ def _control_plane_status(
     faults = (*faults, *(given.faults if given else ()))
     own = plan.findings.get(plane.ref, ())
     accepted = (
-        _false(ConditionType.ACCEPTED, Reason.CONFLICTED, _said(own))
+        false(ConditionType.ACCEPTED, Reason.CONFLICTED, _said(own))
         if own
-        else _true(ConditionType.ACCEPTED, Reason.ACCEPTED)
+        else true(ConditionType.ACCEPTED, Reason.ACCEPTED)
     )
     servers = snapshot.observations.get(name, ())
-    resolved = _true(ConditionType.RESOLVED_REFS, Reason.RESOLVED_REFS)
+    resolved = true(ConditionType.RESOLVED_REFS, Reason.RESOLVED_REFS)
     if faults:
         reason = _FAULT_REASONS.get(faults[0].id, Reason.CATALOGUE_INVALID)
-        resolved = _false(ConditionType.RESOLVED_REFS, reason, _said(faults))
+        resolved = false(ConditionType.RESOLVED_REFS, reason, _said(faults))
     status = _document(plane.metadata.generation, _with_summary([accepted, resolved, programmed]))
     status["policies"] = sum(assigned == name for assigned in plan.assigned.values())
     if given is not None:
@@ -369,7 +362,7 @@ def _control_plane_status(
         notes = (note for each in servers for note in each.notes)
         adoption = differences(servers, compiled, catalogue)
         remarks = [*compiled.findings(), *version_findings(plane, snapshot), *notes, *adoption]
-    if findings := [*own, *faults, *remarks]:
+    if findings := [*own, *faults, *remarks, *remarks_of_shipping]:
         status["findings"] = _bounded(findings)
     return status
 
@@ -406,19 +399,16 @@ def _server(server: ApiServerObservation) -> dict[str, Any]:
     return {key: value for key, value in said.items() if value not in (None, "")}
 
 
-def _sink_status(sink: AuditSink | ClusterAuditSink) -> Status:
-    claims = [
-        _true(ConditionType.ACCEPTED, Reason.ACCEPTED),
-        _unknown(ConditionType.READY, Reason.NOT_IMPLEMENTED, "this release does not ship to sinks yet"),
-    ]
-    return _document(sink.metadata.generation, claims)
+def _sink_status(sink: AuditSink | ClusterAuditSink, shipping: Claim, policies: int) -> Status:
+    claims = [true(ConditionType.ACCEPTED, Reason.ACCEPTED), shipping, ready(shipping)]
+    return {**_document(sink.metadata.generation, claims), "policies": policies}
 
 
 def _later(type_: ConditionType, *, asked: bool) -> Claim:
     """A condition that a later release fills."""
     if not asked:
-        return _unknown(type_, Reason.NOT_REQUESTED, "the spec does not ask for it")
-    return _unknown(type_, Reason.NOT_IMPLEMENTED, "this release does not do it yet")
+        return unknown(type_, Reason.NOT_REQUESTED, "the spec does not ask for it")
+    return unknown(type_, Reason.NOT_IMPLEMENTED, "this release does not do it yet")
 
 
 _STUCK = frozenset(
@@ -430,6 +420,7 @@ _STUCK = frozenset(
         Reason.ADOPTION_REQUIRED,
         Reason.FOREIGN_CHANGE,
         Reason.NODE_BLOCKED,
+        Reason.SINK_NOT_USABLE,
     }
 )
 
@@ -439,13 +430,13 @@ def _with_summary(claims: list[Claim]) -> list[Claim]:
     deciding = [claim for claim in claims if claim.reason not in (Reason.NOT_IMPLEMENTED, Reason.NOT_REQUESTED)]
     missing = next((claim for claim in deciding if not claim.holds), None)
     if missing is None:
-        return [*claims, _true(ConditionType.READY, Reason.READY)]
+        return [*claims, true(ConditionType.READY, Reason.READY)]
     said = f"{missing.type.value}: {missing.message}"
     ready = Claim(ConditionType.READY, missing.status, missing.reason, said)
     if missing.reason is Reason.PENDING and missing.type is ConditionType.PROGRAMMED:
-        return [*claims, ready, _true(ConditionType.RECONCILING, Reason.PROGRESSING, said)]
+        return [*claims, ready, true(ConditionType.RECONCILING, Reason.PROGRESSING, said)]
     if missing.reason in _STUCK or missing.type is ConditionType.RESOLVED_REFS:
-        return [*claims, ready, _true(ConditionType.STALLED, Reason.WAITING_FOR_USER, said)]
+        return [*claims, ready, true(ConditionType.STALLED, Reason.WAITING_FOR_USER, said)]
     return [*claims, ready]
 
 

@@ -1,0 +1,57 @@
+"""What shippers have counted, as Prometheus sees it. docs/metrics.md explains each one.
+
+Read at each scrape: these are the figures that must not stand in any status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from prometheus_client.core import Metric
+
+    from audit_operator.api.observations import ShipperObservation
+    from audit_operator.plan.shipping_status import ShippingFacts
+
+_SHIPPER = ["control_plane", "shipper"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingMetrics(Collector):
+    """Figures of all shippers that were seen."""
+
+    facts: Callable[[], Mapping[str, ShippingFacts]]
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures as they were seen last."""
+        healthy = GaugeMetricFamily("audit_operator_shipper_healthy", "Whether it runs and answers.", labels=_SHIPPER)
+        restarts = CounterMetricFamily("audit_operator_shipper_restarts", "Restarts, unasked.", labels=_SHIPPER)
+        events = CounterMetricFamily("audit_operator_shipper_events", "Events read.", labels=[*_SHIPPER, "outcome"])
+        by_sink = [*_SHIPPER, "sink"]
+        records = CounterMetricFamily("audit_operator_sink_records", "Records.", labels=[*by_sink, "outcome"])
+        waiting = GaugeMetricFamily("audit_operator_sink_queue_bytes", "Bytes that wait.", labels=by_sink)
+        capacity = GaugeMetricFamily("audit_operator_sink_queue_capacity_bytes", "Most that can.", labels=by_sink)
+        for labels, shipper in self._shippers():
+            figures = shipper.figures
+            healthy.add_metric(labels, float(shipper.healthy))
+            restarts.add_metric(labels, figures.restarts)
+            for outcome in ("received", "refused", "quarantined", "dropped"):
+                events.add_metric([*labels, outcome], getattr(figures, outcome))
+            for each in shipper.exporters:
+                sink = [*labels, each.exporter.partition("/")[2]]
+                for outcome in ("sent", "failed", "not_queued"):
+                    records.add_metric([*sink, outcome], getattr(each.figures, outcome))
+                waiting.add_metric(sink, each.figures.queue)
+                capacity.add_metric(sink, each.figures.capacity)
+        yield from (healthy, restarts, events, records, waiting, capacity)
+
+    def _shippers(self) -> Iterator[tuple[list[str], ShipperObservation]]:
+        for plane, facts in self.facts().items():
+            for shipper in facts.shippers:
+                yield [plane, shipper.node], shipper

@@ -1,0 +1,278 @@
+"""One collector on this machine, described by a folder, so that any process can find it, judge it and restart it.
+
+    config.yaml              what it runs with, or is to run with; config.good.yaml is the last one that worked
+    table-<digest>.yaml      the decision table of the configuration with that digest
+    process.json             the process that was started last
+    ports.json               where it listens
+    retired                  is there when it must not be started any more
+    state/ claims/           offsets and queues; files of sinks of type File
+    collector.log
+
+Only one process at a time runs on a folder. Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from audit_operator.controlplane import os_process
+from audit_operator.controlplane.files import exclusive, write_atomically
+from audit_operator.controlplane.os_process import ProcessIdentity
+from audit_operator.controlplane.ports import free_ports
+from audit_operator.plan.collector_files import CONFIG_FILE, Places
+from audit_operator.shipping.collector.configuration import IDENTITY, Endpoints
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOLDER = "shipper"
+"""Of the collector, in the folder of the API server."""
+STOP_GRACE = 10.0
+
+_LOOPBACK = "127.0.0.1"
+_DIGEST = re.compile(rf'"{re.escape(IDENTITY)}", "value": "([0-9a-f]+)"')
+_VALIDATION_TIMEOUT = 60.0
+_LONGEST_LOG = 16 * 2**20
+_LAST_WORDS = 64 * 2**10
+_MESSAGE = 500
+
+
+class CollectorGone(Exception):  # noqa: N818  # a state of the control plane
+    """The control plane that the collector belongs to was stopped: there is nothing to start any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """process.json."""
+
+    process: ProcessIdentity
+    binary: str
+    log_offset: int
+
+
+class Collector:
+    """The collector that a folder describes. Holds no state of its own, so that two of them always agree."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / CONFIG_FILE
+        self.log = folder / "collector.log"
+        self._good = folder / "config.good.yaml"
+        self._candidate = folder / "config.candidate.yaml"
+        self._started = folder / "process.json"
+        self._ports = folder / "ports.json"
+        self._retired = folder / "retired"
+        self._lock = folder / "process.lock"
+
+    # How it is set up
+
+    def places(self, audit_log: Path) -> Places:
+        """Where it finds its files; the same each time, so that the same plan makes the same configuration."""
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        health, metrics = self._known_ports() or self.take_ports()
+        return Places(
+            config=str(self.folder),
+            table="table-{}.yaml",
+            credentials="",
+            state=str(self.folder / "state"),
+            claims=str(self.folder / "claims"),
+            audit_log=str(audit_log),
+            endpoints=Endpoints(f"{_LOOPBACK}:{health}", _LOOPBACK, metrics),
+        )
+
+    def take_ports(self) -> tuple[int, int]:
+        """Choose ports that are free now."""
+        ports = free_ports()
+        chosen = next(ports), next(ports)
+        write_atomically(self._ports, json.dumps(chosen).encode())
+        return chosen
+
+    def _known_ports(self) -> tuple[int, int] | None:
+        try:
+            health, metrics = json.loads(self._ports.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return int(health), int(metrics)
+
+    # What it runs with
+
+    def table(self, name: str) -> str:
+        """The text of a table; empty if there is none."""
+        return _text(self.folder / name)
+
+    def write_table(self, name: str, text: str) -> None:
+        """Replace a table at once: a collector that runs reads it anew by itself."""
+        write_atomically(self.folder / name, text.encode())
+
+    def refusal(self, binary: Path, config: str) -> str:
+        """What the collector has to say against a configuration; empty if it takes it.
+
+        Raises:
+            OSError: the binary cannot be started.
+        """
+        write_atomically(self._candidate, config.encode())
+        try:
+            done = subprocess.run(  # noqa: S603  # the collector that we were told to use
+                [binary, "validate", f"--config={self._candidate}"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env={},
+                timeout=_VALIDATION_TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"it does not say within {_VALIDATION_TIMEOUT:.0f} s whether it takes the configuration"
+        finally:
+            self._candidate.unlink(missing_ok=True)
+        if done.returncode == 0:
+            return ""
+        said = (done.stderr + done.stdout).decode(errors="replace").strip()
+        return said[:_MESSAGE] or f"`validate` ends with {done.returncode}"
+
+    def configured(self) -> str:
+        """The configuration that it is to run with; empty if there is none."""
+        return _text(self.config)
+
+    def configured_digest(self) -> str:
+        """What a process says that it runs once it has read the present configuration; empty if there is none."""
+        found = _DIGEST.findall(self.configured())
+        return found[-1] if found else ""
+
+    def configure(self, text: str) -> None:
+        """Write what it is to run with from its next start, or `reload`, on."""
+        write_atomically(self.config, text.encode())
+
+    def approve(self) -> None:
+        """Keep the present configuration as the one to go back to, and no table but its own."""
+        text = self.configured()
+        if text != _text(self._good):
+            write_atomically(self._good, text.encode())
+        for table in self.folder.glob("table-*.yaml"):
+            if table.name not in text:
+                table.unlink(missing_ok=True)
+
+    def go_back(self) -> bool:
+        """Make the last configuration that worked the present one; whether there is another one than the present."""
+        good = _text(self._good)
+        if not good or good == self.configured():
+            return False
+        self.configure(good)
+        return True
+
+    # Its process
+
+    def process(self) -> ProcessIdentity | None:
+        """The process that runs now, by whomever it was started; None if there is none."""
+        started = self._last_started()
+        if started is None:
+            return None
+        if os_process.is_alive(started.process):
+            return started.process
+        # Whoever started it may have died before saying so. Only ours has this path among its arguments.
+        name = started.binary.rpartition("/")[2]
+        return next((each for each, command in os_process.running(name) if self._argument in command), None)
+
+    def runs(self, binary: Path) -> bool:
+        """Whether what runs was started from this binary."""
+        started = self._last_started()
+        return started is not None and started.binary == str(binary) and self.process() is not None
+
+    def start(self, binary: Path) -> ProcessIdentity:
+        """End what runs, and start it; does not wait until it is ready.
+
+        Raises:
+            CollectorGone: the control plane was stopped.
+            OSError: the binary cannot be started.
+        """
+        with exclusive(self._lock):
+            if self._retired.exists() or not self.folder.exists():
+                raise CollectorGone(f"the control plane of {self.folder} was stopped")
+            self._end_all(STOP_GRACE)
+            offset = self._begin_log()
+            for folder in ("state", "claims"):
+                (self.folder / folder).mkdir(mode=0o700, exist_ok=True)
+            # Said before it is true: a process that nobody has noted down is looked for under this name.
+            self._note(_Started(ProcessIdentity(0, 0), str(binary), offset))
+            process = os_process.spawn([binary, self._argument], self.log)
+            self._note(_Started(process, str(binary), offset))
+            return process
+
+    def reload(self) -> None:
+        """Let it read its configuration anew; it ends if it cannot use it."""
+        if (process := self.process()) is not None and (descriptor := os_process.watch(process)) is not None:
+            try:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(descriptor, signal.SIGHUP)
+            finally:
+                os.close(descriptor)
+
+    def stop(self, grace: float = STOP_GRACE) -> None:
+        """End what runs. It may be started again, and goes on where it was."""
+        if self.folder.exists():
+            with exclusive(self._lock):
+                self._end_all(grace)
+
+    def retire(self) -> None:
+        """End what runs, and let nobody start it again."""
+        if self.folder.exists():
+            self._retired.touch()
+            self.stop()
+
+    def last_words(self) -> str:
+        """Why it has ended, in its own words; not from its log, in which stores may have put theirs."""
+        started = self._last_started()
+        try:
+            with self.log.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(started.log_offset if started else 0, size - _LAST_WORDS))
+                lines = file.read().decode(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        plain = [line for line in lines if not line.startswith("{")]
+        telling = next((line for line in plain if line.startswith(("Error:", "panic:"))), "")
+        return (telling or (plain or [""])[-1])[:_MESSAGE]
+
+    # Inside
+
+    @property
+    def _argument(self) -> str:
+        return f"--config={self.config}"
+
+    def _note(self, started: _Started) -> None:
+        write_atomically(self._started, json.dumps(asdict(started)).encode())
+
+    def _last_started(self) -> _Started | None:
+        try:
+            document = json.loads(self._started.read_bytes())
+        except OSError:
+            return None
+        return _Started(ProcessIdentity(**document["process"]), document["binary"], document["log_offset"])
+
+    def _begin_log(self) -> int:
+        """Where the log of the next process begins; what is long is put aside, over what was put aside before."""
+        if not self.log.exists():
+            return 0
+        size = self.log.stat().st_size
+        if size <= _LONGEST_LOG:
+            return size
+        shutil.move(self.log, self.log.with_suffix(".log.1"))
+        return 0
+
+    def _end_all(self, grace: float) -> None:
+        while (process := self.process()) is not None:
+            os_process.end(process, grace)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""

@@ -1,0 +1,278 @@
+"""Keeps one collector running with what was planned, and looks at it. Blocks; `local` runs it beside the event loop.
+
+A configuration that the collector refuses, or does not come up with, leaves the last one that worked in force. A
+collector that dies is started again, at once if it had run for a while. Never do two run on one folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from audit_operator.api.findings import Finding, Severity
+from audit_operator.api.observations import (
+    ExporterObservation,
+    ShipperFigures,
+    ShipperObservation,
+)
+from audit_operator.controlplane import os_process
+from audit_operator.controlplane.ports import ADDRESS_IN_USE
+from audit_operator.controlplane.shipper import telemetry
+from audit_operator.controlplane.shipper.collector import CollectorGone
+from audit_operator.controlplane.shipper.flow import Sum, Way
+from audit_operator.controlplane.shipper.telemetry import NoAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from audit_operator.controlplane.shipper.collector import Collector
+    from audit_operator.controlplane.shipper.telemetry import Telemetry
+    from audit_operator.plan.collector_files import CollectorFiles, Places
+
+_LOG = logging.getLogger(__name__)
+_POLL = 0.05
+_RELOADS_FOR_PROOF = 2
+"""One that began before the table was written may have ended after it."""
+_REMEMBERED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ShipperTimes:
+    """Seconds.
+
+    Attributes:
+        look_every: between two looks.
+        ready: until a collector must be ready.
+        settled: until it counts as having run for a while.
+        longest_pause: between two attempts to start it.
+        table: until it must have read its table.
+    """
+
+    look_every: float = 5.0
+    ready: float = 30.0
+    settled: float = 10.0
+    longest_pause: float = 30.0
+    table: float = 30.0
+
+
+@dataclass(slots=True)
+class _TableProof:
+    """Whether a collector has read the present table: it says how often it has read one, and not which."""
+
+    _digest: str = ""
+    _from: tuple[str, int] = ("", 0)
+    _began: float = 0.0
+    _proven: bool = False
+
+    def see(self, now: float, said: Telemetry, files: CollectorFiles) -> str:
+        """Take note of what it says after the table was written; returns the table's digest if it has read it."""
+        digest = hashlib.sha256(files.table.encode()).hexdigest()
+        if digest != self._digest:
+            self._digest, self._from, self._began = digest, (said.epoch, said.table_reloads), now
+            self._proven = False
+        epoch, reloads = self._from
+        if epoch != said.epoch or said.table_reloads >= reloads + _RELOADS_FOR_PROOF:
+            self._proven = True
+        return digest if self._proven and said.config == files.digest else ""
+
+    def age(self, now: float) -> float:
+        """For how many seconds the table has been there."""
+        return now - self._began
+
+
+@dataclass(slots=True)
+class Keeper:
+    """Works on one collector; `step` is called again and again, by one thread at a time.
+
+    Attributes:
+        seen: the last observation; None while nothing is to be shipped.
+        looked_at: when that was.
+    """
+
+    collector: Collector
+    binary: Path
+    places: Places
+    node: str
+    times: ShipperTimes = ShipperTimes()
+    halted: Callable[[], bool] = lambda: False
+    seen: ShipperObservation | None = None
+    looked_at: float = field(default_factory=time.monotonic)
+    _failed: dict[str, Finding] = field(default_factory=dict)
+    _settings: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    _ways: dict[tuple[str, str], Way] = field(default_factory=dict)
+    _sums: dict[str, Sum] = field(default_factory=dict)
+    _table: _TableProof = field(default_factory=_TableProof)
+    _since: datetime | None = None
+    _failures: int = 0
+    _not_before: float = 0.0
+    _restarts: int = 0
+    _port_taken: bool = False
+
+    def refusal(self, digest: str) -> tuple[Finding, ...]:
+        """Why the configuration with this digest is not in force, if it was tried in vain."""
+        found = self._failed.get(digest)
+        return () if found is None else (found,)
+
+    def step(self, files: CollectorFiles | None) -> float:
+        """Bring the collector nearer to these files, and look at it; returns after how many seconds to do so again."""
+        if files is None:
+            self.collector.stop()
+            self.seen = None
+            return self.times.look_every
+        error = ""
+        try:
+            self._bring(files)
+        except CollectorGone as gone:
+            error = str(gone)
+            self._put_off()
+        except OSError as failure:
+            error = f"the collector cannot be run: {failure}"
+            self._put_off()
+        self._look(files, error)
+        if self.collector.process() is None and self.collector.configured():
+            return max(_POLL, self._not_before - time.monotonic())
+        return self.times.look_every
+
+    # Bringing it to what is wanted
+
+    def _bring(self, files: CollectorFiles) -> None:
+        self._remember(files)
+        collector = self.collector
+        if collector.table(files.table_file) != files.table:
+            collector.write_table(files.table_file, files.table)
+        if collector.configured() != files.config and files.digest not in self._failed:
+            refusal = collector.refusal(self.binary, files.config)
+            if refusal:
+                self._fail(files.digest, f"the collector refuses its configuration: {refusal}")
+            else:
+                collector.configure(files.config)
+        wanted = collector.configured_digest()
+        if not wanted:
+            return
+        if not collector.runs(self.binary):
+            self._start(wanted)
+        elif (running := self._running()) is not None and running != wanted:
+            collector.reload()
+            self._await(wanted)
+
+    def _start(self, wanted: str) -> None:
+        now = time.monotonic()
+        if now < self._not_before:
+            return
+        if self.seen is not None and self.seen.healthy:
+            self._restarts += 1
+            _LOG.warning("The collector has ended: %s", self.collector.last_words(), extra={"reason": "ShipperEnded"})
+        self.collector.start(self.binary)
+        self._put_off()
+        self._await(wanted)
+
+    def _put_off(self) -> None:
+        """Wait longer each time, until one has run for a while."""
+        self._failures += 1
+        pause = min(self.times.longest_pause, 2.0 ** (self._failures - 2)) if self._failures > 1 else 0.0
+        self._not_before = time.monotonic() + pause
+
+    def _await(self, digest: str) -> None:
+        """Wait until the collector runs with this configuration; go back to the last one that worked if it does not."""
+        deadline = time.monotonic() + self.times.ready
+        while not self.halted():
+            if self._running() == digest:
+                self.collector.approve()
+                return
+            ended = self.collector.process() is None
+            if ended or time.monotonic() >= deadline:
+                words = self.collector.last_words() if ended else "it is not ready in time"
+                self._port_taken = ADDRESS_IN_USE in words
+                if self._port_taken:
+                    self.collector.take_ports()
+                elif self.collector.go_back():
+                    self._fail(digest, f"the collector does not come up with its configuration: {words}")
+                    self._not_before = 0.0
+                if not ended:
+                    self.collector.stop()
+                return
+            time.sleep(_POLL)
+
+    def _running(self) -> str | None:
+        try:
+            return telemetry.read(self.places.endpoints).config
+        except NoAnswer:
+            return None
+
+    def _fail(self, digest: str, message: str) -> None:
+        _LOG.error("%s", message, extra={"reason": "ShipperRefused", "digest": digest})
+        mend = "the last configuration that worked stays in force; correct what the message names, in the sinks"
+        self._failed[digest] = Finding("shipper-configuration-refused", Severity.ERROR, message, mend)
+        for oldest in list(self._failed)[:-_REMEMBERED]:
+            del self._failed[oldest]
+
+    def _remember(self, files: CollectorFiles) -> None:
+        self._settings[files.digest] = files.settings
+        for oldest in list(self._settings)[:-_REMEMBERED]:
+            del self._settings[oldest]
+
+    # Looking at it
+
+    def _look(self, files: CollectorFiles, error: str) -> None:
+        now = self.looked_at = time.monotonic()
+        process = self.collector.process()
+        try:
+            said = telemetry.read(self.places.endpoints) if process is not None else None
+        except NoAnswer as silence:
+            said, error = None, error or str(silence)
+        if process is not None and os_process.age(process) >= self.times.settled:
+            self._failures = 0
+        if process is None:
+            error = error or f"it has ended: {self.collector.last_words()}"
+        if said is None:
+            before = self.seen or ShipperObservation(self.node)
+            self.seen = replace(before, healthy=False, last_error=error)
+            return
+        self.seen = self._observed(now, said, files)
+
+    def _observed(self, now: float, said: Telemetry, files: CollectorFiles) -> ShipperObservation:
+        table = self._table.see(now, said, files)
+        # Levels would not be those that were asked for, just as with another configuration.
+        stuck = not table and self._table.age(now) > self.times.table and said.config == files.digest
+        return ShipperObservation(
+            node=self.node,
+            config="" if stuck else said.config,
+            healthy=True,
+            last_error="it does not read its table anew" if stuck else "",
+            exporters=tuple(self._exporters(now, said)),
+            figures=self._figures(said, table),
+        )
+
+    def _exporters(self, now: float, said: Telemetry) -> list[ExporterObservation]:
+        settings = self._settings.get(said.config, {})
+        keys = {exporter: (exporter, settings.get(exporter, said.config)) for exporter in sorted(said.exporters)}
+        self._ways = {key: self._ways.get(key) or Way() for key in keys.values()}
+        return [
+            ExporterObservation(
+                exporter, self._ways[key].see(now, said.epoch, said.exporters[exporter]), self._ways[key].figures
+            )
+            for exporter, key in keys.items()
+        ]
+
+    def _figures(self, said: Telemetry, table: str) -> ShipperFigures:
+        now = datetime.now(UTC)
+        self._since = self._since or now
+
+        def total(name: str, value: int) -> int:
+            return self._sums.setdefault(name, Sum()).add(said.epoch, value)
+
+        return ShipperFigures(
+            received=total("received", said.received),
+            refused=total("refused", said.refused),
+            quarantined=total("quarantined", said.quarantined),
+            dropped=total("dropped", said.dropped),
+            restarts=self._restarts,
+            table=table,
+            since=self._since,
+            seen=now,
+        )

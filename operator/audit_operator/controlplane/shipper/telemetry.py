@@ -1,0 +1,133 @@
+"""What a collector says of itself: which configuration it runs, and what it has counted. Collector 0.157."""
+
+from __future__ import annotations
+
+import http.client
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from audit_operator.api.observations import ExporterFigures
+from audit_operator.shipping.collector.configuration import IDENTITY, QUARANTINED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from audit_operator.shipping.collector.configuration import Endpoints
+
+_TIMEOUT = 2.0
+_MOST_BYTES = 8 * 2**20
+_INSTANCE = "service_instance_id"
+
+
+class NoAnswer(Exception):  # noqa: N818  # a state of the collector
+    """It does not answer, or not as a collector does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What it said at one moment; counters count from when it loaded its configuration.
+
+    Attributes:
+        epoch: tells apart the times it did so.
+        config: digest of the configuration.
+        exporters: by id.
+        table_reloads: how often it has read its table again.
+    """
+
+    epoch: str
+    config: str
+    exporters: Mapping[str, ExporterFigures]
+    received: int
+    refused: int
+    quarantined: int
+    dropped: int
+    table_reloads: int
+
+
+def read(endpoints: Endpoints) -> Telemetry:
+    """Ask it. Blocks.
+
+    Raises:
+        NoAnswer: see there.
+    """
+    host, _, port = endpoints.health.rpartition(":")
+    _get(host, int(port), "/")
+    return parse(_get(endpoints.metrics_host, endpoints.metrics_port, "/metrics"))
+
+
+def parse(text: str) -> Telemetry:
+    """Read its metrics.
+
+    Raises:
+        NoAnswer: they are none of a collector.
+    """
+    counted: defaultdict[tuple[str, str], int] = defaultdict(int)
+    about: Mapping[str, str] = {}
+    try:
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                name = sample.name.removesuffix("_total").removeprefix("otelcol_")
+                if name == "target_info":
+                    about = sample.labels
+                elif (label := _COUNTED.get(name)) is not None:
+                    counted[name, sample.labels.get(label, "")] += int(sample.value)
+    except ValueError as error:
+        raise NoAnswer("its metrics cannot be read") from error
+    if _INSTANCE not in about:
+        raise NoAnswer("what answers is no collector")
+    exporters = {exporter for name, exporter in counted if name.startswith("exporter_")}
+    return Telemetry(
+        epoch=about[_INSTANCE],
+        config=about.get(IDENTITY.replace(".", "_"), ""),
+        exporters={each: _exporter(counted, each) for each in exporters},
+        received=sum(value for (name, _), value in counted.items() if name == "receiver_accepted_log_records"),
+        refused=sum(value for (name, _), value in counted.items() if name == "receiver_refused_log_records"),
+        quarantined=counted["processor_incoming_items", QUARANTINED],
+        dropped=sum(value for (name, _), value in counted.items() if name == "processor_filter_logs_filtered"),
+        table_reloads=counted["lookup_source_reloads", ""],
+    )
+
+
+_COUNTED = {
+    "exporter_sent_log_records": "exporter",
+    "exporter_send_failed_log_records": "exporter",
+    "exporter_enqueue_failed_log_records": "exporter",
+    "exporter_queue_size": "exporter",
+    "exporter_queue_capacity": "exporter",
+    "receiver_accepted_log_records": "receiver",
+    "receiver_refused_log_records": "receiver",
+    "processor_incoming_items": "processor",
+    "processor_filter_logs_filtered": "filter",
+    "lookup_source_reloads": "",
+}
+"""Metrics, each with the label that tells apart what it counts for."""
+
+
+def _exporter(counted: Mapping[tuple[str, str], int], exporter: str) -> ExporterFigures:
+    def value(name: str) -> int:
+        return counted.get((f"exporter_{name}", exporter), 0)
+
+    return ExporterFigures(
+        sent=value("sent_log_records"),
+        failed=value("send_failed_log_records"),
+        not_queued=value("enqueue_failed_log_records"),
+        queue=value("queue_size"),
+        capacity=value("queue_capacity"),
+    )
+
+
+def _get(host: str, port: int, path: str) -> str:
+    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        if answer.status != http.HTTPStatus.OK:
+            raise NoAnswer(f"it answers {path} with HTTP status {answer.status}")
+        return answer.read(_MOST_BYTES).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(f"it does not answer {path}") from error
+    finally:
+        connection.close()

@@ -1,0 +1,143 @@
+"""Whether records arrive where they are to go, from what was planned for shippers and what was seen of them.
+
+Every sink of a control plane is judged once; a policy is as well off as its worst sink. No figure stands in a message:
+figures change all the time, and a status that changes with them would be written all the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
+from audit_operator.api.observations import Flow
+from audit_operator.plan.claim import Claim, false, true, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from audit_operator.api.control_plane import AuditControlPlane
+    from audit_operator.api.findings import Finding, ObjectRef
+    from audit_operator.api.observations import ShipperObservation
+    from audit_operator.plan.collector_files import CollectorFiles
+
+NO_COLLECTOR = "no-collector"
+_TYPE = ConditionType.SHIPPING
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingFacts:
+    """What is known of the shippers of one control plane.
+
+    Attributes:
+        files: what they are to run with; None where no policy ships anywhere.
+        refused: why they are not brought to it.
+        remarks: what cannot be done as policies ask.
+        shippers: what was seen of them.
+    """
+
+    files: CollectorFiles | None = None
+    refused: tuple[Finding, ...] = ()
+    remarks: tuple[Finding, ...] = ()
+    shippers: tuple[ShipperObservation, ...] = ()
+
+
+@dataclass(slots=True)
+class ShippingOfPlane:
+    """Judges the sinks of one control plane; `facts` is None where no shipper of ours runs."""
+
+    plane: AuditControlPlane
+    facts: ShippingFacts | None
+    _judged: dict[ObjectRef, Claim] = field(default_factory=dict)
+
+    def of_policy(self, sinks: Iterable[ObjectRef]) -> Claim:
+        """Whether the records of a policy with these usable sinks arrive in all of them."""
+        return worst([self.of_sink(each) for each in sinks])
+
+    def of_sink(self, sink: ObjectRef) -> Claim:
+        """Whether records arrive in a sink."""
+        if sink not in self._judged:
+            self._judged[sink] = self._judge(sink)
+        return self._judged[sink]
+
+    def _judge(self, sink: ObjectRef) -> Claim:
+        facts = self.facts
+        if facts is None:
+            said = (
+                f"no shipper runs for driver {self.plane.spec.driver} in this release; `audit-operator shipper render` "
+                "gives the configuration to run a collector with by hand, of which nothing is seen here"
+            )
+            return unknown(_TYPE, Reason.NOT_IMPLEMENTED, said)
+        absent = next((each for each in facts.refused if each.id == NO_COLLECTOR), None)
+        if absent is not None:
+            return false(_TYPE, Reason.SHIPPER_DOWN, _said(absent))
+        if facts.files is not None and (unusable := facts.files.findings.get(sink)) is not None:
+            return false(_TYPE, Reason.SINK_NOT_USABLE, f"{sink}: {_said(unusable)}")
+        return _of_shippers(facts) or _of_flow(sink, facts)
+
+
+def _of_shippers(facts: ShippingFacts) -> Claim | None:
+    """What is wrong with the shippers, whatever the sink."""
+    if not facts.shippers:
+        return false(_TYPE, Reason.SHIPPER_DOWN, "no shipper has been seen yet")
+    for shipper in facts.shippers:
+        if not shipper.healthy:
+            said = shipper.last_error or "it does not answer"
+            return false(_TYPE, Reason.SHIPPER_DOWN, f"shipper {shipper.node}: {said}")
+    if facts.refused:
+        return false(_TYPE, Reason.SHIPPER_OUTDATED, _said(facts.refused[0]))
+    for shipper in facts.shippers:
+        if facts.files is None or shipper.config != facts.files.digest:
+            said = shipper.last_error or "the configuration is on its way"
+            return false(_TYPE, Reason.SHIPPER_OUTDATED, f"shipper {shipper.node}: {said}")
+    return None
+
+
+def _of_flow(sink: ObjectRef, facts: ShippingFacts) -> Claim:
+    exporter = facts.files.sinks.get(sink, "") if facts.files else ""
+    seen = {shipper.node: shipper.flow(exporter) for shipper in facts.shippers}
+    for flow, (reason, said) in _TROUBLE.items():
+        nodes = [node for node, each in seen.items() if each is flow]
+        if nodes:
+            return false(_TYPE, reason, f"{sink}, shipper {nodes[0]}: {said}")
+    if Flow.FLOWING in seen.values():
+        return true(_TYPE, Reason.SHIPPING, "all sinks take what is sent to them")
+    return unknown(_TYPE, Reason.NOTHING_YET, f"{sink}: nothing was sent yet")
+
+
+_TROUBLE: Mapping[Flow, tuple[Reason, str]] = {
+    Flow.LOSSY: (Reason.LOSSY, "records were given up lately, or could not be kept; see the shipper's metrics"),
+    Flow.BACKLOG: (Reason.BACKLOG, "records wait, since the sink takes none, or fewer than there are"),
+}
+# The worst first.
+_ORDER = (
+    Reason.LOSSY,
+    Reason.SHIPPER_DOWN,
+    Reason.SINK_NOT_USABLE,
+    Reason.SHIPPER_OUTDATED,
+    Reason.BACKLOG,
+    Reason.NOTHING_YET,
+    Reason.NOT_IMPLEMENTED,
+    Reason.SHIPPING,
+)
+
+
+def worst(claims: Iterable[Claim]) -> Claim:
+    """The claim of several that a person should read first; of none, that nothing was asked for."""
+    found = sorted(claims, key=lambda each: _ORDER.index(each.reason))
+    return found[0] if found else unknown(_TYPE, Reason.NOT_REQUESTED, "the spec does not ask for it")
+
+
+def unresolved(findings: Iterable[Finding]) -> Claim:
+    """For a policy that names sinks of which none may be used."""
+    return false(_TYPE, Reason.SINK_NOT_USABLE, "; ".join(map(_said, findings)))
+
+
+def ready(shipping: Claim) -> Claim:
+    """Ready, for a sink: it has nothing to do but to take what is sent."""
+    reason = Reason.READY if shipping.status is ConditionStatus.TRUE else shipping.reason
+    return replace(shipping, type=ConditionType.READY, reason=reason)
+
+
+def _said(finding: Finding) -> str:
+    return f"{finding.message} ({finding.mend})" if finding.mend else finding.message
