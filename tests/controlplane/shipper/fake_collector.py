@@ -1,0 +1,58 @@
+"""A program that refuses, dies and serves as its configuration says: for faults that the real collector has not."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+import threading
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+config = Path(next(each for each in sys.argv if each.startswith("--config=")).removeprefix("--config="))
+epoch = digest = ""
+
+
+def read():
+    global epoch, digest  # noqa: PLW0603  # a program of one page
+    text = config.read_text()
+    if "die-now" in text:
+        sys.stdout.write("Error: no room\n")
+        sys.stdout.flush()
+        signal.raise_signal(signal.SIGKILL)
+    epoch = str(uuid.uuid4())
+    digest = re.findall(r'"audit_operator.config", "value": "([0-9a-f]+)"', text)[-1]
+    return text
+
+
+def answer():
+    labels = f'service_instance_id="{epoch}",audit_operator_config="{digest}"'
+    return f"# TYPE target_info gauge\ntarget_info{{{labels}}} 1\n"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = answer().encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+if "validate" in sys.argv:
+    if "refuse-me" in config.read_text():
+        sys.exit("Error: unknown exporter")
+    sys.exit()
+text = read()
+signal.signal(signal.SIGHUP, lambda *_: read())
+ports = [int(re.findall(r'"health_check": \{"endpoint": "127.0.0.1:(\d+)"', text)[0])]
+ports += json.loads("[" + re.findall(r'"port": (\d+)', text)[0] + "]")
+for port in ports:
+    threading.Thread(target=ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever).start()
+while True:
+    signal.pause()

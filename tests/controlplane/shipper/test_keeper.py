@@ -1,0 +1,178 @@
+"""Whatever a collector does, the last configuration that worked is in force, and what went wrong is said."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from audit_operator.controlplane.shipper.collector import Collector, CollectorGone
+from audit_operator.controlplane.shipper.keeper import Keeper, ShipperTimes
+from audit_operator.plan import plan
+from audit_operator.plan.collector_files import collector_files
+from audit_operator.plan.shipping import shipping
+from tests.plan.test_shipping import SNAPSHOT, sink
+
+FAKE = Path(__file__).parent / "fake_collector.py"
+
+
+class World:
+    def __init__(self, folder):
+        interpreter = folder / "bin" / "otelcol"  # its name is that of the program in /proc
+        interpreter.parent.mkdir()
+        interpreter.symlink_to(sys.executable)
+        self.binary = folder / "otelcol"
+        self.binary.write_text(f"#!{interpreter} -I\n{FAKE.read_text()}")
+        self.binary.chmod(0o700)
+        self.collector = Collector(folder / "shipper")
+        self.audit_log = folder / "audit.log"
+        self.keeper = self.operator()
+
+    def operator(self):
+        times = ShipperTimes(ready=10.0, longest_pause=0.1)
+        return Keeper(self.collector, self.binary, self.collector.places(self.audit_log), "n1", times)
+
+    def files(self, mark="good"):
+        """What the fake is to do stands in the address of a sink."""
+        own = sink("AuditSink", "own", "payments", victoriaLogs={"url": f"http://{mark}:9428"})
+        snapshot = replace(SNAPSHOT, audit_sinks=(own,))
+        planned = shipping(snapshot, plan(snapshot), "main")
+        return collector_files(planned, snapshot, "main", self.collector.places(self.audit_log))
+
+    def until(self, files, condition, keeper=None):
+        keeper = keeper or self.keeper
+        for _ in range(200):
+            pause = keeper.step(files)
+            if condition(keeper):
+                return
+            time.sleep(min(pause, 0.05))
+        raise AssertionError(keeper.seen)
+
+    def until_running(self, files, keeper=None):
+        self.until(files, lambda each: each.seen.healthy and each.seen.config == files.digest, keeper)
+
+
+@pytest.fixture
+def world(tmp_path):
+    each = World(tmp_path)
+    yield each
+    each.collector.retire()
+
+
+def test_it_is_started_with_what_was_planned(world):
+    files = world.files()
+    world.until_running(files)
+    assert world.collector.configured() == files.config
+    assert world.collector.table(files.table_file) == files.table
+    assert not world.keeper.refusal(files.digest)
+
+
+def test_a_refused_configuration_leaves_the_last_good_one_running(world):
+    good, bad = world.files(), world.files("refuse-me")
+    world.until_running(good)
+    process = world.collector.process()
+    world.keeper.step(bad)
+    [finding] = world.keeper.refusal(bad.digest)
+    assert "unknown exporter" in finding.message
+    assert (world.keeper.seen.config, world.keeper.seen.healthy) == (good.digest, True)
+    assert world.collector.process() == process
+    assert world.collector.table(good.table_file) == good.table
+
+
+def test_a_configuration_that_it_dies_of_is_taken_back(world):
+    good, bad = world.files(), world.files("die-now")
+    world.until_running(good)
+    world.until(bad, lambda each: each.refusal(bad.digest) and each.seen.healthy)
+    [finding] = world.keeper.refusal(bad.digest)
+    assert "no room" in finding.message
+    assert world.keeper.seen.config == good.digest
+    better = world.files("better")
+    world.until_running(better)
+
+
+def test_where_none_ever_worked_it_is_tried_again_and_again_and_said(world):
+    bad = world.files("die-now")
+    for _ in range(3):
+        world.keeper.step(bad)
+        time.sleep(0.1)
+    assert not world.keeper.seen.healthy
+    assert "no room" in world.keeper.seen.last_error
+    world.until_running(world.files())
+
+
+def test_one_that_dies_is_started_again_and_counted(world):
+    files = world.files()
+    world.until_running(files)
+    first = world.collector.process()
+    os.kill(first.pid, signal.SIGKILL)
+    world.until(files, lambda each: world.collector.process() not in (None, first) and each.seen.healthy)
+    assert world.keeper.seen.figures.restarts == 1
+
+
+def test_the_next_operator_takes_over_what_runs(world):
+    files = world.files()
+    world.until_running(files)
+    process = world.collector.process()
+    world.until_running(files, world.operator())
+    assert world.collector.process() == process
+
+
+def test_the_next_operator_finds_one_that_nobody_noted_down(world):
+    files = world.files()
+    world.until_running(files)
+    process = world.collector.process()
+    record = world.collector.folder / "process.json"
+    record.write_text(record.read_text().replace(f'"pid": {process.pid}', '"pid": 0'))
+    assert world.collector.process() == process
+    world.until_running(files, world.operator())
+    assert world.collector.process() == process
+
+
+def test_a_configuration_that_was_written_and_not_told_is_told_by_the_next_operator(world):
+    files, other = world.files(), world.files("other")
+    world.until_running(files)
+    world.collector.write_table(other.table_file, other.table)
+    world.collector.configure(other.config)
+    world.until_running(other, world.operator())
+
+
+def test_another_binary_replaces_the_one_that_runs(world):
+    files = world.files()
+    world.until_running(files)
+    first, newer = world.collector.process(), world.binary.with_name("otelcol-2")
+    newer.write_text(world.binary.read_text())
+    newer.chmod(0o700)
+    world.keeper.binary = newer
+    world.until_running(files)
+    assert world.collector.process() != first
+    assert world.collector.runs(newer)
+
+
+def test_a_binary_that_is_not_there_is_said(world):
+    world.keeper.binary = Path("/nowhere/otelcol")
+    world.keeper.step(world.files())
+    assert not world.keeper.seen.healthy
+    assert "/nowhere/otelcol" in world.keeper.seen.last_error
+
+
+def test_what_is_not_to_be_shipped_any_more_ends_it(world):
+    world.until_running(world.files())
+    world.keeper.step(None)
+    assert world.collector.process() is None
+    assert world.keeper.seen is None
+
+
+def test_nobody_starts_it_once_its_control_plane_is_gone(world):
+    files = world.files()
+    world.until_running(files)
+    world.collector.retire()
+    world.keeper.step(files)
+    assert world.collector.process() is None
+    assert "was stopped" in world.keeper.seen.last_error
+    with pytest.raises(CollectorGone):
+        world.collector.start(world.binary)

@@ -1,0 +1,54 @@
+"""What the collector says of itself, as collector 0.157 was heard to say it."""
+
+from __future__ import annotations
+
+import pytest
+
+from audit_operator.api.observations import ExporterFigures
+from audit_operator.controlplane.shipper.telemetry import NoAnswer, parse
+
+HEARD = """\
+# HELP lookup_source_reloads Number of successful reloads of a file-based lookup source.
+# TYPE lookup_source_reloads counter
+lookup_source_reloads 4
+# TYPE otelcol_exporter_queue_capacity gauge
+otelcol_exporter_queue_capacity{data_type="logs",exporter="otlp_http/clusterauditsink.central"} 4.294967296e+09
+# TYPE otelcol_exporter_queue_size gauge
+otelcol_exporter_queue_size{data_type="logs",exporter="otlp_http/clusterauditsink.central"} 14912
+# TYPE otelcol_exporter_sent_log_records counter
+otelcol_exporter_sent_log_records{exporter="otlp_http/clusterauditsink.central",server_address="127.0.0.1",\
+server_port="21999",url_path="/insert/opentelemetry/v1/logs"} 21
+# TYPE otelcol_exporter_send_failed_log_records counter
+otelcol_exporter_send_failed_log_records{error_permanent="true",exporter="otlp_http/clusterauditsink.central"} 2
+otelcol_exporter_send_failed_log_records{error_permanent="false",exporter="otlp_http/clusterauditsink.central"} 1
+# TYPE otelcol_processor_filter_logs_filtered counter
+otelcol_processor_filter_logs_filtered{filter="filter/levels"} 7
+# TYPE otelcol_processor_incoming_items counter
+otelcol_processor_incoming_items{otel_signal="logs",processor="lookup"} 30
+otelcol_processor_incoming_items{otel_signal="logs",processor="transform/quarantine"} 1
+# TYPE otelcol_receiver_accepted_log_records counter
+otelcol_receiver_accepted_log_records{receiver="file_log",transport=""} 30
+# TYPE otelcol_receiver_refused_log_records counter
+otelcol_receiver_refused_log_records{receiver="file_log",transport=""} 3
+# TYPE target_info gauge
+target_info{audit_operator_config="abc",service_instance_id="753a",service_name="otelcol"} 1
+"""
+
+
+def test_all_figures_are_read():
+    said = parse(HEARD)
+    assert (said.epoch, said.config, said.table_reloads) == ("753a", "abc", 4)
+    assert (said.received, said.refused, said.quarantined, said.dropped) == (30, 3, 1, 7)
+    assert said.exporters == {
+        "otlp_http/clusterauditsink.central": ExporterFigures(sent=21, failed=3, queue=14912, capacity=4294967296)
+    }
+
+
+def test_a_collector_that_names_no_configuration_runs_none_of_ours():
+    assert parse(HEARD.replace("audit_operator_config", "other")).config == ""
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "up 1\n", 'otelcol_exporter_queue_size{exporter="x"} NaN\n'])
+def test_what_is_no_collector_is_not_taken_for_one(text):
+    with pytest.raises(NoAnswer):
+        parse(text)
