@@ -10,7 +10,7 @@ from audit_operator.api.findings import ObjectRef
 from audit_operator.plan import NamespaceFact, Snapshot, plan
 from audit_operator.plan.shipping import shipping
 from audit_operator.policy.model import Request, User
-from audit_operator.shipping.enforcement.table import ROUTE, Step, decide, namespace_key
+from audit_operator.shipping.enforcement.table import REDACTION, ROUTE, Step, decide, namespace_key
 from tests.plan.objects import audit_policy, cluster_policy, control_plane, parsed
 
 CENTRAL = ObjectRef("ClusterAuditSink", "central")
@@ -130,3 +130,26 @@ def test_what_is_too_large_for_the_table_is_said_at_the_control_plane():
     )
     (finding,) = shipped(snapshot).findings
     assert (finding.id, "payments" in finding.message) == ("shipped-as-recorded", True)
+
+
+def redaction_for(snapshot, namespace):
+    done = shipped(snapshot)
+    class_ = done.table.entries.get(namespace_key(namespace), {}).get(Step.CLASS)
+    return done.redactions[done.table.entries[f"{class_}|"][REDACTION] if class_ else ""]
+
+
+def test_what_any_policy_of_a_namespace_wants_taken_out_is_taken_out_there_and_nowhere_else():
+    pii = audit_policy(rules=[{"level": "Request"}], sinkRefs=TO_OWN, redaction={"profiles": ["PII"]})
+    names = cluster_policy(
+        rules=[{"level": "Metadata"}], sinkRefs=TO_CENTRAL, redaction={"profiles": [], "pseudonymize": ["Username"]}
+    )
+    snapshot = replace(SNAPSHOT, audit_policies=(pii,), cluster_audit_policies=(names,))
+    payments, web = redaction_for(snapshot, "payments"), redaction_for(snapshot, "web")
+    assert (payments.profiles, payments.pseudonymize) == ({"PII"}, {"Username"})
+    assert (web.profiles, web.pseudonymize) == (set(), {"Username"})
+    assert redaction_for(snapshot, "new") == web
+
+
+def test_without_a_word_about_redaction_secrets_and_tokens_are_taken_out():
+    assert redaction_for(SNAPSHOT, "payments").profiles == {"Secrets", "Tokens"}
+    assert redaction_for(SNAPSHOT, "").profiles == {"Secrets", "Tokens"}

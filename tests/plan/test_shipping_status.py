@@ -143,7 +143,7 @@ def test_a_shipper_without_secrets_says_so_at_the_sinks_that_need_some():
     status, reason, message = said(PCI, known, snapshot)
     assert (status, reason) == ("False", "SinkNotUsable")
     assert "no Secrets" in message
-    assert "credentials" not in made.config
+    assert "/authorization" not in made.config
 
 
 @pytest.mark.parametrize("driver", ["Observe", "StaticPod"])

@@ -99,6 +99,7 @@ def collector_files(shipping: Shipping, snapshot: Snapshot, cluster: str, places
         routes=routes,
         quarantine=routes[""],
         exporters=tuple(exporters.values()),
+        redactions=shipping.redactions,
     )
     digest = _digest(yaml_text(render(pipeline, places.endpoints)))
     table_file = places.table.replace("{}", digest[:16])

@@ -12,22 +12,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
+from audit_operator.api.redaction import Redaction
 from audit_operator.plan.contributions import contribution_of
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.plan.sinks import existing_sinks, sinks_of
 from audit_operator.shipping.enforcement.classes import Treatment, classify
 from audit_operator.shipping.enforcement.table import URLS, Table, build
+from audit_operator.shipping.redaction.demand import RedactionDemand, union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from audit_operator.plan.planning import Plan
     from audit_operator.plan.snapshot import Snapshot
     from audit_operator.policy.contribution import Contribution
 
 TOO_LARGE = "shipped-as-recorded"
-
-Sinks = frozenset[ObjectRef]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +37,53 @@ class Shipping:
     Attributes:
         table: decides about every event.
         routes: sinks by route; ``""`` is the route of events of namespaces that nobody has seen.
+        redactions: what is taken out, by name; ``""`` is what is taken out of those events.
         findings: what cannot be done as asked, for the control plane.
     """
 
     table: Table
     routes: Mapping[str, tuple[ObjectRef, ...]]
+    redactions: Mapping[str, RedactionDemand]
     findings: tuple[Finding, ...]
 
     @property
     def sinks(self) -> tuple[ObjectRef, ...]:
         """Every sink that something is sent to, in order."""
-        return tuple(sorted({sink for sinks in self.routes.values() for sink in sinks}, key=str))
+        return _ordered({sink for sinks in self.routes.values() for sink in sinks})
 
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A policy of the control plane, with what it contributes and where its records may go."""
+    """A policy of the control plane: what it contributes, where its records may go, and what is to be taken out."""
 
     contribution: Contribution
-    sinks: Sinks
+    sinks: frozenset[ObjectRef]
+    redaction: Redaction
+
+    @property
+    def is_cluster_wide(self) -> bool:
+        """Whether it is about more than namespaces that are known."""
+        reach = self.contribution.reach
+        return reach.cluster or reach.non_resource or reach.unseen_namespaces
+
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """What several policies together want done with the same events."""
+
+    sinks: frozenset[ObjectRef]
+    redaction: RedactionDemand
+
+    @classmethod
+    def of(cls, members: Collection[_Member]) -> _Wishes:
+        """Where no policy says anything, what the API takes for granted is taken out."""
+        sinks = frozenset[ObjectRef]().union(*(each.sinks for each in members))
+        return cls(sinks, union([each.redaction for each in members] or [Redaction()]))
+
+    @property
+    def treatment(self) -> Treatment:
+        """The same by name."""
+        return Treatment(redaction=self.redaction.id, route=route_of(self.sinks))
 
 
 def shipping(snapshot: Snapshot, planned: Plan, plane: str) -> Shipping | None:
@@ -63,18 +91,25 @@ def shipping(snapshot: Snapshot, planned: Plan, plane: str) -> Shipping | None:
     members = tuple(_members(snapshot, planned, plane))
     if not any(each.sinks for each in members):
         return None
-    everywhere = frozenset[ObjectRef]().union(*(each.sinks for each in members if _is_cluster_wide(each.contribution)))
-    by_namespace: defaultdict[str, set[ObjectRef]] = defaultdict(set)
+    reaching: defaultdict[str, list[_Member]] = defaultdict(list)
     for each in members:
         for namespace in each.contribution.reach.namespaces:
-            by_namespace[namespace] |= each.sinks
-    names = frozenset(each.name for each in snapshot.namespaces)
-    treatments = {name: Treatment(route=route_of(by_namespace[name])) for name in names}
-    contributions = [each.contribution for each in members]
-    table = build(classify(contributions, names, treatments, Treatment(route=route_of(everywhere))))
-    targets = {frozenset(by_namespace[name]) for name in names} | {everywhere}
-    routes = {route_of(each): tuple(sorted(each, key=str)) for each in targets}
-    return Shipping(table, {**routes, "": tuple(sorted(everywhere, key=str))}, tuple(_findings(table)))
+            reaching[namespace].append(each)
+    otherwise = _Wishes.of([each for each in members if each.is_cluster_wide])
+    wishes = {each.name: _Wishes.of(reaching[each.name]) for each in snapshot.namespaces}
+    treatments = {name: each.treatment for name, each in wishes.items()}
+    table = build(classify([each.contribution for each in members], wishes, treatments, otherwise.treatment))
+    distinct = {otherwise, *wishes.values()}
+    return Shipping(
+        table,
+        {"": _ordered(otherwise.sinks), **{route_of(each.sinks): _ordered(each.sinks) for each in distinct}},
+        {"": otherwise.redaction, **{each.redaction.id: each.redaction for each in distinct}},
+        tuple(_findings(table)),
+    )
+
+
+def _ordered(sinks: Iterable[ObjectRef]) -> tuple[ObjectRef, ...]:
+    return tuple(sorted(sinks, key=str))
 
 
 def route_of(sinks: Iterable[ObjectRef]) -> str:
@@ -88,12 +123,8 @@ def _members(snapshot: Snapshot, planned: Plan, plane: str) -> Iterable[_Member]
     for policy in snapshot.policies():
         if planned.assigned.get(policy.ref) == plane:
             usable, _ = sinks_of(policy, snapshot, existing)
-            yield _Member(contribution_of(policy, known), frozenset(usable))
-
-
-def _is_cluster_wide(contribution: Contribution) -> bool:
-    reach = contribution.reach
-    return reach.cluster or reach.non_resource or reach.unseen_namespaces
+            contribution = contribution_of(policy, known)
+            yield _Member(contribution, frozenset(usable), policy.spec.redaction or Redaction())
 
 
 def _findings(table: Table) -> Iterable[Finding]:

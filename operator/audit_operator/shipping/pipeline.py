@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +10,7 @@ if TYPE_CHECKING:
 
     from audit_operator.shipping.enforcement.table import Shape
     from audit_operator.shipping.exporters import Exporter
+    from audit_operator.shipping.redaction.demand import RedactionDemand
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class AuditPipeline:
         routes: ids of exporters by route. Route ``""`` is for events of namespaces that nobody has seen.
         quarantine: ids of the exporters for lines that are no audit event.
         exporters: one for each sink.
-        redaction: statements of each redaction, by name, for events whose class names it; ``""`` runs for all others.
+        redactions: what is taken out, by name, of events whose class names it; ``""`` stands for all others.
     """
 
     cluster: str
@@ -62,4 +62,4 @@ class AuditPipeline:
     routes: Mapping[str, tuple[str, ...]]
     quarantine: tuple[str, ...]
     exporters: tuple[Exporter, ...]
-    redaction: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    redactions: Mapping[str, RedactionDemand]

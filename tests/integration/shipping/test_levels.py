@@ -99,6 +99,7 @@ def pipeline_of(shape, folder):
         routes={"": ("file",)},
         quarantine=("file",),
         exporters=(Exporter("file", {}, detached=False),),
+        redactions={},
     )
 
 
@@ -202,22 +203,32 @@ def test_an_event_that_was_recorded_below_its_level_says_so(tmp_path):
     assert (record.attributes["below"], record.attributes["level"]) == ("Request", "Metadata")
 
 
+HALF = (
+    b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Request","auditID":"half","stage":"ResponseComplete",'
+    b'"requestURI":"/api/v1/namespaces/a/secrets'
+)
+
+
 @pytest.mark.parametrize(
-    ("line", "reason"),
+    ("line", "reason", "kept"),
     [
-        (b"not JSON", "no JSON object"),
-        (b'{"kind": "Event", "half', "no JSON object"),
-        (b"[]", "no JSON object"),
-        (b'"text"', "no JSON object"),
-        (b"{}", "no audit.k8s.io/v1 Event"),
-        (b'{"kind":"Event","apiVersion":"audit.k8s.io/v1"}', "no user"),
-        (b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","user":{},"level":"Metadata"}', "no auditID"),
-        (b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","user":{},"level":7}', "no level"),
+        (b"not JSON", "no JSON object", b""),
+        (b'cret"}}}', "no JSON object", b""),
+        (b"[]", "no JSON object", b""),
+        (b'"text"', "no JSON object", b""),
+        (b"{}", "no audit.k8s.io/v1 Event", b""),
+        (b'{"kind":"Event","apiVersion":"audit.k8s.io/v1"}', "no user", b""),
+        (b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","user":{},"level":"Metadata"}', "no auditID", b""),
+        (b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","user":{},"level":7}', "no level", b""),
+        (HALF, "no JSON object", HALF),
+        (HALF + b'?token=s3cret","verb":"create"', "no JSON object", HALF),
+        (HALF + b'","requestObject":{"data":{"a":"s3cret', "no JSON object", HALF + b'",'),
     ],
 )
-def test_a_line_that_is_no_event_is_kept_as_it_is_and_says_why(tmp_path, line, reason):
+def test_a_line_that_is_no_event_says_why_and_shows_nothing_that_may_be_secret(tmp_path, line, reason, kept):
     good = event_of(url("/healthz"), Stage.RESPONSE_COMPLETE, Level.METADATA, "good")
     (tmp_path / "table.yaml").write_text(yaml_text(build(classify([], [])).entries))
     config = render(pipeline_of(Shape(), tmp_path), Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
     run = run_collector(config, [line, line_of(good)], tmp_path)
-    assert [(each.body, each.attributes["quarantine"]) for each in run.records] == [(line.decode(), reason)]
+    said = kept.decode() + f"[REDACTED: {len(line)} bytes]"
+    assert [(each.body, each.attributes["quarantine"]) for each in run.records] == [(said, reason)]

@@ -6,16 +6,20 @@ lie on disk, nothing is given up after some time, and a queue that is full makes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.collector import deciding, levels, reading, writing
 from audit_operator.shipping.collector.attributes import QUARANTINE, RAW
 from audit_operator.shipping.collector.ottl import Statements, attribute, text, transform
 from audit_operator.shipping.enforcement.table import REDACTION, ROUTE
+from audit_operator.shipping.redaction import rendering as redaction
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from audit_operator.shipping.pipeline import AuditPipeline
+    from audit_operator.shipping.redaction.demand import RedactionDemand
 
 LARGEST_LINE = "16MiB"
 NOWHERE = "nop"
@@ -119,24 +123,33 @@ def _routing(ways_out: list[_WayOut]) -> dict[str, Any]:
 
 
 def _processors(pipeline: AuditPipeline) -> dict[str, Any]:
-    redactions = tuple(
-        Statements(statements, (f"{attribute(QUARANTINE)} == nil", _is_redacted_by(name)))
-        for name, statements in sorted(pipeline.redaction.items())
-    )
     return {
         "memory_limiter": {"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20},
         "transform/read": transform(*reading.recognise(), *reading.read(pipeline.shape)),
         "lookup": deciding.lookup(pipeline.shape, pipeline.table),
         "filter/levels": levels.drop(),
         "transform/levels": transform(*levels.strip()),
-        **({"transform/redact": transform(*redactions)} if redactions else {}),
+        "transform/redact": transform(*_redactions(pipeline)),
         "transform/write": transform(*writing.write(pipeline)),
     }
 
 
+def _redactions(pipeline: AuditPipeline) -> Iterator[Statements]:
+    """The statements of each demand once, for all events of whose class it is."""
+    names: dict[RedactionDemand, list[str]] = {}
+    for name, demand in sorted(pipeline.redactions.items()):
+        names.setdefault(demand, []).append(name)
+    is_event = f"{attribute(QUARANTINE)} == nil"
+    for demand, theirs in names.items():
+        concerned = " or ".join(map(_is_redacted_by, theirs))
+        for group in redaction.render(demand):
+            yield replace(group, conditions=(is_event, concerned, *group.conditions))
+    yield replace(redaction.quarantined(), conditions=(f"not ({is_event})", *redaction.quarantined().conditions))
+
+
 def _is_redacted_by(name: str) -> str:
     found = attribute(deciding.state(REDACTION))
-    return f"{found} == {text(name)}" if name else f"{found} == nil or {found} == {text('')}"
+    return f"{found} == {text(name)}" if name else f"{found} == nil"
 
 
 def _files(pipeline: AuditPipeline) -> dict[str, Any]:
@@ -185,7 +198,7 @@ def _telemetry(endpoints: Endpoints) -> dict[str, Any]:
 def _unexpanded(value: Any) -> Any:
     """The same with every ``$`` doubled: the collector expands what follows a single one. Exporters name files so."""
     if isinstance(value, str):
-        return value.replace("$", "$$")
+        return value if value == redaction.PSEUDONYM_KEY else value.replace("$", "$$")
     if isinstance(value, dict):
         return {key: _unexpanded(each) for key, each in value.items()}
     return [_unexpanded(each) for each in value] if isinstance(value, list) else value

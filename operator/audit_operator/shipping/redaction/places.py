@@ -35,6 +35,13 @@ NOTE = "redacted"
 """The key under which a map says that it has lost fields."""
 
 
+HEAD = (
+    r'^(?P<head>\{"kind":"Event","apiVersion":"audit[.]k8s[.]io/v1","level":"[A-Za-z]+","auditID":"[^?]*?)'
+    r'(?:[?]|"requestObject"|"responseObject"|"annotations"|$)'
+)
+"""What begins like an event as the API server writes it, and what of it stands before anything that may be secret."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """A class of objects of which only what is harmless stays.

@@ -72,9 +72,21 @@ def render(demand: RedactionDemand) -> tuple[Statements, ...]:
 
 
 def quarantined() -> Statements:
-    """For lines that are no event: what is left of one that was cut may hold anything, so only its size is said."""
-    size = concat(text("[REDACTED: "), f"Len({attribute(RAW)})", text(" bytes]"))
-    return Statements((assign(attribute(RAW), size),), (f"IsString({attribute(RAW)})",))
+    """For lines that are no event: what is left of one that was cut may hold anything.
+
+    Of the beginning of an event, what stands before its query and its bodies is kept: it says which request it was.
+    """
+    raw, found = attribute(RAW), cache("found")
+    size = concat(text("[REDACTED: "), f"Len({raw})", text(" bytes]"))
+    head = f'{found}["head"]'
+    return Statements(
+        (
+            assign(found, f"ExtractPatterns({raw}, {text(places.HEAD)})"),
+            assign(raw, size, f"{head} == nil"),
+            assign(raw, concat(head, size), f"{head} != nil"),
+        ),
+        (f"IsString({raw})",),
+    )
 
 
 def _there(path: str, *keys: str) -> str:
