@@ -14,8 +14,8 @@ from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.plan.sinks import existing_sinks
 from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
-from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter
-from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline
+from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter, largest_event
+from audit_operator.shipping.pipeline import LARGEST_EVENT, AuditFiles, AuditPipeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +100,9 @@ def collector_files(shipping: Shipping, snapshot: Snapshot, cluster: str, places
         quarantine=routes[""],
         exporters=tuple(exporters.values()),
         redactions=shipping.redactions,
+        largest_event=min(
+            filter(None, (largest_event(existing[ref].spec) for ref in exporters)), default=LARGEST_EVENT
+        ),
     )
     digest = _digest(yaml_text(render(pipeline, places.endpoints)))
     table_file = places.table.replace("{}", digest[:16])

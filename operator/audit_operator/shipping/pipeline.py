@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from audit_operator.shipping.exporters import Exporter
     from audit_operator.shipping.redaction.demand import RedactionDemand
 
+LARGEST_EVENT = 8 * 2**20
+"""Bytes of the largest event that is shipped whole where no sink says less; a line may be twice as long."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuditFiles:
@@ -51,6 +54,7 @@ class AuditPipeline:
         routes: ids of exporters by route. Route ``""`` is for events of namespaces that nobody has seen.
         quarantine: ids of the exporters for lines that are no audit event.
         exporters: one for each sink.
+        largest_event: bytes of the largest event that every sink takes.
         redactions: what is taken out, by name, of events whose class names it; ``""`` stands for all others.
     """
 
@@ -63,3 +67,4 @@ class AuditPipeline:
     quarantine: tuple[str, ...]
     exporters: tuple[Exporter, ...]
     redactions: Mapping[str, RedactionDemand]
+    largest_event: int = LARGEST_EVENT

@@ -189,10 +189,41 @@ def test_an_event_whose_path_must_be_decoded_stays_as_it_was_recorded(tmp_path, 
 
 
 def test_an_event_of_a_namespace_that_nobody_has_seen_stays_as_it_was_recorded(tmp_path):
-    table = build(classify([], ["seen"]))
+    """It does not name its namespace as others do: stores keep a stream for each, and a request can name any."""
     request = Request(User("eve"), "get", resource_request=True, namespace="new", resource="pods", name="a")
     event = event_of(request, Stage.RESPONSE_COMPLETE, ALL, "new")
-    assert [found_in(each)[0] for each in shipped(table, [event], tmp_path).values()] == ["RequestResponse"]
+    (record,) = shipped(build(classify([], ["seen"])), [event], tmp_path).values()
+    assert found_in(record)[0] == "RequestResponse"
+    assert (record.attributes["unseen"], record.attributes.get("namespace")) == ("new", None)
+
+
+def test_an_event_that_no_sink_would_take_loses_its_bodies_and_says_so(tmp_path):
+    everywhere = Contribution(Reach(frozenset({"a"})), Policy((Rule(Level.REQUEST_RESPONSE),)))
+    table = build(classify([everywhere], ["a"]))
+    (tmp_path / "table.yaml").write_text(yaml_text(table.entries))
+    request = Request(User("eve"), "get", resource_request=True, namespace="a", resource="pods", name="a")
+    fitting, large, huge = (
+        event_of(replace(request, name=name), Stage.RESPONSE_COMPLETE, ALL, name) for name in ("fits", "large", "huge")
+    )
+    large["responseObject"] = {"data": "x" * 3000}
+    huge["userAgent"] = "y" * 3000
+    pipeline = replace(pipeline_of(table.shape, tmp_path), largest_event=2000)
+    config = render(pipeline, Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
+    run = run_collector(config, map(line_of, (fitting, large, huge)), tmp_path)
+    bodies = {each.attributes["auditID"]: each for each in run.records}
+    assert json.loads(bodies["fits"].body) == fitting
+    assert bodies["large"].attributes["cut"] == len(line_of(large))
+    assert {"requestObject", "responseObject"}.isdisjoint(json.loads(bodies["large"].body))
+    assert (bodies["huge"].attributes["quarantine"], len(bodies["huge"].body)) == ("too large", 2000)
+
+
+def test_no_attribute_is_longer_than_a_store_can_index(tmp_path):
+    everywhere = Contribution(Reach(frozenset({"a"})), Policy((Rule(Level.METADATA),)))
+    request = Request(User("e" * 5000), "get", resource_request=True, namespace="a", resource="pods", name="n" * 5000)
+    event = event_of(request, Stage.RESPONSE_COMPLETE, ALL, "long")
+    (record,) = shipped(build(classify([everywhere], ["a"])), [event], tmp_path).values()
+    assert {len(record.attributes[name]) for name in ("username", "name")} == {1024}
+    assert json.loads(record.body)["user"]["username"] == "e" * 5000
 
 
 def test_an_event_that_was_recorded_below_its_level_says_so(tmp_path):

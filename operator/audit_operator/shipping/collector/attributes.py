@@ -22,13 +22,23 @@ SHIPPED = (
     "verb",
     "username",
     "namespace",
+    "unseen",
     "apiGroup",
     "resource",
     "subresource",
     "name",
     "code",
     "below",
+    "cut",
     "route",
     QUARANTINE,
 )
-"""All that a record has in the end: few, so that no sender can make a store keep a field for each value."""
+"""All that a record has in the end: few, so that no sender can make a store keep a field for each value.
+
+`unseen` stands in place of `namespace` for one that nobody has seen: stores keep a stream for each namespace, and a
+request can name any. `below` is the level that was wanted of an event that was recorded lower; `cut` the bytes of one
+whose bodies no sink would take.
+"""
+
+LONGEST = 1024
+"""Bytes of an attribute. The body says the rest."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audit_operator.shipping.collector.attributes import MODIFIED, QUARANTINE, RAW, SHIPPED
+from audit_operator.shipping.collector.attributes import LONGEST, MODIFIED, QUARANTINE, RAW, SHIPPED
 from audit_operator.shipping.collector.deciding import state
 from audit_operator.shipping.collector.ottl import Statements, assign, attribute, body, text
-from audit_operator.shipping.enforcement.table import ROUTE
+from audit_operator.shipping.enforcement.table import ROUTE, Step
 
 if TYPE_CHECKING:
     from audit_operator.shipping.pipeline import AuditPipeline
@@ -40,6 +40,7 @@ def write(pipeline: AuditPipeline) -> tuple[Statements, ...]:
             ),
             (is_event, f"IsMap({reference})"),
         ),
+        *_cut(pipeline.largest_event, is_event),
         Statements(
             (
                 assign("log.body", attribute(RAW), f"{attribute(MODIFIED)} == nil"),
@@ -48,12 +49,51 @@ def write(pipeline: AuditPipeline) -> tuple[Statements, ...]:
             (is_event,),
         ),
         Statements((assign("log.body", attribute(RAW)),), (f"not ({is_event})",)),
+        *_refuse(pipeline.largest_event, is_event),
         Statements(
             (
                 assign(attribute("cluster"), text(pipeline.cluster)),
                 assign(attribute(ROUTE), attribute(state(ROUTE)), f"{attribute(state(ROUTE))} != nil"),
+                *_unseen(),
                 f"keep_keys(log.attributes, [{kept}])",
+                f"truncate_all(log.attributes, {LONGEST})",
             )
+        ),
+    )
+
+
+def _unseen() -> tuple[str, str]:
+    namespace, where = attribute("namespace"), f"{attribute(state(Step.CLASS))} == nil"
+    return (
+        assign(attribute("unseen"), namespace, f"{where} and {namespace} != nil"),
+        f'delete_key(log.attributes, "namespace") where {where}',
+    )
+
+
+def _cut(largest: int, is_event: str) -> tuple[Statements, ...]:
+    """Take the bodies from an event that stores would drop, with success for an answer."""
+    return (
+        Statements(
+            (
+                assign(attribute("cut"), f"Len({attribute(RAW)})"),
+                'delete_key(log.body, "requestObject")',
+                'delete_key(log.body, "responseObject")',
+                assign(attribute(MODIFIED), "true"),
+            ),
+            (is_event, f"Len({attribute(RAW)}) > {largest}"),
+        ),
+    )
+
+
+def _refuse(largest: int, is_event: str) -> tuple[Statements, ...]:
+    """What is too large even so is kept as far as it goes, as a line that is no event."""
+    return (
+        Statements(
+            (
+                assign("log.body", f"Substring(log.body, 0, {largest})"),
+                assign(attribute(QUARANTINE), text("too large")),
+            ),
+            (is_event, f"Len(log.body) > {largest}"),
         ),
     )
 
