@@ -56,6 +56,11 @@ class CollectorRun:
     cpu: float
 
 
+def complaints(log: str) -> list[str]:
+    """Lines in which the collector warns, or speaks of an error."""
+    return [line for line in log.splitlines() if "\twarn\t" in line or "\terror\t" in line]
+
+
 class CollectorFailed(AssertionError):  # noqa: N818  # names what happened
     """The collector did not start, ended, or did not take in all lines; the message has the end of its log."""
 
