@@ -5,13 +5,14 @@ from __future__ import annotations
 import platform
 import sys
 
-from tests.benchmarks import compose, evaluation, planning, reconcile
+from tests.benchmarks import compose, evaluation, planning, reconcile, shipping
 
 BENCHMARKS = {
     "compose": compose.run,
     "planning": planning.run,
     "evaluation": evaluation.run,
     "reconcile": reconcile.run,
+    "shipping": shipping.run,
 }
 
 

@@ -1,0 +1,160 @@
+"""What the shipper costs: CPU of the collector for each part of its work, by the number of namespaces."""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.api.audit import Level
+from audit_operator.api.redaction import RedactionProfile
+from audit_operator.controlplane.ports import free_ports
+from audit_operator.policy.contribution import Contribution, Reach
+from audit_operator.policy.model import GroupResources, Policy, Rule
+from audit_operator.policy.presets import load_preset
+from audit_operator.shipping.collector.configuration import Endpoints, render
+from audit_operator.shipping.collector.yaml_text import yaml_text
+from audit_operator.shipping.enforcement.classes import Treatment, classify
+from audit_operator.shipping.enforcement.table import Table, build
+from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline
+from audit_operator.shipping.redaction.demand import RedactionDemand
+from tests.integration.shipping.collector import run_collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EVENTS = 50_000
+DISTINCT = 30
+_PEOPLE = (
+    ("system:node:n1", ("system:nodes", "system:authenticated")),
+    ("system:serviceaccount:kube-system:deployment-controller", ("system:serviceaccounts", "system:authenticated")),
+    ("alice", ("dev", "system:authenticated")),
+    ("u3", ("team3", "system:authenticated")),
+    ("system:kube-controller-manager", ("system:authenticated",)),
+)
+_RESOURCES = (("", "pods", "log"), ("", "secrets", ""), ("", "configmaps", ""), ("apps", "deployments", ""))
+
+
+def run() -> Iterator[str]:
+    lines = list(_lines(EVENTS, 100))
+    size = sum(map(len, lines)) / EVENTS
+    yield f"{EVENTS:,} events of {size:,.0f} bytes on average, half of them with bodies; {DISTINCT} distinct policies."
+    yield ""
+    yield "| part of the work | namespaces | CPU s per 100,000 events |"
+    yield "|---|---|---|"
+    small, baseline = _table(100), RedactionDemand()
+    everything = RedactionDemand(frozenset(RedactionProfile))
+    read, decide = ["transform/read"], ["transform/read", "lookup", "filter/levels", "transform/levels"]
+    write = [*decide, "transform/write"]
+    yield _row("pass through", 100, _measure(lines, small, baseline, None))
+    yield _row("parse", 100, _measure(lines, small, baseline, []))
+    yield _row("and read what decides", 100, _measure(lines, small, baseline, read))
+    for namespaces in (10, 100, 1_000, 10_000):
+        yield _row("and enforce levels", namespaces, _measure(lines, _table(namespaces), baseline, decide))
+    yield _row("and write", 100, _measure(lines, small, baseline, write))
+    yield _row("everything; profiles Secrets and Tokens", 100, _measure(lines, small, baseline))
+    yield _row("everything; all profiles", 100, _measure(lines, small, everything))
+
+
+def _row(work: str, namespaces: int, seconds: float) -> str:
+    return f"| {work} | {namespaces:,} | {seconds:.1f} |"
+
+
+_WHOLE: list[str] = ["*"]
+
+
+def _measure(lines: list[bytes], table: Table, demand: RedactionDemand, parts: list[str] | None = _WHOLE) -> float:
+    """CPU seconds per 100,000 events with some of the processors, without the start; None does not even parse."""
+    started = _run(lines[:1], table, demand, parts)
+    return (_run(lines, table, demand, parts) - started) * 100_000 / len(lines)
+
+
+def _run(lines: list[bytes], table: Table, demand: RedactionDemand, parts: list[str] | None) -> float:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "table.yaml").write_text(yaml_text(table.entries))
+        pipeline = AuditPipeline(
+            cluster="bench",
+            files=AuditFiles((f"{folder}/in.log",)),
+            shape=table.shape,
+            table=f"{folder}/table.yaml",
+            state=f"{folder}/state",
+            routes={"": ()},
+            quarantine=(),
+            exporters=(),
+            redactions={"": demand, "all": demand},
+        )
+        config = render(pipeline, Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
+        if parts is None:
+            config["receivers"]["file_log"]["operators"] = []
+            parts = []
+        if parts is not _WHOLE:
+            config["service"]["pipelines"]["logs/read"]["processors"] = parts
+        return run_collector(config, lines, folder).cpu
+
+
+def _table(namespaces: int) -> Table:
+    names = [f"team-{index}" for index in range(namespaces)]
+    everywhere = Reach(frozenset(names), unseen_namespaces=True, cluster=True, non_resource=True)
+    contributions = [Contribution(everywhere, Policy(load_preset("Baseline")))]
+    for number in range(DISTINCT):
+        own = (
+            Rule(Level.REQUEST, users=(f"u{number}",), resources=(GroupResources("", ("secrets", "configmaps")),)),
+            Rule(Level.REQUEST_RESPONSE, user_groups=("dev", f"team{number % 7}"), verbs=("create", "delete")),
+        )
+        mine = frozenset(name for index, name in enumerate(names) if index % DISTINCT == number)
+        contributions.append(Contribution(Reach(mine), Policy(own)))
+    return build(classify(contributions, names, otherwise=Treatment(redaction="all")))
+
+
+def _lines(number: int, namespaces: int) -> Iterator[bytes]:
+    draw = random.Random(1)
+    for _ in range(number):
+        yield json.dumps(_event(draw, f"team-{draw.randrange(namespaces)}"), separators=(",", ":")).encode()
+
+
+def _event(draw: random.Random, namespace: str) -> dict[str, Any]:
+    user, groups = draw.choice(_PEOPLE)
+    group, resource, subresource = draw.choice(_RESOURCES)
+    verb, name = draw.choice(["get", "list", "watch", "create", "update", "patch"]), f"object-{draw.randrange(1000)}"
+    level = draw.choice(["Metadata", "Metadata", "Request", "RequestResponse"])
+    reference = {"resource": resource, "namespace": namespace, "name": name, "apiGroup": group, "apiVersion": "v1"}
+    event: dict[str, Any] = {
+        "kind": "Event",
+        "apiVersion": "audit.k8s.io/v1",
+        "level": level,
+        "auditID": str(uuid.UUID(int=draw.getrandbits(128))),
+        "stage": draw.choice(["ResponseComplete", "ResponseComplete", "RequestReceived"]),
+        "requestURI": f"/{f'apis/{group}' if group else 'api'}/v1/namespaces/{namespace}/{resource}/{name}",
+        "verb": verb,
+        "user": {"username": user, "uid": str(uuid.UUID(int=draw.getrandbits(128))), "groups": list(groups)},
+        "sourceIPs": [f"10.0.0.{draw.randrange(255)}"],
+        "userAgent": "kubectl/v1.37.2 (linux/amd64) kubernetes/abcdef0",
+        "objectRef": {key: value for key, value in (reference | {"subresource": subresource}).items() if value},
+        "responseStatus": {"metadata": {}, "code": 200},
+    }
+    if level != "Metadata":
+        event["requestObject"] = _object(resource, namespace, name)
+    if level == "RequestResponse":
+        event["responseObject"] = _object(resource, namespace, name) | {"status": {"replicas": 3}}
+    return event | {
+        "requestReceivedTimestamp": "2026-11-28T07:00:00.000000Z",
+        "stageTimestamp": "2026-11-28T07:00:00.010000Z",
+        "annotations": {
+            "authorization.k8s.io/decision": "allow",
+            "authorization.k8s.io/reason": 'RBAC: allowed by ClusterRoleBinding "x" of ClusterRole "y" to User',
+        },
+    }
+
+
+def _object(resource: str, namespace: str, name: str) -> dict[str, Any]:
+    fields = {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    container = {"name": "c", "image": "nginx:1", "env": [{"name": "OWNER", "value": "b@example.com"}]}
+    made: dict[str, Any] = {
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": "x"}, "managedFields": [fields]},
+        "spec": {"replicas": 3, "template": {"spec": {"containers": [container]}}},
+    }
+    return made | ({"data": {"password": "c2VjcmV0"}} if resource == "secrets" else {})
