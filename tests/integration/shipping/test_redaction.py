@@ -15,7 +15,18 @@ from audit_operator.shipping.redaction.interpreter import apply
 from audit_operator.shipping.redaction.own_pattern import OwnPattern
 from audit_operator.shipping.redaction.rendering import NAMESPACE, PSEUDONYM_KEY, quarantined, render
 from tests.integration.shipping.collector import run_collector
-from tests.shipping.redaction.corpus import DEFAULT, EVERYTHING, NOTHING, event, harmless, hostile, jwt, leaks, line_of
+from tests.shipping.redaction.corpus import (
+    DEFAULT,
+    EVERYTHING,
+    NOTHING,
+    event,
+    harmless,
+    hostile,
+    jwt,
+    leaks,
+    line_of,
+    opaque,
+)
 from tests.shipping.redaction.own_patterns import ATTACKS, PATTERNS
 
 KEY = "0123456789abcdef" * 4
@@ -136,7 +147,12 @@ def test_a_replacement_is_taken_literally(replacement, tmp_path):
     assert json.loads(body)["requestObject"] == {"spec": {"note": f"before {replacement} after"}}
 
 
-def test_of_a_cut_line_only_the_size_is_left(tmp_path):
-    line = line_of(event("widgets", requestObject={"note": jwt(1)}))[:-40]
-    [record] = run_collector(configuration(quarantined()), [line.encode()], tmp_path).records
-    assert record.body == f"[REDACTED: {len(line)} bytes]"
+def test_of_a_cut_line_only_what_says_which_request_it_was_is_left(tmp_path):
+    cut = line_of(event("secrets", responseStatus={"message": opaque(1)}, requestObject={"note": jwt(1)}))[:-40]
+    lines = [cut, cut[:300], cut[9:], f"not an event {opaque(2)}"]
+    run = run_collector(configuration(quarantined()), [line.encode() for line in lines], tmp_path)
+    heads = ["/api/v1/namespaces/shop/secrets/it", "/api/v1/namespaces/shop/secrets/it", "", ""]
+    for line, head, record in zip(lines, heads, run.records, strict=True):
+        assert record.body.endswith(f"[REDACTED: {len(line)} bytes]")
+        assert head in record.body
+        assert not any(secret in record.body for secret in ("dora", opaque(1), opaque(2), jwt(1)[:20]))

@@ -468,11 +468,12 @@ def _spelled_oddly(number: int) -> Iterator[Leak]:
         yield Leak(name, json.loads(line), secret, line, demand)
     for name, body, secret in (
         ("an escaped key", f'{{"spec":{{"pass\\u0077ord":"{password}"}}}}', password),
-        ("spaces", f'{{ "spec" : {{ "password" : "{password}" }} }}', password),
         ("escaped slashes", f'{{"spec":{{"note":"amqp:\\/\\/app:{password}@mq.shop"}}}}', password),
     ):
         line = line_of(plain).replace('{"spec":{"note":"HERE"}}', body)
         yield Leak(name, json.loads(line), secret, line)
+    spaced = event("widgets", verb="patch", requestObject={"spec": {"password": password}})
+    yield Leak("spaces", spaced, password, json.dumps(spaced))
     digits = str(int.from_bytes(opaque(number + 3).encode()) % 10**15)
     yield Leak("a password that is a number", event("widgets", requestObject={"password": int(digits)}), digits)
     doubled = f'{{"spec":{{"note":"{token}","note":"x"}}}}'

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.redaction import PseudonymizedField, RedactionProfile
 from audit_operator.shipping.redaction import places, pseudonyms
-from audit_operator.shipping.redaction.rules import DOUBTFUL, KEPT, MARKER, RULES, Rule, Scope
+from audit_operator.shipping.redaction.rules import DOUBTFUL, KEPT, MARKER, RULES, Rule, Scope, stands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -70,6 +70,7 @@ class _Work:
     removals: list[Removal] = field(default_factory=list)
     sealed: bool = False
     hit: bool = False
+    objects_hit: bool = False
 
     def run(self, line: str | None) -> None:
         raw = text_of(self.event) if line is None else line
@@ -84,10 +85,11 @@ class _Work:
             self.last_applied(raw)
         self.pseudonyms()
         rules = tuple(rule for rule in RULES if rule.profile in profiles)
-        self.hit |= may_match(rules, raw, any(self.event.get(each) is not None for each in places.OBJECTS))
-        if self.hit:
-            for target in (*TEXTS, *places.OBJECTS):
-                self.on_text(target, partial(self.rules, rules, target))
+        self.look_for(rules, raw)
+        for target in TEXTS if self.hit else ():
+            self.on_text(target, partial(self.rules, rules, target))
+        for target in places.OBJECTS if (self.hit or self.objects_hit) and not self.sealed else ():
+            self.on_text(target, partial(self.rules, rules, target))
         if self.demand.patterns:
             for target in places.OBJECTS:
                 self.on_text(target, partial(self.own, target))
@@ -210,7 +212,7 @@ class _Work:
         for name in places.OBJECTS:
             value = self.event.get(name)
             if isinstance(value, dict):
-                self.hit |= value.get("items") is not None or value.get("rows") is not None
+                self.objects_hit |= value.get("items") is not None or value.get("rows") is not None
                 annotations = value["metadata"].get("annotations") if isinstance(value.get("metadata"), dict) else None
                 if isinstance(annotations, dict) and annotations.get(places.LAST_APPLIED) is not None:
                     masked = dict(annotations)
@@ -218,9 +220,25 @@ class _Work:
                     self.put(masked, places.LAST_APPLIED, MARKER, place, "last-applied")
                     self.event[name] = {**value, "metadata": {**value["metadata"], "annotations": masked}}
             elif value is not None:
-                self.hit = True
+                self.objects_hit = True
 
     # Patterns.
+
+    def look_for(self, rules: Iterable[Rule], raw: str) -> None:
+        """See where some rule may match; what is cheap to see decides."""
+        low = raw.lower()
+        doubtful = any(each in raw for each in DOUBTFUL.literals) or _matches(DOUBTFUL.escapes, raw)
+        self.hit |= doubtful or not _matches(DOUBTFUL.usual, raw)
+        for rule in rules:
+            if rule.literals == (places.LAST_APPLIED_LITERAL,):
+                continue
+            found = stands(rule, raw, low)
+            if rule.gate:
+                found = (found or not rule.literals) and _matches(rule.gate, raw)
+            if rule.scope is Scope.EVERYWHERE:
+                self.hit |= found
+            else:
+                self.objects_hit |= found
 
     def rules(self, rules: Iterable[Rule], target: str, text: str) -> str | None:
         """The text after all rules; None if all of it must go."""
@@ -228,10 +246,10 @@ class _Work:
         for rule in rules:
             if rule.scope is Scope.OBJECTS and target not in places.OBJECTS:
                 continue
-            if rule.literals and not any(literal in low for literal in rule.literals):
+            if rule.literals and not stands(rule, text, low):
                 continue
             if rule.also:
-                if not self.sealed and _matches(rule.regex, text) and _matches(rule.also, text):
+                if _matches(rule.regex, text) and _matches(rule.also, text):
                     self.took(target, rule.name)
                     whole = True
                 continue
@@ -361,21 +379,6 @@ def _is_sealed(event: Mapping[str, Any], sealed: Sealed) -> bool:
 def _is_called(spelled: str, resource: object, subresource: object) -> bool:
     name, _, below = spelled.partition("/")
     return resource == name and (not below or subresource == below)
-
-
-def may_match(rules: Iterable[Rule], raw: str, objects: bool) -> bool:  # noqa: FBT001 - whether there are any
-    """Whether some rule may match in a line; what is cheap to see decides."""
-    low = raw.lower()
-    if any(literal in raw for literal in DOUBTFUL.literals) or _matches(DOUBTFUL.escapes, raw):
-        return True
-    for rule in rules:
-        literals = [literal for literal in rule.literals if literal != places.LAST_APPLIED_LITERAL]
-        if rule.gate:
-            if (not literals or any(literal in low for literal in literals)) and _matches(rule.gate, raw):
-                return True
-        elif (objects or rule.scope is Scope.EVERYWHERE) and any(literal in low for literal in literals):
-            return True
-    return False
 
 
 def text_of(value: object) -> str:

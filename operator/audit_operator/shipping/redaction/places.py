@@ -37,9 +37,10 @@ NOTE = "redacted"
 
 HEAD = (
     r'^(?P<head>\{"kind":"Event","apiVersion":"audit[.]k8s[.]io/v1","level":"[A-Za-z]+","auditID":"[^?]*?)'
-    r'(?:[?]|"requestObject"|"responseObject"|"annotations"|$)'
+    r'(?:[?]|"(?:user|userAgent|responseStatus|requestObject|responseObject|annotations)":|$)'
 )
-"""What begins like an event as the API server writes it, and what of it stands before anything that may be secret."""
+"""What begins like an event as the API server writes it, and what of it says which request it was: not who sent it,
+whose name may have to be a pseudonym, and nothing that comes after, such as a message that repeats a value."""
 
 
 @dataclass(frozen=True, slots=True)

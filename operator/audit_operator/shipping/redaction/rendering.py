@@ -20,12 +20,16 @@ from audit_operator.shipping.redaction import places, pseudonyms
 from audit_operator.shipping.redaction.rules import DOUBTFUL, KEPT, MARKER, RULES, Rule, Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from audit_operator.shipping.redaction.demand import RedactionDemand
     from audit_operator.shipping.redaction.own_pattern import OwnPattern
     from audit_operator.shipping.redaction.places import Sealed
 
 HIT = "op.redact.hit"
-"""Set where some rule may match."""
+"""Set where some rule may match anywhere in the event."""
+OBJECTS_HIT = "op.redact.objects"
+"""Set where some rule may match in an object."""
 SEALED = "op.redact.sealed"
 """Set where the objects are stripped to what is harmless."""
 
@@ -218,7 +222,7 @@ def _urls(demand: RedactionDemand) -> Statements:
     return Statements(
         (
             assign(before, uri),
-            *(f"replace_pattern({uri}, {text(mask)}, {_replacement(KEPT + MARKER)})" for mask in masks),
+            *(f"replace_pattern({uri}, {text(mask)}, {text(KEPT + MARKER)})" for mask in masks),
             assign(attribute(MODIFIED), "true", f"{uri} != {before}"),
         ),
         (f"IsMap(log.body) and IsString({uri}) and Index({uri}, {text('=')}) >= 0",),
@@ -248,7 +252,7 @@ def _last_applied() -> Statements:
         statements.append(assign(here, _MARKER, f"{_there(path, *keys)} and {here} != nil"))
         nested = f"IsMap({path}) and ({_at(path, 'items')} != nil or {_at(path, 'rows')} != nil)"
         other = f"{path} != nil and not IsMap({path})"
-        statements.append(assign(attribute(HIT), "true", f"({nested}) or ({other})"))
+        statements.append(assign(attribute(OBJECTS_HIT), "true", f"({nested}) or ({other})"))
     return Statements(tuple(statements), (f"{_stands('last-applied-configuration')} and IsMap(log.body)",))
 
 
@@ -261,56 +265,87 @@ def _stands(literal: str) -> str:
 
 
 def _look_for(rules: tuple[Rule, ...]) -> Statements:
-    """Set HIT where some rule may match: one pass over the line for each literal, and no more for most events."""
-    raw, low, objects = cache("raw"), cache("low"), cache("objects")
-    both = " or ".join(f"{body(field)} != nil" for field in places.OBJECTS)
-    hit = attribute(HIT)
-
-    def literals(scope: Scope) -> tuple[str, ...]:
-        found = (literal for rule in rules if rule.scope is scope and not rule.gate for literal in rule.literals)
-        return tuple(sorted({literal for literal in found if literal != places.LAST_APPLIED_LITERAL}))
-
+    """Set HIT or OBJECTS_HIT where some rule may match: a pass over the line for each literal, and no more for most."""
+    raw, low, both = cache("raw"), cache("low"), " or ".join(f"{body(field)} != nil" for field in places.OBJECTS)
+    hit, objects_hit = attribute(HIT), attribute(OBJECTS_HIT)
+    plain = [rule for rule in rules if not rule.gate]
+    in_objects = f"{attribute(SEALED)} == nil and ({both})"
     statements = [
         assign(raw, attribute(RAW)),
         assign(raw, "String(log.body)", f"not IsString({attribute(RAW)})"),
-        assign(low, f"ToLowerCase({raw})"),
-        assign(objects, "true", both),
-        assign(hit, "true", _any_of(low, literals(Scope.EVERYWHERE))),
-        assign(hit, "true", f"{objects} != nil and {hit} == nil and ({_any_of(low, literals(Scope.OBJECTS))})"),
+        assign(low, f"ToLowerCase({raw})", in_objects),
+        assign(hit, "true", _any_literal(raw, "", (rule for rule in plain if rule.scope is Scope.EVERYWHERE))),
         assign(hit, "true", f"{hit} == nil and ({_doubtful(raw)})"),
+        assign(
+            objects_hit,
+            "true",
+            f"{hit} == nil and {low} != nil and "
+            f"({_any_literal(raw, low, (rule for rule in plain if rule.scope is Scope.OBJECTS))})",
+        ),
     ]
-    for rule in rules:
-        if rule.gate:
-            cheap = f"({_any_of(low, rule.literals)}) and " if rule.literals else ""
-            gate = f"{hit} == nil and {cheap}IsMatch({raw}, {text(rule.gate)})"
-            statements.append(assign(hit, "true", gate))
-    return Statements(tuple(each for each in statements if not each.endswith(" where ")), ("IsMap(log.body)",))
+    for literals, gate, scope in _gates(rules):
+        attributes = (hit,) if scope is Scope.EVERYWHERE else (hit, objects_hit)
+        unset = " and ".join(f"{each} == nil" for each in attributes)
+        cheap = f" and ({_any_of(raw, literals)})" if literals else ""
+        statements.append(assign(attributes[-1], "true", f"{unset}{cheap} and IsMatch({raw}, {text(gate)})"))
+    return Statements(tuple(statements), ("IsMap(log.body)",))
+
+
+def _gates(rules: Iterable[Rule]) -> list[tuple[tuple[str, ...], str, Scope]]:
+    """Literals, expression and scope of what is looked for by expression; those without literals in one pass."""
+    gated = [rule for rule in rules if rule.gate]
+    apart = [(rule.literals, rule.gate, rule.scope) for rule in gated if rule.literals]
+    together = [rule.gate for rule in gated if not rule.literals]
+    return apart + ([((), "|".join(together), Scope.EVERYWHERE)] if together else [])
 
 
 def _doubtful(raw: str) -> str:
     """That a line is spelled so that literals cannot be looked for in it."""
     spelled = " or ".join(f"Index({raw}, {text(literal)}) >= 0" for literal in DOUBTFUL.literals)
-    return f"{spelled} or (Index({raw}, {text(DOUBTFUL.escape)}) >= 0 and IsMatch({raw}, {text(DOUBTFUL.escapes)}))"
+    escaped = f"(Index({raw}, {text(DOUBTFUL.escape)}) >= 0 and IsMatch({raw}, {text(DOUBTFUL.escapes)}))"
+    return f"not IsMatch({raw}, {text(DOUBTFUL.usual)}) or {spelled} or {escaped}"
 
 
-def _any_of(path: str, literals: tuple[str, ...]) -> str:
-    return " or ".join(f"Index({path}, {text(literal)}) >= 0" for literal in literals) or "false"
+def _any_literal(path: str, low: str, rules: Iterable[Rule]) -> str:
+    """That a literal of some rule stands in a text, of which there is a copy in lower case."""
+    literals: dict[bool, set[str]] = {False: set(), True: set()}
+    for rule in rules:
+        literals[rule.folded] |= {each for each in rule.literals if each != places.LAST_APPLIED_LITERAL}
+    tests = [_any_of(low if folded else path, found) for folded, found in literals.items() if found]
+    return " or ".join(tests) or "false"
+
+
+def _any_of(path: str, literals: Iterable[str]) -> str:
+    """That one of some literals stands in a text; those with an underscore only where there is one."""
+    every = sorted(literals)
+    tests = [_stands_in(path, literal) for literal in every if "_" not in literal]
+    rare = " or ".join(_stands_in(path, literal) for literal in every if "_" in literal)
+    return " or ".join([*tests, *([f"({_stands_in(path, '_')} and ({rare}))"] if rare else [])])
+
+
+def _stands_in(path: str, literal: str) -> str:
+    return f"Index({path}, {text(literal)}) >= 0"
 
 
 def _apply_rules(target: str, rules: tuple[Rule, ...]) -> Statements:
+    """Run rules over one part. Objects of which only what is harmless is left need none."""
     here, found, low, whole = body(target), cache("text"), cache("low"), cache("whole")
+    is_object = target in places.OBJECTS
     statements = [assign(low, f"ToLowerCase({found})")]
     for rule in rules:
-        if rule.scope is Scope.OBJECTS and target not in places.OBJECTS:
+        if rule.scope is Scope.OBJECTS and not is_object:
             continue
-        where = f"({_any_of(low, rule.literals)})" if rule.literals else "true"
+        where = f"({_any_of(low if rule.folded else found, rule.literals)})" if rule.literals else "true"
         if rule.also:
             both = f"IsMatch({found}, {text(rule.regex)}) and IsMatch({found}, {text(rule.also)})"
-            statements.append(assign(whole, "true", f"{attribute(SEALED)} == nil and {where} and {both}"))
+            statements.append(assign(whole, "true", f"{where} and {both}"))
         else:
-            replaced = f"replace_pattern({found}, {text(rule.regex)}, {_replacement(rule.replacement)})"
+            replaced = f"replace_pattern({found}, {text(rule.regex)}, {text(rule.replacement)})"
             statements.append(f"{replaced} where {where}")
-    return _on_text(here, statements, (f"{attribute(HIT)} != nil and IsMap(log.body) and {here} != nil",))
+    is_hit = f"{attribute(HIT)} != nil"
+    if is_object:
+        is_hit = f"{attribute(SEALED)} == nil and ({is_hit} or {attribute(OBJECTS_HIT)} != nil)"
+    return _on_text(here, statements, (f"{is_hit} and IsMap(log.body) and {here} != nil",))
 
 
 def _apply_own(target: str, patterns: tuple[OwnPattern, ...]) -> Statements:
@@ -344,11 +379,6 @@ def _on_text(here: str, statements: list[str], conditions: tuple[str, ...]) -> S
         ),
         conditions,
     )
-
-
-def _replacement(model: str) -> str:
-    """A replacement of the model; ``${1}`` is what Go calls the first group, too."""
-    return text(model)
 
 
 # Pseudonyms.
