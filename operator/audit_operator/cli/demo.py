@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.crd import render_crds
-from audit_operator.controlplane.assets import Assets, provide
+from audit_operator.api.sink import ClusterAuditSinkSpec
+from audit_operator.controlplane.assets import Assets, ShippingAssets, provide, provide_shipping
 from audit_operator.controlplane.local_control_plane import ClusterUser, LocalControlPlane
+from audit_operator.controlplane.ports import free_ports
 from audit_operator.controlplane.preflight import preflight
+from audit_operator.sinks import Access, Failure, Found, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
 EXAMPLES = """examples:
   audit-operator demo                  show everything, then end
@@ -45,11 +52,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(options: argparse.Namespace) -> int:
     """Show it."""
-    say("Providing etcd, kube-apiserver and kubectl")
-    assets = provide()
+    say("Providing etcd, kube-apiserver and kubectl, a collector and VictoriaLogs")
+    assets, shipping = provide(), provide_shipping()
     say(f"Starting etcd and kube-apiserver {assets.kubernetes_version} on loopback")
-    with LocalControlPlane(assets, users=(ALICE, OPERATOR)) as plane:
-        demo = Demo(assets, plane)
+    with (
+        LocalControlPlane(assets, users=(ALICE, OPERATOR)) as plane,
+        _victoria_logs(shipping.victoria_logs, plane.folder) as logs,
+    ):
+        demo = Demo(assets, shipping, plane, logs)
         demo.prepare()
         demo.operator = demo.start_operator()
         try:
@@ -69,6 +79,20 @@ class DemoError(Exception):
     """The demo cannot go on."""
 
 
+@contextmanager
+def _victoria_logs(binary: Path, folder: Path) -> Iterator[str]:
+    """A VictoriaLogs on loopback whose data goes with the control plane's folder; gives its address."""
+    url = f"127.0.0.1:{next(free_ports())}"
+    arguments = [f"-httpListenAddr={url}", f"-storageDataPath={folder / 'victoria-logs'}", "-memory.allowedPercent=10"]
+    with (folder / "victoria-logs.log").open("wb") as log:
+        process = subprocess.Popen([binary, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - the store of the demo
+    try:
+        yield f"http://{url}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 def say(text: str) -> None:
     """One step, for people."""
     print(f"\n\033[1m==> {text}\033[0m" if sys.stdout.isatty() else f"\n==> {text}", flush=True)
@@ -85,7 +109,9 @@ class Demo:
     """The scenes, and what came of them."""
 
     assets: Assets
+    shipping: ShippingAssets
     plane: LocalControlPlane
+    logs: str
     claims: list[tuple[str, bool]] = field(default_factory=list)
     operator: subprocess.Popen[bytes] | None = None
 
@@ -110,6 +136,7 @@ class Demo:
         environment = {
             "AUDIT_OPERATOR_KUBECONFIG": str(self.plane.kubeconfig(OPERATOR.name)),
             "AUDIT_OPERATOR_PROCESS_FOLDER": str(self.plane.folder),
+            "AUDIT_OPERATOR_COLLECTOR": str(self.shipping.otelcol),
             "AUDIT_OPERATOR_LISTEN_HOST": "127.0.0.1",
             "AUDIT_OPERATOR_LISTEN_PORT": "0",
             # The only API server is restarted again and again: longer than a lease usually lasts.
@@ -125,6 +152,7 @@ class Demo:
         self.scene_standard()
         self.scene_gap_closed()
         self.scene_requests()
+        self.scene_shipping()
         self.scene_refusals()
 
     def scene_standard(self) -> None:
@@ -209,6 +237,83 @@ class Demo:
         refused = [event for event in events if event["responseStatus"].get("code") == 401]  # noqa: PLR2004
         self.claim("a request with a stolen token leaves a record, without a user", bool(refused))
 
+    def scene_shipping(self) -> None:
+        """Records leave the node, each at the level that its own namespace asks for."""
+        say("The records go to VictoriaLogs; web asks for less there than the API server records for everybody")
+        central = [{"kind": "ClusterAuditSink", "name": "central"}]
+        changes = {"level": "Request", "verbs": ["create"], "resources": [{"group": "", "resources": ["configmaps"]}]}
+        # As an envelope: fewer rules for the API server, which may record more than was asked for.
+        self.apply(
+            thing("AuditControlPlane", "main", {"default": True, "driver": "Process", "precision": "Envelope"}),
+            thing("ClusterAuditSink", "central", {"type": "VictoriaLogs", "victoriaLogs": {"url": self.logs}}),
+            thing("ClusterAuditPolicy", "standard", {"rules": [{"level": "Metadata"}], "sinkRefs": central}),
+            thing("AuditPolicy", "pci", {"rules": [changes], "sinkRefs": central}, "payments"),
+            thing("AuditPolicy", "web", {"rules": [{"level": "Metadata"}], "sinkRefs": central}, "web"),
+        )
+        applied = time.monotonic()
+        self.until_programmed("pci", "payments")
+        here, read = self.plane.audit_log.stat().st_size, dict[str, dict[str, Any]]()
+
+        def levels_in_store() -> bool:
+            """Ask anew each time: the shipper reads its table within seconds, and says so to nobody."""
+            for namespace in ("payments", "web"):
+                name = f"probe-{time.monotonic_ns()}"
+                self.kubectl("-n", namespace, "create", "configmap", name, "--from-literal=colour=blue")
+                read[namespace] = self.stored(self.audit_id(here, namespace, name))
+            return self.in_store(read) == {"payments": "Request", "web": "Metadata"}
+
+        self.kubectl("-n", "payments", "create", "configmap", "first", user=ALICE.name)
+        first = self.stored(self.audit_id(here, "payments", "first"))
+        print(f"    after {time.monotonic() - applied:.1f} s, of {first['user']['username']}, read from VictoriaLogs:")
+        print(f"      {first['auditID']} {first['level']} {first['verb']} {first['objectRef']['resource']}")
+        self.claim("Alice's first event is in VictoriaLogs", first["user"]["username"] == ALICE.name)
+        self.patiently(levels_in_store)
+        recorded = {
+            event["objectRef"]["namespace"]: event["level"]
+            for event in self.events(here)
+            if event["auditID"] in {each["auditID"] for each in read.values()}
+        }
+        print(f"    recorded: {recorded}; in VictoriaLogs: {self.in_store(read)}")
+        self.claim(
+            "the API server records web at Request, and VictoriaLogs has it at Metadata, without a body",
+            recorded.get("web") == "Request"
+            and read["web"]["level"] == "Metadata"
+            and "requestObject" not in read["web"],
+        )
+        self.claim("payments has the bodies that it asks for", "requestObject" in read["payments"])
+        self.patiently(lambda: self.holds("Shipping", "pci", "payments"))
+        self.claim("status says Shipping, since it was seen", self.holds("Shipping", "pci", "payments"))
+
+    def audit_id(self, since: int, namespace: str, name: str) -> str:
+        """The audit ID under which the API server has recorded the creation of an object."""
+        for event in self.events(since):
+            what = event.get("objectRef", {})
+            if (event["verb"], what.get("namespace"), what.get("name")) == ("create", namespace, name):
+                return str(event["auditID"])
+        message = f"the creation of {namespace}/{name} was not recorded"
+        raise DemoError(message)
+
+    def stored(self, audit_id: str) -> dict[str, Any]:
+        """The event that VictoriaLogs has under an audit ID; waits for it."""
+        spec = {"type": "VictoriaLogs", "victoriaLogs": {"url": self.logs}}
+        store = open_store(ClusterAuditSinkSpec.model_validate_json(json.dumps(spec)), Access())
+        if isinstance(store, Failure):
+            raise DemoError(store.message)
+        found: list[dict[str, Any]] = []
+
+        def look() -> bool:
+            since = datetime.now(UTC) - timedelta(hours=1)
+            answer = asyncio.run(store.find(audit_id, "ResponseComplete", since=since))
+            found.extend(json.loads(each.text) for each in (answer.records if isinstance(answer, Found) else ()))
+            return bool(found)
+
+        self.patiently(look)
+        return found[0]
+
+    def in_store(self, read: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """Level by namespace."""
+        return {namespace: event["level"] for namespace, event in read.items()}
+
     def scene_refusals(self) -> None:
         """What never gets as far as the API server."""
         say("Mistakes are refused where they are made")
@@ -261,8 +366,12 @@ class Demo:
 
     def programmed(self, name: str, namespace: str) -> bool:
         """Whether a policy's condition Programmed is true."""
+        return self.holds("Programmed", name, namespace)
+
+    def holds(self, condition: str, name: str, namespace: str) -> bool:
+        """Whether a policy's condition is true."""
         conditions = self.status("auditpolicy", name, namespace).get("conditions", [])
-        return any(each["type"] == "Programmed" and each["status"] == "True" for each in conditions)
+        return any(each["type"] == condition and each["status"] == "True" for each in conditions)
 
     def until_programmed(self, name: str, namespace: str) -> None:
         """Wait until a policy is programmed, and show how status gets there."""
@@ -322,7 +431,10 @@ class Demo:
     def wait(self) -> None:
         """Stay until interrupted."""
         say("Staying up until interrupted")
-        print(f"    export KUBECONFIG={self.plane.kubeconfig()}\n    tail -f {self.plane.audit_log}")
+        print(
+            f"    export KUBECONFIG={self.plane.kubeconfig()}\n    tail -f {self.plane.audit_log}\n"
+            f"    VictoriaLogs: {self.logs}/select/vmui"
+        )
         try:
             while True:
                 time.sleep(3600)
