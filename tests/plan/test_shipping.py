@@ -153,3 +153,12 @@ def test_what_any_policy_of_a_namespace_wants_taken_out_is_taken_out_there_and_n
 def test_without_a_word_about_redaction_secrets_and_tokens_are_taken_out():
     assert redaction_for(SNAPSHOT, "payments").profiles == {"Secrets", "Tokens"}
     assert redaction_for(SNAPSHOT, "").profiles == {"Secrets", "Tokens"}
+
+
+def test_a_pattern_that_is_not_applied_is_said_at_its_place():
+    patterns = [{"name": "good", "regex": "[0-9]{4}"}, {"name": "anchored", "regex": "^a"}]
+    policy = audit_policy(rules=[{"level": "Request"}], redaction={"patterns": patterns})
+    snapshot = replace(SNAPSHOT, audit_policies=(policy,))
+    (finding,) = plan(snapshot).findings[policy.ref]
+    assert (finding.id, finding.path) == ("redaction-pattern-refused", "spec.redaction.patterns[1].regex")
+    assert "'anchored' is not applied" in finding.message

@@ -16,6 +16,7 @@ from audit_operator.plan.contributions import contribution_of, rule_of
 from audit_operator.plan.control_planes import ControlPlanes
 from audit_operator.plan.given import GivenPolicy, given_policy
 from audit_operator.plan.limited import limited, limits_in
+from audit_operator.plan.redactions import refused_patterns
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.plan.shortfall import shortfalls
 from audit_operator.plan.versions import newer_rules, oldest_version
@@ -87,6 +88,7 @@ def plan(snapshot: Snapshot) -> Plan:
     }
     given = _given(planes, snapshot)
     for policy in snapshot.policies():
+        findings[policy.ref].extend(refused_patterns(policy))
         if (owner := assigned.get(policy.ref)) is not None:
             theirs = given.get(owner)
             findings[policy.ref].extend(_limited(policy, limiting[owner]))
