@@ -33,9 +33,10 @@ EXAMPLES = """examples:
   audit-operator shipper render --output shipper/              from the objects of the cluster
   audit-operator shipper render -f policies/ --output shipper/ --cluster-name prod
   otelcol validate --config shipper/config.yaml                with the collector of tools/otelcol
+  otelcol --feature-gates=stanza.synchronousLogEmitter --config shipper/config.yaml
 
-Run it on each control-plane node. The table is read anew within seconds of a change; after a change of the
-configuration, send the collector SIGHUP. What no Namespace object describes is shipped as it was recorded.
+Run it on each control-plane node, with the feature gate: without it, a kill can lose events. The table is read anew
+within seconds of a change; after a change of the configuration, send the collector SIGHUP. What no Namespace object describes is shipped as it was recorded.
 """
 
 

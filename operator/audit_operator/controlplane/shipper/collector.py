@@ -28,7 +28,7 @@ from audit_operator.controlplane.files import exclusive, write_atomically
 from audit_operator.controlplane.os_process import ProcessIdentity
 from audit_operator.controlplane.ports import free_ports
 from audit_operator.plan.collector_files import CONFIG_FILE, Places
-from audit_operator.shipping.collector.configuration import IDENTITY, Endpoints
+from audit_operator.shipping.collector.configuration import ARGUMENTS, IDENTITY, Endpoints
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,7 +201,7 @@ class Collector:
                 (self.folder / folder).mkdir(mode=0o700, exist_ok=True)
             # Said before it is true: a process that nobody has noted down is looked for under this name.
             self._note(_Started(ProcessIdentity(0, 0), str(binary), offset))
-            process = os_process.spawn([binary, self._argument], self.log)
+            process = os_process.spawn([binary, self._argument, *ARGUMENTS], self.log)
             self._note(_Started(process, str(binary), offset))
             return process
 

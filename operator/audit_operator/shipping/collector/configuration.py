@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from audit_operator.shipping.pipeline import AuditPipeline
     from audit_operator.shipping.redaction.demand import RedactionDemand
 
+ARGUMENTS = ("--feature-gates=stanza.synchronousLogEmitter",)
+"""How a collector must be started. Without it, offsets are written while events still wait, for up to 100 ms, to be put
+into queues: what waits when the collector is killed is lost (measured: 3 of 145)."""
 LARGEST_LINE = "16MiB"
 NOWHERE = "nop"
 """Takes the events of namespaces whose policies name no sink: they stay in the API server's files."""
