@@ -36,7 +36,8 @@ EXAMPLES = """examples:
   otelcol --feature-gates=stanza.synchronousLogEmitter --config shipper/config.yaml
 
 Run it on each control-plane node, with the feature gate: without it, a kill can lose events. The table is read anew
-within seconds of a change; after a change of the configuration, send the collector SIGHUP. What no Namespace object describes is shipped as it was recorded.
+within seconds of a change; after a change of the configuration, send the collector SIGHUP. What no Namespace object
+describes is shipped as it was recorded.
 """
 
 

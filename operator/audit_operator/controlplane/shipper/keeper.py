@@ -111,7 +111,7 @@ class Keeper:
     _failures: int = 0
     _not_before: float = 0.0
     _restarts: int = 0
-    _port_taken: bool = False
+    _ran: bool = False
 
     def refusal(self, digest: str) -> tuple[Finding, ...]:
         """Why the configuration with this digest is not in force, if it was tried in vain."""
@@ -122,7 +122,7 @@ class Keeper:
         """Bring the collector nearer to these files, and look at it; returns after how many seconds to do so again."""
         if files is None:
             self.collector.stop()
-            self.seen = None
+            self.seen, self._ran = None, False
             return self.times.look_every
         error = ""
         try:
@@ -164,9 +164,10 @@ class Keeper:
         now = time.monotonic()
         if now < self._not_before:
             return
-        if self.seen is not None and self.seen.healthy:
+        if self._ran and self.collector.process() is None:
             self._restarts += 1
             _LOG.warning("The collector has ended: %s", self.collector.last_words(), extra={"reason": "ShipperEnded"})
+        self._ran = False
         self.collector.start(self.binary)
         self._put_off()
         self._await(wanted)
@@ -187,8 +188,7 @@ class Keeper:
             ended = self.collector.process() is None
             if ended or time.monotonic() >= deadline:
                 words = self.collector.last_words() if ended else "it is not ready in time"
-                self._port_taken = ADDRESS_IN_USE in words
-                if self._port_taken:
+                if ADDRESS_IN_USE in words:
                     self.collector.take_ports()
                 elif self.collector.go_back():
                     self._fail(digest, f"the collector does not come up with its configuration: {words}")
@@ -233,6 +233,7 @@ class Keeper:
             before = self.seen or ShipperObservation(self.node)
             self.seen = replace(before, healthy=False, last_error=error)
             return
+        self._ran = True
         self.seen = self._observed(now, said, files)
 
     def _observed(self, now: float, said: Telemetry, files: CollectorFiles) -> ShipperObservation:

@@ -1,0 +1,132 @@
+"""Shipping follows the control planes, and no mistake of its own gets any further."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from audit_operator.api.observations import ShipperObservation
+from audit_operator.controller.shipment import Shipment
+from audit_operator.plan import NamespaceFact, plan
+from audit_operator.plan.collector_files import Places
+from audit_operator.plan.shipping_status import NO_COLLECTOR
+from tests.plan.objects import audit_policy, control_plane
+from tests.plan.test_shipping import SNAPSHOT
+
+
+class RecordingShippers:
+    places = Places()
+
+    def __init__(self):
+        self.delivered, self.closed, self.broken, self.numbers = [], False, False, iter(range(100))
+
+    async def deliver(self, files):
+        if self.broken:
+            raise RuntimeError("a bug")
+        self.delivered.append(files)
+        return ()
+
+    async def observe(self):
+        if self.broken:
+            raise RuntimeError("a bug")
+        return (ShipperObservation("n1", last_error=f"look {next(self.numbers)}"),)
+
+    async def aclose(self):
+        self.closed = True
+
+
+class World:
+    def __init__(self):
+        self.made = []
+        self.shipment = Shipment(self.make)
+
+    def make(self, plane):
+        self.made.append(RecordingShippers())
+        return self.made[-1] if plane.spec.driver == "Process" else None
+
+    async def deliver(self, snapshot):
+        await self.shipment.deliver(snapshot, plan(snapshot))
+        return self.shipment.facts
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+async def test_what_is_planned_is_handed_over_and_what_was_seen_is_known(world):
+    facts = await world.deliver(SNAPSHOT)
+    [files] = world.made[0].delivered
+    assert facts["main"].files is files
+    assert facts["main"].shippers[0].node == "n1"
+
+
+async def test_the_same_facts_are_not_rendered_twice(world):
+    await world.deliver(SNAPSHOT)
+    await world.deliver(replace(SNAPSHOT, server_version="v1.37.2"))
+    await world.deliver(replace(SNAPSHOT, namespaces=(*SNAPSHOT.namespaces, NamespaceFact("new"))))
+    first, second, third = world.made[0].delivered
+    assert first is second
+    assert first.table != third.table
+
+
+async def test_other_places_are_rendered_for(world):
+    await world.deliver(SNAPSHOT)
+    world.made[0].places = Places(state="/elsewhere")
+    await world.deliver(SNAPSHOT)
+    assert "/elsewhere" in world.made[0].delivered[1].config
+
+
+async def test_where_nobody_ships_shippers_are_told_so(world):
+    await world.deliver(replace(SNAPSHOT, audit_policies=(audit_policy(),), cluster_audit_policies=()))
+    assert world.made[0].delivered == [None]
+
+
+async def test_a_control_plane_that_has_gone_takes_its_shippers_with_it(world):
+    await world.deliver(SNAPSHOT)
+    assert await world.deliver(replace(SNAPSHOT, control_planes=())) == {}
+    assert world.made[0].delivered[-1] is None
+    assert world.made[0].closed
+
+
+async def test_so_does_one_that_gets_another_driver(world):
+    await world.deliver(SNAPSHOT)
+    other = replace(SNAPSHOT, control_planes=(control_plane(driver="Observe", observe={"provider": "EKS"}),))
+    assert await world.deliver(other) == {}
+    assert world.made[0].delivered[-1] is None
+    assert world.made[0].closed
+
+
+async def test_the_end_of_the_operator_leaves_shippers_running(world):
+    await world.deliver(SNAPSHOT)
+    await world.shipment.aclose()
+    assert world.made[0].delivered[-1] is not None
+    assert world.made[0].closed
+
+
+async def test_a_bug_in_shipping_is_a_finding_and_work_begins_anew(world):
+    await world.deliver(SNAPSHOT)
+    world.made[0].broken = True
+    facts = await world.deliver(SNAPSHOT)
+    assert facts["main"].refused[0].id == "shipping-failed"
+    assert not (await world.deliver(SNAPSHOT))["main"].refused
+    assert len(world.made) == 2
+    world.made[1].broken = True
+    await world.shipment.observe()
+    assert world.shipment.facts["main"].refused[0].id == "shipping-failed"
+
+
+async def test_figures_are_looked_at_between_deliveries(world):
+    before = (await world.deliver(SNAPSHOT))["main"].shippers[0].last_error
+    await world.shipment.observe()
+    assert world.shipment.facts["main"].shippers[0].last_error != before
+
+
+async def test_that_a_collector_is_lacking_is_said_only_where_something_is_to_be_shipped():
+    shipment = Shipment(lambda _plane: None)
+    await shipment.deliver(SNAPSHOT, plan(SNAPSHOT))
+    assert shipment.facts["main"].refused[0].id == NO_COLLECTOR
+    silent = replace(SNAPSHOT, audit_policies=(audit_policy(),), cluster_audit_policies=())
+    await shipment.deliver(silent, plan(silent))
+    assert shipment.facts == {}
