@@ -95,6 +95,18 @@ def test_a_configuration_that_it_dies_of_is_taken_back(world):
     world.until_running(better)
 
 
+def test_what_failed_is_tried_again_later_since_the_machine_may_have_been_to_blame(world):
+    good, bad = world.files(), world.files("refuse-me")
+    world.until_running(good)
+    world.keeper.step(bad)
+    world.binary.write_text(world.binary.read_text().replace("refuse-me", "never"))
+    world.keeper.step(bad)
+    assert world.keeper.seen.config == good.digest
+    world.keeper.times = replace(world.keeper.times, retry=0.0)
+    world.until_running(bad)
+    assert not world.keeper.refusal(bad.digest)
+
+
 def test_where_none_ever_worked_it_is_tried_again_and_again_and_said(world):
     bad = world.files("die-now")
     for _ in range(3):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -51,6 +52,7 @@ class ShipperTimes:
         settled: until it counts as having run for a while.
         longest_pause: between two attempts to start it.
         table: until it must have read its table.
+        retry: until a configuration that was tried in vain is tried again: the machine may have been to blame.
     """
 
     look_every: float = 5.0
@@ -58,6 +60,7 @@ class ShipperTimes:
     settled: float = 10.0
     longest_pause: float = 30.0
     table: float = 30.0
+    retry: float = 300.0
 
 
 @dataclass(slots=True)
@@ -102,7 +105,7 @@ class Keeper:
     halted: Callable[[], bool] = lambda: False
     seen: ShipperObservation | None = None
     looked_at: float = field(default_factory=time.monotonic)
-    _failed: dict[str, Finding] = field(default_factory=dict)
+    _failed: dict[str, tuple[float, Finding]] = field(default_factory=dict)
     _settings: dict[str, Mapping[str, str]] = field(default_factory=dict)
     _ways: dict[tuple[str, str], Way] = field(default_factory=dict)
     _sums: dict[str, Sum] = field(default_factory=dict)
@@ -116,7 +119,7 @@ class Keeper:
     def refusal(self, digest: str) -> tuple[Finding, ...]:
         """Why the configuration with this digest is not in force, if it was tried in vain."""
         found = self._failed.get(digest)
-        return () if found is None else (found,)
+        return () if found is None else (found[1],)
 
     def step(self, files: CollectorFiles | None) -> float:
         """Bring the collector nearer to these files, and look at it; returns after how many seconds to do so again."""
@@ -145,7 +148,8 @@ class Keeper:
         collector = self.collector
         if collector.table(files.table_file) != files.table:
             collector.write_table(files.table_file, files.table)
-        if collector.configured() != files.config and files.digest not in self._failed:
+        tried_at, _ = self._failed.get(files.digest, (-math.inf, None))
+        if collector.configured() != files.config and time.monotonic() - tried_at >= self.times.retry:
             refusal = collector.refusal(self.binary, files.config)
             if refusal:
                 self._fail(files.digest, f"the collector refuses its configuration: {refusal}")
@@ -183,6 +187,7 @@ class Keeper:
         deadline = time.monotonic() + self.times.ready
         while not self.halted():
             if self._running() == digest:
+                self._failed.pop(digest, None)
                 self.collector.approve()
                 return
             ended = self.collector.process() is None
@@ -207,7 +212,8 @@ class Keeper:
     def _fail(self, digest: str, message: str) -> None:
         _LOG.error("%s", message, extra={"reason": "ShipperRefused", "digest": digest})
         mend = "the last configuration that worked stays in force; correct what the message names, in the sinks"
-        self._failed[digest] = Finding("shipper-configuration-refused", Severity.ERROR, message, mend)
+        finding = Finding("shipper-configuration-refused", Severity.ERROR, message, mend)
+        self._failed[digest] = time.monotonic(), finding
         for oldest in list(self._failed)[:-_REMEMBERED]:
             del self._failed[oldest]
 
