@@ -176,7 +176,8 @@ def test_credentials_that_no_store_of_the_type_takes_are_refused():
 
 @given(st.from_regex(r"https?://[A-Za-z0-9._:\[\]-]{1,40}(/[A-Za-z0-9._~%/-]{0,40})?", fullmatch=True))
 def test_no_address_holds_what_the_collector_would_expand(url):
-    config = made({"type": "VictoriaLogs", "victoriaLogs": {"url": url}}).config
+    result = exporter(sink({"type": "VictoriaLogs", "victoriaLogs": {"url": url}}), "central", NO_FILES, ROOM)
+    config = result.config if isinstance(result, Exporter) else {}
     assert not [path for path, value in leaves(config) if "$" in str(value)]
 
 
@@ -213,3 +214,26 @@ def test_a_refused_secret_is_not_repeated(kind, secret):
 
 def test_records_are_found_by_attributes_that_are_shipped():
     assert {AUDIT_ID, STAGE, CLUSTER, NAMESPACE} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://x:y",
+        "http://[",
+        "http://[::1",
+        "http://[x]",
+        "http://a/%zz",
+        "http://a:99999",
+        "http://:1",
+        "http://a:b:c",
+    ],
+)
+def test_an_address_that_the_collector_cannot_read_is_left_out_since_it_would_refuse_all_others_with_it(url):
+    spec = {**VICTORIA, "victoriaLogs": {"url": url}}
+    assert isinstance(exporter(sink(spec), "central", NO_FILES, ROOM), Unusable)
+
+
+@pytest.mark.parametrize("url", ["http://a", "https://a.b:443/c/", "http://[::1]:9428", "http://127.0.0.1:1/%41"])
+def test_an_address_that_can_be_read_is_used(url):
+    made({**VICTORIA, "victoriaLogs": {"url": url}})

@@ -12,6 +12,7 @@ tenant could otherwise name a file of another tenant. The collector reads it whe
 from __future__ import annotations
 
 import base64
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,10 @@ _OTHER_COMPONENTS = {
     SinkType.OPEN_SEARCH: "opensearch",
     SinkType.ELASTICSEARCH: "elasticsearch",
 }
+_ADDRESS = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]+|\[(?P<ip>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{1,5}))?(?:/(?:[A-Za-z0-9._~/-]|%[0-9A-Fa-f]{2})*)?"
+)
+_HIGHEST_PORT = 65535
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
@@ -161,11 +166,28 @@ def exporter(sink: SinkSpec, name: str, files: CredentialFiles, room: Room) -> E
             f"the collector of this release has no exporter {component!r}, which a sink of type {sink.type} needs",
             "use a sink of type VictoriaLogs, Loki or OTLP (HTTP), or send OTLP to a collector of yours that has it",
         )
-    refused = _unfit_credentials(sink) or _missing_files(sink, files)
+    refused = _unfit_address(sink) or _unfit_credentials(sink) or _missing_files(sink, files)
     if refused is not None:
         return refused
     config = _file(room) if sink.type is SinkType.FILE else _otlp_http(sink, files, room)
     return Exporter(f"{component}/{name}", config, detached=_guarantee(sink) is Guarantee.BEST_EFFORT)
+
+
+def _unfit_address(sink: SinkSpec) -> Unusable | None:
+    """One address that the collector cannot read would make it refuse its whole configuration, for everybody."""
+    url = logs_url(sink)
+    found = _ADDRESS.fullmatch(url) if url is not None else None
+    if url is None or (found is not None and _is_host(found["ip"]) and int(found["port"] or 0) <= _HIGHEST_PORT):
+        return None
+    return Unusable("the address of the store is none that can be connected to", "correct its host, port or path")
+
+
+def _is_host(ip: str | None) -> bool:
+    """Whether what stands in brackets, if anything, is an address."""
+    try:
+        return ip is None or bool(ipaddress.IPv6Address(ip))
+    except ValueError:
+        return False
 
 
 def _unfit_credentials(sink: SinkSpec) -> Unusable | None:
