@@ -13,10 +13,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 PROC = Path("/proc")
 _KILL_TIMEOUT = 30.0
@@ -93,7 +94,9 @@ def _command_line(pid: int) -> tuple[str, ...]:
     return tuple(os.fsdecode(each) for each in content.split(b"\0")[:-1])
 
 
-def spawn(command: Sequence[str | Path], log: Path) -> ProcessIdentity:
+def spawn(
+    command: Sequence[str | Path], log: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> ProcessIdentity:
     """Start a program in a session of its own, with nothing inherited; its output is appended to `log`.
 
     Raises:
@@ -103,7 +106,7 @@ def spawn(command: Sequence[str | Path], log: Path) -> ProcessIdentity:
     pid = os.posix_spawn(
         program,
         [os.fspath(each) for each in command],
-        {},
+        dict(environment),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, os.fspath(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),

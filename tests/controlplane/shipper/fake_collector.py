@@ -52,7 +52,11 @@ text = read()
 signal.signal(signal.SIGHUP, lambda *_: read())
 ports = [int(re.findall(r'"health_check": \{"endpoint": "127.0.0.1:(\d+)"', text)[0])]
 ports += json.loads("[" + re.findall(r'"port": (\d+)', text)[0] + "]")
-for port in ports:
-    threading.Thread(target=ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever).start()
+try:
+    servers = [ThreadingHTTPServer(("127.0.0.1", port), Handler) for port in ports]
+except OSError:  # another test has taken it meanwhile
+    sys.exit("Error: listen tcp: bind: address already in use")
+for server in servers:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
 while True:
     signal.pause()

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from audit_operator.shipping.redaction import interpreter
@@ -70,6 +70,7 @@ values = st.recursive(
 
 
 @given(values.filter(lambda value: isinstance(value, dict | list)))
+@example(["\\\na@b.cd"])
 @settings(max_examples=500)
 def test_rules_leave_json_with_the_same_structure(value):
     """Only a number that looks like a card's may cost the whole object: it has no quotes to put a marker in."""

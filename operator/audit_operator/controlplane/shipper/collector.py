@@ -5,6 +5,7 @@
     process.json             the process that was started last
     ports.json               where it listens
     retired                  is there when it must not be started any more
+    pseudonym.key            what pseudonyms of people are made with
     state/ claims/           offsets and queues; files of sinks of type File
     collector.log
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -28,7 +30,8 @@ from audit_operator.controlplane.files import exclusive, write_atomically
 from audit_operator.controlplane.os_process import ProcessIdentity
 from audit_operator.controlplane.ports import free_ports
 from audit_operator.plan.collector_files import CONFIG_FILE, Places
-from audit_operator.shipping.collector.configuration import ARGUMENTS, IDENTITY, Endpoints
+from audit_operator.shipping.collector.configuration import ARGUMENTS, ENVIRONMENT, IDENTITY, Endpoints
+from audit_operator.shipping.redaction.rendering import PSEUDONYM_VARIABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +73,7 @@ class Collector:
         self._started = folder / "process.json"
         self._ports = folder / "ports.json"
         self._retired = folder / "retired"
+        self._key = folder / "pseudonym.key"
         self._lock = folder / "process.lock"
 
     # How it is set up
@@ -201,9 +205,18 @@ class Collector:
                 (self.folder / folder).mkdir(mode=0o700, exist_ok=True)
             # Said before it is true: a process that nobody has noted down is looked for under this name.
             self._note(_Started(ProcessIdentity(0, 0), str(binary), offset))
-            process = os_process.spawn([binary, self._argument, *ARGUMENTS], self.log)
+            process = os_process.spawn([binary, self._argument, *ARGUMENTS], self.log, self._environment())
             self._note(_Started(process, str(binary), offset))
             return process
+
+    def _environment(self) -> dict[str, str]:
+        return {**ENVIRONMENT, PSEUDONYM_VARIABLE: self._pseudonym_key()}
+
+    def _pseudonym_key(self) -> str:
+        """Made once: with another one, the same person would be somebody else."""
+        if not self._key.exists():
+            write_atomically(self._key, secrets.token_hex(32).encode())
+        return self._key.read_text()
 
     def reload(self) -> None:
         """Let it read its configuration anew; it ends if it cannot use it."""

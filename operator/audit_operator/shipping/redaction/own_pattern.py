@@ -5,7 +5,7 @@ time RE2 takes grows with the length of the text times the size of the pattern, 
 text. So repetition is bounded, and everything that one of the two dialects does not have is refused with a reason.
 
 In JSON text a line feed is ``\n``. Were its ``n`` taken for the beginning of a match, a lone backslash would be left;
-`Substitution` therefore reads an escape before a match as a whole and puts it back. What is no JSON after all
+`substitution` therefore reads the escapes before a match as a whole and puts them back. What is no JSON after all
 substitutions is not forwarded.
 """
 
@@ -22,7 +22,7 @@ LARGEST_SIZE = 500
 _ESCAPED = frozenset("dDwWsSbBnrtfv")
 _REPEAT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _OPENS = re.compile(r"\((?!\?)|\(\?:|\(\?i:|\(\?P<[A-Za-z_][A-Za-z0-9_]*>")
-_TEXT_ESCAPE = r'((?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))?)'
+_TEXT_ESCAPE = r'((?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))*)'
 _PROBE = " a- _1.B"
 _IGNORE_CASE = "(?i)"
 _UNBOUNDED = 8

@@ -36,7 +36,9 @@ SEALED = "op.redact.sealed"
 NAMESPACE = "namespace"
 """Holds the event's namespace; set before."""
 
-PSEUDONYM_KEY = assign(cache("key"), '"${env:AUDIT_OPERATOR_PSEUDONYM_KEY}"')
+PSEUDONYM_VARIABLE = "AUDIT_OPERATOR_PSEUDONYM_KEY"
+"""Of the collector's environment."""
+PSEUDONYM_KEY = assign(cache("key"), f'"${{env:{PSEUDONYM_VARIABLE}}}"')
 """The one statement in which ``$`` is an expansion. The key holds no quotes or backslashes: it is hexadecimal."""
 
 _MARKER = text(MARKER)

@@ -88,8 +88,8 @@ class Rule:
 _SECRETS, _TOKENS = RedactionProfile.SECRETS, RedactionProfile.TOKENS
 _PII, _FINANCIAL = RedactionProfile.PII, RedactionProfile.FINANCIAL
 
-_BEFORE = r'((?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))|\b)'
-"""An escape of JSON, or the edge of a word."""
+_BEFORE = r'((?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))+|\b)'
+"""Escapes of JSON, all that follow one another: of two backslashes the second begins none. Or the edge of a word."""
 
 _NAMED = (
     "word", "wd", "hrase", "dential",
@@ -268,7 +268,7 @@ RULES = (
     Rule(
         "e-mail",
         _PII,
-        r'((?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))?)[A-Za-z0-9._%+-]{1,64}(?:@|%40)(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}',
+        r'((?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))*)[A-Za-z0-9._%+-]{1,64}(?:@|%40)(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}',
         literals=("@", "%40"),
         replacement=f"{KEPT}{MARKER}",
     ),
