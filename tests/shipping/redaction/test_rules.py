@@ -76,7 +76,7 @@ def test_rules_leave_json_with_the_same_structure(value):
     """Only a number that looks like a card's may cost the whole object: it has no quotes to put a marker in."""
     redacted = interpreter.apply({"requestObject": value}, EVERYTHING)
     if "no JSON any more" in {removal.rule for removal in redacted.removals}:
-        assert re.search(r"(?<![0-9])[3-6][0-9]{14,15}(?![0-9])", json.dumps(_without_texts(value)))
+        assert re.search(r"(?<![0-9])[2-6][0-9]{14,15}(?![0-9])", json.dumps(_without_texts(value)))
 
 
 def _without_texts(value):
