@@ -10,7 +10,7 @@ from audit_operator.api.findings import ObjectRef
 from audit_operator.plan import NamespaceFact, Snapshot, plan
 from audit_operator.plan.shipping import shipping
 from audit_operator.policy.model import Request, User
-from audit_operator.shipping.enforcement.table import REDACTION, ROUTE, Step, decide, namespace_key
+from audit_operator.shipping.enforcement.table import REDACTION, ROUTE, decide, namespace_key
 from tests.plan.objects import audit_policy, cluster_policy, control_plane, parsed
 
 CENTRAL = ObjectRef("ClusterAuditSink", "central")
@@ -41,8 +41,7 @@ def shipped(snapshot):
 def sinks_for(snapshot, first):
     """The sinks that get what is found under this first key of the table."""
     done = shipped(snapshot)
-    class_ = done.table.entries.get(first, {}).get(Step.CLASS)
-    return set(done.routes[done.table.entries[f"{class_}|"][ROUTE] if class_ else ""])
+    return set(done.routes[done.table.entries.get(first, {}).get(ROUTE, "")])
 
 
 def sinks_of_namespace(snapshot, namespace):
@@ -128,14 +127,14 @@ def test_what_is_too_large_for_the_table_is_said_at_the_control_plane():
     snapshot = replace(
         SNAPSHOT, audit_policies=(audit_policy(rules=rules, sinkRefs=TO_OWN),), cluster_audit_policies=()
     )
-    (finding,) = shipped(snapshot).findings
+    missing, finding = shipped(snapshot).findings
+    assert missing.id == "no-cluster-wide-sink"
     assert (finding.id, "payments" in finding.message) == ("shipped-as-recorded", True)
 
 
 def redaction_for(snapshot, namespace):
     done = shipped(snapshot)
-    class_ = done.table.entries.get(namespace_key(namespace), {}).get(Step.CLASS)
-    return done.redactions[done.table.entries[f"{class_}|"][REDACTION] if class_ else ""]
+    return done.redactions[done.table.entries.get(namespace_key(namespace), {}).get(REDACTION, "")]
 
 
 def test_what_any_policy_of_a_namespace_wants_taken_out_is_taken_out_there_and_nowhere_else():
@@ -159,6 +158,22 @@ def test_a_pattern_that_is_not_applied_is_said_at_its_place():
     patterns = [{"name": "good", "regex": "[0-9]{4}"}, {"name": "anchored", "regex": "^a"}]
     policy = audit_policy(rules=[{"level": "Request"}], redaction={"patterns": patterns})
     snapshot = replace(SNAPSHOT, audit_policies=(policy,))
-    (finding,) = plan(snapshot).findings[policy.ref]
-    assert (finding.id, finding.path) == ("redaction-pattern-refused", "spec.redaction.patterns[1].regex")
+    finding = next(each for each in plan(snapshot).findings[policy.ref] if each.id == "redaction-pattern-refused")
+    assert finding.path == "spec.redaction.patterns[1].regex"
     assert "'anchored' is not applied" in finding.message
+
+
+def test_no_tenant_blanks_what_a_cluster_wide_policy_ships_and_it_is_told_so():
+    own = {"profiles": ["PII"], "patterns": [{"name": "all", "regex": "[^x]"}], "pseudonymize": ["Username"]}
+    tenant = audit_policy(rules=[{"level": "Request"}], sinkRefs=TO_OWN, redaction=own)
+    snapshot = replace(SNAPSHOT, audit_policies=(tenant,))
+    demand = redaction_for(snapshot, "payments")
+    assert (demand.profiles, demand.patterns, demand.pseudonymize) == ({"PII", "Secrets", "Tokens"}, (), set())
+    found = {(each.id, each.path) for each in plan(snapshot).findings[tenant.ref]}
+    assert found == {
+        ("redaction-overruled", "spec.redaction.patterns"),
+        ("redaction-overruled", "spec.redaction.pseudonymize"),
+    }
+    alone = replace(snapshot, cluster_audit_policies=(cluster_policy(rules=[{"level": "Metadata"}]),))
+    assert redaction_for(alone, "payments").patterns
+    assert not plan(alone).findings.get(tenant.ref)

@@ -40,9 +40,19 @@ BEST_EFFORT = {"delivery": {"guarantee": "BestEffort"}}
 BEARER = {"credentials": {"type": "Bearer", "secretRef": {"name": "s"}}}
 
 
-def sink(spec, **more):
-    cls = ClusterAuditSinkSpec if spec["type"] == "File" else AuditSinkSpec
+def sink(spec, *, tenants=False, **more):
+    cls = AuditSinkSpec if tenants else ClusterAuditSinkSpec
+    if not tenants:
+        more = {key: in_namespace(value) for key, value in more.items()}
     return cls.model_validate_json(json.dumps({**spec, **more}))
+
+
+def in_namespace(value):
+    """A cluster-wide sink says in which namespace a Secret is."""
+    if not isinstance(value, dict):
+        return value
+    named = {key: in_namespace(each) for key, each in value.items()}
+    return {"namespace": "audit", **named} if set(named) == {"name"} else named
 
 
 def made(spec, files=NO_FILES, **more):
@@ -67,6 +77,15 @@ def test_at_least_once_waits_on_disk_and_gives_up_nothing(spec):
     assert queue["queue_size"] > 16 * queue["batch"]["max_size"]
     assert config["retry_on_failure"]["max_elapsed_time"] == "0s"
     assert not made(spec).detached
+
+
+@pytest.mark.parametrize("spec", OVER_HTTP)
+def test_a_tenants_sink_waits_on_disk_for_as_long_as_there_is_room_and_holds_up_nobody(spec):
+    result = made(spec, tenants=True)
+    queue = result.config["sending_queue"]
+    assert (queue["storage"], queue["block_on_overflow"], queue["queue_size"]) == ("file_storage/queues", False, 2**28)
+    assert result.config["retry_on_failure"]["max_elapsed_time"] == "0s"
+    assert result.detached
 
 
 @pytest.mark.parametrize("spec", OVER_HTTP)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -47,13 +46,16 @@ class Shipment:
         """Hand over what is planned for each control plane, and note what is known of it. Raises nothing."""
         planes = {each.metadata.name: each for each in snapshot.control_planes}
         for name in self._shippers.keys() - planes.keys():
-            await self._end(name)
+            try:
+                await self._end(name)
+            except Exception as error:  # noqa: BLE001 - as below
+                await self._give_up(name, error)
         facts = {}
         for name, plane in planes.items():
             try:
                 known = await self._deliver(plane, snapshot, planned)
             except Exception as error:  # noqa: BLE001 - whatever it is, audit policies must go on being delivered
-                known = self._give_up(name, error)
+                known = await self._give_up(name, error)
             if known is not None:
                 facts[name] = known
         self.facts = facts
@@ -66,7 +68,7 @@ class Shipment:
             try:
                 self.facts[name] = replace(self.facts[name], shippers=await shippers.observe())
             except Exception as error:  # noqa: BLE001 - as above
-                self.facts[name] = self._give_up(name, error)
+                self.facts[name] = await self._give_up(name, error)
 
     async def aclose(self) -> None:
         """Stop working; what runs keeps running."""
@@ -106,10 +108,10 @@ class Shipment:
             known = self._made[name] = await asyncio.to_thread(_make, basis, name, snapshot, planned, places)
         return known.files, known.remarks
 
-    def _give_up(self, name: str, error: Exception) -> ShippingFacts:
+    async def _give_up(self, name: str, error: Exception) -> ShippingFacts:
         """Note a bug, and begin anew with what runs at the next opportunity."""
         _LOG.error("Shipping failed: %s", error, exc_info=error, extra={"object": name, "reason": type(error).__name__})
-        self._shippers.pop(name, None)
+        await self._close(name)  # of two that keep the same collector, one would take back what the other does
         return ShippingFacts(refused=(_FAILED,))
 
     async def _end(self, name: str) -> None:
@@ -118,11 +120,17 @@ class Shipment:
         await self._close(name)
 
     async def _close(self, name: str) -> None:
-        _, shippers = self._shippers.pop(name)
+        """Let go of a control plane's shippers, whatever state they are in."""
         self._made.pop(name, None)
-        # Its task may have been cancelled already, by kopf on its way out.
-        with suppress(asyncio.CancelledError):
+        _, shippers = self._shippers.pop(name, (None, None))
+        if shippers is None:
+            return
+        try:
             await shippers.aclose()
+        except asyncio.CancelledError:
+            pass  # its task may have been cancelled already, by kopf on its way out
+        except Exception as error:  # noqa: BLE001 - what it was working on is given up anyway
+            _LOG.warning("Shipping ended with: %s", error, extra={"object": name, "reason": type(error).__name__})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
+from audit_operator.api.sink import ClusterAuditSinkSpec
 from audit_operator.plan.sinks import existing_sinks
 from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
@@ -18,9 +19,9 @@ from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, e
 from audit_operator.shipping.pipeline import LARGEST_EVENT, AuditFiles, AuditPipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from audit_operator.api.sink import AuditSink, ClusterAuditSink
+    from audit_operator.api.sink import AuditSink, AuditSinkSpec, ClusterAuditSink
     from audit_operator.plan.shipping import Shipping
     from audit_operator.plan.snapshot import Snapshot
 
@@ -100,9 +101,7 @@ def collector_files(shipping: Shipping, snapshot: Snapshot, cluster: str, places
         quarantine=routes[""],
         exporters=tuple(exporters.values()),
         redactions=shipping.redactions,
-        largest_event=min(
-            filter(None, (largest_event(existing[ref].spec) for ref in exporters)), default=LARGEST_EVENT
-        ),
+        largest_event=_largest_event(existing[ref].spec for ref in exporters),
     )
     digest = _digest(yaml_text(render(pipeline, places.endpoints)))
     table_file = places.table.replace("{}", digest[:16])
@@ -120,6 +119,12 @@ def collector_files(shipping: Shipping, snapshot: Snapshot, cluster: str, places
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _largest_event(sinks: Iterable[AuditSinkSpec | ClusterAuditSinkSpec]) -> int:
+    """What every cluster-wide sink takes: no tenant's sink may cost others the bodies of their events."""
+    limits = (largest_event(each) for each in sinks if isinstance(each, ClusterAuditSinkSpec))
+    return min(filter(None, limits), default=LARGEST_EVENT)
 
 
 def sink_name(ref: ObjectRef) -> str:

@@ -16,7 +16,7 @@ from audit_operator.plan.contributions import contribution_of, rule_of
 from audit_operator.plan.control_planes import ControlPlanes
 from audit_operator.plan.given import GivenPolicy, given_policy
 from audit_operator.plan.limited import limited, limits_in
-from audit_operator.plan.redactions import refused_patterns
+from audit_operator.plan.redactions import overruled, refused_patterns
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.plan.shortfall import shortfalls
 from audit_operator.plan.versions import newer_rules, oldest_version
@@ -76,6 +76,10 @@ def plan(snapshot: Snapshot) -> Plan:
                 assigned[policy.ref] = name
                 contributions[name].add(contribution_of(policy, known))
 
+    shared: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
+    for each in snapshot.cluster_audit_policies:
+        if each.spec.sink_refs and (owner := assigned.get(each.ref)) is not None:
+            shared[owner] |= contribution_of(each, known).reach.namespaces
     limiting = {name: [each for each in those if each.limits] for name, those in contributions.items()}
     compiled = {
         name: compile_policy(
@@ -90,6 +94,7 @@ def plan(snapshot: Snapshot) -> Plan:
     for policy in snapshot.policies():
         findings[policy.ref].extend(refused_patterns(policy))
         if (owner := assigned.get(policy.ref)) is not None:
+            findings[policy.ref].extend(overruled(policy, shared[owner]))
             theirs = given.get(owner)
             findings[policy.ref].extend(_limited(policy, limiting[owner]))
             findings[policy.ref].extend(

@@ -1,4 +1,4 @@
-"""Patterns of a policy that cannot be used: what they were to take out stays in, so their author must hear of it."""
+"""What a policy wants taken out and what is not: it stays in the records, so its author must hear of it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
     from audit_operator.api.audit_policy import AuditPolicy
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
+    from audit_operator.api.redaction import Redaction
 
 REFUSED = "redaction-pattern-refused"
+OVERRULED = "redaction-overruled"
 
 
 def refused_patterns(policy: AuditPolicy | ClusterAuditPolicy) -> Iterator[Finding]:
@@ -30,3 +32,24 @@ def refused_patterns(policy: AuditPolicy | ClusterAuditPolicy) -> Iterator[Findi
                     mend="write one that is bounded and matches text; docs/redaction.md says what may stand in it",
                     path=f"spec.redaction.patterns[{number}].regex",
                 )
+
+
+def without_own(redaction: Redaction) -> Redaction:
+    """What counts of a tenant's wishes where a cluster-wide policy ships the same events: the built-in profiles."""
+    return redaction.model_copy(update={"patterns": (), "pseudonymize": ()})
+
+
+def overruled(policy: AuditPolicy | ClusterAuditPolicy, shared: frozenset[str]) -> Iterator[Finding]:
+    """A finding for each wish that does not count; `shared` has the namespaces that cluster-wide policies ship."""
+    redaction = policy.spec.redaction
+    if redaction is None or policy.metadata.namespace not in shared:
+        return
+    for field, wished in (("patterns", redaction.patterns), ("pseudonymize", redaction.pseudonymize)):
+        if wished:
+            yield Finding(
+                OVERRULED,
+                Severity.WARNING,
+                "it is not applied: a cluster-wide policy ships the same records, and nobody may blank those",
+                mend="ask its owner to take it up there; the profiles of this policy do count",
+                path=f"spec.redaction.{field}",
+            )

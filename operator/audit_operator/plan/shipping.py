@@ -1,7 +1,8 @@
 """What the shippers of a control plane are to do: levels, redaction and routes for every namespace.
 
 Everything that a namespace's policies ask for, together: the sinks that any of them names get its records, and what any
-of them wants taken out is taken out.
+of them wants taken out is taken out. Except that no tenant blanks the records that cluster-wide policies ship: its own
+patterns and pseudonyms count only where none does.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.redaction import Redaction
 from audit_operator.plan.contributions import contribution_of
+from audit_operator.plan.redactions import without_own
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.plan.sinks import existing_sinks, sinks_of
 from audit_operator.shipping.enforcement.classes import Treatment, classify
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from audit_operator.policy.contribution import Contribution
 
 TOO_LARGE = "shipped-as-recorded"
+NO_CLUSTER_WIDE_SINK = "no-cluster-wide-sink"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class _Member:
     contribution: Contribution
     sinks: frozenset[ObjectRef]
     redaction: Redaction
+    is_tenants: bool
 
     @property
     def is_cluster_wide(self) -> bool:
@@ -78,7 +82,9 @@ class _Wishes:
     def of(cls, members: Collection[_Member]) -> _Wishes:
         """Where no policy says anything, what the API takes for granted is taken out."""
         sinks = frozenset[ObjectRef]().union(*(each.sinks for each in members))
-        return cls(sinks, union([each.redaction for each in members] or [Redaction()]))
+        shared = any(each.sinks and not each.is_tenants for each in members)
+        wanted = [without_own(each.redaction) if shared and each.is_tenants else each.redaction for each in members]
+        return cls(sinks, union(wanted or [Redaction()]))
 
     @property
     def treatment(self) -> Treatment:
@@ -104,7 +110,7 @@ def shipping(snapshot: Snapshot, planned: Plan, plane: str) -> Shipping | None:
         table,
         {"": _ordered(otherwise.sinks), **{route_of(each.sinks): _ordered(each.sinks) for each in distinct}},
         {"": otherwise.redaction, **{each.redaction.id: each.redaction for each in distinct}},
-        tuple(_findings(table)),
+        tuple(_findings(table, everywhere=bool(otherwise.sinks))),
     )
 
 
@@ -124,10 +130,19 @@ def _members(snapshot: Snapshot, planned: Plan, plane: str) -> Iterable[_Member]
         if planned.assigned.get(policy.ref) == plane:
             usable, _ = sinks_of(policy, snapshot, existing)
             contribution = contribution_of(policy, known)
-            yield _Member(contribution, frozenset(usable), policy.spec.redaction or Redaction())
+            redaction = policy.spec.redaction or Redaction()
+            yield _Member(contribution, frozenset(usable), redaction, is_tenants=bool(policy.metadata.namespace))
 
 
-def _findings(table: Table) -> Iterable[Finding]:
+def _findings(table: Table, *, everywhere: bool) -> Iterable[Finding]:
+    if not everywhere:
+        yield Finding(
+            NO_CLUSTER_WIDE_SINK,
+            Severity.WARNING,
+            "no cluster-wide policy ships: events of namespaces that nobody has seen, events without a namespace, and "
+            "lines that cannot be read go to no sink; they stay in the API servers' files",
+            mend="name a ClusterAuditSink in spec.sinkRefs of a ClusterAuditPolicy",
+        )
     for names in table.unenforced:
         where = names[0] if names == URLS else ", ".join(each or "(cluster scope)" for each in names[:5])
         yield Finding(

@@ -82,7 +82,7 @@ class Exporter:
         id: its name there, for example ``otlp_http/central``.
         config: its settings.
         detached: whether the pipeline must end in a batch processor before it, which takes every record and passes no
-            error back: a full queue of a BestEffort sink must not hold up, or repeat, what goes to others.
+            error back: a full queue of a BestEffort or a tenant's sink must not hold up, or repeat, the rest.
     """
 
     id: str
@@ -116,13 +116,15 @@ class Room:
     Attributes:
         storage: the collector's file_storage extension, for example ``file_storage/queues``.
         folder: where the claim of a sink of type File is mounted.
-        on_disk: bytes of the queue of a sink AtLeastOnce.
+        on_disk: bytes of the queue of a cluster-wide sink AtLeastOnce; when it is full, everything waits.
+        on_disk_of_tenant: the same of a tenant's; when it is full, what is new is given up, and counted.
         in_memory: bytes of the queue of a sink BestEffort.
     """
 
     storage: str
     folder: str = ""
     on_disk: int = 4 * _GIB
+    on_disk_of_tenant: int = 256 * _MIB
     in_memory: int = 64 * _MIB
 
 
@@ -170,7 +172,12 @@ def exporter(sink: SinkSpec, name: str, files: CredentialFiles, room: Room) -> E
     if refused is not None:
         return refused
     config = _file(room) if sink.type is SinkType.FILE else _otlp_http(sink, files, room)
-    return Exporter(f"{component}/{name}", config, detached=_guarantee(sink) is Guarantee.BEST_EFFORT)
+    return Exporter(f"{component}/{name}", config, detached=not _may_block(sink))
+
+
+def _may_block(sink: SinkSpec) -> bool:
+    """Whether everything may have to wait for this sink. Never for a tenant's: all others would wait with it."""
+    return _guarantee(sink) is Guarantee.AT_LEAST_ONCE and isinstance(sink, ClusterAuditSinkSpec)
 
 
 def _unfit_address(sink: SinkSpec) -> Unusable | None:
@@ -299,13 +306,14 @@ def _otlp_http(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, 
 
 def _delivery(sink: SinkSpec, room: Room) -> dict[str, Any]:
     keep = _guarantee(sink) is Guarantee.AT_LEAST_ONCE
-    queue = {"storage": room.storage, "queue_size": room.on_disk} if keep else {"queue_size": room.in_memory}
+    on_disk = room.on_disk if _may_block(sink) else room.on_disk_of_tenant
+    queue = {"storage": room.storage, "queue_size": on_disk} if keep else {"queue_size": room.in_memory}
     return {
         "sending_queue": {
             "enabled": True,
             **queue,
             "sizer": "bytes",
-            "block_on_overflow": keep,
+            "block_on_overflow": _may_block(sink),
             # Few, and nothing gathered: what the queue has handed out is at stake where the collector is killed while
             # it starts (docs/sinks.md). Batches serve to split what is too large for one request.
             "num_consumers": 2,

@@ -38,7 +38,8 @@ class AuditFiles:
         stem, dot, extension = name.rpartition(".")
         if not dot:
             stem, extension = name, ""
-        return cls((path, f"{folder}/{stem}-*{dot}{extension}"), (f"{folder}/*.gz",))
+        year = "[0-9][0-9][0-9][0-9]"
+        return cls((path, f"{folder}/{stem}-{year}-*{dot}{extension}"), (f"{folder}/*.gz",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from audit_operator.api.audit import Level, Stage
     from audit_operator.policy.model import Request
 
-OBJECT = {"kind": "Thing", "metadata": {"name": "x", "managedFields": [{"manager": "m"}]}, "spec": {"big": 2**60}}
+OBJECT = {"kind": "Thing", "metadata": {"name": "x", "managedFields": [{"manager": "m"}]}, "spec": {"big": 2**53}}
 
 
 def event_of(request: Request, stage: Stage, level: Level, audit_id: str) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from audit_operator.api.sink import AuditSinkSpec, ClusterAuditSinkSpec
+from audit_operator.api.sink import ClusterAuditSinkSpec
 from audit_operator.controlplane.ports import free_ports
 from audit_operator.shipping.exporters import EXPORTERS, CredentialFiles, Exporter, Room, exporter, largest_event
 from tests.integration.shipping.collector import binary
@@ -24,15 +24,18 @@ from tests.integration.shipping.victoria_logs import victoria_logs
 
 STORAGE = "file_storage/state"
 READY = "Everything is ready"
-TLS = {"caSecretRef": {"name": "a"}, "clientSecretRef": {"name": "b"}, "serverName": "store.internal"}
-BEARER = {"type": "Bearer", "secretRef": {"name": "s"}}
+AT = {"namespace": "audit"}
+TLS = {"caSecretRef": {"name": "a", **AT}, "clientSecretRef": {"name": "b", **AT}, "serverName": "store.internal"}
+BEARER = {"type": "Bearer", "secretRef": {"name": "s", **AT}}
 
 
 def made(spec, folder, authorization="", *, name="central", in_memory=2**26):
-    cls = ClusterAuditSinkSpec if spec["type"] == "File" else AuditSinkSpec
     files = CredentialFiles(authorization, *("/tmp/ca", "/tmp/crt", "/tmp/key") * ("tls" in spec))  # noqa: S108 - not read
     result = exporter(
-        cls.model_validate_json(json.dumps(spec)), name, files, Room(STORAGE, f"{folder}/files", in_memory=in_memory)
+        ClusterAuditSinkSpec.model_validate_json(json.dumps(spec)),
+        name,
+        files,
+        Room(STORAGE, f"{folder}/files", in_memory=in_memory),
     )
     assert isinstance(result, Exporter), result
     return result
@@ -273,7 +276,7 @@ async def test_no_event_is_lost_to_a_stop_or_a_reload_while_the_store_is_away(tm
 
 async def test_the_largest_events_arrive_whole(tmp_path, shippers):
     with victoria_logs(tmp_path) as url:
-        size = largest_event(AuditSinkSpec.model_validate_json(json.dumps(victoria(url)))) - 100
+        size = largest_event(ClusterAuditSinkSpec.model_validate_json(json.dumps(victoria(url)))) - 100
         shipper = Shipper(tmp_path, made(victoria(url), tmp_path))
         shippers.append(shipper)
         shipper.append(0, 40, size)

@@ -1,4 +1,4 @@
-"""Thirty hostile tenants and a quiet one share a collector: the quiet one's stream is as if it were alone."""
+"""Some thirty hostile tenants and a quiet one share a collector: the quiet one's stream is as if it were alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from audit_operator.api.audit import Level, Stage
 from audit_operator.api.findings import ObjectRef
@@ -57,6 +58,10 @@ ATTACKS = {
     "a user with a statement in it": rules(users=['" or true or "']),
     "a user with the table's separator": rules(users=["|", "c0|", "namespace|quiet", "url|"]),
     "a user beyond the basic plane": rules(users=[SURROGATES]),
+    "users whose names fill a key": rules(users=['"' * 512, SURROGATES * 200, "\\" * 512]),
+    "a pattern of many alternatives": pattern(
+        "(?:" + "|".join(f"[^{letter}]" for letter in "abcdefghijklmnop") + ")*%"
+    ),
     "a user with YAML's layout": rules(users=[SEPARATOR, MARK, "\x85", "\x7f", "a\nb: c", "- *x", "!!binary x"]),
     "a user that expands": rules(users=["${file:/etc/passwd}", "$$", "$"]),
     "a group with an empty name": rules(userGroups=["", "a"]),
@@ -129,7 +134,7 @@ def shipped(facts, folder):
     places = Places(config=str(folder), state=f"{folder}/state", endpoints=Endpoints(f"127.0.0.1:{next(free_ports())}"))
     files = collector_files(planned, facts, "test", places)
     (folder / "table.yaml").write_text(files.table)
-    config = json.loads(files.config)
+    config = yaml.safe_load(files.config)
     config["exporters"] = {
         name: {} if name == "nop" else {"path": f"{folder}/{name.rpartition('/')[2]}", "format": "json"}
         for name in config["exporters"]
@@ -161,7 +166,7 @@ def alone(tmp_path_factory):
 
 
 def test_most_attacks_get_past_the_api_or_they_would_show_nothing():
-    assert len(ATTACKS) == 30
+    assert len(ATTACKS) >= 30
     assert sum(policy(namespace, attack) is not None for namespace, attack in TENANTS.items()) > 20
 
 

@@ -50,6 +50,7 @@ class Way:
     _looks: int = 0
     _stalled: float | None = None
     _lost: float | None = None
+    _sent_before_loss: int = 0
     _waiting: deque[tuple[float, int]] = field(default_factory=deque)
 
     def see(self, now: float, epoch: str, seen: ExporterFigures) -> Flow:
@@ -63,7 +64,7 @@ class Way:
             seen.capacity,
         )
         if (self.figures.failed, self.figures.not_queued) != (before.failed, before.not_queued):
-            self._lost = now
+            self._lost, self._sent_before_loss = now, self.figures.sent
         moves = self._looks > 0 and self.figures.sent > before.sent
         self._looks += 1
         if not seen.queue or moves:
@@ -82,7 +83,8 @@ class Way:
             return Flow.LOSSY
         if (self._stalled is not None and now - self._stalled >= STALLED_AFTER) or self._is_behind(now):
             return Flow.BACKLOG
-        return Flow.FLOWING if self.figures.sent and self._proven else Flow.NOTHING
+        # After a loss, only what is sent later shows that it flows again.
+        return Flow.FLOWING if self.figures.sent > self._sent_before_loss and self._proven else Flow.NOTHING
 
     def _is_behind(self, now: float) -> bool:
         seen_for = now - self._waiting[0][0]

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.collector import deciding, levels, reading, writing
-from audit_operator.shipping.collector.attributes import QUARANTINE, RAW
+from audit_operator.shipping.collector.attributes import QUARANTINE
 from audit_operator.shipping.collector.ottl import Statements, attribute, text, transform
 from audit_operator.shipping.enforcement.table import REDACTION, ROUTE
 from audit_operator.shipping.redaction import rendering as redaction
@@ -56,7 +56,7 @@ def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[
         "processors": {
             **reading,
             QUARANTINED: {"error_mode": "ignore", "log_statements": []},
-            **({"batch": {}} if any(each.detached for each in pipeline.exporters) else {}),
+            **({"batch": {"timeout": "0s"}} if any(each.detached for each in pipeline.exporters) else {}),
         },
         "connectors": {"routing": _routing(ways_out)},
         "exporters": {NOWHERE: {}, **{each.id: dict(each.config) for each in pipeline.exporters}},
@@ -88,18 +88,18 @@ class _WayOut:
 
 
 def _ways_out(pipeline: AuditPipeline) -> list[_WayOut]:
-    is_event = f"{attribute(QUARANTINE)} == nil"
     detached = {each.id for each in pipeline.exporters if each.detached}
     quarantine = _pipelines("quarantine", pipeline.quarantine, detached)
     first = next(iter(quarantine.values()))  # of two, both get every record
     first["processors"] = [QUARANTINED, *first.get("processors", ())]
     return [
-        _WayOut(f"{attribute(QUARANTINE)} != nil", quarantine),
+        # A line that cannot be read as an event, and still says whose it is, goes where its events go.
         *(
-            _WayOut(f"{is_event} and {attribute(ROUTE)} == {text(route)}", _pipelines(route, exporters, detached))
+            _WayOut(f"{attribute(ROUTE)} == {text(route)}", _pipelines(route, exporters, detached))
             for route, exporters in sorted(pipeline.routes.items())
             if route
         ),
+        _WayOut(f"{attribute(QUARANTINE)} != nil", quarantine),
         _WayOut("", _pipelines("unseen", pipeline.routes[""], detached)),
     ]
 
@@ -165,20 +165,12 @@ def _files(pipeline: AuditPipeline) -> dict[str, Any]:
         "start_at": "beginning",
         "storage": OFFSETS,
         "max_log_size": LARGEST_LINE,
+        # The rest of a line would otherwise be read as a line of its own, and a sender could write an event there.
+        "max_log_size_behavior": "truncate",
         "fingerprint_size": "4kb",
         "poll_interval": "200ms",
         "include_file_name": False,
         "retry_on_failure": {"enabled": True, "max_elapsed_time": "0s"},
-        "operators": [
-            {"type": "copy", "from": "body", "to": f'attributes["{RAW}"]'},
-            {
-                "type": "json_parser",
-                "parse_from": "body",
-                "parse_to": "body",
-                "parse_ints": True,
-                "on_error": "send_quiet",
-            },
-        ],
     }
 
 

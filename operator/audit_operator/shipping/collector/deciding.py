@@ -39,8 +39,8 @@ def lookup(shape: Shape, table: str) -> dict[str, Any]:
     """
     resources = range(max(len(shape.forms), _PATHS))
     steps = [
-        _look_up(attribute(FIRST), [Step.CLASS]),
-        _look_up(_key(Step.CLASS, text("")), [*_from(Step.USER), GROUPS, REDACTION, ROUTE]),
+        _look_up(attribute(FIRST), [Step.CLASS, REDACTION, ROUTE]),
+        _look_up(_key(Step.CLASS, text("")), [*_from(Step.USER), GROUPS]),
         _look_up(_key(Step.USER, attribute(key(Step.USER))), [*_from(Step.GROUP), GROUPS]),
         _look_up(_key(Step.GROUP, _membership()), _from(Step.VERB)),
         _look_up(_key(Step.VERB, attribute(key(Step.VERB))), _from(Step.RESOURCE)),

@@ -57,6 +57,18 @@ class Statements:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class SilentStatements(Statements):
+    """Statements of which one may fail, on purpose: what then stays as it was tells the rest.
+
+    The collector would write a line for each, and so would anybody who can make them fail.
+    """
+
+    def render(self) -> dict[str, object]:
+        """See `Statements.render`."""
+        return {**Statements.render(self), "error_mode": "silent"}
+
+
 def transform(*groups: Statements) -> dict[str, object]:
     """A transform processor.
 

@@ -3,15 +3,25 @@
 The API server decides on what stands in the request line, before it reads a body, and completes `objectRef` from the
 body afterwards. What a body says is the sender's choice: the namespace that he writes into a cluster-scoped object, for
 one, ends up in `objectRef.namespace`, and would move the trace of his request to where nobody asked for it. So the
-namespace, and the name of what is created, are read from the path; see `policy.attributes` for the same in Python.
+namespace, and the name of what is created, are read from the path; see `policy.attributes` for the same in Python. The
+path is decoded as Go decodes it: whoever spells a namespace with a ``%`` would otherwise hide the event from its sinks.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audit_operator.shipping.collector.attributes import KEY, QUARANTINE
-from audit_operator.shipping.collector.ottl import Statements, assign, attribute, body, cache, concat, text
+from audit_operator.shipping.collector.attributes import KEY, QUARANTINE, RAW
+from audit_operator.shipping.collector.ottl import (
+    SilentStatements,
+    Statements,
+    assign,
+    attribute,
+    body,
+    cache,
+    concat,
+    text,
+)
 from audit_operator.shipping.enforcement.table import (
     OTHER,
     URL_KEY,
@@ -19,6 +29,7 @@ from audit_operator.shipping.enforcement.table import (
     exact_path,
     namespace_key,
     path_prefix,
+    user_symbol,
 )
 
 if TYPE_CHECKING:
@@ -30,8 +41,14 @@ _NAME = f"{_RESOURCE_PATH}[^/]+/(?P<found>[^/]+)"
 _NAME_IN_NAMESPACE = f"{_RESOURCE_PATH}namespaces/[^/]+/[^/]+/(?P<found>[^/]+)"
 _NAMESPACE_IN_NAMESPACE = f"{_RESOURCE_PATH}namespaces/[^/]+/namespaces/(?P<found>[^/]+)"
 
+_BROKEN_PERCENT = "%(?:[^0-9a-fA-F]|[0-9a-fA-F][^0-9a-fA-F]|[0-9a-fA-F]?$)"
+"""The API server answers 400 and audits nothing (`url.Parse`)."""
+_HEAD = r'^\{"kind":"Event","apiVersion":"audit[.]k8s[.]io/v1","level":"[A-Za-z]+","auditID":"[^"\\]*",'
+_HEAD += r'"stage":"[A-Za-z]+","requestURI":"(?P<found>[^"\\?]*)'
+"""The path of a request in a line that cannot be read as a whole, as the API server writes it."""
+
 FIRST = f"{KEY}first"
-"""Looked up first of all. Absent, and with it any decision, where a path is spelled so that it must be decoded."""
+"""Looked up first of all. Absent, and with it any decision, where the path cannot be read."""
 
 
 def key(step: Step, place: int = 0) -> str:
@@ -40,7 +57,10 @@ def key(step: Step, place: int = 0) -> str:
 
 
 def recognise() -> tuple[Statements, ...]:
-    """Tell events from lines that are none, which go to quarantine with the reason."""
+    """Parse lines, and tell events from lines that are none, which go to quarantine with the reason.
+
+    Parsed here and not by the receiver: its parser takes time that grows with the square of the escapes in a line.
+    """
     unknown, quarantine = text("?"), attribute(QUARANTINE)
     wrong = {
         f"no {field}": f"not IsString({body(field)})"
@@ -51,6 +71,8 @@ def recognise() -> tuple[Statements, ...]:
         f"{body('kind')} != {text('Event')} or {body('apiVersion')} != {text('audit.k8s.io/v1')}"
     )
     return (
+        Statements((assign(attribute(RAW), "log.body"),)),
+        SilentStatements((assign("log.body", "ParseJSON(log.body)"),)),
         Statements((assign(quarantine, text("no JSON object"), "not IsMap(log.body)"),)),
         # One statement for what is nearly always the case; which of them it is, is asked only where one is.
         Statements((assign(quarantine, unknown, " or ".join(wrong.values())),), (f"{quarantine} == nil",)),
@@ -69,16 +91,29 @@ def read(shape: Shape) -> tuple[Statements, ...]:
         Statements(_read_always(), (is_event,)),
         Statements(_read_resource(shape), (is_event, about_resource)),
         Statements(_read_url(shape), (is_event, f"not {about_resource}")),
+        Statements(_read_what_is_left(), (f"not ({is_event})",)),
     )
 
 
-def _path() -> str:
-    return f"Split({body('requestURI')}, {text('?')})[0]"
+def _read_path(uri: str) -> tuple[str, ...]:
+    """Set the path to what stands before the query, decoded; it stays nil where that cannot be done."""
+    path, spelled = cache("path"), cache("spelled")
+    encoded = f"IsMatch({spelled}, {text('%')})"
+    decoded = f'URL({concat(text("http://api"), spelled)})["url.path"]'
+    return (
+        assign(spelled, f"Split({uri}, {text('?')})[0]"),
+        assign(path, spelled, f"not {encoded}"),
+        assign(path, decoded, f"{encoded} and not IsMatch({spelled}, {text(_BROKEN_PERCENT)})"),
+    )
 
 
 def _read_always() -> tuple[str, ...]:
     return (
-        assign(attribute(key(Step.USER)), body("user", "username"), f"IsString({body('user', 'username')})"),
+        assign(
+            attribute(key(Step.USER)),
+            concat(text(user_symbol("")), body("user", "username")),
+            f"IsString({body('user', 'username')})",
+        ),
         assign(attribute(key(Step.VERB)), body("verb")),
     )
 
@@ -87,16 +122,35 @@ def _read_resource(shape: Shape) -> tuple[str, ...]:
     path, namespace = cache("path"), cache("namespace")
     fields = (("apiGroup", "group"), ("resource", "resource"), ("subresource", "subresource"))
     return (
-        assign(path, _path()),
-        assign(namespace, text("")),
+        *_read_path(body("requestURI")),
         *(assign(cache(name), text("")) for _, name in fields),
         *(assign(cache(name), body("objectRef", field), _is_given(field)) for field, name in fields),
-        assign(cache("found"), f"ExtractPatterns({path}, {text(_NAMESPACE)})"),
-        assign(namespace, f'{cache("found")}["found"]', f'{cache("found")}["found"] != nil'),
-        assign(attribute(FIRST), concat(text(namespace_key("")), namespace), f"not IsMatch({path}, {text('%')})"),
-        assign(attribute("namespace"), namespace),
+        *_read_namespace(path, namespace, f"IsString({path})"),
         *(assign(attribute(key(Step.RESOURCE, place)), _resource(form)) for place, form in enumerate(shape.forms)),
         *(_read_name(path, namespace) if shape.names else ()),
+    )
+
+
+def _read_namespace(path: str, namespace: str, there: str) -> tuple[str, ...]:
+    found = cache("found")
+    return (
+        assign(namespace, text("")),
+        assign(found, f"ExtractPatterns({path}, {text(_NAMESPACE)})", there),
+        assign(namespace, f'{found}["found"]', f'{there} and {found}["found"] != nil'),
+        assign(attribute(FIRST), concat(text(namespace_key("")), namespace), there),
+        assign(attribute("namespace"), namespace, there),
+    )
+
+
+def _read_what_is_left() -> tuple[str, ...]:
+    """Of a line that begins like an event: whose it is. A sender can make a body that no parser reads."""
+    uri, found, path = cache("uri"), cache("found"), cache("path")
+    return (
+        assign(uri, text("")),
+        assign(found, f"ExtractPatterns({attribute(RAW)}, {text(_HEAD)})"),
+        assign(uri, f'{found}["found"]', f'{found}["found"] != nil'),
+        *_read_path(uri),
+        *_read_namespace(path, cache("namespace"), f"IsString({path}) and {uri} != {text('')}"),
     )
 
 
@@ -130,7 +184,7 @@ def _read_name(path: str, namespace: str) -> tuple[str, ...]:
             statement
             for pattern, where in spelled.items()
             for statement in (
-                assign(found, f"ExtractPatterns({path}, {text(pattern)})", where),
+                assign(found, f"ExtractPatterns({path}, {text(pattern)})", f"IsString({path}) and {where}"),
                 assign(name, f'{found}["found"]', f'{where} and {found}["found"] != nil'),
             )
         ),
@@ -140,12 +194,17 @@ def _read_name(path: str, namespace: str) -> tuple[str, ...]:
 
 def _read_url(shape: Shape) -> tuple[str, ...]:
     path = cache("path")
+    there = f"IsString({path})"
     return (
-        assign(path, _path()),
-        assign(attribute(FIRST), text(URL_KEY), f"not IsMatch({path}, {text('%')})"),
+        *_read_path(body("requestURI")),
+        assign(attribute(FIRST), text(URL_KEY), there),
         *(
-            assign(attribute(key(Step.RESOURCE, 0)), text(path_prefix(prefix)), f"HasPrefix({path}, {text(prefix)})")
+            assign(
+                attribute(key(Step.RESOURCE, 0)),
+                text(path_prefix(prefix)),
+                f"{there} and HasPrefix({path}, {text(prefix)})",
+            )
             for prefix in shape.prefixes
         ),
-        assign(attribute(key(Step.RESOURCE, 1)), concat(text(exact_path("")), path)),
+        assign(attribute(key(Step.RESOURCE, 1)), concat(text(exact_path("")), path), there),
     )

@@ -49,7 +49,7 @@ def write(pipeline: AuditPipeline) -> tuple[Statements, ...]:
             (is_event,),
         ),
         Statements((assign("log.body", attribute(RAW)),), (f"not ({is_event})",)),
-        *_refuse(pipeline.largest_event, is_event),
+        *_shorten(pipeline.largest_event),
         Statements(
             (
                 assign(attribute("cluster"), text(pipeline.cluster)),
@@ -85,15 +85,15 @@ def _cut(largest: int, is_event: str) -> tuple[Statements, ...]:
     )
 
 
-def _refuse(largest: int, is_event: str) -> tuple[Statements, ...]:
-    """What is too large even so is kept as far as it goes, as a line that is no event."""
+def _shorten(largest: int) -> tuple[Statements, ...]:
+    """What is too large even so is no JSON any more, but it arrives, and where it belongs."""
     return (
         Statements(
             (
-                assign("log.body", f"Substring(log.body, 0, {largest})"),
-                assign(attribute(QUARANTINE), text("too large")),
+                assign(attribute("cut"), f"Len({attribute(RAW)})"),
+                assign("log.body", f"Substring(log.body, 0, {largest}, true)"),
             ),
-            (is_event, f"Len(log.body) > {largest}"),
+            ("IsString(log.body)", f"Len(log.body) > {largest}"),
         ),
     )
 

@@ -10,14 +10,13 @@ _BASIC_PLANE = 0xFFFF
 
 
 def yaml_text(document: Any) -> str:
-    """The text of a document, one entry of the outermost map a line.
+    """The text of a document, whose outermost map may have keys that tenants choose.
 
     JSON is YAML but for characters beyond ASCII. Those of the higher planes, JSON escapes as two surrogates, which YAML
-    refuses; some others (next line, line separator, byte order mark) YAML takes for layout. One such name in one policy
-    would take the file from everybody, so all are escaped YAML's own way.
+    refuses; some others (next line, line separator, byte order mark) YAML takes for layout. And a key of more than 1024
+    characters it reads only behind a question mark. One such name in one policy would take the file from everybody.
     """
-    lines = ",\n".join(f"{_one_line(key)}: {_one_line(value)}" for key, value in document.items())
-    return f"{{\n{lines}\n}}\n"
+    return "".join(f"? {_one_line(key)}\n: {_one_line(value)}\n" for key, value in document.items())
 
 
 def _one_line(value: Any) -> str:

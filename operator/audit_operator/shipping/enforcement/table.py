@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from audit_operator.policy.decision_list import DecisionList, Outcome
     from audit_operator.policy.model import Request
     from audit_operator.policy.predicate import Entry
-    from audit_operator.shipping.enforcement.classes import Classes, Treatment
+    from audit_operator.shipping.enforcement.classes import Classes
 
 MOST_STATES = 500
 """Of one list. Beyond it, its events stay as the API server has recorded them. Published policies need 10 to 80."""
+
+MOST_ENTRIES = 2000
+"""Of one list; published policies need 10 to 700."""
 
 MOST_GROUPS = 8
 """That one state may ask for: whoever is in some of them is in one of so many sets."""
@@ -69,6 +72,11 @@ States = Mapping[str, Value]
 def namespace_key(namespace: str) -> str:
     """The first key for a resource request; its namespace is empty if it has none."""
     return f"{_NAMESPACE}{namespace}"
+
+
+def user_symbol(name: str) -> str:
+    """The symbol of a user; without the sign, a name could be what a shipper makes of none."""
+    return f"={name}"
 
 
 def exact_path(path: str) -> str:
@@ -169,14 +177,12 @@ def build(classes: Classes) -> Table:
         states = builder.begin(each.cells)
         if states is None:
             unenforced.append(each.namespaces or URLS)
-        builder.entries[f"c{number}|"] = {**(states or {}), **_treatment(each.treatment)}
+        builder.entries[f"c{number}|"] = states or {}
         keys = map(namespace_key, each.namespaces) if each.namespaces else [URL_KEY]
-        builder.entries.update((key, {Step.CLASS: f"c{number}"}) for key in keys)
+        # In the first entry: these must be known also of an event for which a new table is read in between.
+        first = {Step.CLASS: f"c{number}", REDACTION: each.treatment.redaction, ROUTE: each.treatment.route}
+        builder.entries.update((key, first) for key in keys)
     return builder.table(tuple(unenforced))
-
-
-def _treatment(treatment: Treatment) -> dict[str, str]:
-    return {REDACTION: treatment.redaction, ROUTE: treatment.route}
 
 
 class _TooManyStates(Exception):  # noqa: N818  # a condition that is dealt with
@@ -191,7 +197,7 @@ class _Builder:
     _outcomes: dict[Outcome, str] = field(default_factory=dict)
     _forms: set[Form] = field(default_factory=set)
     _names: bool = False
-    _most: int = 0
+    _most: tuple[int, int] = (0, 0)
 
     def table(self, unenforced: tuple[tuple[str, ...], ...]) -> Table:
         forms = tuple(form for form in FORMS if form in self._forms)
@@ -202,7 +208,7 @@ class _Builder:
         if cells is None:
             return None
         before = len(self.entries), len(self._states), len(self._outcomes)
-        self._most = len(self._states) + MOST_STATES
+        self._most = len(self._states) + MOST_STATES, len(self.entries) + MOST_ENTRIES
         try:
             return self._from(Step.USER, cells)
         except _TooManyStates:
@@ -217,13 +223,15 @@ class _Builder:
             return {Step.OUTCOME: self._outcome(cells[0].outcome)}
         known = self._states.get((step, cells))
         if known is None:
-            if len(self._states) >= self._most:
+            if len(self._states) >= self._most[0]:
                 raise _TooManyStates
             number = str(len(self._states))
             self._states[step, cells] = {}  # takes the number; the steps from here never lead back here
             following, remaining = _otherwise(step, cells)
             otherwise = self._from(following, remaining)
             steps = self._steps(step, cells, otherwise)
+            if len(self.entries) + len(steps) > self._most[1]:
+                raise _TooManyStates
             self.entries.update((f"{number}|{symbol}", states) for symbol, states in steps.items())
             asked = {GROUPS: _padded(_groups(cells))} if step is Step.GROUP and steps else {}
             known = self._states[step, cells] = {step: number if steps else NO_ENTRIES, **asked, **otherwise}
@@ -234,7 +242,7 @@ class _Builder:
         match step:
             case Step.USER:
                 users = sorted({name for cell in cells for name in cell.predicate.users or ()})
-                after = {name: self._from(Step.GROUP, residual.given_user(cells, name)) for name in users}
+                after = {user_symbol(name): self._from(Step.GROUP, residual.given_user(cells, name)) for name in users}
             case Step.GROUP:
                 after = self._group_steps(cells)
             case Step.VERB:
@@ -419,7 +427,7 @@ def decide(table: Table, request: Request, stage: Stage) -> States:
 
     read(Step.CLASS, "")
     if request.user is not None:
-        read(Step.USER, request.user.name)
+        read(Step.USER, user_symbol(request.user.name))
         read(Step.GROUP, membership(found.get(GROUPS, ()), request.user.groups))
     read(Step.VERB, request.verb)
     for symbol in _targets(table.shape, request):

@@ -10,12 +10,20 @@ configuration as a whole doubles it once more (`collector.configuration`), but m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit_operator.api.redaction import PseudonymizedField, RedactionProfile
 from audit_operator.shipping.collector.attributes import MODIFIED, RAW
-from audit_operator.shipping.collector.ottl import Statements, assign, attribute, body, cache, concat, text
+from audit_operator.shipping.collector.ottl import (
+    SilentStatements,
+    Statements,
+    assign,
+    attribute,
+    body,
+    cache,
+    concat,
+    text,
+)
 from audit_operator.shipping.redaction import places, pseudonyms
 from audit_operator.shipping.redaction.rules import DOUBTFUL, KEPT, MARKER, RULES, Rule, Scope
 
@@ -44,18 +52,6 @@ PSEUDONYM_KEY = assign(cache("key"), f'"${{env:{PSEUDONYM_VARIABLE}}}"')
 _MARKER = text(MARKER)
 _TEXTS = ("requestURI", "userAgent", "annotations", "responseStatus")
 _IS_MODIFIED = assign(attribute(MODIFIED), "true")
-
-
-@dataclass(frozen=True, slots=True)
-class SilentStatements(Statements):
-    """Statements of which one may fail, on purpose: what is no JSON any more stays replaced by the marker.
-
-    The collector would write a line for each, and so would anybody who can make a pattern break an object.
-    """
-
-    def render(self) -> dict[str, object]:
-        """See `Statements.render`."""
-        return {**Statements.render(self), "error_mode": "silent"}
 
 
 def render(demand: RedactionDemand) -> tuple[Statements, ...]:
