@@ -206,8 +206,8 @@ class Delivery(ApiModel):
     guarantee: Guarantee = Field(
         default=Guarantee.AT_LEAST_ONCE,
         description="AtLeastOnce: records wait on disk until the store has them; some may arrive twice. When their "
-        "share of it is full, a ClusterAuditSink makes everything wait; records for an AuditSink are given up, and counted. "
-        "BestEffort: they wait in memory and are given up, and counted, when it is full.",
+        "share of it is full, a ClusterAuditSink makes everything wait; records for an AuditSink are given up, and "
+        "counted. BestEffort: they wait in memory and are given up, and counted, when it is full.",
     )
 
 
