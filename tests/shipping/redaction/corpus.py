@@ -356,6 +356,9 @@ BY_DEFAULT: dict[str, Callable[[str], Json]] = {
     "JSON patch of a ConfigMap": lambda s: event(
         "configmaps", requestObject=[{"op": "add", "path": "/data/a", "value": s}]
     ),
+    "JSON patch of a password": lambda s: event(
+        "widgets", verb="patch", requestObject=[{"op": "replace", "path": "/spec/password", "value": s}]
+    ),
     "helm release in a ConfigMap": lambda s: event("configmaps", requestObject={"data": {"release": b64(b64(s))}}),
     "last-applied of a Deployment": lambda s: event(
         "deployments", requestObject=widget(metadata=_applied({"spec": s}))

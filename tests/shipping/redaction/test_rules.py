@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from audit_operator.shipping.redaction import interpreter
+from audit_operator.shipping.redaction.demand import RedactionDemand
 from audit_operator.shipping.redaction.rules import KEPT, MARKER, RULES, Rule, stands
 from tests.shipping.redaction.corpus import EVERYTHING, leaks
 
@@ -85,3 +86,18 @@ def _without_texts(value):
     if isinstance(value, list):
         return [_without_texts(each) for each in value]
     return value if isinstance(value, int) else 0
+
+
+@pytest.mark.parametrize(
+    ("body", "secret"),
+    [
+        ({"a": "redis://:s3cretpw@redis:6379/0"}, "s3cretpw"),
+        ({"a": "postgres://user:p@ss:w0rd@host/db"}, "w0rd"),
+        ([{"op": "replace", "path": "/spec/password", "value": "s3cretpw"}], "s3cretpw"),
+        ([{"op": "add", "path": "/stringData/api-key", "value": "s3cretpw"}], "s3cretpw"),
+        ({"a": "-----BEGIN PGP PRIVATE KEY BLOCK-----\ns3cretpw\n-----END PGP PRIVATE KEY BLOCK-----"}, "s3cretpw"),
+    ],
+)
+def test_secrets_in_urls_patches_and_pgp_keys_are_taken_out_by_default(body, secret):
+    redacted = interpreter.apply({"requestObject": body}, RedactionDemand())
+    assert secret not in json.dumps(redacted.event)

@@ -165,9 +165,9 @@ RULES = (
     Rule(
         "private-key",
         _SECRETS,
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:"
-        r'(?:[^"\\]|\\(?s:.))*?-----END [A-Z ]*PRIVATE KEY-----|(?:[^"\\]|\\(?s:.))*)',
-        literals=("PRIVATE KEY-----",),
+        r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----(?:"
+        r'(?:[^"\\]|\\(?s:.))*?-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|(?:[^"\\]|\\(?s:.))*)',
+        literals=("PRIVATE KEY-----", "PRIVATE KEY BLOCK-----"),
     ),
     Rule("private-key-base64", _SECRETS, _private_keys(), literals=("LS0tLS1CRUdJTi",)),
     Rule(
@@ -207,6 +207,15 @@ RULES = (
         scope=Scope.OBJECTS,
     ),
     Rule(
+        "patch-by-name",
+        _SECRETS,
+        rf'("path":"[^"\\]*{_ENV_END}","value":"){_PLAIN}',
+        literals=_NAMED,
+        folded=True,
+        replacement=f"{KEPT}{MARKER}",
+        scope=Scope.OBJECTS,
+    ),
+    Rule(
         "environment-in-text",
         _SECRETS,
         rf'(\\"name\\":\\"[^"\\]*{_ENV_END}\\",\\"value\\":\\"){_INNER}',
@@ -226,8 +235,8 @@ RULES = (
     Rule(
         "password-in-url",
         _SECRETS,
-        r'(://[^/\s:@"\\]{1,64}:)[^/\s@"\\]{1,256}@',
-        gate=r'://[^/\s:@"\\]{1,64}:[^/\s@"\\]{1,256}@',
+        r'(://[^/\s:@"\\]{0,64}:)[^/\s"\\]{1,256}@',
+        gate=r'://[^/\s:@"\\]{0,64}:[^/\s"\\]{1,256}@',
         literals=("@",),
         replacement=f"{KEPT}{MARKER}@",
     ),
