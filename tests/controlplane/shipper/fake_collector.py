@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -59,4 +60,5 @@ except OSError:  # another test has taken it meanwhile
 for server in servers:
     threading.Thread(target=server.serve_forever, daemon=True).start()
 while True:
-    signal.pause()
+    # Not pause(): a signal that the kernel gives to another thread does not end it, and is then handled never.
+    time.sleep(0.05)
