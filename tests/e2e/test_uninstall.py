@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.e2e.node.waiting import wait_for
 from tests.e2e.product import AGENTS, FOLDER, NAMESPACE, PLANE
 from tests.e2e.readme import ROOT
 
@@ -82,7 +83,8 @@ def test_by_default_uninstalling_keeps_recording(product):
     assert product.manifest() == manifest
     assert product.api_server_started() == started
     assert product.get("auditcontrolplane", PLANE)
-    assert product.running_pods(NAMESPACE) == []
+    # Helm waits for what it has made; pods are ended after that, by the garbage collector.
+    wait_for("the end of the operator's pods", lambda: product.running_pods(NAMESPACE) == [])
 
 
 def test_installed_anew_it_takes_over_what_it_finds(product):
