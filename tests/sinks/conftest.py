@@ -23,7 +23,8 @@ def opened(kind, url, access=Access(), *, patience=5.0, **more):  # noqa: B008  
     store = open_store(AuditSinkSpec.model_validate_json(json.dumps({**SPECS[kind](url), **more})), access)
     if isinstance(store, Failure):
         return store
-    return replace(store, connection=replace(store.connection, timeouts=Timeouts(patience, patience)))
+    connection = replace(store.endpoint.connection, timeouts=Timeouts(patience, patience))
+    return replace(store, endpoint=replace(store.endpoint, connection=connection))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ cannot help. Signals go through a pidfd: it stays bound to the process it was op
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import signal
@@ -117,6 +118,22 @@ def spawn(
     )
     # It is our child: as long as nobody waits for it, its pid cannot be another process's, even if it has ended by now.
     return identify(pid) or ProcessIdentity(pid, 0)
+
+
+async def woken(wake: asyncio.Event, process: ProcessIdentity | None, delay: float) -> None:
+    """Wait until `wake` is set, which the end of the process does too, or until `delay` seconds are over."""
+    loop = asyncio.get_running_loop()
+    descriptor = watch(process) if process else None
+    if descriptor is not None:
+        loop.add_reader(descriptor, wake.set)
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, delay)):
+                await wake.wait()
+    finally:
+        if descriptor is not None:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
 
 
 def end(process: ProcessIdentity, grace: float) -> None:

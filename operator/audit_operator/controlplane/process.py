@@ -8,9 +8,7 @@ one that dies is started again.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from audit_operator.controlplane import os_process
@@ -96,23 +94,7 @@ class ProcessDriver:
             if seen != self._seen:
                 self._seen = seen
                 self._changed()
-            await self._until_something_happens(delay)
-
-    async def _until_something_happens(self, delay: float) -> None:
-        """Wait for `deliver`, `retry`, `aclose`, the end of the process, or until `delay` seconds are over."""
-        loop = asyncio.get_running_loop()
-        process = await asyncio.to_thread(self._server.process)
-        descriptor = os_process.watch(process) if process else None
-        if descriptor is not None:
-            loop.add_reader(descriptor, self._wake.set)
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, delay)):
-                    await self._wake.wait()
-        finally:
-            if descriptor is not None:
-                loop.remove_reader(descriptor)
-                os.close(descriptor)
+            await os_process.woken(self._wake, await asyncio.to_thread(self._server.process), delay)
 
     def _restart_begins(self) -> None:
         """Called by the thread that converges."""

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from audit_operator.plan.snapshot import Snapshot
 
 CONFIG_FILE, TABLE_FILE = "config.yaml", "table.yaml"
-CREDENTIALS = "credentials"
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,18 +68,18 @@ def plan(snapshot: Snapshot) -> Plan:
 
     assigned: dict[ObjectRef, str] = {}
     contributions: defaultdict[str, set[Contribution]] = defaultdict(set)
+    shared: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
     for policy in snapshot.policies():
         match planes.assign(policy):
             case Finding() as unassigned:
                 findings[policy.ref].append(unassigned)
             case name:
                 assigned[policy.ref] = name
-                contributions[name].add(contribution_of(policy, known))
+                contribution = contribution_of(policy, known)
+                contributions[name].add(contribution)
+                if policy.spec.sink_refs and not policy.metadata.namespace:
+                    shared[name] |= contribution.reach.namespaces
 
-    shared: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
-    for each in snapshot.cluster_audit_policies:
-        if each.spec.sink_refs and (owner := assigned.get(each.ref)) is not None:
-            shared[owner] |= contribution_of(each, known).reach.namespaces
     limiting = {name: [each for each in those if each.limits] for name, those in contributions.items()}
     compiled = {
         name: compile_policy(

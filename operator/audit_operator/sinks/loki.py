@@ -12,9 +12,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.exporters import AUDIT_ID, STAGE
-from audit_operator.sinks import otlp_record
-from audit_operator.sinks.access import Answer, Connection, failure
-from audit_operator.sinks.quoting import is_askable, quoted
+from audit_operator.sinks.access import failure
+from audit_operator.sinks.quoting import UNASKABLE, are_askable, quoted
 from audit_operator.sinks.store import (
     MOST_RECORDS,
     Accepted,
@@ -30,6 +29,9 @@ from audit_operator.sinks.store import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from audit_operator.sinks.access import Answer
+    from audit_operator.sinks.otlp_endpoint import OtlpEndpoint
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_STREAMS = frozenset({int(HTTPStatus.UNPROCESSABLE_ENTITY)})
 """Loki's answer to a request without records, given after it has recognised user and tenant."""
@@ -39,42 +41,34 @@ _NO_STREAMS = frozenset({int(HTTPStatus.UNPROCESSABLE_ENTITY)})
 class LokiStore:
     """One tenant of a Loki; implements `store.Store`."""
 
-    connection: Connection
-    logs_url: str
-    write_headers: Mapping[str, str]
+    endpoint: OtlpEndpoint
     tenant_headers: Mapping[str, str] = field(default_factory=dict)
 
     async def check(self) -> Reachable | Failure:
         """See `store.Store`."""
-        answer = await self._post(otlp_record.EMPTY, also=_NO_STREAMS)
-        return answer if isinstance(answer, Failure) else Reachable()
+        return await self.endpoint.check(also=_NO_STREAMS)
 
     async def write(self, record: Record) -> Accepted | Failure:
         """See `store.Store`."""
-        answer = await self._post(otlp_record.encode(record))
-        return answer if isinstance(answer, Failure) else Accepted()
+        return await self.endpoint.write(record)
 
     async def find(self, audit_id: str, stage: str | None, *, since: datetime) -> Found | Failure:
         """See `store.Store`. `since` must not lie further back than Loki's max_query_length, 30 days by default."""
-        if not (is_askable(audit_id) and (stage is None or is_askable(stage))):
-            return failure(Reason.QUESTION_INVALID, "the audit ID or the stage asked for is empty, or too long")
+        if not are_askable(audit_id, stage):
+            return UNASKABLE
         wanted = f"{AUDIT_ID}={quoted(audit_id)}" + (f" | {STAGE}={quoted(stage)}" if stage is not None else "")
         form = {
             "query": f'{{service_name=~".+"}} | {wanted}',
             "start": str((since - _EPOCH) // timedelta(microseconds=1) * 1000),
             "limit": str(MOST_RECORDS + 1),
         }
-        answer = await self.connection.ask("/loki/api/v1/query_range", form, self.tenant_headers)
+        answer = await self.endpoint.connection.ask("/loki/api/v1/query_range", form, self.tenant_headers)
         return answer if isinstance(answer, Failure) else _found(answer)
 
     async def health(self) -> Health | Failure:
         """See `store.Store`. Not every gateway lets /ready through, and none what Loki has discarded."""
-        answer = await self.connection.get("/ready")
+        answer = await self.endpoint.connection.get("/ready")
         return answer if isinstance(answer, Failure) else Health(writable=True, dropped=None)
-
-    async def _post(self, body: bytes, *, also: frozenset[int] = frozenset()) -> Answer | Failure:
-        headers = {**self.write_headers, "Content-Type": otlp_record.CONTENT_TYPE}
-        return await self.connection.post(self.logs_url, body, headers, also=also)
 
 
 def _found(answer: Answer) -> Found | Failure:

@@ -9,6 +9,7 @@ from audit_operator.shipping.exporters import logs_url, tenant_headers, write_he
 from audit_operator.sinks.access import Access, connect
 from audit_operator.sinks.loki import LokiStore
 from audit_operator.sinks.otlp import OtlpStore
+from audit_operator.sinks.otlp_endpoint import OtlpEndpoint
 from audit_operator.sinks.store import Failure
 from audit_operator.sinks.unsupported import UnsupportedStore
 from audit_operator.sinks.victoria_logs import VictoriaLogsStore
@@ -37,11 +38,12 @@ def open_store(sink: SinkSpec, access: Access) -> Store | Failure:
     connection = connect(_base(sink), access, server_name=sink.tls.server_name if sink.tls else None)
     if isinstance(connection, Failure):
         return connection
+    endpoint = OtlpEndpoint(connection, url, write_headers(sink))
     if sink.victoria_logs is not None:
-        return VictoriaLogsStore(connection, url, write_headers(sink), tenant_headers(sink))
+        return VictoriaLogsStore(endpoint, tenant_headers(sink))
     if sink.loki is not None:
-        return LokiStore(connection, url, write_headers(sink), tenant_headers(sink))
-    return OtlpStore(connection, url)
+        return LokiStore(endpoint, tenant_headers(sink))
+    return OtlpStore(endpoint)
 
 
 def _base(sink: SinkSpec) -> str:

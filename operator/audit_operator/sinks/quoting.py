@@ -7,6 +7,11 @@ from __future__ import annotations
 
 import string
 
+from audit_operator.sinks.access import failure
+from audit_operator.sinks.store import Reason
+
+UNASKABLE = failure(Reason.QUESTION_INVALID, "the audit ID or the stage asked for is empty, or too long")
+
 _PLAIN = frozenset(string.ascii_letters + string.digits + "-_. ")
 _SHORT = 0xFFFF
 _MOST_BYTES = 4096
@@ -16,6 +21,11 @@ _MOST_BYTES = 4096
 def is_askable(value: str) -> bool:
     """Whether a store can be asked for this value: an empty one is no value to it, and a query must end somewhere."""
     return value != "" and len(quoted(value)) <= _MOST_BYTES
+
+
+def are_askable(audit_id: str, stage: str | None) -> bool:
+    """Whether a store can be asked for this audit ID, and for this stage or (None) for all."""
+    return is_askable(audit_id) and (stage is None or is_askable(stage))
 
 
 def quoted(value: str) -> str:

@@ -13,9 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.exporters import AUDIT_ID, STAGE
-from audit_operator.sinks import otlp_record
-from audit_operator.sinks.access import Answer, Connection, failure
-from audit_operator.sinks.quoting import is_askable, quoted
+from audit_operator.sinks.access import failure
+from audit_operator.sinks.quoting import UNASKABLE, are_askable, quoted
 from audit_operator.sinks.store import (
     MOST_RECORDS,
     Accepted,
@@ -31,6 +30,9 @@ from audit_operator.sinks.store import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from audit_operator.sinks.access import Answer
+    from audit_operator.sinks.otlp_endpoint import OtlpEndpoint
+
 _TIME, _TEXT = "_time", "_msg"
 _METRIC = re.compile(
     r'^(vl_rows_dropped_total|vl_storage_is_read_only)\{(?:reason="([^"]*)")?.*\} (\d+)$', re.MULTILINE
@@ -41,25 +43,21 @@ _METRIC = re.compile(
 class VictoriaLogsStore:
     """One tenant of a VictoriaLogs; implements `store.Store`."""
 
-    connection: Connection
-    logs_url: str
-    write_headers: Mapping[str, str]
+    endpoint: OtlpEndpoint
     tenant_headers: Mapping[str, str] = field(default_factory=dict)
 
     async def check(self) -> Reachable | Failure:
         """See `store.Store`."""
-        answer = await self._post(otlp_record.EMPTY)
-        return answer if isinstance(answer, Failure) else Reachable()
+        return await self.endpoint.check()
 
     async def write(self, record: Record) -> Accepted | Failure:
         """See `store.Store`."""
-        answer = await self._post(otlp_record.encode(record))
-        return answer if isinstance(answer, Failure) else Accepted()
+        return await self.endpoint.write(record)
 
     async def find(self, audit_id: str, stage: str | None, *, since: datetime) -> Found | Failure:
         """See `store.Store`. What was written a second ago may not be found yet."""
-        if not (is_askable(audit_id) and (stage is None or is_askable(stage))):
-            return failure(Reason.QUESTION_INVALID, "the audit ID or the stage asked for is empty, or too long")
+        if not are_askable(audit_id, stage):
+            return UNASKABLE
         query = f"{AUDIT_ID}:={quoted(audit_id)}" + (f" {STAGE}:={quoted(stage)}" if stage is not None else "")
         form = {
             "query": query,
@@ -67,20 +65,16 @@ class VictoriaLogsStore:
             "limit": str(MOST_RECORDS + 1),
             "allow_partial_response": "0",  # of a cluster: a part would pass for the whole
         }
-        answer = await self.connection.ask("/select/logsql/query", form, self.tenant_headers)
+        answer = await self.endpoint.connection.ask("/select/logsql/query", form, self.tenant_headers)
         return answer if isinstance(answer, Failure) else _found(answer)
 
     async def health(self) -> Health | Failure:
         """See `store.Store`. A cluster's counters are in its storage nodes, and are not told here."""
-        answer = await self.connection.get("/health")
+        answer = await self.endpoint.connection.get("/health")
         if isinstance(answer, Failure):
             return answer
-        metrics = await self.connection.get("/metrics")
+        metrics = await self.endpoint.connection.get("/metrics")
         return Health(writable=True, dropped=None) if isinstance(metrics, Failure) else _health(metrics)
-
-    async def _post(self, body: bytes) -> Answer | Failure:
-        headers = {**self.write_headers, "Content-Type": otlp_record.CONTENT_TYPE}
-        return await self.connection.post(self.logs_url, body, headers)
 
 
 def _found(answer: Answer) -> Found | Failure:

@@ -7,10 +7,8 @@ also while there is none.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -107,28 +105,12 @@ class LocalShipper:
             if shown != self._shown:
                 self._shown = shown
                 self._changed()
-            await self._until_something_happens(delay)
+            await os_process.woken(self._wake, await asyncio.to_thread(self._collector.process), delay)
 
     def _step(self, files: CollectorFiles | None) -> float:
         delay = self._keeper.step(files)
         self._keeper.places = self.places
         return delay
-
-    async def _until_something_happens(self, delay: float) -> None:
-        """Wait for `deliver`, `aclose`, the end of the process, or until `delay` seconds are over."""
-        loop = asyncio.get_running_loop()
-        process = await asyncio.to_thread(self._collector.process)
-        descriptor = os_process.watch(process) if process else None
-        if descriptor is not None:
-            loop.add_reader(descriptor, self._wake.set)
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, delay)):
-                    await self._wake.wait()
-        finally:
-            if descriptor is not None:
-                loop.remove_reader(descriptor)
-                os.close(descriptor)
 
     def _raise_if_broken(self) -> None:
         """A bug in the work must not look like a collector that takes long."""

@@ -152,6 +152,12 @@ _CARD = (
 )
 _ACCOUNT_KEY = r"(?i:iban|account[_-]?(?:number|no)|card[_-]?(?:number|no)|cvv2?|cvc|routing[_-]?number|sort[_-]?code)"
 
+
+def _by_name(name: str, regex: str, replacement: str = KEPT + MARKER) -> Rule:
+    """A rule that takes a value for a secret because of the name that it goes by."""
+    return Rule(name, _SECRETS, regex, literals=_NAMED, folded=True, replacement=replacement, scope=Scope.OBJECTS)
+
+
 RULES = (
     Rule(
         "nested-secret",
@@ -170,60 +176,16 @@ RULES = (
         literals=("PRIVATE KEY-----", "PRIVATE KEY BLOCK-----"),
     ),
     Rule("private-key-base64", _SECRETS, _private_keys(), literals=("LS0tLS1CRUdJTi",)),
-    Rule(
-        "secret-by-name",
-        _SECRETS,
-        rf'("(?:[\w./-]*{_KEY_END}|secret)":"){_PLAIN}',
-        literals=_NAMED,
-        folded=True,
-        replacement=f"{KEPT}{MARKER}",
-        scope=Scope.OBJECTS,
-    ),
-    Rule(
+    _by_name("secret-by-name", rf'("(?:[\w./-]*{_KEY_END}|secret)":"){_PLAIN}'),
+    _by_name(
         "number-by-name",
-        _SECRETS,
         r'("[\w./-]*(?i:passw(?:or)?d|passphrase|(?:api|access|secret|private)[_-]?key)":)-?[0-9][0-9.eE+-]*',
-        literals=_NAMED,
-        folded=True,
         replacement=f'{KEPT}"{MARKER}"',
-        scope=Scope.OBJECTS,
     ),
-    Rule(
-        "secret-by-name-in-text",
-        _SECRETS,
-        rf'(\\"(?:[\w./-]*{_KEY_END}|secret)\\"\s*:\s*\\"){_INNER}',
-        literals=_NAMED,
-        folded=True,
-        replacement=f"{KEPT}{MARKER}",
-        scope=Scope.OBJECTS,
-    ),
-    Rule(
-        "environment",
-        _SECRETS,
-        rf'("name":"[^"\\]*{_ENV_END}","value":"){_PLAIN}',
-        literals=_NAMED,
-        folded=True,
-        replacement=f"{KEPT}{MARKER}",
-        scope=Scope.OBJECTS,
-    ),
-    Rule(
-        "patch-by-name",
-        _SECRETS,
-        rf'("path":"[^"\\]*{_ENV_END}","value":"){_PLAIN}',
-        literals=_NAMED,
-        folded=True,
-        replacement=f"{KEPT}{MARKER}",
-        scope=Scope.OBJECTS,
-    ),
-    Rule(
-        "environment-in-text",
-        _SECRETS,
-        rf'(\\"name\\":\\"[^"\\]*{_ENV_END}\\",\\"value\\":\\"){_INNER}',
-        literals=_NAMED,
-        folded=True,
-        replacement=f"{KEPT}{MARKER}",
-        scope=Scope.OBJECTS,
-    ),
+    _by_name("secret-by-name-in-text", rf'(\\"(?:[\w./-]*{_KEY_END}|secret)\\"\s*:\s*\\"){_INNER}'),
+    _by_name("environment", rf'("name":"[^"\\]*{_ENV_END}","value":"){_PLAIN}'),
+    _by_name("patch-by-name", rf'("path":"[^"\\]*{_ENV_END}","value":"){_PLAIN}'),
+    _by_name("environment-in-text", rf'(\\"name\\":\\"[^"\\]*{_ENV_END}\\",\\"value\\":\\"){_INNER}'),
     Rule(
         "last-applied",
         _SECRETS,
