@@ -16,7 +16,7 @@ from aiohttp import web
 
 from audit_operator.cluster import resources
 
-SERVED = (*resources.WATCHED, resources.LEASE, resources.EVENT)
+SERVED = (*resources.WATCHED, resources.LEASE, resources.EVENT, resources.SECRET)
 _BY_COLLECTION = {(each.group, each.version, each.plural): each for each in SERVED}
 _PATH = re.compile(
     r"^/(?:api|apis/(?P<group>[^/]+))/(?P<version>v[^/]+)"

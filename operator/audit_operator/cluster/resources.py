@@ -47,6 +47,7 @@ AUDIT_CONTROL_PLANE = Resource("AuditControlPlane", "auditcontrolplanes", GROUP,
 NAMESPACE = Resource("Namespace", "namespaces", "", "v1", namespaced=False)
 INPUT = Resource("ConfigMap", "configmaps", "", "v1", namespaced=True, label_selector=INPUT_LABEL)
 CONFIG_MAP = Resource("ConfigMap", "configmaps", "", "v1", namespaced=True)
+SECRET = Resource("Secret", "secrets", "", "v1", namespaced=True)
 LEASE = Resource("Lease", "leases", "coordination.k8s.io", "v1", namespaced=True)
 NODE = Resource("Node", "nodes", "", "v1", namespaced=False)
 EVENT = Resource("Event", "events", "events.k8s.io", "v1", namespaced=True)
