@@ -17,7 +17,7 @@ from audit_operator.shipping.enforcement.table import REDACTION, ROUTE
 from audit_operator.shipping.redaction import rendering as redaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from audit_operator.shipping.pipeline import AuditPipeline
     from audit_operator.shipping.redaction.demand import RedactionDemand
@@ -51,25 +51,25 @@ def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[
     reading = _processors(pipeline)
     ways_out = _ways_out(pipeline)
     configuration = {
-        "extensions": _extensions(pipeline, endpoints),
-        "receivers": {"file_log": _files(pipeline)},
+        "extensions": extensions(pipeline.state, endpoints),
+        "receivers": {"file_log": file_log(pipeline.files.include, pipeline.files.exclude)},
         "processors": {
             **reading,
             QUARANTINED: {"error_mode": "ignore", "log_statements": []},
             **({"batch": {"timeout": "0s"}} if any(each.detached for each in pipeline.exporters) else {}),
         },
-        "connectors": {"routing": _routing(ways_out)},
+        "connectors": {"routing": routing(ways_out)},
         "exporters": {NOWHERE: {}, **{each.id: dict(each.config) for each in pipeline.exporters}},
         "service": {
             "extensions": ["health_check", OFFSETS, QUEUES],
-            "telemetry": _telemetry(endpoints),
+            "telemetry": telemetry(endpoints),
             "pipelines": {
                 "logs/read": {"receivers": ["file_log"], "processors": list(reading), "exporters": ["routing"]},
                 **{name: each for way in ways_out for name, each in way.pipelines.items()},
             },
         },
     }
-    return {part: _unexpanded(value) if part != "exporters" else value for part, value in configuration.items()}
+    return unexpanded(configuration, redaction.PSEUDONYM_KEY)
 
 
 def identified(configuration: dict[str, Any], digest: str) -> dict[str, Any]:
@@ -80,31 +80,31 @@ def identified(configuration: dict[str, Any], digest: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _WayOut:
+class WayOut:
     """Where records go that meet a condition; an empty one stands for all others."""
 
     condition: str
     pipelines: dict[str, Any]
 
 
-def _ways_out(pipeline: AuditPipeline) -> list[_WayOut]:
+def _ways_out(pipeline: AuditPipeline) -> list[WayOut]:
     detached = {each.id for each in pipeline.exporters if each.detached}
-    quarantine = _pipelines("quarantine", pipeline.quarantine, detached)
+    quarantine = ends("quarantine", pipeline.quarantine, detached)
     first = next(iter(quarantine.values()))  # of two, both get every record
     first["processors"] = [QUARANTINED, *first.get("processors", ())]
     return [
         # A line that cannot be read as an event, and still says whose it is, goes where its events go.
         *(
-            _WayOut(f"{attribute(ROUTE)} == {text(route)}", _pipelines(route, exporters, detached))
+            WayOut(f"{attribute(ROUTE)} == {text(route)}", ends(route, exporters, detached))
             for route, exporters in sorted(pipeline.routes.items())
             if route
         ),
-        _WayOut(f"{attribute(QUARANTINE)} != nil", quarantine),
-        _WayOut("", _pipelines("unseen", pipeline.routes[""], detached)),
+        WayOut(f"{attribute(QUARANTINE)} != nil", quarantine),
+        WayOut("", ends("unseen", pipeline.routes[""], detached)),
     ]
 
 
-def _pipelines(name: str, exporters: tuple[str, ...], detached: set[str]) -> dict[str, Any]:
+def ends(name: str, exporters: tuple[str, ...], detached: set[str]) -> dict[str, Any]:
     """The ends of one way out: what may be given up must hold up, or repeat, nothing that goes elsewhere."""
     kept = [each for each in exporters if each not in detached]
     loose = [each for each in exporters if each in detached]
@@ -116,7 +116,8 @@ def _pipelines(name: str, exporters: tuple[str, ...], detached: set[str]) -> dic
     return ends
 
 
-def _routing(ways_out: list[_WayOut]) -> dict[str, Any]:
+def routing(ways_out: list[WayOut]) -> dict[str, Any]:
+    """The connector: each record goes the first way whose condition it meets."""
     return {
         "error_mode": "ignore",
         "default_pipelines": [name for way in ways_out if not way.condition for name in way.pipelines],
@@ -158,10 +159,11 @@ def _is_redacted_by(name: str) -> str:
     return f"{found} == {text(name)}" if name else f"{found} == nil"
 
 
-def _files(pipeline: AuditPipeline) -> dict[str, Any]:
+def file_log(include: Iterable[str], exclude: Iterable[str]) -> dict[str, Any]:
+    """A receiver of the lines of files that match patterns."""
     return {
-        "include": list(pipeline.files.include),
-        "exclude": list(pipeline.files.exclude),
+        "include": list(include),
+        "exclude": list(exclude),
         "start_at": "beginning",
         "storage": OFFSETS,
         "max_log_size": LARGEST_LINE,
@@ -174,9 +176,11 @@ def _files(pipeline: AuditPipeline) -> dict[str, Any]:
     }
 
 
-def _extensions(pipeline: AuditPipeline, endpoints: Endpoints) -> dict[str, Any]:
+def extensions(state: str, endpoints: Endpoints) -> dict[str, Any]:
+    """Health, and what is kept in the folder `state`."""
+
     def storage(name: str) -> dict[str, Any]:
-        return {"directory": f"{pipeline.state}/{name}", "create_directory": True, "fsync": True}
+        return {"directory": f"{state}/{name}", "create_directory": True, "fsync": True}
 
     return {
         "health_check": {"endpoint": endpoints.health},
@@ -185,7 +189,8 @@ def _extensions(pipeline: AuditPipeline, endpoints: Endpoints) -> dict[str, Any]
     }
 
 
-def _telemetry(endpoints: Endpoints) -> dict[str, Any]:
+def telemetry(endpoints: Endpoints) -> dict[str, Any]:
+    """What the collector tells of itself."""
     prometheus = {"host": endpoints.metrics_host, "port": endpoints.metrics_port}
     return {
         "logs": {"level": "info", "encoding": "json"},
@@ -193,10 +198,17 @@ def _telemetry(endpoints: Endpoints) -> dict[str, Any]:
     }
 
 
-def _unexpanded(value: Any) -> Any:
-    """The same with every ``$`` doubled: the collector expands what follows a single one. Exporters name files so."""
-    if isinstance(value, str):
-        return value if value == redaction.PSEUDONYM_KEY else value.replace("$", "$$")
-    if isinstance(value, dict):
-        return {key: _unexpanded(each) for key, each in value.items()}
-    return [_unexpanded(each) for each in value] if isinstance(value, list) else value
+def unexpanded(configuration: dict[str, Any], *expanded: str) -> dict[str, Any]:
+    """The same with every ``$`` doubled, since the collector expands what follows a single one.
+
+    But for the texts `expanded`, and for exporters, which name files so.
+    """
+
+    def doubled(value: Any) -> Any:
+        if isinstance(value, str):
+            return value if value in expanded else value.replace("$", "$$")
+        if isinstance(value, dict):
+            return {key: doubled(each) for key, each in value.items()}
+        return [doubled(each) for each in value] if isinstance(value, list) else value
+
+    return {part: doubled(value) if part != "exporters" else value for part, value in configuration.items()}
