@@ -20,7 +20,7 @@ from audit_operator.plan.collector_files import (
     credential_files,
 )
 from audit_operator.plan.shipping import Shipping, shipping
-from audit_operator.plan.sinks import existing_sinks, sinks_of
+from audit_operator.plan.sinks import Sinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,9 +118,9 @@ def _write(folder: Path, files: CollectorFiles) -> None:
 
 
 def _findings(compiled: Compiled, planned: Shipping, files: CollectorFiles) -> Iterator[Finding]:
-    existing = existing_sinks(compiled.snapshot)
+    sinks = Sinks.of(compiled.snapshot)
     for policy in compiled.snapshot.policies():
-        _, unusable = sinks_of(policy, compiled.snapshot, existing)
+        _, unusable = sinks.of_policy(policy)
         yield from (replace(each, object=policy.ref) for each in unusable)
     yield from files.findings.values()
     yield from (replace(each, object=compiled.plane.ref) for each in planned.findings)
@@ -128,7 +128,7 @@ def _findings(compiled: Compiled, planned: Shipping, files: CollectorFiles) -> I
 
 def _credentials(files: CollectorFiles, snapshot: Snapshot, places: Places) -> Iterator[str]:
     """The files that the configuration names and that somebody must put there."""
-    for ref, sink in existing_sinks(snapshot).items():
+    for ref, sink in Sinks.of(snapshot).existing.items():
         if ref in files.sinks:
             named = credential_files(sink, places)
             yield from filter(None, (named.authorization, named.ca, named.certificate, named.key))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.sink import ClusterAuditSinkSpec
-from audit_operator.plan.sinks import existing_sinks
+from audit_operator.plan.sinks import Sinks
 from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter, largest_event
@@ -79,7 +79,7 @@ def collector_files(shipping: Shipping, snapshot: Snapshot, cluster: str, places
     """Render what was planned."""
     exporters: dict[ObjectRef, Exporter] = {}
     findings: dict[ObjectRef, Finding] = {}
-    existing = existing_sinks(snapshot)
+    existing = Sinks.of(snapshot).existing
     for ref in shipping.sinks:
         made = exporter(existing[ref].spec, sink_name(ref), credential_files(existing[ref], places), _room(ref, places))
         if isinstance(made, Exporter):

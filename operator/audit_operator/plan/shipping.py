@@ -17,7 +17,7 @@ from audit_operator.api.redaction import Redaction
 from audit_operator.plan.contributions import contribution_of
 from audit_operator.plan.redactions import without_own
 from audit_operator.plan.selection import known_namespaces
-from audit_operator.plan.sinks import existing_sinks, sinks_of
+from audit_operator.plan.sinks import Sinks
 from audit_operator.shipping.enforcement.classes import Treatment, classify
 from audit_operator.shipping.enforcement.table import URLS, Table, build
 from audit_operator.shipping.redaction.demand import RedactionDemand, union
@@ -125,10 +125,10 @@ def route_of(sinks: Iterable[ObjectRef]) -> str:
 
 
 def _members(snapshot: Snapshot, planned: Plan, plane: str) -> Iterable[_Member]:
-    existing, known = existing_sinks(snapshot), known_namespaces(snapshot)
+    sinks, known = Sinks.of(snapshot), known_namespaces(snapshot)
     for policy in snapshot.policies():
         if planned.assigned.get(policy.ref) == plane:
-            usable, _ = sinks_of(policy, snapshot, existing)
+            usable, _ = sinks.of_policy(policy)
             contribution = contribution_of(policy, known)
             redaction = policy.spec.redaction or Redaction()
             yield _Member(contribution, frozenset(usable), redaction, is_tenants=bool(policy.metadata.namespace))

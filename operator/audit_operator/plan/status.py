@@ -25,7 +25,7 @@ from audit_operator.plan.given import INVALID, NOT_FOUND
 from audit_operator.plan.shipping_status import ShippingFacts, ShippingOfPlane, ready, unresolved, worst
 from audit_operator.plan.shortfall import SHORTFALL
 from audit_operator.plan.sinks import NOT_FOUND as SINK_NOT_FOUND
-from audit_operator.plan.sinks import existing_sinks, sinks_of
+from audit_operator.plan.sinks import Sinks
 from audit_operator.plan.versions import version_findings
 
 if TYPE_CHECKING:
@@ -79,10 +79,10 @@ def statuses(
     }
     by_sink: defaultdict[ObjectRef, list[str]] = defaultdict(list)
     shared: dict[tuple[object, ...], Status] = {}
-    sinks = existing_sinks(snapshot)
+    sinks = Sinks.of(snapshot)
     for policy in snapshot.policies():
         assigned = plan.assigned.get(policy.ref)
-        usable, unusable = sinks_of(policy, snapshot, sinks)
+        usable, unusable = sinks.of_policy(policy)
         treatment = _Treatment(_UNASSIGNED, None, None)
         if assigned:
             for sink in usable:
