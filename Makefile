@@ -64,7 +64,8 @@ manifests: crds ## Render the chart into manifests/
 	@$(BIN)/python -m tools.manifests --write manifests
 
 image: $(STAMP) ## Build the container image, without a container engine, into build/
-	@$(BIN)/python -m tools.image.build
+	@collector="$$($(BIN)/python -m audit_operator.controlplane.assets collector)" \
+		&& $(BIN)/python -m tools.image.build --collector "$$collector/otelcol"
 
 PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options

@@ -177,6 +177,22 @@ def test_what_ships_events_is_provided_only_where_it_is_asked_for(tmp_path, monk
     assert all(each.resolve().parent == installed for each in folder.iterdir())
 
 
+def test_the_image_gets_the_collector_that_was_built_and_never_an_installed_one(tmp_path, monkeypatch, capsys):
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    written(installed, OTELCOL_VERSION, Tool.OTELCOL)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(installed))
+    cache = Cache(tmp_path / "cache")
+    monkeypatch.setenv("AUDIT_OPERATOR_CACHE", str(cache.folder))
+    asset = Asset(Tool.OTELCOL, OTELCOL_VERSION)
+    with cache.exclusive(asset, print) as work:
+        built = cache.put(asset, written(work, OTELCOL_VERSION, Tool.OTELCOL))
+    monkeypatch.setattr(sys, "argv", ["assets", "collector"])
+    assert main() == 0
+    folder = Path(capsys.readouterr().out.strip())
+    assert {each.name: each.resolve() for each in folder.iterdir()} == {"otelcol": built}
+
+
 PROVIDE = """
 import sys, time
 from pathlib import Path

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from audit_operator.controlplane.assets import OTELCOL_VERSION, Asset, Tool, provide_one
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -96,10 +98,16 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     return lambda: Path(shutil.copytree(first, tmp_path_factory.mktemp("checkout") / "project"))
 
 
-def build(sources: Path, cache: Path | None = None, umask: int = 0o022) -> Archive:
+@pytest.fixture(scope="session")
+def collector() -> Path:
+    """The collector that goes into the image."""
+    return provide_one(Asset(Tool.OTELCOL, OTELCOL_VERSION))
+
+
+def build(sources: Path, collector: Path, cache: Path | None = None, umask: int = 0o022) -> Archive:
     environment = {**os.environ, **({"AUDIT_OPERATOR_CACHE": str(cache)} if cache else {})}
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.image.build"],
+    done = subprocess.run(  # noqa: S603 - the build
+        [sys.executable, "-m", "tools.image.build", "--collector", str(collector)],
         cwd=sources,
         env=environment,
         umask=umask,
@@ -112,8 +120,8 @@ def build(sources: Path, cache: Path | None = None, umask: int = 0o022) -> Archi
 
 
 @pytest.fixture(scope="session")
-def archive(sources: Callable[[], Path]) -> Archive:
-    return build(sources())
+def archive(sources: Callable[[], Path], collector: Path) -> Archive:
+    return build(sources(), collector)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from audit_operator.controlplane.assets import OTELCOL_VERSION
 from tools.image import debian
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ UNCHECKED_HASH = 0b01  # PEP 552
 @pytest.mark.parametrize("command", [[], ["run"], ["agent"], ["rollout"], ["coverage"]], ids=" ".join)
 def test_commands_run(root: RootFileSystem, command: list[str]) -> None:
     assert root.run("audit-operator", *command, "--help").startswith("usage: audit-operator")
+
+
+def test_the_collector_runs_and_knows_its_components(root: RootFileSystem) -> None:
+    version = root.run("otelcol", "--version").split()[-1]
+    assert f"v{version}" == OTELCOL_VERSION
+    assert "name: lookup" in root.run("otelcol", "components")
 
 
 def test_everything_that_the_operator_imports_is_there(root: RootFileSystem) -> None:
@@ -46,7 +53,7 @@ def test_its_debian_packages_are_listed_for_scanners(root: RootFileSystem) -> No
 
 def test_there_is_no_shell_and_no_other_program(root: RootFileSystem) -> None:
     programs = [each.name for folder in ("usr/bin", "usr/local/bin") for each in (root.folder / folder).iterdir()]
-    assert sorted(programs) == ["audit-operator", debian.PYTHON]
+    assert sorted(programs) == ["audit-operator", "otelcol", debian.PYTHON]
     assert not (root.folder / "usr/sbin").exists()
 
 

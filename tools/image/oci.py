@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _MEDIA = "application/vnd.oci.image"
@@ -53,17 +53,19 @@ class _Blob:
         return {"mediaType": media_type, "digest": f"sha256:{self.digest}", "size": self.size, **more}
 
 
-def write(image: Image, root: Path, upper: str, archive: Path) -> str:
-    """Write an archive with two layers: what is not below the folder `upper` of `root`, and what is.
+def write(image: Image, root: Path, parts: Sequence[str], archive: Path) -> str:
+    """Write an archive with a layer for each of `parts`, folders or files of `root`, above one with all the rest.
+
+    The lowest layer's part comes first; what is in several of them belongs to the first.
 
     Returns:
         The digest of the image's manifest, by which container engines know it: ``sha256:...``.
     """
     archive.parent.mkdir(parents=True, exist_ok=True)
     layers = []
-    for name, belongs in _split(upper).items():
-        file = archive.with_suffix(f".{name}-layer")
-        _write_layer(root, belongs, image.created, file)
+    for number, names in enumerate(_split(root, parts)):
+        file = archive.with_suffix(f".layer-{number}")
+        _write_layer(root, names, image.created, file)
         layers.append(file)
     try:
         return write_archive(image, layers, archive)
@@ -72,19 +74,21 @@ def write(image: Image, root: Path, upper: str, archive: Path) -> str:
             layer.unlink()
 
 
-def _split(upper: str) -> dict[str, Callable[[str], bool]]:
-    def above(path: str) -> bool:
-        return path == upper or path.startswith(f"{upper}/")
+def _split(root: Path, parts: Sequence[str]) -> list[list[str]]:
+    """What belongs to each layer, the lowest first; a layer also has the folders that lead to its part."""
+    layers: list[list[str]] = [[] for _ in range(len(parts) + 1)]
+    for name in map(str, sorted(path.relative_to(root) for path in root.rglob("*"))):
+        within = [number for number, part in enumerate(parts, 1) if f"{name}/".startswith(f"{part}/")]
+        on_the_way = [number for number, part in enumerate(parts, 1) if part.startswith(f"{name}/")]
+        for number in {(within or [0])[0], *on_the_way}:
+            layers[number].append(name)
+    return layers
 
-    return {"lower": lambda path: not above(path), "upper": above}
 
-
-def _write_layer(root: Path, belongs: Callable[[str], bool], created: int, file: Path) -> None:
+def _write_layer(root: Path, names: Sequence[str], created: int, file: Path) -> None:
     with tarfile.open(file, "w", format=tarfile.PAX_FORMAT) as layer:
-        for path in sorted(root.rglob("*")):
-            name = str(path.relative_to(root))
-            if belongs(name):
-                _add(layer, path, name, created)
+        for name in names:
+            _add(layer, root / name, name, created)
 
 
 def _add(layer: tarfile.TarFile, path: Path, name: str, created: int) -> None:

@@ -1,4 +1,4 @@
-"""The root file system of the image: Python, the locked dependencies, the project, and nothing else."""
+"""The root file system of the image: Python, the locked dependencies, the project, the collector, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ USER = 65532
 """Uid and gid of the operator; the number that distroless images use for their unprivileged user."""
 COMMAND = "audit-operator"
 APPLICATION = "usr/local"
-"""Where the dependencies and the project are; everything else comes from Debian."""
+"""Where the dependencies, the project and the collector are; everything else comes from Debian."""
+COLLECTOR = f"{APPLICATION}/bin/otelcol"
 
 _SITE = f"{APPLICATION}/lib/{debian.PYTHON}/dist-packages"
 _LINKS = {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64"}
@@ -40,8 +41,10 @@ _COMPILING = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
 
-def build(root: Path, project: Path, cache: Path, created: int) -> None:
+def build(root: Path, project: Path, cache: Path, created: int, collector: Path | None = None) -> None:
     """Make the root file system in an empty folder; all its files are as old as `created` (seconds since 1970) says.
+
+    Without the collector, somebody else puts it into the image.
 
     Raises:
         PackagesUnavailableError: apt cannot provide the packages.
@@ -56,6 +59,8 @@ def build(root: Path, project: Path, cache: Path, created: int) -> None:
     shutil.copytree(_dependencies(root, project / "requirements.lock", cache), site, symlinks=True)
     _install_project(root, site, project)
     _compile(root, site / "audit_operator")
+    if collector is not None:
+        shutil.copy(collector, root / COLLECTOR)
     _settle(root, created)
 
 

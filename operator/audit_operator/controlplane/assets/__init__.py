@@ -9,8 +9,8 @@ release (`release`); a build from source with the Go toolchain, about seven minu
 is never a release: none has the components that `tools/otelcol` names.
 
 `python -m audit_operator.controlplane.assets` provides what a control plane needs, with the word `shipping` the other
-two, and prints a folder that holds them. Linux only, as the control plane that runs on them is. Everything here blocks;
-call it from a thread where there is an event loop.
+two, with `collector` the collector for the image, and prints a folder that holds them. Linux only, as the control plane
+that runs on them is. Everything here blocks; call it from a thread where there is an event loop.
 """
 
 from audit_operator.controlplane.assets.asset import (

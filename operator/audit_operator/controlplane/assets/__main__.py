@@ -13,14 +13,17 @@ from audit_operator.controlplane.assets.asset import (
     KUBERNETES_VERSION,
     OTELCOL_VERSION,
     VICTORIA_LOGS_VERSION,
+    Asset,
     Tool,
     architecture,
 )
 from audit_operator.controlplane.assets.cache import cache_folder
-from audit_operator.controlplane.assets.provide import AssetsUnavailable, provide, provide_shipping
+from audit_operator.controlplane.assets.installed import KUBEBUILDER_ASSETS
+from audit_operator.controlplane.assets.provide import AssetsUnavailable, provide, provide_one, provide_shipping
 
 CONTROL_PLANE = "control-plane"
 SHIPPING = "shipping"
+COLLECTOR = "collector"
 
 
 def link_folder(name: str, binaries: dict[Tool, Path], cache: Path) -> Path:
@@ -50,16 +53,29 @@ def shipping_folder() -> Path:
     return link_folder(name, binaries, cache_folder(os.environ))
 
 
+def collector_folder() -> Path:
+    """The collector alone, built of `tools/otelcol`.
+
+    Never one that is installed: its version does not say which components it has, and an image is to be the same
+    wherever it is built.
+    """
+    environ = {name: value for name, value in os.environ.items() if name not in {KUBEBUILDER_ASSETS, "PATH"}}
+    binary = provide_one(Asset(Tool.OTELCOL, OTELCOL_VERSION), environ=environ)
+    return link_folder(f"{COLLECTOR}-{OTELCOL_VERSION}", {Tool.OTELCOL: binary}, cache_folder(os.environ))
+
+
 def main() -> int:
     """Provide, link, print."""
     parser = argparse.ArgumentParser(prog="python -m audit_operator.controlplane.assets", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=[CONTROL_PLANE, SHIPPING], default=CONTROL_PLANE)
+    parser.add_argument("what", nargs="?", choices=[CONTROL_PLANE, SHIPPING, COLLECTOR], default=CONTROL_PLANE)
     parser.add_argument("--kubernetes-version", default=KUBERNETES_VERSION)
     parser.add_argument("--etcd-version", default=ETCD_VERSION)
     arguments = parser.parse_args()
     try:
         if arguments.what == SHIPPING:
             folder = shipping_folder()
+        elif arguments.what == COLLECTOR:
+            folder = collector_folder()
         else:
             folder = control_plane_folder(arguments.kubernetes_version, arguments.etcd_version)
     except AssetsUnavailable as error:

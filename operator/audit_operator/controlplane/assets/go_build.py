@@ -71,13 +71,12 @@ def compile_package(module: Path, package: str, binary: Path, flags: Sequence[st
     if go is None:
         raise SourceFailed("there is no Go toolchain on PATH")
     log = binary.parent / "build.log"
-    command = [go, "build", "-trimpath", "-ldflags", " ".join(["-s", "-w", *flags]), "-o", str(binary), package]
     with log.open("w") as output:
         # A session of its own, so that compilers and linkers can be ended together with the go command.
         process = subprocess.Popen(  # noqa: S603  # the Go toolchain, with arguments from here
-            command,
+            [go, *arguments(binary, package, flags)],
             cwd=module,
-            env=_environment(),
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -93,6 +92,11 @@ def compile_package(module: Path, package: str, binary: Path, flags: Sequence[st
         tail = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
         raise SourceFailed("\n".join([f"`go build` in {module} ended with status {status}:", *tail]))
     return binary
+
+
+def arguments(binary: Path, package: str, flags: Sequence[str]) -> list[str]:
+    """Of the command ``go``, for one package; the Dockerfile has the same ones."""
+    return ["build", "-trimpath", "-ldflags", " ".join(["-s", "-w", *flags]), "-o", str(binary), package]
 
 
 def _module(asset: Asset, tools: Path) -> Path:
@@ -132,12 +136,12 @@ def kubernetes_version_flags(text: str) -> list[str]:
     return [f"-X {package}.{key}={value}" for package in _VERSION_PACKAGES for key, value in values.items()]
 
 
-def _environment() -> dict[str, str]:
-    """The user's, for proxies and caches, without what would change the result."""
-    environment = {key: value for key, value in os.environ.items() if key not in {"GOOS", "GOARCH", "GOEXPERIMENT"}}
+def environment() -> dict[str, str]:
+    """Of the command ``go``: the user's, for proxies and caches, without what would change the result."""
+    own = {key: value for key, value in os.environ.items() if key not in {"GOOS", "GOARCH", "GOEXPERIMENT"}}
     # The modules may ask for a newer Go than is installed: the toolchain fetches it unless it is told not to.
-    environment.setdefault("GOTOOLCHAIN", "auto")
-    return {**environment, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+    own.setdefault("GOTOOLCHAIN", "auto")
+    return {**own, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly -buildvcs=false"}
 
 
 def _wait(process: subprocess.Popen[bytes], progress: Progress) -> int:
