@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from audit_operator.api.constraints import ATOMIC, Constraint
 from audit_operator.api.model import ApiModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_KEY = 317  # a prefix of 253 characters, a slash and a name of 63
 
@@ -66,3 +69,27 @@ class LabelSelector(ApiModel):
     match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Field(max_length=32), ATOMIC] = Field(
         default=(), description="Requirements beyond equality."
     )
+
+
+def selector_matches(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector picks an object with these labels; no selector picks everything.
+
+    Semantics of `metav1.LabelSelector`: all requirements hold, and NotIn holds where the label is absent.
+    """
+    if selector is None:
+        return True
+    if any(labels.get(key) != value for key, value in selector.match_labels.items()):
+        return False
+    return all(_holds(each.operator, labels.get(each.key), each.values) for each in selector.match_expressions)
+
+
+def _holds(operator: str, value: str | None, values: tuple[str, ...]) -> bool:
+    match operator:
+        case "In":
+            return value is not None and value in values
+        case "NotIn":
+            return value is None or value not in values
+        case "Exists":
+            return value is not None
+        case _:
+            return value is None

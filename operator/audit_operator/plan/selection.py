@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audit_operator.api.selector import selector_matches
 from audit_operator.plan.snapshot import NAME_LABEL, NamespaceFact
 from audit_operator.policy.contribution import Reach
 
@@ -11,35 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicySpec
-    from audit_operator.api.selector import LabelSelector
     from audit_operator.plan.snapshot import Snapshot
 
 # No namespace can have this name, so that it stands for all that nobody has seen: they have a name label, and no other.
 _UNSEEN: Mapping[str, str] = {NAME_LABEL: "\0"}
-
-
-def selector_matches(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector picks an object with these labels; no selector picks everything.
-
-    Semantics of `metav1.LabelSelector`: all requirements hold, and NotIn holds where the label is absent.
-    """
-    if selector is None:
-        return True
-    if any(labels.get(key) != value for key, value in selector.match_labels.items()):
-        return False
-    return all(_holds(each.operator, labels.get(each.key), each.values) for each in selector.match_expressions)
-
-
-def _holds(operator: str, value: str | None, values: tuple[str, ...]) -> bool:
-    match operator:
-        case "In":
-            return value is not None and value in values
-        case "NotIn":
-            return value is None or value not in values
-        case "Exists":
-            return value is not None
-        case _:
-            return value is None
 
 
 def reach_of(spec: ClusterAuditPolicySpec, known: Iterable[NamespaceFact]) -> Reach:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 from audit_operator.api.audit_policy import AuditPolicy
 from audit_operator.api.findings import Finding, ObjectRef, Severity
+from audit_operator.api.selector import selector_matches
 from audit_operator.api.sink import AuditSink, ClusterAuditSink
-from audit_operator.plan.selection import selector_matches
 from audit_operator.plan.snapshot import NAME_LABEL
 
 if TYPE_CHECKING:
