@@ -77,7 +77,7 @@ def _run(lines: list[bytes], table: Table, demand: RedactionDemand, parts: list[
         (folder / "table.yaml").write_text(yaml_text(table.entries))
         pipeline = AuditPipeline(
             cluster="bench",
-            files=AuditFiles((f"{folder}/in.log",)),
+            source=AuditFiles((f"{folder}/in.log",)),
             shape=table.shape,
             table=f"{folder}/table.yaml",
             state=f"{folder}/state",

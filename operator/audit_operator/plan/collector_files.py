@@ -16,7 +16,7 @@ from audit_operator.plan.sinks import Sinks
 from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter, largest_event
-from audit_operator.shipping.pipeline import LARGEST_EVENT, AuditFiles, AuditPipeline
+from audit_operator.shipping.pipeline import LARGEST_EVENT, AuditFiles, AuditPipeline, AuditWebhook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,6 +40,7 @@ class Places:
         state: folder for offsets and queues; it must outlive the collector.
         claims: folder with the mounted claim of each sink of type File.
         audit_log: path of the API server's log, as the collector sees it.
+        webhook: address on loopback where the collector takes what the gateway hands on; empty: it reads `audit_log`.
         endpoints: where the collector listens.
     """
 
@@ -49,6 +50,7 @@ class Places:
     state: str = "/var/lib/audit-shipper"
     claims: str = "/var/lib/audit-claims"
     audit_log: str = "/var/log/kubernetes/audit/audit.log"
+    webhook: str = ""
     endpoints: Endpoints = field(default_factory=Endpoints)
 
 
@@ -92,7 +94,7 @@ def collector_files(shipping: Shipping, snapshot: Snapshot, cluster: str, places
     }
     pipeline = AuditPipeline(
         cluster=cluster,
-        files=AuditFiles.of_log(places.audit_log),
+        source=AuditWebhook(places.webhook) if places.webhook else AuditFiles.of_log(places.audit_log),
         shape=shipping.table.shape,
         table=f"{places.config}/{places.table}",
         state=places.state,

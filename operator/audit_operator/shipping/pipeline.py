@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from audit_operator.shipping.redaction.demand import RedactionDemand
 
 LARGEST_EVENT = 8 * 2**20
-"""Bytes of the largest event that is shipped whole where no sink says less; a line may be twice as long."""
+"""Bytes of the largest event that is shipped whole where no sink says less."""
+LARGEST_LINE = 2 * LARGEST_EVENT
+"""Bytes of the longest text that is read; what is longer is cut, and so is no event any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,23 @@ class AuditFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditWebhook:
+    """What API servers post to our gateway, which hands it on, event by event.
+
+    Attributes:
+        address: on loopback where the collector takes it, as ``HOST:PORT``.
+    """
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditPipeline:
-    """From the files of one API server to sinks.
+    """From API servers to sinks.
 
     Attributes:
         cluster: name of the cluster, which every record carries.
-        files: what is read.
+        source: where events come from.
         shape: of the decision table.
         table: path of the file with the table's entries.
         state: folder for offsets and queues.
@@ -60,7 +73,7 @@ class AuditPipeline:
     """
 
     cluster: str
-    files: AuditFiles
+    source: AuditFiles | AuditWebhook
     shape: Shape
     table: str
     state: str

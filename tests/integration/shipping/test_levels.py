@@ -92,7 +92,7 @@ def shipped(table, events, tmp_path):
 def pipeline_of(shape, folder):
     return AuditPipeline(
         cluster="test",
-        files=AuditFiles((f"{folder}/in.log",)),
+        source=AuditFiles((f"{folder}/in.log",)),
         shape=shape,
         table=f"{folder}/table.yaml",
         state=f"{folder}/state",

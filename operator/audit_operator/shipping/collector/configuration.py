@@ -14,12 +14,13 @@ from audit_operator.shipping.collector import deciding, levels, reading, writing
 from audit_operator.shipping.collector.attributes import QUARANTINE
 from audit_operator.shipping.collector.ottl import Statements, attribute, text, transform
 from audit_operator.shipping.enforcement.table import REDACTION, ROUTE
+from audit_operator.shipping.pipeline import LARGEST_LINE, AuditFiles
 from audit_operator.shipping.redaction import rendering as redaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from audit_operator.shipping.pipeline import AuditPipeline
+    from audit_operator.shipping.pipeline import AuditPipeline, AuditWebhook
     from audit_operator.shipping.redaction.demand import RedactionDemand
 
 ARGUMENTS = ("--feature-gates=stanza.synchronousLogEmitter",)
@@ -27,7 +28,6 @@ ARGUMENTS = ("--feature-gates=stanza.synchronousLogEmitter",)
 into queues: what waits when the collector is killed is lost (measured: 3 of 145)."""
 ENVIRONMENT: Mapping[str, str] = MappingProxyType({"GOGC": "400"})
 """With which it should run. Its heap is small: at Go's default it collects garbage for a quarter of its time."""
-LARGEST_LINE = "16MiB"
 NOWHERE = "nop"
 """Takes the events of namespaces whose policies name no sink: they stay in the API server's files."""
 OFFSETS, QUEUES = "file_storage/offsets", "file_storage/queues"
@@ -50,9 +50,10 @@ def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[
     """The configuration, to be written as YAML or JSON."""
     reading = _processors(pipeline)
     ways_out = _ways_out(pipeline)
+    receiver, settings = _receiver(pipeline.source)
     configuration = {
         "extensions": extensions(pipeline.state, endpoints),
-        "receivers": {"file_log": file_log(pipeline.files.include, pipeline.files.exclude)},
+        "receivers": {receiver: settings},
         "processors": {
             **reading,
             QUARANTINED: {"error_mode": "ignore", "log_statements": []},
@@ -64,7 +65,7 @@ def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[
             "extensions": ["health_check", OFFSETS, QUEUES],
             "telemetry": telemetry(endpoints),
             "pipelines": {
-                "logs/read": {"receivers": ["file_log"], "processors": list(reading), "exporters": ["routing"]},
+                "logs/read": {"receivers": [receiver], "processors": list(reading), "exporters": ["routing"]},
                 **{name: each for way in ways_out for name, each in way.pipelines.items()},
             },
         },
@@ -159,6 +160,15 @@ def _is_redacted_by(name: str) -> str:
     return f"{found} == {text(name)}" if name else f"{found} == nil"
 
 
+def _receiver(source: AuditFiles | AuditWebhook) -> tuple[str, dict[str, Any]]:
+    if isinstance(source, AuditFiles):
+        return "file_log", file_log(source.include, source.exclude)
+    # It answers once the queues have what was posted. A batch is one event at the least, and what is around it.
+    return "otlp", {
+        "protocols": {"http": {"endpoint": source.address, "max_request_body_size": LARGEST_LINE + LARGEST_LINE // 2}}
+    }
+
+
 def file_log(include: Iterable[str], exclude: Iterable[str]) -> dict[str, Any]:
     """A receiver of the lines of files that match patterns."""
     return {
@@ -166,7 +176,7 @@ def file_log(include: Iterable[str], exclude: Iterable[str]) -> dict[str, Any]:
         "exclude": list(exclude),
         "start_at": "beginning",
         "storage": OFFSETS,
-        "max_log_size": LARGEST_LINE,
+        "max_log_size": f"{LARGEST_LINE // 2**20}MiB",
         # The rest of a line would otherwise be read as a line of its own, and a sender could write an event there.
         "max_log_size_behavior": "truncate",
         "fingerprint_size": "4kb",
