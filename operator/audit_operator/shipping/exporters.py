@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.sink import (
+    S3,
     AuditSinkSpec,
     ClusterAuditSinkSpec,
     CredentialType,
@@ -37,8 +38,15 @@ CLUSTER = "cluster"
 NAMESPACE = "namespace"
 """Attributes by which stored records are found, of those that every record has (`collector.attributes.SHIPPED`)."""
 
-EXPORTERS = frozenset({"otlp_http", "file"})
+EXPORTERS = frozenset({"otlp_http", "file", "awss3"})
 """Exporters of the collector that tools/otelcol builds, of those that could serve a sink."""
+
+AWS_CREDENTIALS = "AWS_SHARED_CREDENTIALS_FILE"
+"""Variable of the collector's environment that must name `CredentialFiles.access_key`: its exporter for S3 has no
+setting for keys, so that one collector writes to all buckets as one and the same."""
+
+S3_PARTITION = "%Y/%m/%d/%H"
+"""Of the hour, in UTC, in which an object was uploaded; a part of its key."""
 
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
 
@@ -55,6 +63,7 @@ _ADDRESS = re.compile(
 )
 _HIGHEST_PORT = 65535
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+_KEY_PART = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +75,14 @@ class CredentialFiles:
         ca: certificate authorities in PEM.
         certificate: client certificate in PEM.
         key: its key in PEM.
+        access_key: file whose content `access_key` made, the same for all sinks of a collector.
     """
 
     authorization: str = ""
     ca: str = ""
     certificate: str = ""
     key: str = ""
+    access_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +141,15 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """What a store takes: `event` bytes in one event, `batch` bytes in one request; larger ones it refuses or drops."""
+    """What a store takes: `event` bytes in one event, `batch` bytes in one request; larger ones it refuses or drops.
+
+    Where each request costs money and leaves an object, `gathered` bytes are waited for, up to `wait`.
+    """
 
     event: int
     batch: int
+    gathered: int = 0
+    wait: str = "1s"
 
 
 # VictoriaLogs drops entries above 2 MiB (logstorage.maxUncompressedBlockSize) and refuses requests above 64 MiB; its
@@ -143,6 +159,7 @@ _LIMITS = {
     SinkType.VICTORIA_LOGS: _Limits(event=2 * _MIB - ATTRIBUTES_BUDGET, batch=32 * _MIB),
     SinkType.LOKI: _Limits(event=256 * _KIB, batch=2 * _MIB),
     SinkType.OTLP: _Limits(event=16 * _MIB - ATTRIBUTES_BUDGET, batch=16 * _MIB),
+    SinkType.S3: _Limits(event=16 * _MIB - ATTRIBUTES_BUDGET, batch=16 * _MIB, gathered=8 * _MIB, wait="30s"),
 }
 
 
@@ -168,11 +185,16 @@ def exporter(sink: SinkSpec, name: str, files: CredentialFiles, room: Room) -> E
             f"the collector of this release has no exporter {component!r}, which a sink of type {sink.type} needs",
             "use a sink of type VictoriaLogs, Loki or OTLP (HTTP), or send OTLP to a collector of yours that has it",
         )
-    refused = _unfit_address(sink) or _unfit_credentials(sink) or _missing_files(sink, files)
+    refused = _unfit_address(sink) or _unfit_credentials(sink) or _missing_files(sink, files) or _unfit_tls(sink)
     if refused is not None:
         return refused
-    config = _file(room) if sink.type is SinkType.FILE else _otlp_http(sink, files, room)
-    return Exporter(f"{component}/{name}", config, detached=not _may_block(sink))
+    return Exporter(f"{component}/{name}", _config(sink, files, room), detached=not _may_block(sink))
+
+
+def _config(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, Any]:
+    if sink.type is SinkType.FILE:
+        return _file(room)
+    return _s3(sink.s3, _delivery(sink, room)) if sink.s3 is not None else _otlp_http(sink, files, room)
 
 
 def _may_block(sink: SinkSpec) -> bool:
@@ -182,7 +204,7 @@ def _may_block(sink: SinkSpec) -> bool:
 
 def _unfit_address(sink: SinkSpec) -> Unusable | None:
     """One address that the collector cannot read would make it refuse its whole configuration, for everybody."""
-    url = logs_url(sink)
+    url = sink.s3.endpoint if sink.s3 is not None else logs_url(sink)
     found = _ADDRESS.fullmatch(url) if url is not None else None
     if url is None or (found is not None and _is_host(found["ip"]) and int(found["port"] or 0) <= _HIGHEST_PORT):
         return None
@@ -199,11 +221,21 @@ def _is_host(ip: str | None) -> bool:
 
 def _unfit_credentials(sink: SinkSpec) -> Unusable | None:
     kind = sink.credentials.type if sink.credentials else None
-    if kind is None or (sink.type is not SinkType.FILE and kind is not CredentialType.ACCESS_KEY):
+    if kind is None or (sink.type is not SinkType.FILE and (kind is CredentialType.ACCESS_KEY) == bool(sink.s3)):
         return None
     return Unusable(
         f"credentials of type {kind} are of no use to a sink of type {sink.type}",
-        "use Basic or Bearer with a store that speaks HTTP, and none with files",
+        "use AccessKey with S3, Basic or Bearer with other stores that speak HTTP, and none with files",
+    )
+
+
+def _unfit_tls(sink: SinkSpec) -> Unusable | None:
+    """Ignoring them would mean to trust whom the user does not."""
+    if sink.s3 is None or sink.tls is None:
+        return None
+    return Unusable(
+        "the collector's exporter for S3 knows no TLS settings",
+        "leave spec.tls away, and give the store a certificate of an authority that the system trusts",
     )
 
 
@@ -212,7 +244,7 @@ def _missing_files(sink: SinkSpec, files: CredentialFiles) -> Unusable | None:
     ca = sink.tls.ca_secret_ref if sink.tls else None
     client = sink.tls.client_secret_ref if sink.tls else None
     wanted = {
-        "credentials": (sink.credentials, files.authorization),
+        "credentials": (sink.credentials, files.access_key if sink.s3 else files.authorization),
         "tls.caSecretRef": (ca, files.ca),
         "tls.clientSecretRef": (client, files.certificate and files.key),
     }
@@ -246,6 +278,17 @@ def authorization(kind: CredentialType, secret: Mapping[str, bytes]) -> str | Un
             "put user name and password there as they are, not encoded",
         )
     return Unusable(f"no header carries credentials of type {kind}", "use Basic or Bearer")
+
+
+def access_key(secret: Mapping[str, bytes]) -> str | Unusable:
+    """What the file of an access key must hold: credentials as the tools of AWS share them."""
+    identity, key = (secret.get(name, b"").decode("latin-1").strip() for name in ("accessKeyID", "secretAccessKey"))
+    if _KEY_PART.fullmatch(identity) and _KEY_PART.fullmatch(key):
+        return f"[default]\naws_access_key_id = {identity}\naws_secret_access_key = {key}\n"
+    return Unusable(
+        "the Secret's keys accessKeyID and secretAccessKey are missing, or hold no access key",
+        "put both there as they are, not encoded",
+    )
 
 
 def logs_url(sink: SinkSpec) -> str | None:
@@ -305,7 +348,7 @@ def _otlp_http(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, 
 
 
 def _delivery(sink: SinkSpec, room: Room) -> dict[str, Any]:
-    keep = _guarantee(sink) is Guarantee.AT_LEAST_ONCE
+    keep, limits = _guarantee(sink) is Guarantee.AT_LEAST_ONCE, _LIMITS[sink.type]
     on_disk = room.on_disk if _may_block(sink) else room.on_disk_of_tenant
     queue = {"storage": room.storage, "queue_size": on_disk} if keep else {"queue_size": room.in_memory}
     return {
@@ -319,9 +362,9 @@ def _delivery(sink: SinkSpec, room: Room) -> dict[str, Any]:
             "num_consumers": 2,
             "batch": {
                 "sizer": "bytes",
-                "flush_timeout": "1s",
-                "min_size": 0,
-                "max_size": _LIMITS[sink.type].batch,
+                "flush_timeout": limits.wait,
+                "min_size": limits.gathered,
+                "max_size": limits.batch,
             },
         },
         "retry_on_failure": {
@@ -330,6 +373,31 @@ def _delivery(sink: SinkSpec, room: Room) -> dict[str, Any]:
             "max_interval": "30s",
             "max_elapsed_time": "0s" if keep else "60s",
         },
+    }
+
+
+def _s3(bucket: S3, delivery: Mapping[str, Any]) -> dict[str, Any]:
+    """One object for each request, under the hour of its upload.
+
+    All in one folder: where the exporter is to choose folders by what records say, it looks at the first of a request.
+    Whatever the store answers, it tries again (measured: 403, for ever).
+    """
+    return {
+        "s3uploader": {
+            "region": bucket.region,
+            "s3_bucket": bucket.bucket,
+            **({"s3_base_prefix": bucket.prefix.removesuffix("/")} if bucket.prefix else {}),
+            "s3_partition_format": S3_PARTITION,
+            "s3_partition_timezone": "UTC",
+            **({"endpoint": bucket.endpoint} if bucket.endpoint else {}),
+            "s3_force_path_style": bucket.path_style,
+            "compression": "gzip",
+            "unique_key_func_name": "uuidv7",
+        },
+        # With attributes; `body` would leave out all but the event itself.
+        "marshaler": "otlp_json",
+        "timeout": "60s",
+        **delivery,
     }
 
 
