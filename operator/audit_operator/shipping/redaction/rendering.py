@@ -41,6 +41,9 @@ OBJECTS_HIT = "op.redact.objects"
 SEALED = "op.redact.sealed"
 """Set where the objects are stripped to what is harmless."""
 
+TEXT, WHOLE = "text", "whole"
+"""What patterns run over, in the cache, and that nothing of it may stay."""
+
 NAMESPACE = "namespace"
 """Holds the event's namespace; set before."""
 
@@ -327,12 +330,20 @@ def _stands_in(path: str, literal: str) -> str:
 
 def _apply_rules(target: str, rules: tuple[Rule, ...]) -> Statements:
     """Run rules over one part. Objects of which only what is harmless is left need none."""
-    here, found, low, whole = body(target), cache("text"), cache("low"), cache("whole")
+    here = body(target)
     is_object = target in places.OBJECTS
+    statements = substitutions(rule for rule in rules if is_object or rule.scope is not Scope.OBJECTS)
+    is_hit = f"{attribute(HIT)} != nil"
+    if is_object:
+        is_hit = f"{attribute(SEALED)} == nil and ({is_hit} or {attribute(OBJECTS_HIT)} != nil)"
+    return _on_text(here, statements, (f"{is_hit} and IsMap(log.body) and {here} != nil",))
+
+
+def substitutions(rules: Iterable[Rule]) -> list[str]:
+    """Statements that run rules over TEXT, and set WHOLE where all of it must go."""
+    found, low, whole = cache(TEXT), cache("low"), cache(WHOLE)
     statements = [assign(low, f"ToLowerCase({found})")]
     for rule in rules:
-        if rule.scope is Scope.OBJECTS and not is_object:
-            continue
         where = f"({_any_of(low if rule.folded else found, rule.literals)})" if rule.literals else "true"
         if rule.also:
             both = f"IsMatch({found}, {text(rule.regex)}) and IsMatch({found}, {text(rule.also)})"
@@ -340,20 +351,22 @@ def _apply_rules(target: str, rules: tuple[Rule, ...]) -> Statements:
         else:
             replaced = f"replace_pattern({found}, {text(rule.regex)}, {text(rule.replacement)})"
             statements.append(f"{replaced} where {where}")
-    is_hit = f"{attribute(HIT)} != nil"
-    if is_object:
-        is_hit = f"{attribute(SEALED)} == nil and ({is_hit} or {attribute(OBJECTS_HIT)} != nil)"
-    return _on_text(here, statements, (f"{is_hit} and IsMap(log.body) and {here} != nil",))
+    return statements
 
 
 def _apply_own(target: str, patterns: tuple[OwnPattern, ...]) -> Statements:
+    here = body(target)
+    return _on_text(here, own_substitutions(patterns), (f"IsMap(log.body) and {here} != nil",))
+
+
+def own_substitutions(patterns: Iterable[OwnPattern]) -> list[str]:
+    """Statements that run tenants' patterns over TEXT."""
     statements = []
     for pattern in patterns:
         regex, replacement = pattern.substitution
         written = text(KEPT + replacement.replace("$", "$$"))
-        statements.append(f"replace_pattern({cache('text')}, {text(regex)}, {written})")
-    here = body(target)
-    return _on_text(here, statements, (f"IsMap(log.body) and {here} != nil",))
+        statements.append(f"replace_pattern({cache(TEXT)}, {text(regex)}, {written})")
+    return statements
 
 
 def _on_text(here: str, statements: list[str], conditions: tuple[str, ...]) -> Statements:
@@ -362,7 +375,7 @@ def _on_text(here: str, statements: list[str], conditions: tuple[str, ...]) -> S
     A line that was looked into is written anew even if nothing was found in it: of two fields with one name in a line,
     only the last is in the map that was looked into.
     """
-    found, before, structured, whole = cache("text"), cache("before"), cache("structured"), cache("whole")
+    found, before, structured, whole = cache(TEXT), cache("before"), cache("structured"), cache(WHOLE)
     changed = f"({whole} != nil or {found} != {before})"
     return SilentStatements(
         (
@@ -398,8 +411,8 @@ def _pseudonyms(demand: RedactionDemand) -> Statements:
     return Statements(tuple(statements), ("IsMap(log.body)",))
 
 
-def _pseudonym(target: str, value: str, where: str) -> list[str]:
-    """Statements that set a path to the pseudonym of another's value."""
+def pseudonym(target: str, value: str, where: str) -> list[str]:
+    """Statements that set a path to the pseudonym of another's value; the cache holds ``key`` and ``namespace``."""
     digest = f"SHA256({concat(cache('key'), cache('namespace'), value, cache('key'), between=pseudonyms.BETWEEN)})"
     short = f"Substring({digest}, 0, {pseudonyms.DIGITS})"
     return [
@@ -416,7 +429,7 @@ def _pseudonym_of_user(user: str, name: str) -> list[str]:
         assign(user, _MARKER, f"{user} != nil and not IsMap({user})"),
         assign(username, _MARKER, f"IsMap({user}) and {username} != nil and not IsString({username})"),
         assign(name, username, f"IsMap({user}) and IsString({username}) and {is_person}"),
-        *_pseudonym(username, name, known),
+        *pseudonym(username, name, known),
         assign(_at(user, "uid"), _MARKER, f"{known} and {_at(user, 'uid')} != nil"),
     ]
     extra = _at(user, "extra")
@@ -456,5 +469,5 @@ def _pseudonyms_of_addresses(path: str) -> list[str]:
         here, there = f"{path}[{place}]", f"{is_list} and Len({path}) > {place}"
         known = f"IsMatch({here}, {text(pseudonyms.NO_ADDRESS)})"
         statements.append(assign(here, _MARKER, f"{there} and not IsString({here})"))
-        statements.extend(_pseudonym(here, here, f"{there} and IsString({here}) and not {known}"))
+        statements.extend(pseudonym(here, here, f"{there} and IsString({here}) and not {known}"))
     return statements
