@@ -130,6 +130,7 @@ class Room:
         on_disk: bytes of the queue of a cluster-wide sink AtLeastOnce; when it is full, everything waits.
         on_disk_of_tenant: the same of a tenant's; when it is full, what is new is given up, and counted.
         in_memory: bytes of the queue of a sink BestEffort.
+        holds: whether everything waits for tenants' sinks, too, since it is theirs alone.
     """
 
     storage: str
@@ -137,6 +138,7 @@ class Room:
     on_disk: int = 4 * _GIB
     on_disk_of_tenant: int = 256 * _MIB
     in_memory: int = 64 * _MIB
+    holds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ def exporter(sink: SinkSpec, name: str, files: CredentialFiles, room: Room) -> E
     refused = _unfit_address(sink) or _unfit_credentials(sink) or _missing_files(sink, files) or _unfit_tls(sink)
     if refused is not None:
         return refused
-    return Exporter(f"{component}/{name}", _config(sink, files, room), detached=not _may_block(sink))
+    return Exporter(f"{component}/{name}", _config(sink, files, room), detached=not _may_block(sink, room))
 
 
 def _config(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, Any]:
@@ -197,9 +199,10 @@ def _config(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, Any
     return _s3(sink.s3, _delivery(sink, room)) if sink.s3 is not None else _otlp_http(sink, files, room)
 
 
-def _may_block(sink: SinkSpec) -> bool:
-    """Whether everything may have to wait for this sink. Never for a tenant's: all others would wait with it."""
-    return _guarantee(sink) is Guarantee.AT_LEAST_ONCE and isinstance(sink, ClusterAuditSinkSpec)
+def _may_block(sink: SinkSpec, room: Room) -> bool:
+    """Whether everything may have to wait for this sink. Not for a tenant's where others would wait with it."""
+    is_ours = room.holds or isinstance(sink, ClusterAuditSinkSpec)
+    return _guarantee(sink) is Guarantee.AT_LEAST_ONCE and is_ours
 
 
 def _unfit_address(sink: SinkSpec) -> Unusable | None:
@@ -349,14 +352,14 @@ def _otlp_http(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, 
 
 def _delivery(sink: SinkSpec, room: Room) -> dict[str, Any]:
     keep, limits = _guarantee(sink) is Guarantee.AT_LEAST_ONCE, _LIMITS[sink.type]
-    on_disk = room.on_disk if _may_block(sink) else room.on_disk_of_tenant
+    on_disk = room.on_disk if isinstance(sink, ClusterAuditSinkSpec) else room.on_disk_of_tenant
     queue = {"storage": room.storage, "queue_size": on_disk} if keep else {"queue_size": room.in_memory}
     return {
         "sending_queue": {
             "enabled": True,
             **queue,
             "sizer": "bytes",
-            "block_on_overflow": _may_block(sink),
+            "block_on_overflow": _may_block(sink, room),
             # Few, and nothing gathered: what the queue has handed out is at stake where the collector is killed while
             # it starts (docs/sinks.md). Batches serve to split what is too large for one request.
             "num_consumers": 2,
