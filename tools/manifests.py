@@ -4,7 +4,8 @@
     python -m tools.manifests --check manifests    # fails where a file differs; part of `make check`
 
 install.yaml is the operator in a namespace that enforces restricted pod security; node-agent.yaml is what
-nodeAgent.enabled adds to that, or changes in it. Helm is the one that the tests use, built if need be.
+nodeAgent.enabled adds to that, or changes in it, and shipper.yaml what shipper.enabled does: each with the other or
+without. Helm is the one that the tests use, built if need be.
 """
 
 from __future__ import annotations
@@ -34,13 +35,16 @@ _HELMS_OWN = re.compile(r"^ +(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*
 
 def render() -> dict[str, str]:
     """File name to text; always the same bytes."""
-    plain, with_agents = _documents(), _documents("nodeAgent.enabled=true")
-    added = [each for each in with_agents if each not in plain]
+    plain = _documents()
+    added = {
+        name: [each for each in _documents(f"{value}.enabled=true") if each not in plain]
+        for name, value in (("agent", "nodeAgent"), ("shipper", "shipper"))
+    }
+    said = "# After install.yaml; charts/audit-operator/values.yaml says what the {} may touch, and why it is root.\n"
     return {
         "install.yaml": _HEADER + _NAMESPACE + "".join(plain),
-        "node-agent.yaml": _HEADER
-        + "# After install.yaml; charts/audit-operator/values.yaml says what the agent may touch, "
-        "and why it is root.\n" + "".join(added),
+        "node-agent.yaml": _HEADER + said.format("agent") + "".join(added["agent"]),
+        "shipper.yaml": _HEADER + said.format("shipper") + "".join(added["shipper"]),
     }
 
 

@@ -26,6 +26,7 @@ EVERYTHING = (
     "nodeAgent.enabled=true",
     "nodeAgent.onUninstall=Restore",
     "nodeAgent.exposeMetrics=true",
+    "shipper.enabled=true",
     "controlPlane.create=true",
     "metrics.serviceMonitor.enabled=true",
     "metrics.podMonitor.enabled=true",

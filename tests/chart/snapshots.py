@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent / "golden"
 VALUES: dict[str, tuple[str, ...]] = {
     "default": (),
     "node-agent": ("nodeAgent.enabled=true",),
+    "shipper": ("shipper.enabled=true",),
     "config-map-driver": (
         "controlPlane.create=true",
         "controlPlane.spec.driver=ConfigMap",

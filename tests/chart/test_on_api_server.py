@@ -86,12 +86,16 @@ def test_pods_are_admitted_where_they_are_meant_to_run(installed: RunningControl
         assert response.status == 201, response.body
 
 
-def test_the_agent_would_not_be_admitted_beside_the_operator(installed: RunningControlPlane, helm: Helm) -> None:
-    [agent] = [each for each in pods(helm.template(*EVERYTHING)) if each["metadata"]["namespace"] == AGENTS]
-    agent["metadata"]["namespace"] = NAMESPACE
-    response = installed.request("POST", f"/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All", agent)
-    assert response.status == 403
-    assert "host namespaces" in response.json()["message"]
+def test_agents_and_shippers_would_not_be_admitted_beside_the_operator(
+    installed: RunningControlPlane, helm: Helm
+) -> None:
+    theirs = [each for each in pods(helm.template(*EVERYTHING)) if each["metadata"]["namespace"] == AGENTS]
+    assert len(theirs) == 2
+    for pod in theirs:
+        pod["metadata"]["namespace"] = NAMESPACE
+        response = installed.request("POST", f"/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All", pod)
+        assert response.status == 403
+        assert "hostPath" in response.json()["message"]
 
 
 def test_a_control_plane_lives_through_install_upgrade_uninstall_and_install(
@@ -143,11 +147,18 @@ def test_the_agents_namespace_is_made_with_the_pod_security_that_they_need(
 
 def test_the_manifests_install_without_helm(release: RunningControlPlane, helm: Helm) -> None:
     folder = CHART.parents[1] / "manifests"
-    for name in ("install.yaml", "node-agent.yaml"):
+    names = ("install.yaml", "node-agent.yaml", "shipper.yaml")
+    for name in names:
         release.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(folder / name))
     labels = release.get(f"/api/v1/namespaces/{NAMESPACE}")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     applied = {
-        each["kind"] for name in ("install.yaml", "node-agent.yaml") for each in documents((folder / name).read_text())
+        (each["kind"], each["metadata"]["name"]) for name in names for each in documents((folder / name).read_text())
     }
-    assert applied >= {each["kind"] for each in helm.objects("nodeAgent.enabled=true")} - {"Pod"}
+    rendered = helm.objects("nodeAgent.enabled=true", "shipper.enabled=true")
+    assert applied >= {(each["kind"], each["metadata"]["name"]) for each in rendered if each["kind"] != "Pod"}
+    # Neither of the two has taken from the operator what the other one gave.
+    agents = {
+        each["metadata"]["name"] for each in release.get(f"/apis/apps/v1/namespaces/{AGENTS}/daemonsets")["items"]
+    }
+    assert agents == {"audit-operator-agent", "audit-operator-shipper"}

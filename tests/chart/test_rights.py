@@ -42,6 +42,22 @@ AGENT = {
         *(f"{verb} coordination.k8s.io/leases" for verb in ("get", "list", "create", "update", "patch")),
     }
 }
+SHIPPING = {
+    ("ClusterRole", "*"): {"list nodes"},
+    ("Role", NAMESPACE): {
+        "get secrets",
+        "create secrets",
+        "patch secrets audit-shipper-cluster",
+        "list coordination.k8s.io/leases",
+    },
+}
+"""What shippers add to the operator's rights."""
+SHIPPER = {
+    ("Role", NAMESPACE): {
+        "get secrets audit-shipper-cluster",
+        *(f"{verb} coordination.k8s.io/leases" for verb in ("get", "create", "patch")),
+    }
+}
 DELIVERY = {
     ("Role", "kube-system"): {"create configmaps", "get configmaps audit-policy", "patch configmaps audit-policy"},
     ("Role", "fleet"): {
@@ -61,6 +77,32 @@ def test_agents_add_rights_in_one_namespace_and_the_names_of_nodes(helm: Helm) -
     assert rights(objects, "audit-operator-agent", f"{NAMESPACE}-agent") == AGENT
 
 
+def test_a_shipper_reads_one_secret_and_reports(helm: Helm) -> None:
+    objects = helm.objects("shipper.enabled=true")
+    assert rights(objects, "audit-operator-shipper", f"{NAMESPACE}-agent") == SHIPPER
+    assert rights(objects, "audit-operator") == together(OPERATOR, SHIPPING)
+    named = helm.objects("shipper.enabled=true", "shipper.controlPlane=edge")
+    assert (
+        "get secrets audit-shipper-edge"
+        in rights(named, "audit-operator-shipper", f"{NAMESPACE}-agent")["Role", NAMESPACE]
+    )
+    assert "patch secrets audit-shipper-edge" in rights(named, "audit-operator")["Role", NAMESPACE]
+
+
+def test_secrets_of_sinks_are_read_where_the_values_say_and_never_listed(helm: Helm) -> None:
+    chosen = helm.objects("shipper.enabled=true", f"shipper.secretNamespaces={{payments,{NAMESPACE}}}")
+    assert rights(chosen, "audit-operator") == together(OPERATOR, SHIPPING, {("Role", "payments"): {"get secrets"}})
+    everywhere = helm.objects("shipper.enabled=true", "shipper.secretNamespaces={*}")
+    assert rights(everywhere, "audit-operator") == together(OPERATOR, SHIPPING, {("ClusterRole", "*"): {"get secrets"}})
+
+
+def test_agents_and_shippers_take_nothing_from_each_other(helm: Helm) -> None:
+    objects = helm.objects("nodeAgent.enabled=true", "shipper.enabled=true")
+    assert rights(objects, "audit-operator") == together(WITH_AGENTS, SHIPPING)
+    assert rights(objects, "audit-operator-agent", f"{NAMESPACE}-agent") == AGENT
+    assert rights(objects, "audit-operator-shipper", f"{NAMESPACE}-agent") == SHIPPER
+
+
 def test_delivery_may_write_the_named_config_maps_alone(helm: Helm) -> None:
     objects = helm.objects(
         "controlPlane.create=true",
@@ -73,12 +115,20 @@ def test_delivery_may_write_the_named_config_maps_alone(helm: Helm) -> None:
     assert rights(objects, "audit-operator") == OPERATOR | DELIVERY
 
 
-def test_nobody_gets_a_wildcard_or_secrets(helm: Helm) -> None:
+def test_nobody_gets_a_wildcard(helm: Helm) -> None:
     for each in helm.objects(*EVERYTHING):
         for rule in each.get("rules", []):
             named = {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
-            assert not named & {"*", "secrets", "impersonate", "escalate", "bind", "pods/exec"}
+            assert not named & {"*", "impersonate", "escalate", "bind", "pods/exec"}
             assert "nonResourceURLs" not in rule
+
+
+def test_nobody_gets_secrets_but_for_shipping_and_nobody_lists_them(helm: Helm) -> None:
+    without = [value for value in EVERYTHING if value != "shipper.enabled=true"]
+    for values, allowed in ((without, set()), (EVERYTHING, {"get", "create", "patch"})):
+        rules = [rule for each in helm.objects(*values) for rule in each.get("rules", [])]
+        verbs = {verb for rule in rules if "secrets" in rule["resources"] for verb in rule["verbs"]}
+        assert verbs == allowed
 
 
 def test_the_right_to_unenrol_exists_only_while_the_chart_is_uninstalled(helm: Helm) -> None:
@@ -122,6 +172,11 @@ def rights(
         role = roles[binding["roleRef"]["kind"], where, binding["roleRef"]["name"]]
         found.setdefault((role["kind"], where), set()).update(each for rule in role["rules"] for each in _spelt(rule))
     return found
+
+
+def together(*granted: dict[tuple[str, str], set[str]]) -> dict[tuple[str, str], set[str]]:
+    """What somebody may do who has several such rights."""
+    return {key: {right for each in granted for right in each.get(key, ())} for key in set().union(*granted)}
 
 
 def _spelt(rule: dict[str, Any]) -> Iterable[str]:

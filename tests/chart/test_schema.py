@@ -21,6 +21,7 @@ FREE = {
     "controlPlane.spec",
     "global",
     "networkPolicy.metricsFrom[]",
+    "networkPolicy.shipperEgress[]",
     "resources.claims[]",
     "topologySpreadConstraints[]",
 }
@@ -37,7 +38,15 @@ FREE_DEFINITIONS = {"labels", "quantities"}
         ("nodeAgent.onUninstall=Delete", "at '/nodeAgent/onUninstall': value must be one of 'Keep', 'Restore'"),
         ("image.digest=abc", "at '/image/digest': 'abc' does not match pattern"),
         ("nodeAgent.paths.logs=var/log", "at '/nodeAgent/paths/logs': 'var/log' does not match pattern"),
-        ("metrics.podMonitor.enabled=true", "at '/nodeAgent/exposeMetrics': value must be true"),
+        ("nodeAgent.enabled=true,metrics.podMonitor.enabled=true", "at '/nodeAgent/exposeMetrics': value must be true"),
+        ("shipper.enable=true", "at '/shipper': additional properties 'enable' not allowed"),
+        (
+            "shipper.paths.logs=/var/log/../../etc/$x",
+            "at '/shipper/paths/logs': '/var/log/../../etc/$x' does not match",
+        ),
+        ("shipper.secretNamespaces={pay*}", "at '/shipper/secretNamespaces/0': 'pay*' does not match pattern"),
+        ("shipper.secretNamespaces=*", "at '/shipper/secretNamespaces': got string, want array"),
+        ("shipper.controlPlane=Main", "at '/shipper/controlPlane': 'Main' does not match pattern"),
     ],
 )
 def test_a_wrong_value_is_named(either_helm: Helm, value: str, complaint: str) -> None:
@@ -62,7 +71,7 @@ def _objects(path: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str,
     schema = SCHEMA["definitions"][reference] if reference else schema
     if schema.get("type") == "array":
         yield from _objects(f"{path}[]", schema["items"])
-    if schema.get("type") == "object" and not path.startswith("nodeAgent.resources."):
+    if schema.get("type") == "object" and ".resources." not in path:
         yield path, schema
         for name, part in schema.get("properties", {}).items():
             yield from _objects(f"{path}.{name}".lstrip("."), part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -113,6 +113,53 @@ def test_the_agents_environment_is_settings(helm: Helm) -> None:
     assert agent["metadata"]["namespace"] == f"{NAMESPACE}-agent"
 
 
+def shipper(helm: Helm, *values: str) -> dict[str, Any]:
+    [found] = [each for each in helm.objects("shipper.enabled=true", *values) if each["kind"] == "DaemonSet"]
+    return found
+
+
+def test_a_shipper_is_root_and_nothing_else(helm: Helm) -> None:
+    daemon_set = shipper(helm)
+    pod = daemon_set["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert pod["securityContext"] == {"runAsUser": 0, "runAsGroup": 0, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert container["securityContext"] == {
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC", "hostUsers"}
+    folders = {each["name"]: each["hostPath"]["path"] for each in pod["volumes"] if "hostPath" in each}
+    assert folders == {"logs": "/var/log/kubernetes/audit", "state": "/var/lib/audit-operator-shipper"}
+    assert [each["name"] for each in container["volumeMounts"] if not each.get("readOnly")] == ["state", "tmp"]
+    assert all("sizeLimit" in each["emptyDir"] for each in pod["volumes"] if "emptyDir" in each)
+    assert set(container["resources"]) == {"requests", "limits"}
+    # Two shippers on one folder would both send what waits there.
+    assert daemon_set["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"] == 0
+
+
+def test_agents_and_shippers_share_a_namespace_that_either_of_them_makes(helm: Helm) -> None:
+    def made(*values: str) -> list[str]:
+        return [each["metadata"]["name"] for each in helm.objects(*values) if each["kind"] == "Namespace"]
+
+    assert made() == []
+    for values in (["shipper.enabled=true"], ["nodeAgent.enabled=true"], EVERYTHING):
+        assert made(*values) == [f"{NAMESPACE}-agent"]
+        assert made(*values, "nodeAgent.createNamespace=false") == []
+    assert shipper(helm)["metadata"]["namespace"] == f"{NAMESPACE}-agent"
+
+
+def test_scrapers_alone_connect_to_a_shipper_and_it_connects_to_sinks_wherever_they_are(helm: Helm) -> None:
+    def policy(*values: str) -> dict[str, Any]:
+        found = [each for each in helm.objects("shipper.enabled=true", *values) if each["kind"] == "NetworkPolicy"]
+        return next(each["spec"] for each in found if each["metadata"]["name"] == "audit-operator-shipper")
+
+    assert policy()["ingress"] == [{"ports": [{"port": "metrics"}]}]
+    assert policy()["egress"] == [{}]
+    assert policy("networkPolicy.shipperEgress[0].ports[0].port=9428")["egress"] == [{"ports": [{"port": 9428}]}]
+
+
 def test_alerts_and_dashboard_use_metrics_that_exist() -> None:
     documented = set(
         re.findall(r"^\| `(audit_operator_\w+)`", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE)
@@ -133,6 +180,8 @@ def _leaves(values: object, path: str = "") -> list[str]:
         "controlPlane.spec",
         "nodeAgent.nodeSelector",
         "nodeAgent.resources",
+        "shipper.nodeSelector",
+        "shipper.resources",
         "resources",
         "metrics.dashboard.labels",
     }

@@ -17,6 +17,10 @@
 {{- default (printf "%s-agent" .Release.Namespace) .Values.nodeAgent.namespace -}}
 {{- end -}}
 
+{{- define "audit-operator.shippedControlPlane" -}}
+{{- default .Values.controlPlane.name .Values.shipper.controlPlane -}}
+{{- end -}}
+
 {{- define "audit-operator.uninstallName" -}}
 {{- include "audit-operator.fullname" . }}-uninstall
 {{- end -}}
