@@ -7,11 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
-from audit_operator.api.sink import ClusterAuditSinkSpec
+from audit_operator.api.sink import ClusterAuditSinkSpec, SinkType
+from audit_operator.plan.credentials import (
+    AUTHORIZATION,
+    CA,
+    CERTIFICATE,
+    KEY,
+    NOT_USABLE,
+    SinkCredentials,
+    sink_name,
+)
 from audit_operator.plan.sinks import Sinks
 from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
@@ -21,8 +31,9 @@ from audit_operator.shipping.pipeline import LARGEST_EVENT, AuditFiles, AuditPip
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from audit_operator.api.sink import AuditSink, AuditSinkSpec, ClusterAuditSink
+    from audit_operator.api.sink import AuditSinkSpec
     from audit_operator.plan.shipping import Shipping
+    from audit_operator.plan.sinks import Sink
     from audit_operator.plan.snapshot import Snapshot
 
 CONFIG_FILE, TABLE_FILE = "config.yaml", "table.yaml"
@@ -38,7 +49,7 @@ class Places:
             collector ever reads a table that was made for another configuration than its own.
         credentials: folder with a folder for each sink; empty where the collector is given no Secrets.
         state: folder for offsets and queues; it must outlive the collector.
-        claims: folder with the mounted claim of each sink of type File.
+        claims: folder with the mounted claim of each sink of type File; empty where no claim can be mounted.
         audit_log: path of the API server's log, as the collector sees it.
         webhook: address on loopback where the collector takes what the gateway hands on; empty: it reads `audit_log`.
         endpoints: where the collector listens.
@@ -66,6 +77,9 @@ class CollectorFiles:
         sinks: exporter of each sink that is written to.
         settings: digest of each exporter's settings: what was sent with others says nothing about these.
         findings: why other sinks are not written to, by sink.
+        credentials: content of files by their path below the folder of credentials. Never shown.
+        pseudonym_key: in hex; all shippers of a control plane must have the same, or one person is several. Empty: the
+            shipper makes its own. Never shown.
     """
 
     config: str
@@ -75,20 +89,34 @@ class CollectorFiles:
     sinks: Mapping[ObjectRef, str]
     settings: Mapping[str, str]
     findings: Mapping[ObjectRef, Finding]
+    credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    pseudonym_key: str = field(default="", repr=False)
 
 
-def collector_files(shipping: Shipping, snapshot: Snapshot, cluster: str, places: Places = Places()) -> CollectorFiles:
-    """Render what was planned."""
+def collector_files(
+    shipping: Shipping,
+    snapshot: Snapshot,
+    cluster: str,
+    places: Places = Places(),
+    credentials: Mapping[ObjectRef, SinkCredentials | Finding] = MappingProxyType({}),
+) -> CollectorFiles:
+    """Render what was planned.
+
+    `credentials` has what the Secrets of sinks hold, or why there is nothing. For a sink that is not in it, somebody
+    else brings the files.
+    """
     exporters: dict[ObjectRef, Exporter] = {}
     findings: dict[ObjectRef, Finding] = {}
+    contents: dict[str, bytes] = {}
     existing = Sinks.of(snapshot).existing
     for ref in shipping.sinks:
-        made = exporter(existing[ref].spec, sink_name(ref), credential_files(existing[ref], places), _room(ref, places))
-        if isinstance(made, Exporter):
-            exporters[ref] = made
-        else:
-            mend = made.mend if places.credentials else "this shipper is given no Secrets: use a sink that needs none"
-            findings[ref] = Finding("sink-not-usable", Severity.ERROR, made.message, mend, object=ref)
+        made = _exporter(existing[ref], places, known := credentials.get(ref))
+        if isinstance(made, Finding):
+            findings[ref] = made
+            continue
+        exporters[ref] = made
+        if isinstance(known, SinkCredentials):
+            contents |= {f"{known.folder(ref)}/{name}": content for name, content in known.files.items()}
     routes = {
         route: tuple(exporters[ref].id for ref in sinks if ref in exporters) for route, sinks in shipping.routes.items()
     }
@@ -104,18 +132,45 @@ def collector_files(shipping: Shipping, snapshot: Snapshot, cluster: str, places
         redactions=shipping.redactions,
         largest_event=_largest_event(existing[ref].spec for ref in exporters),
     )
-    digest = _digest(yaml_text(render(pipeline, places.endpoints)))
-    table_file = places.table.replace("{}", digest[:16])
-    configuration = render(replace(pipeline, table=f"{places.config}/{table_file}"), places.endpoints)
+    configuration = render(pipeline, places.endpoints)
+    digest = _digest(yaml_text(configuration))
     return CollectorFiles(
-        config=yaml_text(identified(configuration, digest)),
+        config=yaml_text(identified(_with_table_of(digest, configuration), digest)),
         digest=digest,
         table=yaml_text(shipping.table.entries),
-        table_file=table_file,
+        table_file=_in_table(digest, places.table),
         sinks={ref: each.id for ref, each in exporters.items()},
         settings={each.id: _digest(json.dumps(each.config, sort_keys=True)) for each in exporters.values()},
         findings=findings,
+        credentials=contents,
     )
+
+
+def _exporter(sink: Sink, places: Places, known: SinkCredentials | Finding | None) -> Exporter | Finding:
+    """How the collector writes to a sink, or why it cannot."""
+    if isinstance(known, Finding):
+        return known
+    ref = sink.ref
+    if sink.spec.type is SinkType.FILE and not places.claims:
+        mend = "use a sink of another type; or run a collector by hand with what `audit-operator shipper render` writes"
+        return Finding(NOT_USABLE, Severity.ERROR, "this shipper can mount no claim", mend, object=ref)
+    made = exporter(sink.spec, sink_name(ref), credential_files(sink, places, known), _room(ref, places))
+    if isinstance(made, Exporter):
+        return made
+    mend = made.mend if places.credentials else "this shipper is given no Secrets: use a sink that needs none"
+    return Finding(NOT_USABLE, Severity.ERROR, made.message, mend, object=ref)
+
+
+def _in_table(digest: str, path: str) -> str:
+    return path.replace("{}", digest[:16])
+
+
+def _with_table_of(digest: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, but for the name of the table's file: rendering takes time with many demands for redaction."""
+    lookup = configuration["processors"]["lookup"]
+    source = {**lookup["source"], "path": _in_table(digest, lookup["source"]["path"])}
+    processors = {**configuration["processors"], "lookup": {**lookup, "source": source}}
+    return {**configuration, "processors": processors}
 
 
 def _digest(text: str) -> str:
@@ -128,22 +183,18 @@ def _largest_event(sinks: Iterable[AuditSinkSpec | ClusterAuditSinkSpec]) -> int
     return min(filter(None, limits), default=LARGEST_EVENT)
 
 
-def sink_name(ref: ObjectRef) -> str:
-    """A name for a sink that no other sink has: a queue on disk is found again under it."""
-    return ".".join(filter(None, (ref.kind.lower(), ref.namespace, ref.name)))
-
-
-def credential_files(sink: AuditSink | ClusterAuditSink, places: Places) -> CredentialFiles:
+def credential_files(sink: Sink, places: Places, known: SinkCredentials | None = None) -> CredentialFiles:
     """Where the collector finds what the Secrets of a sink hold."""
     if not places.credentials:
         return CredentialFiles()
-    folder, tls = f"{places.credentials}/{sink_name(sink.ref)}", sink.spec.tls
+    folder = f"{places.credentials}/{known.folder(sink.ref) if known else sink_name(sink.ref)}"
+    tls = sink.spec.tls
     has_client = tls is not None and tls.client_secret_ref is not None
     return CredentialFiles(
-        authorization=f"{folder}/authorization" if sink.spec.credentials else "",
-        ca=f"{folder}/ca.crt" if tls is not None and tls.ca_secret_ref is not None else "",
-        certificate=f"{folder}/tls.crt" if has_client else "",
-        key=f"{folder}/tls.key" if has_client else "",
+        authorization=f"{folder}/{AUTHORIZATION}" if sink.spec.credentials else "",
+        ca=f"{folder}/{CA}" if tls is not None and tls.ca_secret_ref is not None else "",
+        certificate=f"{folder}/{CERTIFICATE}" if has_client else "",
+        key=f"{folder}/{KEY}" if has_client else "",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import signal
 import sys
@@ -51,8 +51,8 @@ if "validate" in sys.argv:
     sys.exit()
 text = read()
 signal.signal(signal.SIGHUP, lambda *_: read())
-ports = [int(re.findall(r'"health_check": \{"endpoint": "127.0.0.1:(\d+)"', text)[0])]
-ports += json.loads("[" + re.findall(r'"port": (\d+)', text)[0] + "]")
+health = os.environ["AUDIT_OPERATOR_COLLECTOR_HEALTH"].rpartition(":")[2]
+ports = [int(health), int(os.environ["AUDIT_OPERATOR_COLLECTOR_METRICS_PORT"])]
 try:
     servers = [ThreadingHTTPServer(("127.0.0.1", port), Handler) for port in ports]
 except OSError:  # another test has taken it meanwhile

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_operator.controlplane.shipper.collector import Collector, CollectorGone
+from audit_operator.controlplane.shipper.collector import Collector, CollectorGone, places_of
 from audit_operator.controlplane.shipper.keeper import Keeper, ShipperTimes
 from audit_operator.plan import plan
 from audit_operator.plan.collector_files import collector_files
@@ -35,14 +35,14 @@ class World:
 
     def operator(self):
         times = ShipperTimes(ready=10.0, longest_pause=0.1)
-        return Keeper(self.collector, self.binary, self.collector.places(self.audit_log), "n1", times)
+        return Keeper(self.collector, self.binary, "n1", times)
 
     def files(self, mark="good"):
         """What the fake is to do stands in the address of a sink."""
         own = sink("AuditSink", "own", "payments", victoriaLogs={"url": f"http://{mark}:9428"})
         snapshot = replace(SNAPSHOT, audit_sinks=(own,))
         planned = shipping(snapshot, plan(snapshot), "main")
-        return collector_files(planned, snapshot, "main", self.collector.places(self.audit_log))
+        return collector_files(planned, snapshot, "main", places_of(str(self.audit_log)))
 
     def until(self, files, condition, keeper=None):
         keeper = keeper or self.keeper

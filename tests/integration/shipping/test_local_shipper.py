@@ -87,7 +87,7 @@ class World:
 
     def is_up(self):
         with suppress(telemetry.NoAnswer):
-            return telemetry.read(self.collector.places(self.control_plane.plane.audit_log).endpoints)
+            return telemetry.read(self.collector.endpoints)
         return None
 
     def collectors(self):

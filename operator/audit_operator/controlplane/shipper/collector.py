@@ -2,6 +2,7 @@
 
     config.yaml              what it runs with, or is to run with; config.good.yaml is the last one that worked
     table-<digest>.yaml      the decision table of the configuration with that digest
+    credentials/             a folder for each sink, and in it one for each content of its Secrets
     process.json             the process that was started last
     ports.json               where it listens
     retired                  is there when it must not be started any more
@@ -30,10 +31,20 @@ from audit_operator.controlplane.files import exclusive, write_atomically
 from audit_operator.controlplane.os_process import ProcessIdentity
 from audit_operator.controlplane.ports import free_ports
 from audit_operator.plan.collector_files import CONFIG_FILE, Places
-from audit_operator.shipping.collector.configuration import ARGUMENTS, ENVIRONMENT, IDENTITY, Endpoints
+from audit_operator.shipping.collector.configuration import (
+    ARGUMENTS,
+    ENVIRONMENT,
+    FOLDER_VARIABLE,
+    HEALTH_VARIABLE,
+    IDENTITY,
+    METRICS_PORT_VARIABLE,
+    Endpoints,
+    variable,
+)
 from audit_operator.shipping.redaction.rendering import PSEUDONYM_VARIABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 FOLDER = "shipper"
@@ -41,11 +52,29 @@ FOLDER = "shipper"
 STOP_GRACE = 10.0
 
 _LOOPBACK = "127.0.0.1"
+_CREDENTIALS = "credentials"
 _DIGEST = re.compile(rf'"{re.escape(IDENTITY)}", "value": "([0-9a-f]+)"')
 _VALIDATION_TIMEOUT = 60.0
 _LONGEST_LOG = 16 * 2**20
 _LAST_WORDS = 64 * 2**10
 _MESSAGE = 500
+
+
+def places_of(audit_log: str, *, claims: bool = True) -> Places:
+    """Where a collector finds its files, whichever folder it has: so one configuration is good for many.
+
+    `claims` says whether sinks of type File may be written to, in the folder.
+    """
+    folder = variable(FOLDER_VARIABLE)
+    return Places(
+        config=folder,
+        table="table-{}.yaml",
+        credentials=f"{folder}/{_CREDENTIALS}",
+        state=f"{folder}/state",
+        claims=f"{folder}/claims" if claims else "",
+        audit_log=audit_log,
+        endpoints=Endpoints(variable(HEALTH_VARIABLE), _LOOPBACK, variable(METRICS_PORT_VARIABLE)),
+    )
 
 
 class CollectorGone(Exception):  # noqa: N818  # a state of the control plane
@@ -74,26 +103,27 @@ class Collector:
         self._ports = folder / "ports.json"
         self._retired = folder / "retired"
         self._key = folder / "pseudonym.key"
+        self._credentials = folder / _CREDENTIALS
         self._lock = folder / "process.lock"
 
     # How it is set up
 
-    def places(self, audit_log: Path) -> Places:
-        """Where it finds its files; the same each time, so that the same plan makes the same configuration."""
+    def prepare(self) -> None:
+        """Have the folder.
+
+        Raises:
+            OSError: there cannot be one.
+        """
         self.folder.mkdir(mode=0o700, exist_ok=True)
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where it listens."""
         health, metrics = self._known_ports() or self.take_ports()
-        return Places(
-            config=str(self.folder),
-            table="table-{}.yaml",
-            credentials="",
-            state=str(self.folder / "state"),
-            claims=str(self.folder / "claims"),
-            audit_log=str(audit_log),
-            endpoints=Endpoints(f"{_LOOPBACK}:{health}", _LOOPBACK, metrics),
-        )
+        return Endpoints(f"{_LOOPBACK}:{health}", _LOOPBACK, metrics)
 
     def take_ports(self) -> tuple[int, int]:
-        """Choose ports that are free now."""
+        """Choose ports that are free now, for the next start."""
         ports = free_ports()
         chosen = next(ports), next(ports)
         write_atomically(self._ports, json.dumps(chosen).encode())
@@ -116,6 +146,21 @@ class Collector:
         """Replace a table at once: a collector that runs reads it anew by itself."""
         write_atomically(self.folder / name, text.encode())
 
+    def write_credentials(self, files: Mapping[str, bytes]) -> None:
+        """Have these files in the folder of credentials; others stay, since a configuration may name them."""
+        for path, content in files.items():
+            file = self._credentials / path
+            if _bytes(file) != content:
+                file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_atomically(file, content)
+
+    def use_pseudonym_key(self, key: str) -> bool:
+        """Make this the key of pseudonyms, from the next start on; whether it was another one."""
+        if _text(self._key) == key:
+            return False
+        write_atomically(self._key, key.encode())
+        return True
+
     def refusal(self, binary: Path, config: str) -> str:
         """What the collector has to say against a configuration; empty if it takes it.
 
@@ -128,7 +173,7 @@ class Collector:
                 [binary, "validate", f"--config={self._candidate}"],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                env={},
+                env=self._environment(),
                 timeout=_VALIDATION_TIMEOUT,
                 check=False,
             )
@@ -155,13 +200,16 @@ class Collector:
         write_atomically(self.config, text.encode())
 
     def approve(self) -> None:
-        """Keep the present configuration as the one to go back to, and no table but its own."""
+        """Keep the present configuration as the one to go back to, and no table and no credentials but its own."""
         text = self.configured()
         if text != _text(self._good):
             write_atomically(self._good, text.encode())
         for table in self.folder.glob("table-*.yaml"):
             if table.name not in text:
                 table.unlink(missing_ok=True)
+        for revision in self._credentials.glob("*/*"):
+            if f"/{revision.parent.name}/{revision.name}/" not in text:
+                shutil.rmtree(revision, ignore_errors=True)
 
     def go_back(self) -> bool:
         """Make the last configuration that worked the present one; whether there is another one than the present."""
@@ -210,7 +258,14 @@ class Collector:
             return process
 
     def _environment(self) -> dict[str, str]:
-        return {**ENVIRONMENT, PSEUDONYM_VARIABLE: self._pseudonym_key()}
+        endpoints = self.endpoints
+        return {
+            **ENVIRONMENT,
+            FOLDER_VARIABLE: str(self.folder),
+            HEALTH_VARIABLE: endpoints.health,
+            METRICS_PORT_VARIABLE: str(endpoints.metrics_port),
+            PSEUDONYM_VARIABLE: self._pseudonym_key(),
+        }
 
     def _pseudonym_key(self) -> str:
         """Made once: with another one, the same person would be somebody else."""
@@ -282,6 +337,13 @@ class Collector:
     def _end_all(self, grace: float) -> None:
         while (process := self.process()) is not None:
             os_process.end(process, grace)
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _text(path: Path) -> str:

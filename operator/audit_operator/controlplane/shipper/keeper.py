@@ -1,4 +1,4 @@
-"""Keeps one collector running with what was planned, and looks at it. Blocks; `local` runs it beside the event loop.
+"""Keeps one collector running with what was planned, and looks at it. Blocks; `kept` runs it beside the event loop.
 
 A configuration that the collector refuses, or does not come up with, leaves the last one that worked in force. A
 collector that dies is started again, at once if it had run for a while. Never do two run on one folder.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from audit_operator.controlplane.shipper.collector import Collector
     from audit_operator.controlplane.shipper.telemetry import Telemetry
-    from audit_operator.plan.collector_files import CollectorFiles, Places
+    from audit_operator.plan.collector_files import CollectorFiles
 
 _LOG = logging.getLogger(__name__)
 _POLL = 0.05
@@ -99,7 +99,6 @@ class Keeper:
 
     collector: Collector
     binary: Path
-    places: Places
     node: str
     times: ShipperTimes = ShipperTimes()
     halted: Callable[[], bool] = lambda: False
@@ -146,6 +145,11 @@ class Keeper:
     def _bring(self, files: CollectorFiles) -> None:
         self._remember(files)
         collector = self.collector
+        collector.prepare()
+        if files.pseudonym_key and collector.use_pseudonym_key(files.pseudonym_key):
+            collector.stop()  # it learns the key when it starts
+            self._ran = False
+        collector.write_credentials(files.credentials)
         if collector.table(files.table_file) != files.table:
             collector.write_table(files.table_file, files.table)
         tried_at, _ = self._failed.get(files.digest, (-math.inf, None))
@@ -205,7 +209,7 @@ class Keeper:
 
     def _running(self) -> str | None:
         try:
-            return telemetry.read(self.places.endpoints).config
+            return telemetry.read(self.collector.endpoints).config
         except NoAnswer:
             return None
 
@@ -228,7 +232,7 @@ class Keeper:
         now = self.looked_at = time.monotonic()
         process = self.collector.process()
         try:
-            said = telemetry.read(self.places.endpoints) if process is not None else None
+            said = telemetry.read(self.collector.endpoints) if process is not None else None
         except NoAnswer as silence:
             said, error = None, error or str(silence)
         if process is not None and os_process.age(process) >= self.times.settled:

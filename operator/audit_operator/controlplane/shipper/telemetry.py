@@ -55,7 +55,7 @@ def read(endpoints: Endpoints) -> Telemetry:
     """
     host, _, port = endpoints.health.rpartition(":")
     _get(host, int(port), "/")
-    return parse(_get(endpoints.metrics_host, endpoints.metrics_port, "/metrics"))
+    return parse(_get(endpoints.metrics_host, int(endpoints.metrics_port), "/metrics"))
 
 
 def parse(text: str) -> Telemetry:

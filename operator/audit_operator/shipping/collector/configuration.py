@@ -37,13 +37,25 @@ IDENTITY = "audit_operator.config"
 """Attribute in which a collector's own telemetry says which configuration it runs."""
 
 
+FOLDER_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_FOLDER"
+HEALTH_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_HEALTH"
+METRICS_PORT_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_METRICS_PORT"
+"""Of the collector's environment, for configurations that several collectors get: where each keeps its files, and where
+it listens, is its own matter."""
+
+
+def variable(name: str) -> str:
+    """What the collector expands to a variable of its environment."""
+    return f"${{env:{name}}}"
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the collector itself listens, as ``HOST:PORT``."""
+    """Where the collector itself listens, as ``HOST:PORT``; health and port may each be a `variable`."""
 
     health: str = "0.0.0.0:13133"
     metrics_host: str = "0.0.0.0"  # noqa: S104 - Prometheus does, too
-    metrics_port: int = 8888
+    metrics_port: int | str = 8888
 
 
 def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[str, Any]:
@@ -70,7 +82,15 @@ def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[
             },
         },
     }
-    return unexpanded(configuration, redaction.PSEUDONYM_KEY)
+    return unexpanded(configuration, redaction.PSEUDONYM_KEY, *_of_environment(pipeline, endpoints))
+
+
+def _of_environment(pipeline: AuditPipeline, endpoints: Endpoints) -> Iterator[str]:
+    """Our own values that the collector is to expand, whole; a tenant's text that is equal to one gains nothing."""
+    storages = (each["directory"] for each in extensions(pipeline.state, endpoints).values() if "directory" in each)
+    for value in (pipeline.table, *storages, endpoints.health, str(endpoints.metrics_port)):
+        if value.startswith("${env:AUDIT_OPERATOR_COLLECTOR_"):
+            yield value
 
 
 def identified(configuration: dict[str, Any], digest: str) -> dict[str, Any]:

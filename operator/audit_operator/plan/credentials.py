@@ -1,0 +1,115 @@
+"""From the Secrets that a sink names to the files that a collector reads.
+
+Each content of a sink's Secrets has a folder of its own. So credentials that change are a change of the configuration:
+the collector is told, says when it uses them, and goes back to the former ones if it does not come up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from audit_operator.api.findings import Finding, ObjectRef, Severity
+from audit_operator.shipping.exporters import Unusable, authorization
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from audit_operator.api.sink import ClusterSecretRef, SecretRef
+    from audit_operator.plan.sinks import Sink
+
+NOT_USABLE = "sink-not-usable"
+AUTHORIZATION, CA, CERTIFICATE, KEY = "authorization", "ca.crt", "tls.crt", "tls.key"
+"""Names of files; but for the first, also of the keys in Secrets."""
+
+_COST = {"n": 2**13, "r": 8, "p": 1}
+_LARGEST = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SecretName:
+    """Names one Secret."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class SinkCredentials:
+    """What a collector needs to prove who it is to one sink, and to recognise it: content of files by name."""
+
+    files: Mapping[str, bytes] = field(repr=False)
+
+    @cached_property
+    def revision(self) -> str:
+        """Another one for other content. It shows in configurations, hence a function that makes guessing dear."""
+        content = b"".join(b"%d %s%s" % (len(text), name.encode(), text) for name, text in sorted(self.files.items()))
+        return hashlib.scrypt(content, salt=b"audit-operator", dklen=8, **_COST).hex()
+
+    def folder(self, sink: ObjectRef) -> str:
+        """Where the files lie, below the folder of all credentials."""
+        return f"{sink_name(sink)}/{self.revision}"
+
+
+def sink_name(ref: ObjectRef) -> str:
+    """A name for a sink that no other sink has: a queue on disk is found again under it."""
+    return ".".join(filter(None, (ref.kind.lower(), ref.namespace, ref.name)))
+
+
+def secrets_of(sink: Sink) -> tuple[SecretName, ...]:
+    """The Secrets that a sink names, each once."""
+    tls = sink.spec.tls
+    named = (
+        sink.spec.credentials.secret_ref if sink.spec.credentials else None,
+        tls.ca_secret_ref if tls else None,
+        tls.client_secret_ref if tls else None,
+    )
+    return tuple(sorted({_name(sink, each) for each in named if each is not None}))
+
+
+def sink_credentials(sink: Sink, secrets: Mapping[SecretName, Mapping[str, bytes]]) -> SinkCredentials | Finding:
+    """The files for a sink, from all the Secrets that it names; a finding where they do not hold what it needs.
+
+    Whether certificates and keys can be used is for others to find out.
+    """
+    files: dict[str, bytes] = {}
+    if sink.spec.credentials is not None:
+        name = _name(sink, sink.spec.credentials.secret_ref)
+        header = authorization(sink.spec.credentials.type, secrets[name])
+        if isinstance(header, Unusable):
+            return unusable(sink, f"Secret {name}: {header.message}", header.mend)
+        files[AUTHORIZATION] = header.encode()
+    for secret, key in _certificates(sink):
+        content = secrets[secret].get(key, b"")
+        if not content.strip():
+            return unusable(sink, f"Secret {secret} has no key {key}", f"put it into the Secret under {key}, as PEM")
+        files[key] = content
+    if sum(map(len, files.values())) > _LARGEST:
+        return unusable(sink, f"the Secrets of {sink.ref} hold more than {_LARGEST} bytes", "keep what is needed there")
+    return SinkCredentials(files)
+
+
+def unusable(sink: Sink, message: str, mend: str) -> Finding:
+    """Why nothing can be sent to a sink."""
+    return Finding(NOT_USABLE, Severity.ERROR, message, mend, object=sink.ref)
+
+
+def _certificates(sink: Sink) -> Iterator[tuple[SecretName, str]]:
+    """Secrets and keys of what TLS needs."""
+    tls = sink.spec.tls
+    if tls is not None and tls.ca_secret_ref is not None:
+        yield _name(sink, tls.ca_secret_ref), CA
+    if tls is not None and tls.client_secret_ref is not None:
+        name = _name(sink, tls.client_secret_ref)
+        yield name, CERTIFICATE
+        yield name, KEY
+
+
+def _name(sink: Sink, ref: SecretRef | ClusterSecretRef) -> SecretName:
+    """A tenant's sink names no namespace: its Secrets lie in its own, and in no other."""
+    return SecretName(sink.metadata.namespace or getattr(ref, "namespace", ""), ref.name)
