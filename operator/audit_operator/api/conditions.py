@@ -112,7 +112,22 @@ class Reason(StrEnum):
         "A shipper runs an earlier configuration: the new one is on its way, or was refused, as the message says.",
     )
     BACKLOG = "Backlog", "Records wait on the shipper: the sink takes none, or fewer than there are."
-    LOSSY = "Lossy", "Records were given up within the last hour, or could not be kept until the sink had them."
+    LOSSY = (
+        "Lossy",
+        "Within the last hour, records were given up or could not be kept, or were thrown away by the store.",
+    )
+    SINK_UNREACHABLE = (
+        "SinkUnreachable",
+        "Nothing has been sent to the sink yet, and the operator, which asks the store itself, gets no answer.",
+    )
+    SINK_UNAUTHENTICATED = (
+        "SinkUnauthenticated",
+        "Nothing has been sent to the sink yet, and the store does not accept its credentials, or there are none.",
+    )
+    SINK_REFUSING = (
+        "SinkRefusing",
+        "The store answers, and takes no records at the sink's address; the message says what it does.",
+    )
 
     # Shipping, RetentionEnforced
     NOT_REQUESTED = "NotRequested", "The spec does not ask for it."

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from audit_operator.api.observations import Flow
 from audit_operator.plan.claim import Claim, false, true, unknown
+from audit_operator.plan.sink_status import with_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from audit_operator.api.control_plane import AuditControlPlane
     from audit_operator.api.findings import Finding, ObjectRef
     from audit_operator.api.observations import ShipperObservation
+    from audit_operator.api.store_observations import StoreObservation
     from audit_operator.plan.collector_files import CollectorFiles
 
 NO_COLLECTOR = "no-collector"
@@ -44,10 +46,14 @@ class ShippingFacts:
 
 @dataclass(slots=True)
 class ShippingOfPlane:
-    """Judges the sinks of one control plane; `facts` is None where no shipper of ours runs."""
+    """Judges the sinks of one control plane; `facts` is None where no shipper of ours runs.
+
+    `stores` has what was found of the stores that the operator asks itself.
+    """
 
     plane: AuditControlPlane
     facts: ShippingFacts | None
+    stores: Mapping[ObjectRef, StoreObservation] = field(default_factory=dict)
     _judged: dict[ObjectRef, Claim] = field(default_factory=dict)
 
     def of_policy(self, sinks: Iterable[ObjectRef]) -> Claim:
@@ -57,7 +63,7 @@ class ShippingOfPlane:
     def of_sink(self, sink: ObjectRef) -> Claim:
         """Whether records arrive in a sink."""
         if sink not in self._judged:
-            self._judged[sink] = self._judge(sink)
+            self._judged[sink] = with_store(self._judge(sink), sink, self.stores.get(sink))
         return self._judged[sink]
 
     def _judge(self, sink: ObjectRef) -> Claim:
@@ -114,8 +120,11 @@ _ORDER = (
     Reason.LOSSY,
     Reason.SHIPPER_DOWN,
     Reason.SINK_NOT_USABLE,
+    Reason.SINK_REFUSING,
+    Reason.SINK_UNAUTHENTICATED,
     Reason.SHIPPER_OUTDATED,
     Reason.BACKLOG,
+    Reason.SINK_UNREACHABLE,
     Reason.NOTHING_YET,
     Reason.NOT_IMPLEMENTED,
     Reason.SHIPPING,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
     from audit_operator.api.sink import AuditSink, ClusterAuditSink
+    from audit_operator.api.store_observations import StoreObservation
     from audit_operator.coverage.catalogue import Catalogue
     from audit_operator.plan.compiled import CompiledPolicy
     from audit_operator.plan.given import GivenPolicy
@@ -51,11 +52,12 @@ def statuses(
     plan: Plan,
     refused: Mapping[str, tuple[Finding, ...]],
     shipped: Mapping[str, ShippingFacts] = MappingProxyType({}),
+    stores: Mapping[ObjectRef, StoreObservation] = MappingProxyType({}),
 ) -> dict[ObjectRef, Status]:
     """The status of every object that has one; a document may be shared between objects, and must not be changed.
 
     `refused` holds, by control plane, why its compiled policy was not delivered; `shipped` what is known of its
-    shippers, where any are ours.
+    shippers, where any are ours; `stores` what was found of the stores of sinks, where they were asked.
     """
     programmed = {
         plane.metadata.name: programming(
@@ -74,7 +76,7 @@ def statuses(
         remarks = (*shipped[name].refused, *shipped[name].remarks) if name in shipped else ()
         result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], judged_on, remarks)
     ships = {
-        plane.metadata.name: ShippingOfPlane(plane, shipped.get(plane.metadata.name))
+        plane.metadata.name: ShippingOfPlane(plane, shipped.get(plane.metadata.name), stores)
         for plane in snapshot.control_planes
     }
     by_sink: defaultdict[ObjectRef, list[str]] = defaultdict(list)

@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -21,6 +22,8 @@ from audit_operator.sinks.store import Failure, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from audit_operator.sinks.network import Network
 
 _MOST_BYTES = 64 * 2**20
 _CHUNK = 2**16
@@ -71,12 +74,16 @@ class Access:
         ca: certificate authorities in PEM; empty: the system's.
         certificate: client certificate in PEM.
         key: its key in PEM.
+        access_key_id: name of the access key, for S3.
+        secret_access_key: the access key itself.
     """
 
     authorization: str = field(default="", repr=False)
     ca: str = field(default="", repr=False)
     certificate: str = field(default="", repr=False)
     key: str = field(default="", repr=False)
+    access_key_id: str = field(default="", repr=False)
+    secret_access_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,18 @@ class Answer:
             return json.loads(self.body)
         except (ValueError, RecursionError):
             return failure(Reason.ANSWER_MALFORMED, "the store's answer is not JSON")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request; the statuses in `also` are no failures, and its answer has `at_most` bytes."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    data: bytes | dict[str, str] | None = field(default=None, repr=False)
+    also: frozenset[int] = frozenset()
+    at_most: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,73 +130,69 @@ class Connection:
     context: ssl.SSLContext | None = field(default=None, repr=False)
     server_name: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
+    network: Network | None = None
 
-    async def get(self, path: str) -> Answer | Failure:
-        """Ask for a path below the base address."""
-        return await self._call("GET", self.base + path, {}, None)
+    async def get(self, path: str, *, at_most: int = 0) -> Answer | Failure:
+        """Ask for a path below the base address, whose answer has `at_most` bytes; 0 is the limit for all answers."""
+        return await self._call(_Request("GET", self.base + path, at_most=at_most))
 
     async def ask(self, path: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Answer | Failure:
         """Ask a question in a form, which is not limited in length as an address is."""
-        return await self._call("POST", self.base + path, headers, dict(form))
+        return await self._call(_Request("POST", self.base + path, headers, dict(form)))
 
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str], *, also: frozenset[int] = frozenset()
     ) -> Answer | Failure:
         """Write; the statuses in `also` are answers as well."""
-        return await self._call("POST", url, headers, body, also)
+        return await self._call(_Request("POST", url, headers, body, also))
 
-    async def _call(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        data: bytes | dict[str, str] | None,
-        also: frozenset[int] = frozenset(),
-    ) -> Answer | Failure:
+    async def _call(self, request: _Request) -> Answer | Failure:
         try:
-            return await self._attempt(method, url, {**headers, **self.headers}, data, also)
+            return await self._attempt(request)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # the first two include TLS errors and timeouts
             return _explained(error, self.timeouts)
 
-    async def _attempt(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        data: bytes | dict[str, str] | None,
-        also: frozenset[int],
-    ) -> Answer | Failure:
+    async def _attempt(self, request: _Request) -> Answer | Failure:
         timeout = aiohttp.ClientTimeout(total=self.timeouts.request, sock_connect=self.timeouts.connect)
         async with (
             # One session for one request: a store is asked a few times a minute, and nothing is left open.
-            aiohttp.ClientSession(timeout=timeout, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=self.network.resolver()) if self.network else None,
+                timeout=timeout,
+                trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            ) as session,
             session.request(
-                method,
-                url,
-                headers={"Accept-Encoding": "identity", **headers},
-                data=io.BytesIO(data) if isinstance(data, bytes) else data,
+                request.method,
+                request.url,
+                headers={"Accept-Encoding": "identity", **request.headers, **self.headers},
+                data=io.BytesIO(request.data) if isinstance(request.data, bytes) else request.data,
                 allow_redirects=False,
                 ssl=self.context if self.context is not None else True,
                 server_hostname=self.server_name,
             ) as response,
         ):
-            if not (HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES or response.status in also):
+            if not (HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES or response.status in request.also):
                 return _refusal(response.status)
-            body = bytearray()
+            body, at_most = bytearray(), request.at_most or _MOST_BYTES
             async for chunk in response.content.iter_chunked(_CHUNK):
                 body += chunk
-                if len(body) > _MOST_BYTES:
-                    return failure(Reason.ANSWER_TOO_LARGE, f"the store's answer is larger than {_MOST_BYTES} bytes")
+                if len(body) > at_most:
+                    return failure(Reason.ANSWER_TOO_LARGE, f"the store's answer is larger than {at_most} bytes")
             return Answer(response.status, bytes(body))
 
 
-def connect(base: str, access: Access, *, server_name: str | None = None) -> Connection | Failure:
+def connect(
+    base: str, access: Access, *, server_name: str | None = None, network: Network | None = None
+) -> Connection | Failure:
     """A connection that has not been tried yet. Reads the system's certificates, some tens of milliseconds."""
+    if network is not None and not network.admits(urlsplit(base).hostname or ""):
+        return failure(Reason.ADDRESS_INVALID, "the store's address is one that only this machine could reach")
     if not access.authorization.isascii() or not access.authorization.isprintable():
         return failure(Reason.CREDENTIALS_INVALID, "the credentials hold characters that no header can carry")
     headers = {"Authorization": access.authorization} if access.authorization else {}
     if not base.startswith("https:"):
-        return Connection(base.rstrip("/"), headers)
+        return Connection(base.rstrip("/"), headers, network=network)
     try:
         context = ssl.create_default_context(cadata=access.ca or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -186,7 +201,7 @@ def connect(base: str, access: Access, *, server_name: str | None = None) -> Con
     except (ssl.SSLError, OSError, ValueError):
         # Not the error itself: it may quote what it could not read.
         return failure(Reason.TLS_FILES_INVALID, "the certificate authority, certificate or key cannot be used")
-    return Connection(base.rstrip("/"), headers, context, server_name)
+    return Connection(base.rstrip("/"), headers, context, server_name, network=network)
 
 
 def _load_client_certificate(context: ssl.SSLContext, access: Access) -> None:

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
 _TIME, _TEXT = "_time", "_msg"
 _METRIC = re.compile(
-    r'^(vl_rows_dropped_total|vl_storage_is_read_only)\{(?:reason="([^"]*)")?.*\} (\d+)$', re.MULTILINE
+    rb'(vl_rows_dropped_total|vl_storage_is_read_only)(?:\{(?:reason="([a-z_]{1,64})")?.*\})? (\d{1,18})'
 )
+_MOST_OF_METRICS = 4 * 2**20
+_LONGEST_METRIC = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class VictoriaLogsStore:
         answer = await self.endpoint.connection.get("/health")
         if isinstance(answer, Failure):
             return answer
-        metrics = await self.endpoint.connection.get("/metrics")
+        metrics = await self.endpoint.connection.get("/metrics", at_most=_MOST_OF_METRICS)
         return Health(writable=True, dropped=None) if isinstance(metrics, Failure) else _health(metrics)
 
 
@@ -111,9 +113,14 @@ def _expect_zone(time: datetime) -> datetime:
 def _health(metrics: Answer) -> Health:
     dropped: dict[str, int] = {}
     read_only = False
-    for name, reason, value in _METRIC.findall(metrics.body.decode("utf-8", "replace")):
-        if name == "vl_storage_is_read_only":
-            read_only = read_only or value != "0"
+    # Line by line, and no long ones: who answers may be a tenant's, and may answer anything.
+    for line in metrics.body.splitlines():
+        found = _METRIC.fullmatch(line) if len(line) <= _LONGEST_METRIC else None
+        if found is None:
+            continue
+        if found[1] == b"vl_storage_is_read_only":
+            read_only = read_only or int(found[3]) > 0
         else:
-            dropped[reason] = dropped.get(reason, 0) + int(value)
+            reason = found[2].decode() if found[2] else ""
+            dropped[reason] = dropped.get(reason, 0) + int(found[3])
     return Health(writable=not read_only, dropped=dropped or None)
