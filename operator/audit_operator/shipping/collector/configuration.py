@@ -82,13 +82,15 @@ def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[
             },
         },
     }
-    return unexpanded(configuration, redaction.PSEUDONYM_KEY, *_of_environment(pipeline, endpoints))
+    return unexpanded(
+        configuration, redaction.PSEUDONYM_KEY, *of_environment(pipeline.state, endpoints, pipeline.table)
+    )
 
 
-def _of_environment(pipeline: AuditPipeline, endpoints: Endpoints) -> Iterator[str]:
+def of_environment(state: str, endpoints: Endpoints, *others: str) -> Iterator[str]:
     """Our own values that the collector is to expand, whole; a tenant's text that is equal to one gains nothing."""
-    storages = (each["directory"] for each in extensions(pipeline.state, endpoints).values() if "directory" in each)
-    for value in (pipeline.table, *storages, endpoints.health, str(endpoints.metrics_port)):
+    storages = (each["directory"] for each in extensions(state, endpoints).values() if "directory" in each)
+    for value in (*others, *storages, endpoints.health, str(endpoints.metrics_port)):
         if value.startswith("${env:AUDIT_OPERATOR_COLLECTOR_"):
             yield value
 
