@@ -95,6 +95,9 @@ class Settings(BaseModel):
         default=None,
         description="Collector that ships what driver Process records (tools/otelcol). Absent: nothing is shipped.",
     )
+    sidecar: str = Field(
+        default="", description="What sidecars are made from, in JSON, as the chart writes it. Absent: there are none."
+    )
     node: str = Field(default="", description="Name of the node that an agent works on. Only for `agent`.")
     agent_folder: Path = Field(
         default=Path("/etc/kubernetes/audit-operator"),

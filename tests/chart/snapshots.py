@@ -16,6 +16,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "default": (),
     "node-agent": ("nodeAgent.enabled=true",),
     "shipper": ("shipper.enabled=true",),
+    "sidecar": ("sidecar.enabled=true", "sidecar.mechanism=AdmissionPolicy"),
     "config-map-driver": (
         "controlPlane.create=true",
         "controlPlane.spec.driver=ConfigMap",

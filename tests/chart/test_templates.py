@@ -93,6 +93,7 @@ def test_every_setting_of_the_operator_can_be_set_by_its_name(helm: Helm) -> Non
     schema = json.loads((CHART / "values.schema.json").read_text())
     names = set(schema["properties"]["settings"]["properties"])
     said_otherwise = {"kubeconfig", "context", "namespace", "lease", "identity", "listen_host", "listen_port", "node"}
+    said_otherwise |= {"sidecar"}
     only_elsewhere = {name for name in Settings.model_fields if name.startswith("agent_")}
     only_elsewhere |= {"process_folder", "collector"}
     assert {_snake(name) for name in names} == set(Settings.model_fields) - said_otherwise - only_elsewhere
@@ -182,6 +183,7 @@ def _leaves(values: object, path: str = "") -> list[str]:
         "nodeAgent.resources",
         "shipper.nodeSelector",
         "shipper.resources",
+        "sidecar.resources",
         "resources",
         "metrics.dashboard.labels",
     }

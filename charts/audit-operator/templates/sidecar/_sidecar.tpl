@@ -1,0 +1,68 @@
+{{/*
+What a sidecar is made from, as JSON. Its digest is the revision of the template: an injected pod carries it, and the
+operator counts pods with another one as stale. The same text is a setting of the operator.
+*/}}
+{{- define "audit-operator.sidecarTemplate" -}}
+{{- $image := default (include "audit-operator.image" .) .Values.sidecar.image -}}
+{{- dict
+  "excludedNamespaces" (concat .Values.sidecar.excludedNamespaces (list .Release.Namespace (include "audit-operator.agentNamespace" .)) | uniq)
+  "image" $image
+  "imagePullPolicy" .Values.image.pullPolicy
+  "resources" .Values.sidecar.resources
+  "stateSize" .Values.sidecar.stateSize
+| toJson -}}
+{{- end -}}
+
+{{- define "audit-operator.sidecarRevision" -}}
+{{- include "audit-operator.sidecarTemplate" . | sha256sum | trunc 16 -}}
+{{- end -}}
+
+{{/* Whether the API server injects, without any server of ours; the webhook does where it cannot. */}}
+{{- define "audit-operator.sidecarByPolicy" -}}
+{{- if .Values.sidecar.enabled -}}
+{{- $served := .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+{{- if or (eq .Values.sidecar.mechanism "AdmissionPolicy") (and (eq .Values.sidecar.mechanism "Auto") $served) -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A map of strings, in CEL. */}}
+{{- define "audit-operator.celMap" -}}
+{ {{- range $index, $key := keys . | sortAlpha }}{{ if $index }}, {{ end }}{{ $key | quote }}: {{ get $ $key | toString | quote }}{{ end -}} }
+{{- end -}}
+
+{{/* The conditions under which a pod gets the sidecar of a policy; the webhook's patch has the same in Python. */}}
+{{- define "audit-operator.sidecarConditions" -}}
+- name: collects-application-logs
+  expression: has(params.spec.applicationLogs)
+# A longer name, or one with a dot, does not fit into those of a container and of its volumes.
+- name: has-a-name-that-fits
+  expression: size(params.metadata.name) <= 42 && !params.metadata.name.contains(".")
+- name: is-not-opted-out
+  expression: >-
+    object.metadata.?labels[?"audit-operator.dev/inject"].orValue("") != "false"
+    && object.metadata.?annotations[?"audit-operator.dev/inject"].orValue("") != "false"
+# Mirror pods are made by a kubelet from a file, and nothing can be added to them.
+- name: can-run-it
+  expression: >-
+    object.spec.?os.?name.orValue("linux") == "linux"
+    && !("kubernetes.io/config.mirror" in object.metadata.?annotations.orValue({}))
+- name: has-the-labels
+  expression: >-
+    params.spec.applicationLogs.?podSelector.?matchLabels.orValue({}).all(key,
+      key in object.metadata.?labels.orValue({})
+      && object.metadata.labels[key] == params.spec.applicationLogs.podSelector.matchLabels[key])
+- name: meets-the-requirements
+  expression: >-
+    params.spec.applicationLogs.?podSelector.?matchExpressions.orValue([]).all(each,
+      each.operator == "Exists" ? each.key in object.metadata.?labels.orValue({})
+      : each.operator == "DoesNotExist" ? !(each.key in object.metadata.?labels.orValue({}))
+      : (each.operator == "In") == (each.key in object.metadata.?labels.orValue({})
+        && object.metadata.labels[each.key] in each.values))
+- name: has-not-got-it
+  expression: >-
+    !object.spec.containers.exists(each, each.name == "audit-shipper-" + params.metadata.name)
+    && !object.spec.?initContainers.orValue([]).exists(each, each.name == "audit-shipper-" + params.metadata.name)
+    && !object.spec.?volumes.orValue([]).exists(each, each.name in [
+      "audit-shipper-config-" + params.metadata.name, "audit-shipper-state-" + params.metadata.name,
+      "audit-shipper-secret-" + params.metadata.name, "audit-shipper-keys-" + params.metadata.name])
+{{- end -}}

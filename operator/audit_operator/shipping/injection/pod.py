@@ -1,0 +1,134 @@
+"""What matters of a pod for its sidecars: little enough to keep it of every pod in a large namespace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.shipping.injection.names import INJECT, LOGS_FOLDER, PREFIX, REVISIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    Document = Mapping[str, Any]
+
+MIRROR = "kubernetes.io/config.mirror"
+_FILLED_BY_THE_API_SERVER = ("secret", "configMap", "projected", "downwardAPI")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The controller of a pod."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A container of a pod that bears a sidecar's name.
+
+    Attributes:
+        name: its name.
+        image: its image.
+        revision: of the template it was made from; empty where the pod does not say.
+        volumes: volumes of the pod whose log files it reads.
+        is_sidecar: whether it is an init container that goes on running.
+    """
+
+    name: str
+    image: str
+    revision: str
+    volumes: frozenset[str]
+    is_sidecar: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod.
+
+    Attributes:
+        created: when, RFC 3339.
+        labels: its labels.
+        opted_out: whether it asks not to be injected.
+        can_run: whether a Linux container can be added to it at all.
+        volumes: names of the volumes that can hold log files, in order.
+        reserved: names of its volumes that begin as those of sidecars do.
+        carried: its containers that bear names of sidecars.
+        owner: its controller.
+        alive: whether it has neither ended nor is about to be deleted.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    created: str
+    labels: Mapping[str, str]
+    opted_out: bool
+    can_run: bool
+    volumes: tuple[str, ...]
+    reserved: frozenset[str]
+    carried: tuple[Carried, ...]
+    owner: Owner | None
+    alive: bool
+
+
+def pod_of(document: Document, namespace: str = "") -> Pod:
+    """Read a pod; `namespace` is that of the request where the document does not say (while it is being created)."""
+    metadata, spec = document["metadata"], document["spec"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    volumes = [each["name"] for each in spec.get("volumes") or ()]
+    return Pod(
+        namespace=metadata.get("namespace") or namespace,
+        name=metadata.get("name") or metadata.get("generateName") or "",
+        uid=metadata.get("uid", ""),
+        created=metadata.get("creationTimestamp") or "",
+        labels=dict(labels),
+        opted_out="false" in (labels.get(INJECT), annotations.get(INJECT)),
+        can_run=(spec.get("os") or {}).get("name", "linux") == "linux" and MIRROR not in annotations,
+        volumes=tuple(_collectable(spec)),
+        reserved=frozenset(each for each in volumes if each.startswith(PREFIX)),
+        carried=tuple(_carried(spec, annotations)),
+        owner=_owner(metadata),
+        alive=not metadata.get("deletionTimestamp")
+        and (document.get("status") or {}).get("phase") not in ("Succeeded", "Failed"),
+    )
+
+
+def containers(spec: Document) -> Iterator[Document]:
+    """Containers and init containers."""
+    yield from spec["containers"]
+    yield from spec.get("initContainers") or ()
+
+
+def _collectable(spec: Document) -> Iterator[str]:
+    """Neither what the API server fills, nor block devices, nor what other sidecars keep."""
+    devices = {device["name"] for each in containers(spec) for device in each.get("volumeDevices") or ()}
+    for volume in spec.get("volumes") or ():
+        name = volume["name"]
+        if not (name in devices or name.startswith(PREFIX) or any(key in volume for key in _FILLED_BY_THE_API_SERVER)):
+            yield name
+
+
+def _carried(spec: Document, annotations: Mapping[str, str]) -> Iterator[Carried]:
+    for each in containers(spec):
+        name = each["name"]
+        if name.startswith(PREFIX):
+            mounts = each.get("volumeMounts") or ()
+            yield Carried(
+                name=name,
+                image=each.get("image", ""),
+                revision=annotations.get(REVISIONS + name.removeprefix(PREFIX), ""),
+                volumes=frozenset(
+                    mount["name"] for mount in mounts if mount["mountPath"] == f"{LOGS_FOLDER}/{mount['name']}"
+                ),
+                is_sidecar=each.get("restartPolicy") == "Always",
+            )
+
+
+def _owner(metadata: Document) -> Owner | None:
+    for each in metadata.get("ownerReferences") or ():
+        if each.get("controller"):
+            return Owner(each["kind"], each["name"], each["uid"])
+    return None
