@@ -1,0 +1,110 @@
+"""The whole configuration of a sidecar's collector: components that both our build and otelcol-contrib have, and few.
+
+What loses records by default is set as in `collector.configuration`. What differs is there to be small: a sidecar costs
+its memory in every pod. Collector 0.157.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.shipping.application.attributes import FILES
+from audit_operator.shipping.application.reading import QUARANTINED as IN_QUARANTINE
+from audit_operator.shipping.application.reading import locate, recognise
+from audit_operator.shipping.application.redacting import redact
+from audit_operator.shipping.application.writing import POD, POD_UID, POD_UID_VARIABLE, POD_VARIABLE, write
+from audit_operator.shipping.collector.configuration import (
+    OFFSETS,
+    QUARANTINED,
+    QUEUES,
+    Endpoints,
+    WayOut,
+    ends,
+    extensions,
+    file_log,
+    of_environment,
+    routing,
+    telemetry,
+    unexpanded,
+)
+from audit_operator.shipping.collector.ottl import attribute, text, transform
+from audit_operator.shipping.redaction.rendering import PSEUDONYM_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from audit_operator.shipping.application.pipeline import ApplicationPipeline
+
+__all__ = ["ENVIRONMENT", "POD_UID_VARIABLE", "POD_VARIABLE", "quarantine_counter", "render"]
+
+MEMORY_BYTES = 128 * 2**20
+"""Limit of the container."""
+ENVIRONMENT: Mapping[str, str] = MappingProxyType({"GOMEMLIMIT": "80MiB"})
+"""With which it should run."""
+_LONGEST_READ = "2MiB"
+"""A longer line is cut when it is read: its rest would cost memory for nothing, since no record is as long."""
+_FLUSHED_AFTER = "2s"
+"""A last line without its end is a line if nothing more is written to it for so long."""
+
+
+def quarantine_counter(files: str) -> str:
+    """Id of a processor that does nothing, but is counted: what passes through it is in quarantine.
+
+    `files` names files as `LogFiles.name` does. The collector counts in ``otelcol_processor_incoming_items``.
+    """
+    return f"{QUARANTINED}/{files}"
+
+
+def render(pipeline: ApplicationPipeline, endpoints: Endpoints) -> dict[str, Any]:
+    """The configuration, to be written as YAML or JSON."""
+    ways_out = _ways_out(pipeline)
+    processors = {
+        "memory_limiter": {"check_interval": "1s", "limit_mib": 96, "spike_limit_mib": 16},
+        "transform/lines": transform(locate(pipeline), *recognise(pipeline), *redact(pipeline), *write(pipeline)),
+    }
+    configuration = {
+        "extensions": extensions(pipeline.state, endpoints),
+        "receivers": {"file_log": _files(pipeline)},
+        "processors": {
+            **processors,
+            **{quarantine_counter(each.name): {"log_statements": []} for each in pipeline.files},
+            **({"batch": {"timeout": "0s"}} if any(each.detached for each in pipeline.exporters) else {}),
+        },
+        "connectors": {"routing": routing(ways_out)},
+        "exporters": {each.id: dict(each.config) for each in pipeline.exporters},
+        "service": {
+            "extensions": ["health_check", OFFSETS, QUEUES],
+            "telemetry": telemetry(endpoints),
+            "pipelines": {
+                "logs/read": {"receivers": ["file_log"], "processors": list(processors), "exporters": ["routing"]},
+                **{name: each for way in ways_out for name, each in way.pipelines.items()},
+            },
+        },
+    }
+    return unexpanded(configuration, PSEUDONYM_KEY, POD, POD_UID, *of_environment(pipeline.state, endpoints))
+
+
+def _files(pipeline: ApplicationPipeline) -> dict[str, Any]:
+    include = dict.fromkeys(pattern for each in pipeline.files for pattern in each.include)
+    exclude = dict.fromkeys(pattern for each in pipeline.files for pattern in each.exclude)
+    return {
+        **file_log(include, exclude),
+        "include_file_path": True,
+        "include_file_path_resolved": True,
+        "max_log_size": _LONGEST_READ,
+        "force_flush_period": _FLUSHED_AFTER,
+        "poll_interval": "500ms",
+        "on_truncate": "read_whole_file",
+    }
+
+
+def _ways_out(pipeline: ApplicationPipeline) -> list[WayOut]:
+    detached = {each.id for each in pipeline.exporters if each.detached}
+    ways = []
+    for number, name in enumerate(sorted({each.name for each in pipeline.files})):
+        quarantine = ends(f"quarantine-{number}", pipeline.quarantine, detached)
+        first = next(iter(quarantine.values()))  # of two, both get every record
+        first["processors"] = [quarantine_counter(name), *first.get("processors", ())]
+        ways.append(WayOut(f"{IN_QUARANTINE} != nil and {attribute(FILES)} == {text(name)}", quarantine))
+    return [*ways, WayOut("", ends("standard", pipeline.standard, detached))]
