@@ -171,7 +171,6 @@ async def test_a_loki_that_misses_the_record_has_taken_the_check(server):
 @pytest.mark.parametrize(
     "spec",
     [
-        {"type": "S3", "s3": {"bucket": "audit"}},
         {"type": "OpenSearch", "openSearch": {"url": "http://127.0.0.1:1"}},
         {"type": "Elasticsearch", "elasticsearch": {"url": "http://127.0.0.1:1"}},
         {"type": "OTLP", "otlp": {"endpoint": "http://127.0.0.1:1", "protocol": "GRPC"}},

@@ -1,0 +1,239 @@
+"""S3: objects of many records each, written by the collector under the hour of their upload.
+
+Nothing in a bucket can be asked for a record: `find` reads every object of the hours in question, up to a limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import json
+import uuid
+import zlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import minio
+import urllib3
+from minio.error import MinioException, S3Error, ServerError
+
+from audit_operator.shipping.exporters import AUDIT_ID, S3_PARTITION, STAGE
+from audit_operator.sinks.access import failure
+from audit_operator.sinks.store import (
+    MOST_RECORDS,
+    Accepted,
+    Failure,
+    Found,
+    Reachable,
+    Reason,
+    Record,
+    Unsupported,
+    without_copies,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from audit_operator.api.sink import S3
+    from audit_operator.sinks.access import Access
+    from audit_operator.sinks.network import Network
+
+_T = TypeVar("_T")
+_CONNECT, _READ = 5.0, 15.0
+_MOST_OBJECTS = 500
+_MOST_BYTES = 256 * 2**20
+_HOUR = timedelta(hours=1)
+_CODES = {
+    "AccessDenied": Reason.FORBIDDEN,
+    "InvalidAccessKeyId": Reason.UNAUTHENTICATED,
+    "SignatureDoesNotMatch": Reason.UNAUTHENTICATED,
+    "ExpiredToken": Reason.UNAUTHENTICATED,
+    "NoSuchBucket": Reason.NOT_FOUND,
+    "SlowDown": Reason.TOO_MANY_REQUESTS,
+    "EntityTooLarge": Reason.TOO_LARGE,
+    "PermanentRedirect": Reason.REDIRECTED,
+    "AuthorizationHeaderMalformed": Reason.REDIRECTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class S3Store:
+    """One folder of a bucket; implements `store.Store`.
+
+    Attributes:
+        bucket: as the sink names it.
+        client: of the library, which blocks: each call runs in a thread.
+        now: the time, for tests.
+    """
+
+    bucket: S3
+    client: minio.Minio = field(repr=False)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    async def check(self) -> Reachable | Failure:
+        """See `store.Store`. That the bucket may be listed; whether it may be written to, only `write` shows."""
+        answer = await self._call(lambda: self.client.bucket_exists(self.bucket.bucket))
+        if isinstance(answer, Failure):
+            return answer
+        return Reachable() if answer else failure(Reason.NOT_FOUND, "there is no such bucket")
+
+    async def write(self, record: Record) -> Accepted | Failure:
+        """See `store.Store`. An object of its own, in the form of the collector's."""
+        body = gzip.compress(json.dumps(_document(record)).encode())
+        key = f"{self._folder(self.now())}logs_{uuid.uuid4()}.json.gz"
+        answer = await self._call(
+            lambda: self.client.put_object(
+                self.bucket.bucket,
+                key,
+                io.BytesIO(body),
+                len(body),
+                content_type="application/json",
+                metadata={"Content-Encoding": "gzip"},
+            )
+        )
+        return answer if isinstance(answer, Failure) else Accepted()
+
+    async def find(self, audit_id: str, stage: str | None, *, since: datetime) -> Found | Failure:
+        """See `store.Store`. Records arrive late, never early: no object that was uploaded before `since` is read."""
+        return await self._call(lambda: self._search(audit_id, stage, since))
+
+    async def health(self) -> Unsupported:
+        """See `store.Store`."""
+        return Unsupported("a bucket says nothing about itself")
+
+    def _search(self, audit_id: str, stage: str | None, since: datetime) -> Found:
+        found: list[Record] = []
+        left, complete = _MOST_BYTES, True
+        for number, key in enumerate(self._keys(since)):
+            if number >= _MOST_OBJECTS or left <= 0:
+                complete = False
+                break
+            text = self._read(key, left)
+            if text is None:
+                complete, left = False, 0
+                break
+            left -= len(text)
+            found += (
+                each
+                for each in _records(text)
+                if each.audit_id == audit_id and stage in {None, each.stage} and each.time >= since
+            )
+        answer = without_copies(found[: MOST_RECORDS + 1])
+        return Found(answer.records, answer.copies, complete and answer.complete)
+
+    def _keys(self, since: datetime) -> Iterator[str]:
+        """Of the objects that were uploaded since then, the newest hour first."""
+        hour = self.now().replace(minute=0, second=0, microsecond=0) + _HOUR
+        while hour + _HOUR > since:
+            for each in self.client.list_objects(self.bucket.bucket, prefix=self._folder(hour), recursive=True):
+                # The store's clock may be behind ours by a little.
+                if each.last_modified is None or each.last_modified >= since - _HOUR / 60:
+                    yield str(each.object_name)
+            hour -= _HOUR
+
+    def _read(self, key: str, at_most: int) -> bytes | None:
+        """An object, unpacked; None where it is larger than that."""
+        response = self.client.get_object(self.bucket.bucket, key)
+        try:
+            packed = response.read(at_most + 1, decode_content=False)
+        finally:
+            response.close()
+            response.release_conn()
+        unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        text = unpacking.decompress(packed, at_most + 1)
+        return text if len(text) <= at_most and len(packed) <= at_most else None
+
+    def _folder(self, hour: datetime) -> str:
+        return f"{self.bucket.prefix}{hour.astimezone(UTC).strftime(S3_PARTITION)}/"
+
+    async def _call(self, work: Callable[[], _T]) -> _T | Failure:
+        try:
+            return await asyncio.to_thread(work)
+        except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            return _explained(error)
+
+
+def connect_s3(bucket: S3, access: Access, network: Network | None = None) -> S3Store | Failure:
+    """The store, not talked to yet. Follows no redirects, tries nothing twice, and uses no proxy."""
+    address = urlsplit(bucket.endpoint or f"https://s3.{bucket.region}.amazonaws.com")
+    if network is not None and not network.admits(address.hostname or ""):
+        return failure(Reason.ADDRESS_INVALID, "the store's address is one that only this machine could reach")
+    pool = urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=_CONNECT, read=_READ),
+        retries=urllib3.Retry(total=0, redirect=0, status=0),
+        cert_reqs="CERT_REQUIRED",
+    )
+    try:
+        client = minio.Minio(
+            address.netloc,
+            access_key=access.access_key_id or None,
+            secret_key=access.secret_access_key or None,
+            secure=address.scheme == "https",
+            region=bucket.region,
+            http_client=pool,
+        )
+    except ValueError:
+        return failure(Reason.ADDRESS_INVALID, "the store's address is none that can be connected to")
+    return S3Store(bucket, client)
+
+
+def _document(record: Record) -> dict[str, Any]:
+    attributes = {**record.attributes, AUDIT_ID: record.audit_id, STAGE: record.stage}
+    nanoseconds = (record.time - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1) * 1000
+    entry = {
+        "timeUnixNano": str(nanoseconds),
+        "body": {"stringValue": record.text},
+        "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in attributes.items()],
+    }
+    return {"resourceLogs": [{"scopeLogs": [{"logRecords": [entry]}]}]}
+
+
+def _records(text: bytes) -> Iterable[Record]:
+    """Of one object; ValueError where it is none that a collector wrote."""
+    try:
+        for resource in json.loads(text).get("resourceLogs", ()):
+            for scope in resource.get("scopeLogs", ()):
+                yield from map(_record, scope.get("logRecords", ()))
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("no OTLP") from error
+
+
+def _record(entry: dict[str, Any]) -> Record:
+    attributes = {each["key"]: str(next(iter(each["value"].values()), "")) for each in entry.get("attributes", ())}
+    return Record(
+        audit_id=attributes.pop(AUDIT_ID, ""),
+        stage=attributes.pop(STAGE, ""),
+        time=datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(entry["timeUnixNano"]) // 1000),
+        text=str(entry.get("body", {}).get("stringValue", "")),
+        attributes=attributes,
+    )
+
+
+def _explained(error: Exception) -> Failure:
+    """In our words alone: what a store says may be chosen by somebody else."""
+    match error:
+        case S3Error():
+            return failure(_CODES.get(error.code or "", Reason.REFUSED), "the store refused the request")
+        case ServerError():
+            return failure(Reason.STORE_FAILED, "the store failed")
+        case urllib3.exceptions.MaxRetryError():
+            return _no_answer(error.reason)
+        case urllib3.exceptions.HTTPError() | OSError():
+            return failure(Reason.CUT_OFF, "the connection ended before the store's answer was complete")
+        case _:
+            return failure(Reason.ANSWER_MALFORMED, "the store's answer is not that of an S3")
+
+
+def _no_answer(why: Exception | None) -> Failure:
+    match why:
+        case urllib3.exceptions.SSLError():
+            return failure(Reason.TLS_FAILED, "TLS with the store failed")
+        case urllib3.exceptions.ResponseError():
+            return failure(Reason.REDIRECTED, "the store answered with a redirect")
+        case urllib3.exceptions.TimeoutError() if not isinstance(why, urllib3.exceptions.NewConnectionError):
+            return failure(Reason.TIMED_OUT, f"the store did not answer within {_READ:g} s")
+        case _:
+            return failure(Reason.UNREACHABLE, "no connection to the store: refused, or no way to its network")

@@ -1,0 +1,131 @@
+"""What the real collector writes to a real S3, and what is found there again."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from audit_operator.api.sink import ClusterAuditSinkSpec
+from audit_operator.shipping.exporters import (
+    AWS_CREDENTIALS,
+    CredentialFiles,
+    Exporter,
+    Room,
+    access_key,
+    exporter,
+)
+from audit_operator.sinks import Accepted, Access, Reachable, Reason, Record, Unsupported, open_store
+from tests.integration.shipping.collector import run_collector
+from tests.integration.shipping.seaweedfs import KEY, KEY_ID, seaweedfs
+
+NOW = datetime.now(UTC).replace(microsecond=123456)
+EARLIER = NOW - timedelta(minutes=10)
+ACCESS = Access(access_key_id=KEY_ID, secret_access_key=KEY)
+BUCKET, LOCKED = "audit", "audit-locked"
+PROMOTE = {
+    "error_mode": "propagate",
+    "log_statements": [
+        {
+            "context": "log",
+            "statements": [
+                'set(log.attributes["auditID"], ParseJSON(log.body)["auditID"])',
+                'set(log.attributes["stage"], "ResponseComplete")',
+                "set(log.time, Now())",
+            ],
+        }
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory):
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as running:
+        running.client.make_bucket(BUCKET)
+        running.client.make_bucket(LOCKED, object_lock=True)
+        yield running
+
+
+def spec(s3, bucket=BUCKET, **more):
+    section = {"bucket": bucket, "prefix": "prod/", "endpoint": s3.url, "pathStyle": True}
+    keys = {"type": "AccessKey", "secretRef": {"namespace": "audit", "name": "keys"}}
+    document = {"type": "S3", "s3": section, "credentials": keys, **more}
+    return ClusterAuditSinkSpec.model_validate_json(json.dumps(document))
+
+
+def ship(s3, events, tmp_path, key=KEY, bucket=BUCKET):
+    """Send events through the collector; what it has not sent when it ends is given up."""
+    keys = tmp_path / "keys"
+    keys.write_text(access_key({"accessKeyID": KEY_ID.encode(), "secretAccessKey": key.encode()}))
+    best_effort = spec(s3, bucket, delivery={"guarantee": "BestEffort"})
+    made = exporter(best_effort, "central", CredentialFiles(access_key=str(keys)), Room("file_storage/queues"))
+    assert isinstance(made, Exporter)
+    pipeline = {"receivers": ["file_log"], "processors": ["transform"], "exporters": [made.id, "file"]}
+    config = {
+        "processors": {"transform": PROMOTE},
+        "exporters": {made.id: made.config},
+        "service": {"pipelines": {"logs": pipeline}},
+    }
+    return run_collector(config, events, tmp_path, environ={AWS_CREDENTIALS: str(keys)})
+
+
+@pytest.mark.parametrize("bucket", [BUCKET, LOCKED])
+async def test_what_the_collector_writes_is_found_by_its_audit_id(s3, tmp_path, bucket):
+    names = [str(uuid.uuid4()) for _ in range(2000)]
+    ship(s3, [json.dumps({"auditID": each, "x": "y" * 500}).encode() for each in names], tmp_path, bucket=bucket)
+    store = open_store(spec(s3, bucket), ACCESS)
+    for each in (names[0], names[-1]):
+        found = await store.find(each, None, since=EARLIER)
+        assert (len(found.records), found.copies, found.complete) == (1, 0, True)
+        assert json.loads(found.records[0].text)["auditID"] == each
+    written = [each.object_name for each in s3.client.list_objects(bucket, recursive=True)]
+    assert all(each.startswith("prod/") for each in written)
+    assert len(written) < 10
+
+
+async def test_what_is_written_is_found_once_however_often(s3):
+    store = open_store(spec(s3), ACCESS)
+    record = Record(str(uuid.uuid4()), "ResponseComplete", NOW, '{"n": 9007199254740993}', {"namespace": "ns"})
+    assert await store.write(record) == Accepted()
+    assert await store.write(record) == Accepted()
+    found = await store.find(record.audit_id, "ResponseComplete", since=EARLIER)
+    assert found.records == (record,)
+    assert (found.copies, found.complete) == (1, True)
+    assert not (await store.find(record.audit_id, "Panic", since=EARLIER)).records
+    assert not (await store.find(record.audit_id, None, since=NOW + timedelta(hours=1))).records
+
+
+async def test_a_bucket_is_checked_without_writing(s3):
+    before = len(list(s3.client.list_objects(BUCKET, recursive=True)))
+    assert await open_store(spec(s3), ACCESS).check() == Reachable()
+    assert len(list(s3.client.list_objects(BUCKET, recursive=True))) == before
+    assert isinstance(await open_store(spec(s3), ACCESS).health(), Unsupported)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "access", "reason"),
+    [
+        ("no-such-bucket", ACCESS, Reason.NOT_FOUND),
+        (BUCKET, Access(access_key_id=KEY_ID, secret_access_key="wrong"), Reason.FORBIDDEN),
+        (BUCKET, Access(access_key_id="nobody", secret_access_key=KEY), Reason.FORBIDDEN),
+        (BUCKET, Access(), Reason.FORBIDDEN),
+    ],
+)
+async def test_what_is_wrong_is_said_and_no_secret_is_repeated(s3, bucket, access, reason):
+    """A question without a body, such as whether a bucket is there, is not refused in words."""
+    store = open_store(spec(s3, bucket), access)
+    answer = await store.check()
+    assert answer.reason is reason
+    if reason is Reason.FORBIDDEN:
+        answer = await store.write(Record("a", "Panic", NOW, "{}"))
+        assert answer.reason is (Reason.UNAUTHENTICATED if access.access_key_id else Reason.FORBIDDEN)
+    assert answer.mend
+    assert access.secret_access_key not in f"{answer} {access} {store}" or not access.secret_access_key
+
+
+async def test_a_store_that_is_not_there_is_said():
+    section = {"bucket": BUCKET, "endpoint": "http://127.0.0.1:1", "pathStyle": True}
+    sink = ClusterAuditSinkSpec.model_validate_json(json.dumps({"type": "S3", "s3": section}))
+    assert (await open_store(sink, ACCESS).check()).reason is Reason.UNREACHABLE
