@@ -46,6 +46,16 @@ class LogLevel(StrEnum):
     ERROR = "ERROR"
 
 
+class ShipperMode(StrEnum):
+    """Who ships what API servers record that are not the operator's own.
+
+    None: nobody of ours. Nodes: a shipper on each control-plane node (`audit-operator shipper run`).
+    """
+
+    NONE = "None"
+    NODES = "Nodes"
+
+
 def _identity() -> str:
     """Unique to this process: a container that restarts in its pod is another candidate."""
     return f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"

@@ -32,6 +32,7 @@ Document = dict[str, Any]
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML; the API server takes JSON under this type since 1.16
 _JSON = "application/json"
 _MERGE = "application/merge-patch+json"
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _MAX_SERVER_DELAY = 30.0
 
 
@@ -119,6 +120,14 @@ class RestClient:
         """One object. Raises ApiError, ApiUnreachableError."""
         return await self._call("GET", resource.path(namespace=namespace, name=name))
 
+    async def metadata(self, resource: Resource, *, name: str, namespace: str = "") -> Document:
+        """One object without all but its metadata, as the API server gives it to whoever may get the object.
+
+        Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
+        Raises ApiError, ApiUnreachableError.
+        """
+        return await self._call("GET", resource.path(namespace=namespace, name=name), accept=_METADATA)
+
     async def list(
         self, resource: Resource, convert: Callable[[Document], T], *, page_size: int = 500, namespace: str = ""
     ) -> Listing[T]:
@@ -194,7 +203,7 @@ class RestClient:
             if not error.not_found:
                 raise
 
-    async def _call(
+    async def _call(  # noqa: PLR0913  # the parts of a request
         self,
         method: str,
         path: str,
@@ -202,11 +211,12 @@ class RestClient:
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         content_type: str = _JSON,
+        accept: str = _JSON,
     ) -> Document:
         data = None if body is None else json.dumps(body)
         for attempt in range(self.attempts):
             try:
-                return await self._attempt(method, path, params or {}, data, content_type)
+                return await self._attempt(method, path, params or {}, data, content_type, accept=accept)
             except (ApiError, ApiUnreachableError) as error:
                 if attempt + 1 == self.attempts or not _may_repeat(method, error):
                     self.stats.failures += 1
@@ -219,12 +229,19 @@ class RestClient:
         asked = error.retry_after if isinstance(error, ApiError) and error.retry_after else 0.0
         return min(asked, _MAX_SERVER_DELAY) + self.backoff.delay(attempt)
 
-    async def _attempt(
-        self, method: str, path: str, params: Mapping[str, str], data: str | None, content_type: str
+    async def _attempt(  # noqa: PLR0913  # the parts of a request
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str],
+        data: str | None,
+        content_type: str,
+        *,
+        accept: str = _JSON,
     ) -> Document:
         if self.fence is not None and method != "GET":
             self.fence()
-        headers = {"Accept": _JSON} if data is None else {"Accept": _JSON, "Content-Type": content_type}
+        headers = {"Accept": accept} if data is None else {"Accept": accept, "Content-Type": content_type}
         timeout = aiohttp.ClientTimeout(total=self.timeouts.request, sock_connect=self.timeouts.connect)
         try:
             async with self.session.request(

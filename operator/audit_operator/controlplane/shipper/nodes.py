@@ -1,0 +1,248 @@
+"""`NodeShippers`: says to the shippers of nodes what is wanted, and collects what they say. They do the rest.
+
+Nothing is remembered here but the key of pseudonyms, and that lies in the cluster: another replica can go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from audit_operator.api.findings import Finding, Severity
+from audit_operator.api.observations import ShipperObservation
+from audit_operator.controlplane.shipper.board import BoardUnavailable
+from audit_operator.controlplane.shipper.instructions import (
+    LARGEST,
+    ShippedFiles,
+    ShipperInstructions,
+    instructions_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from audit_operator.controlplane.shipper.board import Posted, ShipperBoard
+    from audit_operator.plan.collector_files import CollectorFiles, Places
+
+_LOG = logging.getLogger(__name__)
+_EVERY_NODE = "*"
+_FIRST_LOOK = 10.0
+
+TOO_LARGE = "shipper-instructions-too-large"
+NOT_TOLD = "shippers-not-told"
+
+
+@dataclass(slots=True)
+class NodeShippers:
+    """The shippers of one AuditControlPlane. Implements `shippers.Shippers`.
+
+    Attributes:
+        plane: name of the AuditControlPlane.
+        uid: of it.
+        board: where shippers read and tell.
+        places: where they find their files.
+        selector: label selector of the nodes that must have a shipper.
+        changed: is called in the event loop when `deliver` or `observe` may have a new answer.
+        look_every: seconds between two looks at what they say.
+        silent_after: seconds after which a shipper that says nothing is taken for gone.
+        nodes_age: seconds for which a list of nodes is good.
+        clock: seconds, monotonic.
+    """
+
+    plane: str
+    uid: str
+    board: ShipperBoard
+    places: Places
+    selector: str
+    changed: Callable[[], None]
+    look_every: float = 5.0
+    silent_after: float = 60.0
+    nodes_age: float = 30.0
+    clock: Callable[[], float] = time.monotonic
+    _files: CollectorFiles | None = None
+    _asked: bool = False
+    _told: tuple[CollectorFiles | None, str] | None = None
+    _encoded: tuple[CollectorFiles | None, bytes] | None = None
+    _key: str = field(default="", repr=False)
+    _problem: Finding | None = None
+    _nodes: tuple[str, ...] | None = None
+    _listed: float = float("-inf")
+    _reports: Mapping[str, Posted] = field(default_factory=dict)
+    _heard: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _shown: object = None
+    _closing: bool = False
+    _work: asyncio.Task[None] | None = None
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _looked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def deliver(self, files: CollectorFiles | None) -> tuple[Finding, ...]:
+        """See `shippers.Shippers`. The first time, it waits a moment for what shippers say already."""
+        if not self._asked or files != self._files:
+            self._asked, self._files = True, files
+            self._wake.set()
+        if self._work is None:
+            self._work = asyncio.create_task(self._work_for_ever(), name="shippers")
+            await asyncio.wait({self._work, asyncio.create_task(self._looked.wait())}, timeout=_FIRST_LOOK,
+                               return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+        self._raise_if_broken()
+        return self._refused()
+
+    async def observe(self) -> tuple[ShipperObservation, ...]:
+        """See `shippers.Shippers`."""
+        self._raise_if_broken()
+        return () if self._files is None else tuple(self._observations())
+
+    async def aclose(self) -> None:
+        """Say what was not said yet, and stop working; shippers go on with what they were told."""
+        self._closing = True
+        self._wake.set()
+        if self._work is not None:
+            await self._work
+
+    # Telling
+
+    async def _work_for_ever(self) -> None:
+        while True:
+            self._wake.clear()
+            closing = self._closing
+            await self._tell()
+            if closing:
+                return
+            await self._listen()
+            self._looked.set()
+            shown = tuple(self._observations()), self._refused(), self._files
+            if shown != self._shown:
+                self._shown = shown
+                self.changed()
+            try:
+                async with asyncio.timeout(self.look_every):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _tell(self) -> None:
+        """Say what is wanted where it is not what was said, or somebody else has written there since."""
+        files = self._files
+        try:
+            encoded = await self._encode(files)
+            if len(encoded) > LARGEST:
+                self._problem = _too_large(len(encoded))
+                return
+            present = await self.board.revision(self.plane)
+            if self._told != (files, present):
+                self._told = files, await self._write(encoded, present)
+            self._problem = None
+        except BoardUnavailable as error:
+            _LOG.warning("Shippers are told later: %s", error, extra={"object": self.plane, "reason": NOT_TOLD})
+            self._problem = _not_told(self.plane, str(error))
+
+    async def _write(self, encoded: bytes, present: str) -> str:
+        """Write it unless it is there; returns the revision."""
+        told = await self.board.told(self.plane) if present else None
+        self._key = self._key or (told.pseudonym_key if told else "") or secrets.token_hex(32)
+        if told is not None and (told.instructions, told.pseudonym_key) == (encoded, self._key):
+            return told.revision
+        return await self.board.tell(self.plane, self.uid, encoded, self._key)
+
+    async def _encode(self, files: CollectorFiles | None) -> bytes:
+        if self._encoded is None or self._encoded[0] is not files:
+            self._encoded = files, await asyncio.to_thread(_encoded, self.plane, files)
+        return self._encoded[1]
+
+    # Hearing
+
+    async def _listen(self) -> None:
+        """What cannot be read now counts as it was read last, and grows old."""
+        try:
+            self._reports = await self.board.reports()
+            if self.clock() - self._listed >= self.nodes_age:
+                self._nodes = await self.board.nodes(self.selector)
+                self._listed = self.clock()
+        except BoardUnavailable as error:
+            _LOG.warning(
+                "Shippers are not heard: %s", error, extra={"object": self.plane, "reason": "BoardUnavailable"}
+            )
+        for node, posted in self._reports.items():
+            self._hear(node, posted)
+
+    def _hear(self, node: str, posted: Posted) -> None:
+        """Note when a report was renewed. Clocks differ: what it says of that counts only until it is renewed again."""
+        version, _ = self._heard.get(node, ("", 0.0))
+        if version != posted.version:
+            self._heard[node] = (posted.version, self.clock() - (0.0 if version else posted.age))
+
+    def _observations(self) -> Iterator[ShipperObservation]:
+        """One for each node that must have a shipper, and for each other one that has one."""
+        mine = {node: each for node, each in self._reports.items() if each.report.plane == self.plane}
+        expected = [each for each in self._nodes or () if each in mine or each not in self._reports]
+        others = [node for node in mine if node not in expected and not self._is_silent(node)]
+        for node in sorted({*expected, *others}):
+            yield self._observation(node, mine.get(node))
+        if not expected and not others:
+            yield ShipperObservation(_EVERY_NODE, last_error=self._why_none())
+
+    def _why_none(self) -> str:
+        """Why no node is known that ships what this control plane records."""
+        if self._nodes is None:
+            return "nodes could not be listed yet"
+        if not self._nodes:
+            return f"there is no node with the labels {self.selector} (AUDIT_OPERATOR_SHIPPER_NODE_SELECTOR)"
+        return "the shippers of all nodes serve other AuditControlPlanes (AUDIT_OPERATOR_CONTROL_PLANE)"
+
+    def _is_silent(self, node: str) -> bool:
+        return self.clock() - self._heard[node][1] > self.silent_after
+
+    def _observation(self, node: str, posted: Posted | None) -> ShipperObservation:
+        if posted is None:
+            return ShipperObservation(node, last_error="no shipper has reported from it")
+        seen = posted.report.seen or ShipperObservation(node)
+        if self._is_silent(node):
+            since = posted.renewed.strftime("%Y-%m-%dT%H:%M:%SZ") if posted.renewed else "some time ago"
+            return replace(seen, node=node, healthy=False, last_error=f"no report since {since}")
+        if posted.report.problem:
+            return replace(seen, node=node, config="", last_error=posted.report.problem)
+        if posted.report.seen is None:
+            return replace(seen, last_error="it has not read yet what is to be shipped")
+        return replace(seen, node=node)
+
+    def _refused(self) -> tuple[Finding, ...]:
+        """Why the files are not in force, as far as that is known."""
+        said = [
+            Finding(each.id, each.severity, f"shipper {node}: {each.message}", each.mend)
+            for node, posted in sorted(self._reports.items())
+            if self._files is not None and not self._is_silent(node)
+            if posted.report.plane == self.plane and posted.report.wanted == self._files.digest
+            for each in posted.report.refused
+        ]
+        return tuple(filter(None, (self._problem, *said)))
+
+    def _raise_if_broken(self) -> None:
+        """A bug in the work must not look like shippers that take long."""
+        if self._work is not None and self._work.done() and not self._closing:
+            self._work.result()
+
+
+def _encoded(plane: str, files: CollectorFiles | None) -> bytes:
+    return ShipperInstructions(plane=plane, files=ShippedFiles.of(files) if files else None).encoded()
+
+
+def _too_large(size: int) -> Finding:
+    return Finding(
+        TOO_LARGE,
+        Severity.ERROR,
+        f"what shippers are to be told takes {size} bytes compressed, and a Secret holds {LARGEST}",
+        "what they were told before stays in force; let more namespaces share the same policies and sinks",
+    )
+
+
+def _not_told(plane: str, why: str) -> Finding:
+    return Finding(
+        NOT_TOLD,
+        Severity.ERROR,
+        f"Secret {instructions_name(plane)} cannot be read or written: {why}",
+        "what shippers were told before stays in force; see that the operator may get, create and patch this Secret",
+    )
