@@ -48,6 +48,7 @@ _MENDS = {
     Reason.STORE_FAILED: "see the store's log",
     Reason.ANSWER_MALFORMED: "check that the address belongs to a store of the sink's type, not to something else",
     Reason.ANSWER_TOO_LARGE: "see in the store why there is so much under one audit ID",
+    Reason.SECRET_UNREADABLE: "see that the Secret exists, and that the operator may read it",
     Reason.QUESTION_INVALID: "ask for some characters; an empty value would match every record that has none",
 }
 

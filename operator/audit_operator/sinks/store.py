@@ -35,6 +35,7 @@ class Reason(StrEnum):
     ANSWER_MALFORMED = "AnswerMalformed"
     ANSWER_TOO_LARGE = "AnswerTooLarge"
     QUESTION_INVALID = "QuestionInvalid"
+    SECRET_UNREADABLE = "SecretUnreadable"
 
 
 @dataclass(frozen=True, slots=True)
