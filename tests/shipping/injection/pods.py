@@ -14,7 +14,6 @@ TEMPLATE_TEXT = json.dumps(
         "image": "registry.example/audit-operator:1",
         "imagePullPolicy": "IfNotPresent",
         "resources": {"limits": {"memory": "160Mi"}, "requests": {"cpu": "10m", "memory": "64Mi"}},
-        "stateSize": "256Mi",
     }
 )
 TEMPLATE = SidecarTemplate.parse(TEMPLATE_TEXT)

@@ -85,7 +85,7 @@ def test_excluded_namespaces_are_left_alone():
 
 
 def test_another_template_has_another_revision():
-    text = pods.TEMPLATE_TEXT.replace("256Mi", "512Mi")
+    text = pods.TEMPLATE_TEXT.replace("160Mi", "200Mi")
     assert SidecarTemplate.parse(text).revision != TEMPLATE.revision
 
 

@@ -9,7 +9,6 @@ operator counts pods with another one as stale. The same text is a setting of th
   "image" $image
   "imagePullPolicy" .Values.image.pullPolicy
   "resources" .Values.sidecar.resources
-  "stateSize" .Values.sidecar.stateSize
 | toJson -}}
 {{- end -}}
 

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     Operation = dict[str, Any]
 
 NOBODY = 65532
+STATE_SIZE = "512Mi"
+"""Of the volume with offsets and queues. It is no setting: queues are a part of it, and a pod whose volume grows too
+large is evicted."""
 _COMMAND = ["python3", "-m", "audit_operator.sidecar"]
 _READ_ONLY = 0o444
 _VOLUMES_OF_ONE = 4
@@ -75,7 +78,7 @@ def _of_one(document: Document, namespace: str, policy: AuditPolicy, template: S
         _operation(f"/metadata/annotations/{REVISIONS.replace('/', '~1')}{name}", template.revision),
         _operation(f"/spec/initContainers/{_position(spec, name)}", _container(spec, name, volumes, template)),
         # Each goes before the one that came before it.
-        *(_operation(place, each) for each in reversed(_volumes(name, template))),
+        *(_operation(place, each) for each in reversed(_volumes(name))),
     ]
 
 
@@ -98,14 +101,14 @@ def _volumes_position(spec: Document, policy: str) -> int:
     return len(others) + _VOLUMES_OF_ONE * len(before)
 
 
-def _volumes(policy: str, template: SidecarTemplate) -> list[Document]:
+def _volumes(policy: str) -> list[Document]:
     name = shipper_name(policy)
     return [
         # The pod starts before the operator has written these; the sidecar waits for them.
         {"name": config_volume(policy), "configMap": {"name": name, "defaultMode": _READ_ONLY, "optional": True}},
         {"name": keys_volume(policy), "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
         {"name": secret_volume(policy), "secret": {"secretName": name, "defaultMode": _READ_ONLY, "optional": True}},
-        {"name": state_volume(policy), "emptyDir": {"sizeLimit": template.state_size}},
+        {"name": state_volume(policy), "emptyDir": {"sizeLimit": STATE_SIZE}},
     ]
 
 
@@ -119,6 +122,7 @@ def _container(spec: Document, policy: str, volumes: Sequence[str], template: Si
         "restartPolicy": "Always",
         "env": [
             _field("AUDIT_SHIPPER_POD", "metadata.name"),
+            _field("AUDIT_SHIPPER_POD_UID", "metadata.uid"),
             _field("AUDIT_SHIPPER_NAMESPACE", "metadata.namespace"),
             _field("AUDIT_SHIPPER_NODE", "spec.nodeName"),
             {"name": "AUDIT_SHIPPER_MEMORY_LIMIT", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},

@@ -32,7 +32,6 @@ class _Template(BaseModel):
     image: str
     image_pull_policy: str
     resources: _Resources
-    state_size: str
     excluded_namespaces: tuple[str, ...]
 
 
@@ -45,7 +44,6 @@ class SidecarTemplate:
         pull_policy: Always, IfNotPresent or Never.
         requests: quantities by resource.
         limits: quantities by resource.
-        state_size: quantity; room for offsets and what waits for a sink.
         excluded_namespaces: pods in these never get a sidecar.
         revision: another one for another template; an injected pod carries it.
     """
@@ -54,7 +52,6 @@ class SidecarTemplate:
     pull_policy: str
     requests: Mapping[str, str]
     limits: Mapping[str, str]
-    state_size: str
     excluded_namespaces: frozenset[str]
     revision: str
 
@@ -71,7 +68,6 @@ class SidecarTemplate:
             pull_policy=read.image_pull_policy,
             requests=read.resources.requests,
             limits=read.resources.limits,
-            state_size=read.state_size,
             excluded_namespaces=frozenset(read.excluded_namespaces),
             revision=hashlib.sha256(text.encode()).hexdigest()[:REVISION_LENGTH],
         )
