@@ -40,11 +40,12 @@ _STEP = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One log record as the exporter wrote it."""
+    """One log record as the exporter wrote it; its time is in nanoseconds since 1970, 0 for none."""
 
     body: Any
     attributes: Mapping[str, Any]
     resource: Mapping[str, Any]
+    time: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def run_collector(  # noqa: PLR0913  # two of them say what to run, the others h
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-    return CollectorRun(tuple(_records(folder / "out.jsonl")), _log(folder), cpu)
+    return CollectorRun(tuple(records(folder / "out.jsonl")), _log(folder), cpu)
 
 
 def complete(config: Mapping[str, Any], folder: Path, port: int) -> dict[str, Any]:
@@ -159,16 +160,24 @@ def _log(folder: Path) -> str:
     return (folder / "log").read_text(errors="replace")
 
 
-def _records(path: Path) -> Iterator[Record]:
+def records(path: Path) -> Iterator[Record]:
+    """What a `file` exporter has written so far; a batch that it is just writing is left out."""
     if not path.exists():
         return
     with path.open(encoding="utf-8") as batches:
         for batch in batches:
+            if not batch.endswith("\n"):
+                return
             for resource in json.loads(batch).get("resourceLogs", []):
                 about = _mapping(resource.get("resource", {}).get("attributes", []))
                 for scope in resource.get("scopeLogs", []):
                     for record in scope.get("logRecords", []):
-                        yield Record(_value(record.get("body")), _mapping(record.get("attributes", [])), about)
+                        yield Record(
+                            _value(record.get("body")),
+                            _mapping(record.get("attributes", [])),
+                            about,
+                            int(record.get("timeUnixNano", 0)),
+                        )
 
 
 def _mapping(pairs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from audit_operator.shipping.application.standard import (
     EARLIEST,
     LATEST,
     NUMBER,
-    RFC3339,
     TEXTS,
     Reason,
     Standard,
@@ -34,6 +33,7 @@ from audit_operator.shipping.collector.ottl import (
     concat,
     text,
 )
+from audit_operator.shipping.collector.times import RFC3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,10 +111,10 @@ def _read(standard: Standard) -> Iterator[str]:
 
 
 def _read_time(time_format: TimeFormat, fine: str) -> Statements:
-    """Set the record's time where it can be read. Of a day that no month has, only Go's parser tells."""
+    """Set the record's time where it can be read."""
     if time_format is TimeFormat.RFC3339:
         spelled = f"IsString({_TIME}) and IsMatch({_TIME}, {text(RFC3339)})"
-        return SilentStatements((assign("log.time", f"Time({_TIME}, {text(_GO_TIME)})", spelled),), (fine,))
+        return Statements((assign("log.time", f"Time({_TIME}, {text(_GO_TIME)})", spelled),), (fine,))
     number, unit = cache("number"), per_second(time_format)
     micro = 10**6 // unit
     return Statements(

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.application_logs import FieldMapping, TimeFormat
+from audit_operator.shipping.collector.times import RFC3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,10 +28,6 @@ AHEAD = 24 * 3600
 """Seconds that a clock may be ahead. What lies further in the future, stores drop and say they have it."""
 EARLIEST, LATEST = 31_536_000, 7_258_118_400
 """Seconds of 1971 and of 2200, in UTC: what is outside is no time, but a number in the wrong unit."""
-RFC3339 = (
-    r"^(?:19(?:7[1-9]|[89][0-9])|2[01][0-9]{2})-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$"
-)
 NUMBER = r"^[0-9]{1,13}(?:[.][0-9]{1,9})?$"
 """A number in a string, as some loggers write it."""
 
@@ -178,12 +175,8 @@ def _no_number(text: str) -> float:
 def _rfc3339(value: Any) -> float | None:
     if not isinstance(value, str) or not matches(RFC3339, value):
         return None
-    try:
-        # Python's own parser takes at most six digits of a second.
-        whole = datetime.fromisoformat(re.sub("[.][0-9]+", "", value))
-    except ValueError:
-        return None
-    return whole.timestamp()
+    # Python's own parser takes at most six digits of a second.
+    return datetime.fromisoformat(re.sub("[.][0-9]+", "", value)).timestamp()
 
 
 def _unix(value: Any, time_format: TimeFormat) -> float | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from audit_operator.shipping.collector.attributes import LONGEST, MODIFIED, QUARANTINE, RAW, SHIPPED
 from audit_operator.shipping.collector.deciding import state
 from audit_operator.shipping.collector.ottl import Statements, assign, attribute, body, text
+from audit_operator.shipping.collector.times import MICRO_TIME
 from audit_operator.shipping.enforcement.table import ROUTE, Step
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 _FROM_EVENT = ("auditID", "stage", "level", "verb")
 _FROM_REFERENCE = ("apiGroup", "resource", "subresource", "name")
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
-_IS_TIME = "^[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9][.][0-9]{6}Z$"
 
 
 def write(pipeline: AuditPipeline) -> tuple[Statements, ...]:
@@ -99,4 +99,4 @@ def _shorten(largest: int) -> tuple[Statements, ...]:
 
 
 def _is_time() -> str:
-    return f"IsMatch({body('stageTimestamp')}, {text(_IS_TIME)})"
+    return f"IsMatch({body('stageTimestamp')}, {text(MICRO_TIME)})"
