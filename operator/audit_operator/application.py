@@ -24,6 +24,7 @@ from audit_operator.cluster.rate_limit import RateLimit
 from audit_operator.cluster.resources import GROUP, WATCHED
 from audit_operator.cluster.rest import RestClient
 from audit_operator.cluster.resync import Resync
+from audit_operator.cluster.secrets import SecretReader
 from audit_operator.cluster.status_writer import StatusWriter
 from audit_operator.controller import logs
 from audit_operator.controller.board import ClusterBoard
@@ -35,6 +36,8 @@ from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.notices import notice_of
 from audit_operator.controller.reconciler import Dirty, Reconciler
 from audit_operator.controller.shipment import Shipment
+from audit_operator.controller.sink_access import Stores
+from audit_operator.controller.sink_checks import CheckTimes, SinkChecks
 from audit_operator.controlplane.api_server import ApiServer
 from audit_operator.controlplane.configmap import ConfigMapDriver
 from audit_operator.controlplane.observe import ObserveDriver
@@ -95,6 +98,7 @@ class Operator:
     delivery: Delivery = field(init=False)
     shipment: Shipment = field(init=False)
     dirty: Dirty = field(init=False)
+    sinks: SinkChecks | None = field(init=False)
     reconciler: Reconciler = field(init=False)
     health: HealthServer = field(init=False)
 
@@ -116,6 +120,7 @@ class Operator:
         board = ClusterBoard(client, settings.namespace, FIELD_MANAGER)
         self.delivery = Delivery(_DriverMaker(settings, ConfigMaps(client, FIELD_MANAGER), board, self.dirty))
         self.shipment = Shipment(_ShippersMaker(settings, self.dirty))
+        self.sinks = _sink_checks(settings, client, self.dirty)
         self.reconciler = Reconciler(
             self.store,
             self.delivery,
@@ -127,11 +132,13 @@ class Operator:
             fence=self.elector.check,
             observe_every=settings.observe_seconds,
             on_restart=self.resync.hurry,
+            sinks=self.sinks,
         )
         self.health = HealthServer(self.metrics.registry, {"sync": self._stale}, {"leader-or-candidate": self._unable})
         self.metrics.follow("dirty_age_seconds", "Age of the oldest change not acted on.", self.dirty.age)
         self.metrics.follow("sync_age_seconds", "Age of the oldest complete list.", self._sync_age)
         self.metrics.follow_shipping(lambda: self.shipment.facts)
+        self.metrics.follow_stores(lambda: self.sinks.observations if self.sinks else {})
         self.metrics.follow_statuses(self.writer.stats, lambda: self.writer.pending)
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -175,6 +182,8 @@ class Operator:
         for task in ours:
             task.cancel()
         await asyncio.gather(*ours, return_exceptions=True)
+        if self.sinks is not None:
+            await self.sinks.aclose()
         await self.shipment.aclose()
         await self.delivery.aclose()
         stop_kopf.set()
@@ -217,6 +226,14 @@ class Operator:
             return "" if self.store.synced else "not everything has been listed yet"
         age = self.elector.clock() - self.elector.contact_at
         return "" if age < self.settings.lease_seconds else "the API server does not answer"
+
+
+def _sink_checks(settings: Settings, client: RestClient, dirty: Dirty) -> SinkChecks | None:
+    if not settings.sink_check_seconds:
+        return None
+    stores = Stores(SecretReader(client))
+    times = CheckTimes(every=settings.sink_check_seconds)
+    return SinkChecks(stores, dirty.mark, times, tenants=settings.sink_check_tenants)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,13 @@ class Settings(BaseModel):
         default=None,
         description="Collector that ships what driver Process records (tools/otelcol). Absent: nothing is shipped.",
     )
+    sink_check_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=60.0,
+        description="Time between two questions of the operator to the store of a sink; 0: stores are not asked.",
+    )
+    sink_check_tenants: bool = Field(
+        default=True, description="Whether stores of AuditSinks are asked, too, whose addresses tenants choose."
+    )
     sidecar: str = Field(
         default="", description="What sidecars are made from, in JSON, as the chart writes it. Absent: there are none."
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client import generate_latest
 
+from audit_operator.api.findings import ObjectRef
 from audit_operator.api.observations import (
     ExporterFigures,
     ExporterObservation,
@@ -15,6 +16,7 @@ from audit_operator.api.observations import (
     ShipperFigures,
     ShipperObservation,
 )
+from audit_operator.api.store_observations import Drop, StoreFigures, StoreObservation, StoreState
 from audit_operator.cluster.status_writer import StatusStats
 from audit_operator.controller.agent_metrics import agent_metrics
 from audit_operator.controller.metrics import Metrics
@@ -32,6 +34,7 @@ def test_every_metric_is_documented_and_none_that_there_is_not():
     metrics.follow("sync_age_seconds", "x", lambda: 0.0)
     metrics.follow_statuses(StatusStats(), lambda: 0)
     metrics.follow_shipping(dict)
+    metrics.follow_stores(dict)
     text = "".join(generate_latest(each).decode() for each in (metrics.registry, agent_metrics(NodeReport)))
     served = {name for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE) if not name.endswith("_created")}
     assert served == set(re.findall(r"^\| `(\S+)`", DOCUMENTATION, re.MULTILINE))
@@ -76,3 +79,18 @@ def test_what_shippers_have_counted_is_shown_by_sink():
     assert f'audit_operator_sink_queue_bytes{{control_plane="main",{where}}} 7.0' in text
     assert 'audit_operator_shipper_events_total{control_plane="main",outcome="dropped",shipper="n1"} 1.0' in text
     assert 'audit_operator_shipper_healthy{control_plane="main",shipper="n1"} 1.0' in text
+
+
+def test_what_stores_say_is_shown_by_sink_and_nothing_of_those_that_cannot_be_asked():
+    metrics = Metrics()
+    figures = StoreFigures(up=True, seconds=0.25, dropped={Drop.TOO_OLD: 3})
+    seen_stores = {
+        ObjectRef("AuditSink", "own", "payments"): StoreObservation(StoreState.TAKING, figures=figures),
+        ObjectRef("ClusterAuditSink", "files"): StoreObservation(StoreState.NOT_ASKED),
+    }
+    metrics.follow_stores(lambda: seen_stores)
+    text = generate_latest(metrics.registry).decode()
+    assert 'audit_operator_sink_up{sink="auditsink.payments.own"} 1.0' in text
+    assert 'audit_operator_sink_check_seconds{sink="auditsink.payments.own"} 0.25' in text
+    assert 'audit_operator_sink_rows_dropped_total{reason="too_old",sink="auditsink.payments.own"} 3.0' in text
+    assert "files" not in text

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from audit_operator.controller.shipping_metrics import ShippingMetrics
+from audit_operator.controller.sink_metrics import SinkMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from audit_operator.api.findings import ObjectRef
+    from audit_operator.api.store_observations import StoreObservation
     from audit_operator.cluster.status_writer import StatusStats
     from audit_operator.plan import Plan, Snapshot
     from audit_operator.plan.shipping_status import ShippingFacts
@@ -63,6 +66,10 @@ class Metrics:
     def follow_shipping(self, facts: Callable[[], Mapping[str, ShippingFacts]]) -> None:
         """Show what is known of shippers at each scrape."""
         self.registry.register(ShippingMetrics(facts))
+
+    def follow_stores(self, seen: Callable[[], Mapping[ObjectRef, StoreObservation]]) -> None:
+        """Show at each scrape what was found of the stores of sinks."""
+        self.registry.register(SinkMetrics(seen))
 
     def show(self, snapshot: Snapshot, planned: Plan) -> None:
         """Show one plan; labels of what is gone go with it."""

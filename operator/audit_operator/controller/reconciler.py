@@ -16,17 +16,20 @@ from audit_operator.cluster.resources import OWN_KINDS
 from audit_operator.cluster.status_writer import EncodedStatus
 from audit_operator.controller.content import snapshot_of
 from audit_operator.plan import plan
+from audit_operator.plan.sinks import Sinks
 from audit_operator.plan.status import statuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from audit_operator.api.findings import Finding, ObjectRef
+    from audit_operator.api.store_observations import StoreObservation
     from audit_operator.cluster.facts import Fact, FactStore
     from audit_operator.cluster.status_writer import StatusWriter
     from audit_operator.controller.delivery import Delivery
     from audit_operator.controller.metrics import Metrics
     from audit_operator.controller.shipment import Shipment
+    from audit_operator.controller.sink_checks import SinkChecks
     from audit_operator.plan import Plan, Snapshot
     from audit_operator.plan.shipping_status import ShippingFacts
     from audit_operator.policy.model import Policy
@@ -69,7 +72,8 @@ class Dirty:
 class Reconciler:
     """Plans and delivers whenever `dirty` says so. Nothing happens before every kind has been listed.
 
-    `on_restart` is called when an API server was seen to come or go: watches may have missed something.
+    `on_restart` is called when an API server was seen to come or go: watches may have missed something. `sinks` asks
+    stores; None where nobody does.
     """
 
     store: FactStore
@@ -82,6 +86,7 @@ class Reconciler:
     fence: Callable[[], None]
     observe_every: float = 5.0
     on_restart: Callable[[], None] = lambda: None
+    sinks: SinkChecks | None = None
     backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, cap=60.0))
     _earlier: dict[str, Policy] = field(default_factory=dict)
 
@@ -130,7 +135,11 @@ class Reconciler:
         if _versions(observed) != _versions(snapshot):
             self.dirty.mark()  # the policy was made for others than those that have been seen now
         await self.shipment.deliver(snapshot, planned)
-        encoded = await asyncio.to_thread(_encode, observed, planned, refused, self.shipment.facts)
+        stores: Mapping[ObjectRef, StoreObservation] = {}
+        if self.sinks is not None:
+            self.sinks.follow(Sinks.of(snapshot).in_use(snapshot.policies()))
+            stores = dict(self.sinks.observations)
+        encoded = await asyncio.to_thread(_encode, observed, planned, refused, self.shipment.facts, stores)
         self.metrics.show(snapshot, planned)
         self.writer.submit(encoded, basis)
 
@@ -158,7 +167,8 @@ def _encode(
     planned: Plan,
     refused: Mapping[str, tuple[Finding, ...]],
     shipped: Mapping[str, ShippingFacts],
+    stores: Mapping[ObjectRef, StoreObservation],
 ) -> dict[ObjectRef, EncodedStatus]:
-    documents = statuses(snapshot, planned, refused, shipped)
+    documents = statuses(snapshot, planned, refused, shipped, stores)
     encoded = {id(each): EncodedStatus.of(each) for each in {id(each): each for each in documents.values()}.values()}
     return {ref: encoded[id(each)] for ref, each in documents.items()}

@@ -24,7 +24,7 @@ from audit_operator.sinks.store import Failure, Health, Reason
 from audit_operator.sinks.store_watch import Asked, StoreWatch, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from audit_operator.api.findings import ObjectRef
     from audit_operator.api.store_observations import StoreObservation
@@ -61,12 +61,14 @@ class CheckTimes:
 class SinkChecks:
     """Asks those sinks that it is told to follow; `on_change` is called when something else is true of one.
 
-    `observations` has what was found, by sink; one that was never asked is absent.
+    `observations` has what was found, by sink; one that was never asked is absent. `tenants` says whether stores are
+    asked whose addresses tenants choose.
     """
 
     stores: Stores
     on_change: Callable[[], None]
     times: CheckTimes = field(default_factory=CheckTimes)
+    tenants: bool = True
     clock: Callable[[], float] = time.monotonic
     observations: dict[ObjectRef, StoreObservation] = field(default_factory=dict)
     _followed: dict[ObjectRef, tuple[Sink, asyncio.Task[None]]] = field(default_factory=dict)
@@ -77,7 +79,7 @@ class SinkChecks:
 
     def follow(self, sinks: Iterable[Sink]) -> None:
         """Ask these, and no others. A sink whose spec changed is another one: what was found says nothing about it."""
-        wanted = {each.ref: each for each in sinks}
+        wanted = {each.ref: each for each in sinks if self.tenants or not isinstance(each, AuditSink)}
         for ref, (sink, task) in list(self._followed.items()):
             if ref not in wanted or wanted[ref].spec != sink.spec:
                 task.cancel()
@@ -159,8 +161,3 @@ def _for_all(asked: Asked, seen: StoreObservation) -> StoreObservation:
 
 
 _ABOUT_SECRETS = (Reason.SECRET_UNREADABLE, Reason.CREDENTIALS_INVALID)
-
-
-def in_use(sinks: Mapping[ObjectRef, Sink], used: Iterable[ObjectRef]) -> list[Sink]:
-    """The sinks that some policy ships to."""
-    return [sinks[each] for each in sorted(set(used), key=str)]

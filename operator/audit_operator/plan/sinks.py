@@ -12,7 +12,7 @@ from audit_operator.api.sink import AuditSink, ClusterAuditSink
 from audit_operator.plan.snapshot import NAME_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.plan.snapshot import Snapshot
@@ -62,6 +62,11 @@ class Sinks:
             else:
                 usable.append(ref)
         return tuple(usable), tuple(findings)
+
+    def in_use(self, policies: Iterable[AuditPolicy | ClusterAuditPolicy]) -> tuple[Sink, ...]:
+        """The sinks that some of these policies may ship to, in order."""
+        used = {ref for policy in policies for ref in self.of_policy(policy)[0]}
+        return tuple(self.existing[ref] for ref in sorted(used, key=str))
 
     def _admits(self, sink: Sink, policy: AuditPolicy | ClusterAuditPolicy) -> bool:
         """Whether a sink takes what a policy ships to it; cluster-wide policies always may."""
