@@ -1,0 +1,62 @@
+"""The operator asks a real VictoriaLogs: what it throws away with success for an answer, and whether it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from audit_operator.api.conditions import Reason
+from audit_operator.api.store_observations import Drop, StoreState
+from audit_operator.controller.sink_access import Stores
+from audit_operator.controller.sink_checks import CheckTimes, SinkChecks
+from audit_operator.controlplane.ports import free_ports
+from audit_operator.plan.shipping_status import ShippingFacts, ShippingOfPlane
+from audit_operator.sinks import Access, Record, open_store
+from tests.integration.shipping.victoria_logs import victoria_logs
+from tests.plan.objects import control_plane, parsed
+
+
+class NoSecrets:
+    async def read(self, namespace, name):
+        raise AssertionError(f"no sink here names a Secret, let alone {namespace}/{name}")
+
+
+@pytest.fixture
+async def checks():
+    made = SinkChecks(Stores(NoSecrets()), lambda: None, CheckTimes(every=0.2, patience=5.0, again=0.1, longest=0.2))
+    yield made
+    await made.aclose()
+
+
+async def until(condition):
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110  # what a store says has no event to wait for
+            await asyncio.sleep(0.05)
+
+
+async def test_what_a_store_throws_away_becomes_a_condition_and_a_store_that_ends_is_missed(tmp_path, checks):
+    port = next(free_ports())
+    url = f"http://127.0.0.1:{port}"
+    sink = parsed("ClusterAuditSink", "central", {"type": "VictoriaLogs", "victoriaLogs": {"url": url}})
+    checks.follow([sink])
+
+    def state():
+        seen = checks.observations.get(sink.ref)
+        return seen.state if seen else None
+
+    with victoria_logs(tmp_path, "-retentionPeriod=30d", port=port):
+        await until(lambda: state() is StoreState.TAKING)
+        assert not checks.observations[sink.ref].drops
+        audit_id, time = str(uuid.uuid4()), datetime.now(UTC) - timedelta(days=60)
+        old = Record(audit_id, "ResponseComplete", time, json.dumps({"auditID": audit_id}))
+        await open_store(sink.spec, Access()).write(old)
+        await until(lambda: checks.observations[sink.ref].drops == (Drop.TOO_OLD,))
+        assert checks.observations[sink.ref].figures.dropped[Drop.TOO_OLD] == 1
+        judged = ShippingOfPlane(control_plane(), ShippingFacts(), checks.observations).of_sink(sink.ref)
+        assert judged.reason is Reason.LOSSY
+        assert "raise its -retentionPeriod" in judged.message
+    await until(lambda: state() is StoreState.UNREACHABLE)
