@@ -201,6 +201,8 @@ def file_log(include: Iterable[str], exclude: Iterable[str]) -> dict[str, Any]:
         "max_log_size": f"{LARGEST_LINE // 2**20}MiB",
         # The rest of a line would otherwise be read as a line of its own, and a sender could write an event there.
         "max_log_size_behavior": "truncate",
+        # The same holds for half a line whose other half takes its time: half a second of it is the default.
+        "force_flush_period": "1m",
         "fingerprint_size": "4kb",
         "poll_interval": "200ms",
         "include_file_name": False,
