@@ -128,6 +128,10 @@ class Reason(StrEnum):
         "SinkRefusing",
         "The store answers, and takes no records at the sink's address; the message says what it does.",
     )
+    SIDECARS_MISSING = (
+        "SidecarsMissing",
+        "Pods that spec.applicationLogs selects carry no sidecar, or it has nowhere to send to; see sidecars.",
+    )
 
     # Shipping, RetentionEnforced
     NOT_REQUESTED = "NotRequested", "The spec does not ask for it."

@@ -148,6 +148,16 @@ class SinkShipping(ApiModel):
     message: Line = Field(default="", description="Why, and what mends it.")
 
 
+class MissingSidecars(ApiModel):
+    """Pods without the sidecar as it should be, all for one reason."""
+
+    reason: Word = Field(description="Why: one of a few words, which docs/design/injection.md explains.")
+    pods: Count = Field(description="How many.")
+    example: Word = Field(default="", description="Name of one of them.")
+    message: Line = Field(default="", description="The reason in a sentence.")
+    mend: Line = Field(default="", description="What to do about it.")
+
+
 class Sidecars(ApiModel):
     """Pods that should carry the collecting sidecar."""
 
@@ -155,6 +165,12 @@ class Sidecars(ApiModel):
     injected: Count = Field(default=0, description="Pods that carry it with the present configuration.")
     stale: Count = Field(default=0, description="Pods that carry an older one.")
     missing: Count = Field(default=0, description="Pods that do not carry it.")
+    reasons: Annotated[tuple[MissingSidecars, ...], Field(max_length=MAX_FINDINGS), ATOMIC] = Field(
+        default=(), description="Why pods are stale or do not carry it, the most frequent first."
+    )
+    findings: Annotated[tuple[StatusFinding, ...], Field(max_length=MAX_FINDINGS), ATOMIC] = Field(
+        default=(), description="What is not collected as the policy asks, whatever the pods."
+    )
 
 
 class RetentionState(StrEnum):

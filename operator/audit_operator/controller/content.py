@@ -57,7 +57,9 @@ def _own_object(resource: Resource, document: Document, known: OwnObject | None)
     uid, generation = metadata.get("uid", ""), int(metadata.get("generation", 0))
     if known is not None and (known.uid, known.generation) == (uid, generation):
         return known
-    kept = {key: metadata[key] for key in ("name", "namespace", "uid", "generation") if key in metadata}
+    kept = {
+        key: metadata[key] for key in ("name", "namespace", "uid", "generation", "creationTimestamp") if key in metadata
+    }
     parsed = parse_object(
         {
             "apiVersion": resource.api_version,

@@ -24,6 +24,7 @@ from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
 from audit_operator.plan.given import INVALID, NOT_FOUND
 from audit_operator.plan.shipping_status import ShippingFacts, ShippingOfPlane, ready, unresolved, worst
 from audit_operator.plan.shortfall import SHORTFALL
+from audit_operator.plan.sidecars import with_sidecars
 from audit_operator.plan.sinks import NOT_FOUND as SINK_NOT_FOUND
 from audit_operator.plan.sinks import Sinks
 from audit_operator.plan.versions import version_findings
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from audit_operator.plan.compiled import CompiledPolicy
     from audit_operator.plan.given import GivenPolicy
     from audit_operator.plan.planning import Plan
+    from audit_operator.plan.sidecars import SidecarCount
     from audit_operator.plan.snapshot import Snapshot
     from audit_operator.policy.model import Policy
 
@@ -47,17 +49,19 @@ Status = dict[str, Any]
 _DIGEST_SHOWN = 12
 
 
-def statuses(
+def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     snapshot: Snapshot,
     plan: Plan,
     refused: Mapping[str, tuple[Finding, ...]],
     shipped: Mapping[str, ShippingFacts] = MappingProxyType({}),
     stores: Mapping[ObjectRef, StoreObservation] = MappingProxyType({}),
+    sidecars: Mapping[ObjectRef, SidecarCount] = MappingProxyType({}),
 ) -> dict[ObjectRef, Status]:
     """The status of every object that has one; a document may be shared between objects, and must not be changed.
 
     `refused` holds, by control plane, why its compiled policy was not delivered; `shipped` what is known of its
-    shippers, where any are ours; `stores` what was found of the stores of sinks, where they were asked.
+    shippers, where any are ours; `stores` what was found of the stores of sinks, where they were asked;
+    `sidecars` the pods of policies that collect application logs, where there are sidecars at all.
     """
     programmed = {
         plane.metadata.name: programming(
@@ -92,7 +96,9 @@ def statuses(
             basis = CoverageBasis.GIVEN if assigned in plan.given else CoverageBasis.DESIRED
             treatment = _Treatment(programmed[assigned], judges.get(assigned), parts[assigned], basis)
         shipping = _shipping(policy, ships.get(assigned or ""), usable, unusable)
-        result[policy.ref] = _policy_status(policy, plan, treatment, shipping, unusable, shared)
+        pods = sidecars.get(policy.ref)
+        status = _policy_status(policy, plan, treatment, with_sidecars(shipping, pods), unusable, shared)
+        result[policy.ref] = {**status, "sidecars": to_json(pods.status())} if pods else status
     for each in snapshot.sinks():
         shipping = worst(ships[plane].of_sink(each.ref) for plane in dict.fromkeys(by_sink[each.ref]))
         result[each.ref] = _sink_status(each, shipping, len(by_sink[each.ref]))

@@ -1,0 +1,211 @@
+"""Which pods of a policy carry its sidecar, and why others do not.
+
+A pod cannot be given a sidecar once it runs, and injection must never keep a pod from running: so pods without one are
+normal, and what counts is that nobody takes them for covered.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from audit_operator.api.conditions import ConditionType, Reason
+from audit_operator.api.policy_status import MAX_FINDINGS, MissingSidecars, Sidecars, StatusFinding
+from audit_operator.plan.claim import Claim, false
+from audit_operator.shipping.injection.eligibility import collected, is_meant, obstacle
+from audit_operator.shipping.injection.names import MAX_POLICY_NAME, shipper_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from audit_operator.api.audit_policy import AuditPolicy
+    from audit_operator.api.findings import Finding
+    from audit_operator.shipping.injection.pod import Carried, Pod
+    from audit_operator.shipping.injection.template import SidecarTemplate
+
+
+class Lack(StrEnum):
+    """Why a pod that should carry a sidecar carries none, or an old one; what begins the list are `Obstacle`s."""
+
+    NAMESPACE_EXCLUDED = "NamespaceExcluded"
+    NAME_DOES_NOT_FIT = "NameDoesNotFit"
+    CANNOT_RUN = "CannotRun"
+    NAME_TAKEN = "NameTaken"
+    NO_VOLUME = "NoVolume"
+    NO_SINK = "NoSink"
+    OLDER_THAN_POLICY = "OlderThanPolicy"
+    NOT_INJECTED = "NotInjected"
+    STALE = "Stale"
+
+    @property
+    def is_mended_by_restart(self) -> bool:
+        """Whether the pod's successor can be expected to carry the sidecar."""
+        return self in (Lack.OLDER_THAN_POLICY, Lack.NOT_INJECTED, Lack.STALE)
+
+
+_SAID: dict[Lack, tuple[str, str]] = {
+    Lack.NAMESPACE_EXCLUDED: (
+        "nothing is injected in this namespace",
+        "ask whoever installed the operator: sidecar.excludedNamespaces of the chart",
+    ),
+    Lack.NAME_DOES_NOT_FIT: (
+        "the policy's name cannot be part of a container's",
+        f"use a policy with a name of at most {MAX_POLICY_NAME} characters and without dots",
+    ),
+    Lack.CANNOT_RUN: (
+        "the pod takes no Linux container more: it is for Windows, or a kubelet made it from a file",
+        "exclude such pods with spec.applicationLogs.podSelector",
+    ),
+    Lack.NAME_TAKEN: (
+        "the pod has a container or a volume of its own that is named as the sidecar's",
+        "rename it, or the policy",
+    ),
+    Lack.NO_VOLUME: (
+        "the pod has none of the volumes, or they hold no log files: Secrets, ConfigMaps, block devices",
+        "name its volume in spec.applicationLogs.files, or exclude it with podSelector",
+    ),
+    Lack.NO_SINK: (
+        "there is no configuration for the sidecar, since no sink can be used",
+        "see sidecars.findings",
+    ),
+    Lack.OLDER_THAN_POLICY: (
+        "the pod is older than the policy",
+        "restart it, or set spec.applicationLogs.restartWorkloads: Rolling",
+    ),
+    Lack.NOT_INJECTED: (
+        "the pod came without: the policy was another one then, or the cluster did not inject",
+        "restart it; if the new one has none either, see docs/design/injection.md",
+    ),
+    Lack.STALE: (
+        "the sidecar was made from an older template, or reads other volumes than the policy names",
+        "restart the pod, or set spec.applicationLogs.restartWorkloads: Rolling",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarCount:
+    """The pods of one policy.
+
+    Attributes:
+        expected: pods that the policy is about.
+        injected: of those, the ones with the sidecar as it should be.
+        lacking: the others, by why.
+        findings: what is not collected as the policy asks, whatever the pods.
+    """
+
+    expected: int
+    injected: int
+    lacking: dict[Lack, tuple[Pod, ...]] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def stale(self) -> int:
+        """Pods with an older sidecar."""
+        return len(self.lacking.get(Lack.STALE, ()))
+
+    def status(self) -> Sidecars:
+        """As status says it, the most pods first. A pod is named as an example: always the same of the same pods."""
+        missing = sorted(
+            (
+                MissingSidecars(
+                    reason=why.value,
+                    pods=len(pods),
+                    example=min(each.name for each in pods),
+                    message=_SAID[why][0],
+                    mend=_SAID[why][1],
+                )
+                for why, pods in self.lacking.items()
+            ),
+            key=lambda each: (-each.pods, each.reason),
+        )
+        return Sidecars(
+            expected=self.expected,
+            injected=self.injected,
+            stale=self.stale,
+            missing=self.expected - self.injected - self.stale,
+            reasons=tuple(missing),
+            findings=tuple(StatusFinding.of(each) for each in self.findings[:MAX_FINDINGS]),
+        )
+
+
+def count(
+    policy: AuditPolicy,
+    pods: Iterable[Pod],
+    template: SidecarTemplate,
+    findings: tuple[Finding, ...] = (),
+    *,
+    configured: bool = True,
+) -> SidecarCount | None:
+    """Count the pods of a policy's namespace; None where the policy collects no application logs.
+
+    `configured` says whether there is a configuration for the sidecar: one without collects nothing.
+    """
+    logs = policy.spec.application_logs
+    if logs is None:
+        return None
+    expected = injected = 0
+    lacking: defaultdict[Lack, list[Pod]] = defaultdict(list)
+    for pod in pods:
+        if not pod.alive or not is_meant(pod, logs):
+            continue
+        expected += 1
+        why = lack(pod, policy, template)
+        if why is None and not configured:
+            why = Lack.NO_SINK
+        if why is None:
+            injected += 1
+        else:
+            lacking[why].append(pod)
+    return SidecarCount(expected, injected, {why: tuple(them) for why, them in lacking.items()}, findings)
+
+
+def lack(pod: Pod, policy: AuditPolicy, template: SidecarTemplate) -> Lack | None:
+    """What is wrong with the sidecar of a pod that the policy is about; None if nothing is."""
+    logs, name = policy.spec.application_logs, policy.metadata.name
+    if logs is None:
+        return None
+    found = next((each for each in pod.carried if each.name == shipper_name(name)), None)
+    if found is not None and _is_ours(found):
+        if found.revision == template.revision and found.image != template.image:
+            return Lack.NAME_TAKEN
+        is_fresh = found.revision == template.revision and found.volumes == set(collected(pod, logs))
+        return None if is_fresh and found.volumes else Lack.STALE
+    why = obstacle(pod, name, logs, template)
+    if why is not None:
+        return Lack(why.value)
+    created = policy.metadata.creation_timestamp or ""
+    # Both are written by the API server, in the same form and to the second.
+    return Lack.OLDER_THAN_POLICY if pod.created <= created else Lack.NOT_INJECTED
+
+
+def _is_ours(found: Carried) -> bool:
+    """Whether a container of a sidecar's name was injected: the annotation is written with it, and by nothing else."""
+    return found.is_sidecar and bool(found.revision)
+
+
+def with_sidecars(shipping: Claim, counted: SidecarCount | None) -> Claim:
+    """Whether records arrive, when some of them should come from pods."""
+    if counted is None:
+        return shipping
+    if counted.findings and not counted.injected and Lack.NO_SINK in counted.lacking:
+        worst = counted.findings[0]
+        return false(ConditionType.SHIPPING, Reason.SIDECARS_MISSING, f"{worst.message} ({worst.mend})")
+    lacking = {why: pods for why, pods in counted.lacking.items() if why is not Lack.STALE}
+    if not lacking or not (shipping.holds or shipping.reason in _LESS_THAN_MISSING):
+        return shipping
+    why = max(sorted(lacking), key=lambda each: len(lacking[each]))
+    said, mend = _SAID[why]
+    example = min(each.name for each in lacking[why])
+    return false(
+        ConditionType.SHIPPING,
+        Reason.SIDECARS_MISSING,
+        f"pods do not carry the sidecar, for example {example}: {said} ({mend}); see sidecars.reasons",
+    )
+
+
+_LESS_THAN_MISSING = frozenset(
+    {Reason.NOT_REQUESTED, Reason.NOTHING_YET, Reason.NOT_IMPLEMENTED, Reason.SINK_UNREACHABLE}
+)

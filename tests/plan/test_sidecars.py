@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+
+import pytest
+
+from audit_operator.api.conditions import ConditionType, Reason
+from audit_operator.api.findings import Finding, Severity
+from audit_operator.api.parsing import to_json
+from audit_operator.plan.claim import false, true, unknown
+from audit_operator.plan.sidecars import Lack, count, with_sidecars
+from audit_operator.shipping.injection.eligibility import Obstacle
+from audit_operator.shipping.injection.patch import _add, patch
+from audit_operator.shipping.injection.pod import pod_of
+from audit_operator.shipping.injection.template import SidecarTemplate
+from tests.shipping.injection.pods import LABELS, LEFT_ALONE, SELECTIVE, TEMPLATE, TEMPLATE_TEXT, model, pod, policy
+
+CREATED, BEFORE, AFTER = "2026-01-01T12:00:00Z", "2026-01-01T11:59:59Z", "2026-01-01T12:00:01Z"
+POLICY = model({**SELECTIVE, "metadata": {**SELECTIVE["metadata"], "creationTimestamp": CREATED}})
+NO_SINK = Finding("application-logs-not-shipped", Severity.ERROR, "there is no sink", "name one")
+
+
+def seen(document, name="web-1", created=AFTER, **metadata):
+    return pod_of(
+        {
+            **document,
+            "metadata": {**document["metadata"], "name": name, "creationTimestamp": created, **metadata},
+        },
+        "payments",
+    )
+
+
+def injected(document, name="web-1", created=AFTER, template=TEMPLATE, by=SELECTIVE, **metadata):
+    result = copy.deepcopy(document)
+    for each in patch(document, "payments", [model(by)], template):
+        _add(result, each["path"], each["value"])
+    return seen(result, name, created, **metadata)
+
+
+def counted(*pods, of=POLICY, **more):
+    return count(of, pods, TEMPLATE, **more)
+
+
+def reasons(result):
+    return {why: len(pods) for why, pods in result.lacking.items()}
+
+
+def test_pods_are_expected_injected_stale_or_missing_and_nothing_else():
+    older = SidecarTemplate.parse(TEMPLATE_TEXT.replace("160Mi", "200Mi"))
+    result = counted(injected(pod()), injected(pod(), template=older), seen(pod()), seen(LEFT_ALONE["without labels"]))
+    status = result.status()
+    assert (status.expected, status.injected, status.stale, status.missing) == (3, 1, 1, 1)
+    assert sum(each.pods for each in status.reasons) == 2
+
+
+def test_a_pod_that_was_opted_out_or_is_not_selected_or_has_ended_is_not_expected():
+    ended = seen({**pod(), "status": {"phase": "Succeeded"}})
+    deleted = seen(pod(), deletionTimestamp=AFTER)
+    others = [seen(LEFT_ALONE[name]) for name in ("opted out by label", "opted out by annotation", "In fails")]
+    assert counted(ended, deleted, *others).expected == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("without the volume", Lack.NO_VOLUME),
+        ("the volume is a secret", Lack.NO_VOLUME),
+        ("the volume is a block device", Lack.NO_VOLUME),
+        ("for Windows", Lack.CANNOT_RUN),
+        ("has a container of that name", Lack.NAME_TAKEN),
+        ("has an init container of that name", Lack.NAME_TAKEN),
+        ("has a volume of that name", Lack.NAME_TAKEN),
+    ],
+)
+def test_the_reason_says_what_stands_in_the_way(name, why):
+    assert reasons(counted(seen(LEFT_ALONE[name]))) == {why: 1}
+    assert not why.is_mended_by_restart
+
+
+def test_a_pod_that_stood_before_the_policy_is_told_from_one_that_came_without():
+    assert reasons(counted(seen(pod(), created=BEFORE))) == {Lack.OLDER_THAN_POLICY: 1}
+    assert reasons(counted(seen(pod(), created=CREATED))) == {Lack.OLDER_THAN_POLICY: 1}
+    assert reasons(counted(seen(pod(), created=AFTER))) == {Lack.NOT_INJECTED: 1}
+
+
+def test_a_sidecar_that_reads_other_volumes_than_the_policy_names_is_stale():
+    only_more = model(policy(files=[{"volume": "more", "path": "a"}]))
+    both = pod(volumes=[{"name": "logs", "emptyDir": {}}, {"name": "more", "emptyDir": {}}])
+    assert reasons(counted(injected(both), of=only_more)) == {Lack.STALE: 1}
+    assert counted(injected(both)).injected == 1
+
+
+def test_a_container_that_only_bears_the_name_is_no_sidecar():
+    forged = seen(pod(initContainers=[{"name": "audit-shipper-pci", "image": "other:1", "restartPolicy": "Always"}]))
+    assert reasons(counted(forged)) == {Lack.NAME_TAKEN: 1}
+    with_annotation = seen(
+        pod(
+            {"annotations": {"sidecar.audit-operator.dev/pci": TEMPLATE.revision}, "labels": LABELS},
+            initContainers=[{"name": "audit-shipper-pci", "image": "other:1", "restartPolicy": "Always"}],
+        )
+    )
+    assert reasons(counted(with_annotation)) == {Lack.NAME_TAKEN: 1}
+
+
+def test_policies_whose_names_do_not_fit_and_excluded_namespaces_are_said():
+    assert reasons(counted(seen(pod()), of=model(policy("a" * 43)))) == {Lack.NAME_DOES_NOT_FIT: 1}
+    there = dataclasses.replace(seen(pod()), namespace="kube-system")
+    assert reasons(counted(there)) == {Lack.NAMESPACE_EXCLUDED: 1}
+
+
+def test_a_sidecar_without_a_configuration_collects_nothing():
+    result = counted(injected(pod()), findings=(NO_SINK,), configured=False)
+    assert (result.injected, reasons(result)) == (0, {Lack.NO_SINK: 1})
+    claim = with_sidecars(unknown(ConditionType.SHIPPING, Reason.NOT_REQUESTED, ""), result)
+    assert (claim.holds, claim.reason, claim.message) == (False, Reason.SIDECARS_MISSING, "there is no sink (name one)")
+
+
+def test_the_same_pods_make_the_same_status_in_any_order():
+    pods = [seen(pod(), f"web-{number}") for number in range(5)] + [injected(pod(), "web-9")]
+    first, second = counted(*pods).status(), counted(*reversed(pods)).status()
+    assert json.dumps(to_json(first)) == json.dumps(to_json(second))
+    assert first.reasons[0].example == "web-0"
+
+
+def test_shipping_is_not_claimed_while_pods_lack_their_sidecar():
+    flowing = true(ConditionType.SHIPPING, Reason.SHIPPING, "")
+    assert with_sidecars(flowing, None) == flowing
+    assert with_sidecars(flowing, counted(injected(pod()))) == flowing
+    claim = with_sidecars(flowing, counted(injected(pod()), seen(pod(), "web-2", BEFORE)))
+    assert (claim.status.value, claim.reason) == ("False", Reason.SIDECARS_MISSING)
+    assert "web-2" in claim.message
+    worse = false(ConditionType.SHIPPING, Reason.LOSSY, "records were given up")
+    assert with_sidecars(worse, counted(seen(pod()))) == worse
+
+
+def test_every_obstacle_is_a_reason_that_status_can_say():
+    assert {each.value for each in Obstacle} < {each.value for each in Lack}
+
+
+def test_a_policy_without_application_logs_counts_nothing():
+    without = policy()
+    del without["spec"]["applicationLogs"]
+    assert counted(seen(pod()), of=model(without)) is None
