@@ -30,12 +30,14 @@ from audit_operator.controller import logs
 from audit_operator.controller.board import ClusterBoard
 from audit_operator.controller.config_maps import ConfigMaps
 from audit_operator.controller.content import decode
+from audit_operator.controller.credentials import SinkSecrets
 from audit_operator.controller.delivery import Delivery
 from audit_operator.controller.health import HealthServer
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.notices import notice_of
 from audit_operator.controller.reconciler import Dirty, Reconciler
 from audit_operator.controller.shipment import Shipment
+from audit_operator.controller.shipper_board import ClusterShipperBoard
 from audit_operator.controller.sink_access import Stores
 from audit_operator.controller.sink_checks import CheckTimes, SinkChecks
 from audit_operator.controlplane.api_server import ApiServer
@@ -43,15 +45,19 @@ from audit_operator.controlplane.configmap import ConfigMapDriver
 from audit_operator.controlplane.observe import ObserveDriver
 from audit_operator.controlplane.process import ProcessDriver
 from audit_operator.controlplane.shipper.collector import FOLDER as SHIPPER_FOLDER
+from audit_operator.controlplane.shipper.collector import places_of
 from audit_operator.controlplane.shipper.keeper import ShipperTimes
 from audit_operator.controlplane.shipper.local import LocalShipper
+from audit_operator.controlplane.shipper.nodes import NodeShippers
 from audit_operator.controlplane.static_pod.audit_flags import LogSettings
 from audit_operator.controlplane.static_pod.driver import StaticPodDriver
+from audit_operator.settings import ShipperMode
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from audit_operator.controlplane.driver import Driver
+    from audit_operator.controlplane.shipper.board import ShipperBoard
     from audit_operator.controlplane.shipper.shippers import Shippers
     from audit_operator.settings import Settings
 
@@ -96,6 +102,7 @@ class Operator:
     writer: StatusWriter = field(init=False)
     events: EventRecorder = field(init=False)
     delivery: Delivery = field(init=False)
+    credentials: SinkSecrets = field(init=False)
     shipment: Shipment = field(init=False)
     dirty: Dirty = field(init=False)
     sinks: SinkChecks | None = field(init=False)
@@ -119,7 +126,9 @@ class Operator:
         self.events = EventRecorder(client, f"{GROUP}/operator", settings.identity)
         board = ClusterBoard(client, settings.namespace, FIELD_MANAGER)
         self.delivery = Delivery(_DriverMaker(settings, ConfigMaps(client, FIELD_MANAGER), board, self.dirty))
-        self.shipment = Shipment(_ShippersMaker(settings, self.dirty))
+        shippers = ClusterShipperBoard(client, settings.namespace, FIELD_MANAGER)
+        self.credentials = SinkSecrets(SecretReader(client), self.dirty.mark)
+        self.shipment = Shipment(_ShippersMaker(settings, shippers, self.dirty), self.credentials)
         self.sinks = _sink_checks(settings, client, self.dirty)
         self.reconciler = Reconciler(
             self.store,
@@ -165,6 +174,7 @@ class Operator:
             "events": self.events.run(),
             "reconcile": self.reconciler.run(),
             "observe": self.reconciler.watch_api_servers(),
+            "credentials": self.credentials.watch(),
             "watch": watching,
         }
         tasks = {name: asyncio.create_task(each, name=name) for name, each in work.items()}
@@ -259,11 +269,17 @@ class _DriverMaker:
 @dataclass(frozen=True, slots=True)
 class _ShippersMaker:
     settings: Settings
+    board: ShipperBoard
     dirty: Dirty
 
     def __call__(self, plane: AuditControlPlane) -> Shippers | None:
+        if plane.spec.driver is DriverName.PROCESS:
+            return self._local()
+        return self._on_nodes(plane) if self.settings.shippers is ShipperMode.NODES else None
+
+    def _local(self) -> Shippers | None:
         folder, collector = self.settings.process_folder, self.settings.collector
-        if plane.spec.driver is not DriverName.PROCESS or folder is None or collector is None:
+        if folder is None or collector is None:
             return None
         return LocalShipper(
             folder / SHIPPER_FOLDER,
@@ -271,6 +287,17 @@ class _ShippersMaker:
             ApiServer(folder).audit_log,
             self.dirty.mark,
             times=ShipperTimes(look_every=self.settings.observe_seconds),
+        )
+
+    def _on_nodes(self, plane: AuditControlPlane) -> Shippers:
+        return NodeShippers(
+            plane.metadata.name,
+            plane.metadata.uid,
+            self.board,
+            places_of(LogSettings.from_spec(plane.spec.log).path, claims=False),
+            self.settings.shipper_node_selector,
+            self.dirty.mark,
+            look_every=self.settings.observe_seconds,
         )
 
 

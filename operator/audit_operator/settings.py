@@ -103,7 +103,8 @@ class Settings(BaseModel):
     )
     collector: Path | None = Field(
         default=None,
-        description="Collector that ships what driver Process records (tools/otelcol). Absent: nothing is shipped.",
+        description="Collector that ships what is recorded (tools/otelcol). Absent: with driver Process nothing is "
+        "shipped, and a node's shipper takes /usr/local/bin/otelcol.",
     )
     sink_check_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         default=60.0,
@@ -115,7 +116,29 @@ class Settings(BaseModel):
     sidecar: str = Field(
         default="", description="What sidecars are made from, in JSON, as the chart writes it. Absent: there are none."
     )
-    node: str = Field(default="", description="Name of the node that an agent works on. Only for `agent`.")
+    shippers: ShipperMode = Field(
+        default=ShipperMode.NONE,
+        description="Who ships what API servers record, but for driver Process. Nodes: a shipper on each control-plane "
+        "node (`shipper run`). None: nobody of ours.",
+    )
+    shipper_node_selector: str = Field(
+        default="node-role.kubernetes.io/control-plane=",
+        description="Label selector of the nodes that must have a shipper: `Shipping` speaks of all of them.",
+    )
+    control_plane: _Name = Field(
+        default="cluster", description="AuditControlPlane that a node's shipper serves. Only for `shipper run`."
+    )
+    shipper_folder: Path = Field(
+        default=Path("/var/lib/audit-operator-shipper"),
+        description="Where a node's shipper keeps what it was told, its offsets and its queues.",
+    )
+    shipper_poll_seconds: _Seconds = Field(
+        default=2.0, description="Time between two looks of a node's shipper at whether it was told something else."
+    )
+    node: str = Field(
+        default="",
+        description="Name of the node that an agent or shipper works on. Only for `agent` and `shipper run`.",
+    )
     agent_folder: Path = Field(
         default=Path("/etc/kubernetes/audit-operator"),
         description="Where an agent keeps policies, its journal and the last good manifest. API servers see it, too.",

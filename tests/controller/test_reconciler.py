@@ -16,6 +16,7 @@ from audit_operator.cluster.lease import LeadershipLostError
 from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, AUDIT_POLICY, WATCHED
 from audit_operator.cluster.rest import Listing
 from audit_operator.controller.content import decode
+from audit_operator.controller.credentials import SinkSecrets
 from audit_operator.controller.delivery import Delivery
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.reconciler import Dirty, Reconciler
@@ -66,7 +67,7 @@ class World:
         self.reconciler = Reconciler(
             self.store,
             Delivery(lambda _plane: self.driver),
-            Shipment(lambda _plane: None),
+            Shipment(lambda _plane: None, SinkSecrets(None, lambda: None)),
             self.writer,
             Metrics(),
             self.dirty,

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from audit_operator.api.observations import ShipperObservation
+from audit_operator.cluster.secrets import SecretUnreadable
+from audit_operator.controller.credentials import SinkSecrets
 from audit_operator.controller.shipment import Shipment
 from audit_operator.plan import NamespaceFact, plan
 from audit_operator.plan.collector_files import Places
@@ -36,10 +38,19 @@ class RecordingShippers:
         self.closed = True
 
 
+class NoSecrets:
+    async def read(self, namespace, name):
+        return SecretUnreadable(f"Secret {namespace}/{name} does not exist", "create it")
+
+
+def secrets():
+    return SinkSecrets(NoSecrets(), lambda: None)
+
+
 class World:
     def __init__(self):
         self.made = []
-        self.shipment = Shipment(self.make)
+        self.shipment = Shipment(self.make, secrets())
 
     def make(self, plane):
         self.made.append(RecordingShippers())
@@ -124,7 +135,7 @@ async def test_figures_are_looked_at_between_deliveries(world):
 
 
 async def test_that_a_collector_is_lacking_is_said_only_where_something_is_to_be_shipped():
-    shipment = Shipment(lambda _plane: None)
+    shipment = Shipment(lambda _plane: None, secrets())
     await shipment.deliver(SNAPSHOT, plan(SNAPSHOT))
     assert shipment.facts["main"].refused[0].id == NO_COLLECTOR
     silent = replace(SNAPSHOT, audit_policies=(audit_policy(),), cluster_audit_policies=())

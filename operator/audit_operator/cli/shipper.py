@@ -1,8 +1,9 @@
-"""`shipper`: the configuration of a log shipper, for a collector that somebody else runs."""
+"""`shipper`: the shipper of a control-plane node, or the configuration for a collector that somebody else runs."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,20 @@ if TYPE_CHECKING:
     from audit_operator.cli.offline import Compiled
     from audit_operator.plan.snapshot import Snapshot
 
+RUN_EXAMPLES = """examples:
+  audit-operator shipper run               in a pod of the DaemonSet that the chart installs (shipper.enabled)
+
+  AUDIT_OPERATOR_NODE=cp-1 AUDIT_OPERATOR_KUBECONFIG=~/.kube/config AUDIT_OPERATOR_COLLECTOR=./otelcol \\
+    AUDIT_OPERATOR_SHIPPER_FOLDER=/var/lib/audit-operator-shipper audit-operator shipper run
+
+It reads the audit log of the node's API server, where spec.log.path of the AuditControlPlane says, and writes to its
+own folder. What it ships, and where to, it learns from the operator (AUDIT_OPERATOR_SHIPPERS=Nodes there); as long as
+the API server is away, what it learned last counts. Settings come from the environment: AUDIT_OPERATOR_NODE,
+_NAMESPACE, _CONTROL_PLANE, _SHIPPER_FOLDER, _COLLECTOR, _LISTEN_PORT, _LOG_LEVEL and others; see docs/settings.md.
+SIGTERM ends it and its collector within 10 s; the next one goes on where they were.
+"""
 EXAMPLES = """examples:
+  audit-operator shipper run                                   the shipper of a control-plane node; see its --help
   audit-operator shipper render --output shipper/              from the objects of the cluster
   audit-operator shipper render -f policies/ --output shipper/ --cluster-name prod
   otelcol validate --config shipper/config.yaml                with the collector of tools/otelcol
@@ -45,12 +59,21 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the command."""
     parser = commands.add_parser(
         "shipper",
-        help="render the configuration of a log shipper",
-        description="What a collector on a control-plane node needs to enforce levels, redact, and ship.",
+        help="run the log shipper of a control-plane node, or render its configuration",
+        description="Enforce levels, redact, and ship what the API server of a control-plane node records.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    running = actions.add_parser(
+        "run",
+        help="run the shipper of a control-plane node",
+        description="Keep a collector running that ships what the API server of this node records, as the operator "
+        "says, and tell the operator how that goes.",
+        epilog=RUN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    running.set_defaults(run=run_shipper)
     render = actions.add_parser(
         "render",
         help="write config.yaml and table.yaml",
@@ -85,6 +108,22 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add_version(render)
     add_fail_on(render)
     render.set_defaults(run=run)
+
+
+def run_shipper(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command has this shape
+    """Run the shipper of a node."""
+    # Imported here: the client takes half a second that no other command should pay.
+    from audit_operator.cluster.connection import ConnectionConfigError  # noqa: PLC0415
+    from audit_operator.settings import Settings, SettingsError  # noqa: PLC0415
+    from audit_operator.shipper_application import run as run_until_stopped  # noqa: PLC0415
+
+    try:
+        settings = Settings.from_environment()
+        if not settings.node:
+            raise UsageError("AUDIT_OPERATOR_NODE must name the node that this shipper works on")
+        return asyncio.run(run_until_stopped(settings))
+    except (SettingsError, ConnectionConfigError) as error:
+        raise UsageError(str(error)) from error
 
 
 def run(options: argparse.Namespace) -> int:

@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING
 from audit_operator.api.control_plane import Driver as DriverName
 from audit_operator.api.findings import Finding, Severity
 from audit_operator.plan.collector_files import CollectorFiles, Places, collector_files
-from audit_operator.plan.shipping import shipping
+from audit_operator.plan.shipping import Shipping, shipping
 from audit_operator.plan.shipping_status import NO_COLLECTOR, ShippingFacts
+from audit_operator.plan.sinks import Sinks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from audit_operator.api.control_plane import AuditControlPlane
+    from audit_operator.api.findings import ObjectRef
+    from audit_operator.controller.credentials import SinkSecrets
     from audit_operator.controlplane.shipper.shippers import Shippers
     from audit_operator.plan import Plan, Snapshot
+    from audit_operator.plan.credentials import SinkCredentials
 
     MakeShippers = Callable[[AuditControlPlane], Shippers | None]
 
@@ -33,13 +37,14 @@ _LOG = logging.getLogger(__name__)
 class Shipment:
     """Hands files to shippers and collects what they see.
 
-    `make` returns the shippers of a control plane, or None if this process has none for it. `facts` has what is known,
-    by control plane; a control plane is absent where shipping is not ours.
+    `make` returns the shippers of a control plane, or None if this process has none for it. `secrets` reads what sinks
+    need. `facts` has what is known, by control plane; a control plane is absent where shipping is not ours.
     """
 
     make: MakeShippers
+    secrets: SinkSecrets
     facts: dict[str, ShippingFacts] = field(default_factory=dict)
-    _shippers: dict[str, tuple[DriverName, Shippers]] = field(default_factory=dict)
+    _shippers: dict[str, tuple[AuditControlPlane, Shippers]] = field(default_factory=dict)
     _made: dict[str, _Made] = field(default_factory=dict)
 
     async def deliver(self, snapshot: Snapshot, planned: Plan) -> None:
@@ -76,23 +81,28 @@ class Shipment:
             await self._close(name)
 
     async def _deliver(self, plane: AuditControlPlane, snapshot: Snapshot, planned: Plan) -> ShippingFacts | None:
-        name, driver = plane.metadata.name, plane.spec.driver
-        if name in self._shippers and self._shippers[name][0] is not driver:
-            await self._end(name)
-        if name not in self._shippers:
-            made = self.make(plane)
-            if made is None:
-                lacking = driver is DriverName.PROCESS and _is_asked_for(name, snapshot, planned)
-                return ShippingFacts(refused=(_NO_COLLECTOR,)) if lacking else None
-            self._shippers[name] = driver, made
-        shippers = self._shippers[name][1]
-        files, remarks = await self._files(name, snapshot, planned, shippers.places)
-        refused = await shippers.deliver(files)
-        return ShippingFacts(files, refused, remarks, await shippers.observe())
+        name = plane.metadata.name
+        shippers = await self._of(plane)
+        if shippers is None:
+            lacking = plane.spec.driver is DriverName.PROCESS and _is_asked_for(name, snapshot, planned)
+            return ShippingFacts(refused=(_NO_COLLECTOR,)) if lacking else None
+        made = await self._files(name, snapshot, planned, shippers.places)
+        refused = await shippers.deliver(made.files)
+        return ShippingFacts(made.files, refused, made.remarks, await shippers.observe())
 
-    async def _files(
-        self, name: str, snapshot: Snapshot, planned: Plan, places: Places
-    ) -> tuple[CollectorFiles | None, tuple[Finding, ...]]:
+    async def _of(self, plane: AuditControlPlane) -> Shippers | None:
+        """The shippers of a control plane; others where it is not the same any more."""
+        name = plane.metadata.name
+        if (known := self._shippers.get(name)) is not None:
+            if known[0].spec.driver is not plane.spec.driver:
+                await self._end(name)
+            elif (known[0].metadata.uid, known[0].spec.log) != (plane.metadata.uid, plane.spec.log):
+                await self._close(name)
+        if name not in self._shippers and (made := self.make(plane)) is not None:
+            self._shippers[name] = plane, made
+        return self._shippers[name][1] if name in self._shippers else None
+
+    async def _files(self, name: str, snapshot: Snapshot, planned: Plan, places: Places) -> _Made:
         """What was planned; made anew only where something that it depends on is not the same."""
         basis = (
             snapshot.audit_policies,
@@ -105,8 +115,15 @@ class Shipment:
         )
         known = self._made.get(name)
         if known is None or known.basis != basis:
-            known = self._made[name] = await asyncio.to_thread(_make, basis, name, snapshot, planned, places)
-        return known.files, known.remarks
+            known = _Made(basis, await asyncio.to_thread(shipping, snapshot, planned, name))
+        existing = Sinks.of(snapshot).existing
+        used = [existing[ref] for ref in known.wanted.sinks] if known.wanted else []
+        credentials = await self.secrets.of(name, used)
+        if known.wanted is not None and (known.files is None or known.credentials != credentials):
+            made = await asyncio.to_thread(collector_files, known.wanted, snapshot, name, places, credentials)
+            known = replace(known, credentials=credentials, files=made)
+        self._made[name] = known
+        return known
 
     async def _give_up(self, name: str, error: Exception) -> ShippingFacts:
         """Note a bug, and begin anew with what runs at the next opportunity."""
@@ -122,6 +139,7 @@ class Shipment:
     async def _close(self, name: str) -> None:
         """Let go of a control plane's shippers, whatever state they are in."""
         self._made.pop(name, None)
+        self.secrets.forget(name)
         _, shippers = self._shippers.pop(name, (None, None))
         if shippers is None:
             return
@@ -135,20 +153,21 @@ class Shipment:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
+    """What was made for a control plane, and from what."""
+
     basis: tuple[object, ...]
-    files: CollectorFiles | None
-    remarks: tuple[Finding, ...]
+    wanted: Shipping | None
+    credentials: Mapping[ObjectRef, SinkCredentials | Finding] = field(default_factory=dict)
+    files: CollectorFiles | None = None
+
+    @property
+    def remarks(self) -> tuple[Finding, ...]:
+        """What cannot be done as policies ask."""
+        return self.wanted.findings if self.wanted else ()
 
 
 def _is_asked_for(name: str, snapshot: Snapshot, planned: Plan) -> bool:
     return any(each.spec.sink_refs and planned.assigned.get(each.ref) == name for each in snapshot.policies())
-
-
-def _make(basis: tuple[object, ...], name: str, snapshot: Snapshot, planned: Plan, places: Places) -> _Made:
-    wanted = shipping(snapshot, planned, name)
-    if wanted is None:
-        return _Made(basis, None, ())
-    return _Made(basis, collector_files(wanted, snapshot, name, places), wanted.findings)
 
 
 _NO_COLLECTOR = Finding(

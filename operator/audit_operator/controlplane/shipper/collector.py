@@ -2,7 +2,7 @@
 
     config.yaml              what it runs with, or is to run with; config.good.yaml is the last one that worked
     table-<digest>.yaml      the decision table of the configuration with that digest
-    credentials/             a folder for each sink, and in it one for each content of its Secrets
+    credentials/             a folder for each sink, and in it one for each content of its Secrets; the key for S3
     process.json             the process that was started last
     ports.json               where it listens
     retired                  is there when it must not be started any more
@@ -24,12 +24,14 @@ import signal
 import subprocess
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit_operator.controlplane import os_process
 from audit_operator.controlplane.files import exclusive, write_atomically
 from audit_operator.controlplane.os_process import ProcessIdentity
 from audit_operator.controlplane.ports import free_ports
+from audit_operator.controlplane.shipper import telemetry
 from audit_operator.plan.collector_files import CONFIG_FILE, Places
 from audit_operator.shipping.collector.configuration import (
     ARGUMENTS,
@@ -45,7 +47,6 @@ from audit_operator.shipping.redaction.rendering import PSEUDONYM_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 FOLDER = "shipper"
 """Of the collector, in the folder of the API server."""
@@ -274,8 +275,15 @@ class Collector:
         return self._key.read_text()
 
     def reload(self) -> None:
-        """Let it read its configuration anew; it ends if it cannot use it."""
-        if (process := self.process()) is not None and (descriptor := os_process.watch(process)) is not None:
+        """Let it read its configuration anew; it ends if it cannot use it.
+
+        Raises:
+            CollectorGone, OSError: as `start` does, for one that is started anew since it would lose what it holds.
+        """
+        started = self._last_started()
+        if started is not None and self._is_held_up():
+            self.start(Path(started.binary))
+        elif (process := self.process()) is not None and (descriptor := os_process.watch(process)) is not None:
             try:
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(descriptor, signal.SIGHUP)
@@ -336,7 +344,13 @@ class Collector:
 
     def _end_all(self, grace: float) -> None:
         while (process := self.process()) is not None:
-            os_process.end(process, grace)
+            os_process.end(process, 0.0 if self._is_held_up() else grace)
+
+    def _is_held_up(self) -> bool:
+        try:
+            return telemetry.read(self.endpoints).held_up
+        except telemetry.NoAnswer:
+            return False
 
 
 def _bytes(path: Path) -> bytes | None:

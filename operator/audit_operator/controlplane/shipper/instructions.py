@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from audit_operator.plan.collector_files import CollectorFiles
+from audit_operator.plan.credentials import ACCESS_KEY
 
 SHIPPER_COMPONENT = "shipper"
 INSTRUCTIONS_KEY = "instructions.json.gz"
@@ -24,7 +25,9 @@ LARGEST = 1024 * 1024 - 4096
 _LARGEST_TEXT = 256 * 2**20
 
 _FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9.-]*$")]
-_CredentialPath = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*/[0-9a-f]+/[a-z][a-z.]*$")]
+_CredentialPath = Annotated[
+    str, StringConstraints(pattern=rf"^([a-z0-9][a-z0-9.-]*/[0-9a-f]+/[a-z][a-z.]*|{ACCESS_KEY})$")
+]
 
 
 class UnknownInstructions(Exception):  # noqa: N818  # a state of what was read

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _TIMEOUT = 2.0
 _MOST_BYTES = 8 * 2**20
 _INSTANCE = "service_instance_id"
+_MAY_BE_FULL = 0.5
+"""Of a queue: what waits to get into it is large at times."""
 
 
 class NoAnswer(Exception):  # noqa: N818  # a state of the collector
@@ -45,6 +47,21 @@ class Telemetry:
     quarantined: int
     dropped: int
     table_reloads: int
+
+    @property
+    def held_up(self) -> bool:
+        """Whether it may be waiting to hand on what it has read: a queue is full, or its disk, or nothing can be written.
+
+        In an orderly end, it notes what waits so as delivered, and never reads it again (measured: 100 events each
+        time). When it is killed, it notes nothing.
+        """
+        return any(map(_does_not_take, self.exporters.values()))
+
+
+def _does_not_take(figures: ExporterFigures) -> bool:
+    if figures.capacity:
+        return figures.not_queued > 0 or figures.queue > _MAY_BE_FULL * figures.capacity
+    return figures.failed > 0
 
 
 def read(endpoints: Endpoints) -> Telemetry:

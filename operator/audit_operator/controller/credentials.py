@@ -1,0 +1,128 @@
+"""What shippers need to write to sinks, from the Secrets that these name, and kept up to date.
+
+A Secret that cannot be read, or does not hold what its sink needs, concerns that sink alone. So does a certificate that
+cannot be used: a collector that were given it would not start, and nobody's records would be shipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from audit_operator.api.findings import Finding
+from audit_operator.cluster.secrets import SecretUnreadable
+from audit_operator.plan.credentials import (
+    CA,
+    CERTIFICATE,
+    KEY,
+    SinkCredentials,
+    secrets_of,
+    sink_credentials,
+    unusable,
+)
+from audit_operator.sinks.access import Access, connect
+from audit_operator.sinks.store import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from audit_operator.api.findings import ObjectRef
+    from audit_operator.controller.sink_access import Secrets
+    from audit_operator.plan.credentials import SecretName
+    from audit_operator.plan.sinks import Sink
+
+    Credentials = SinkCredentials | Finding
+
+_LOG = logging.getLogger(__name__)
+_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class SinkSecrets:
+    """Reads for those who ship, and tells them when something has changed.
+
+    Attributes:
+        secrets: where Secrets are read; how old an answer may be is decided there.
+        on_change: is called when a sink that was asked for has other credentials than it had.
+        look_every: seconds between two looks.
+    """
+
+    secrets: Secrets
+    on_change: Callable[[], None]
+    look_every: float = 5.0
+    _asked: dict[str, tuple[Sink, ...]] = field(default_factory=dict)
+    _known: dict[ObjectRef, _Known] = field(default_factory=dict)
+    _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+
+    async def of(self, asker: str, sinks: Collection[Sink]) -> dict[ObjectRef, Credentials]:
+        """For each sink that names Secrets: what they hold, or why it cannot be written to.
+
+        `asker` is told of changes in these from now on, and in no others that it has asked for.
+        """
+        self._asked[asker] = tuple(each for each in sinks if secrets_of(each))
+        found = await asyncio.gather(*map(self._credentials, self._asked[asker]))
+        return {each.ref: credentials for each, credentials in zip(self._asked[asker], found, strict=True)}
+
+    def forget(self, asker: str) -> None:
+        """Somebody has no more use for what he asked for."""
+        self._asked.pop(asker, None)
+
+    async def watch(self) -> None:
+        """Look again and again, for ever."""
+        while True:
+            await asyncio.sleep(self.look_every)
+            sinks = {each.ref: each for asked in self._asked.values() for each in asked}
+            for gone in self._known.keys() - sinks.keys():
+                del self._known[gone]
+            before = {ref: self._known.get(ref) for ref in sinks}
+            for sink in sinks.values():
+                try:
+                    await self._credentials(sink)
+                except OSError as error:
+                    _LOG.warning("Not looked at: %s", error, extra={"object": str(sink.ref), "reason": "OSError"})
+            if any(self._known.get(ref) != known for ref, known in before.items() if known is not None):
+                self.on_change()
+
+    async def _credentials(self, sink: Sink) -> Credentials:
+        async with self._at_once:
+            read = await self._read(sink)
+        known = self._known.get(sink.ref)
+        if known is not None and (known.sink, known.read) == (sink, read):
+            return known.credentials  # the very object: what it has reckoned once need not be reckoned again
+        made = await asyncio.to_thread(_checked, sink, read) if isinstance(read, SinkCredentials) else read
+        if isinstance(made, Finding):
+            _LOG.warning("Not shipped to: %s", made.message, extra={"object": str(sink.ref), "reason": made.id})
+        self._known[sink.ref] = _Known(sink, read, made)
+        return made
+
+    async def _read(self, sink: Sink) -> Credentials:
+        read: dict[SecretName, Mapping[str, bytes]] = {}
+        for name in secrets_of(sink):
+            values = await self.secrets.read(name.namespace, name.name)
+            if isinstance(values, SecretUnreadable):
+                return unusable(sink, values.message, values.mend)
+            read[name] = values
+        return sink_credentials(sink, read)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read for a sink, and what came of it."""
+
+    sink: Sink
+    read: Credentials
+    credentials: Credentials
+
+
+def _checked(sink: Sink, made: SinkCredentials) -> Credentials:
+    """The same, unless a collector could not use it. Blocks."""
+    ca, certificate, key = (made.files.get(name, b"").decode("utf-8", "replace") for name in (CA, CERTIFICATE, KEY))
+    if not (ca or certificate):
+        return made
+    tried = connect("https://localhost", Access(ca=ca, certificate=certificate, key=key))
+    if isinstance(tried, Failure):
+        where = " and ".join(map(str, secrets_of(sink)))
+        return unusable(sink, f"Secret {where}: {tried.message}", tried.mend)
+    return made
