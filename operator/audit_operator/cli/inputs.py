@@ -124,7 +124,7 @@ def read_facts(paths: Iterable[str]) -> Facts:
     for text in read_texts(paths):
         document = parse_document(text.content)
         collected.findings.extend(_problems(document, text))
-        for path, item in _objects(document.value):
+        for path, item in objects_in(document.value):
             place = _Place(document, text, path)
             _collect(item, collected, place.locate)
     return _facts(collected)
@@ -162,13 +162,13 @@ def _problems(document: Document, text: Text) -> Iterator[Finding]:
             )
 
 
-def _objects(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
+def objects_in(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
     """The objects in a document: itself, or the items of a List."""
     if not isinstance(value, dict):
         return
     if str(value.get("kind", "")).endswith("List") and isinstance(value.get("items"), list):
         for number, item in enumerate(value["items"]):
-            yield from _objects(item, (*path, "items", number))
+            yield from objects_in(item, (*path, "items", number))
         return
     yield path, value
 

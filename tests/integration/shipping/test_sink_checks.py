@@ -11,6 +11,7 @@ import pytest
 
 from audit_operator.api.conditions import Reason
 from audit_operator.api.store_observations import Drop, StoreState
+from audit_operator.cli import main
 from audit_operator.controller.sink_access import Stores
 from audit_operator.controller.sink_checks import CheckTimes, SinkChecks
 from audit_operator.controlplane.ports import free_ports
@@ -60,3 +61,22 @@ async def test_what_a_store_throws_away_becomes_a_condition_and_a_store_that_end
         assert judged.reason is Reason.LOSSY
         assert "raise its -retentionPeriod" in judged.message
     await until(lambda: state() is StoreState.UNREACHABLE)
+
+
+def test_a_record_is_written_to_a_real_store_and_read_back(tmp_path, capsys):
+    with victoria_logs(tmp_path) as url:
+        sink = {
+            "apiVersion": "audit-operator.dev/v1alpha1",
+            "kind": "AuditSink",
+            "metadata": {"name": "own", "namespace": "payments"},
+            "spec": {"type": "VictoriaLogs", "victoriaLogs": {"url": url, "accountID": 7}},
+        }
+        (tmp_path / "sink.json").write_text(json.dumps(sink))
+        status = main(["sinks", "check", "-f", str(tmp_path / "sink.json"), "--write-read", "-o", "json"])
+    [tried] = json.loads(capsys.readouterr().out)
+    assert (status, tried["ok"]) == (0, True)
+    assert [(each["step"], each["result"]) for each in tried["steps"]] == [
+        ("reached", "yes"),
+        ("written", "yes"),
+        ("read back", "yes"),
+    ]

@@ -1,0 +1,230 @@
+"""`sinks`: whether the stores of sinks can be reached, take records, and give them back."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import binascii
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from audit_operator.cli.from_cluster import add_connection, kubeconfig_file, read_cluster
+from audit_operator.cli.inputs import objects_in, read_facts, read_texts
+from audit_operator.cli.usage import UsageError
+from audit_operator.policy.document import parse_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from audit_operator.cluster.secrets import SecretUnreadable, SecretValues
+    from audit_operator.controller.sink_access import Secrets
+    from audit_operator.plan.sinks import Sink
+    from audit_operator.sinks.trial import Step
+
+EXAMPLES = """examples:
+  audit-operator sinks check                                   every sink of the cluster: does it answer?
+  audit-operator sinks check --write-read                      also write a record to each, and read it back
+  audit-operator sinks check payments/own central              only these: an AuditSink, a ClusterAuditSink
+  audit-operator sinks check -f sinks.yaml -f secrets.yaml     those in files, with the Secrets beside them
+  audit-operator sinks check --write-read -o json | jq '.[] | select(.ok | not)'
+
+Sinks are asked from here, with the Secrets that you may read: what the operator and the shippers can reach may differ.
+Success for an answer to a write is no proof, and some stores throw records away with it; --write-read proves it. What
+it writes is an audit event of the user audit-operator:sinks-check, and stays.
+
+Exit status: 0 if all went well, or could not be tried with such a store; 1 if something failed; 2 for wrong usage.
+"""
+_AT_ONCE = 8
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "sinks",
+        help="ask the stores that records are shipped to",
+        description="Ask the stores that records are shipped to.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    check = actions.add_parser(
+        "check",
+        help="reach each sink; with --write-read, prove that it keeps a record",
+        description="Reach each sink with its address, TLS settings and credentials.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument(
+        "sinks",
+        metavar="SINK",
+        nargs="*",
+        help="NAMESPACE/NAME of an AuditSink, NAME of a ClusterAuditSink (default: all)",
+    )
+    check.add_argument(
+        "-f",
+        "--filename",
+        metavar="PATH",
+        action="append",
+        help="file, folder, or - for standard input, with sinks and Secrets (default: those of the cluster)",
+    )
+    check.add_argument(
+        "--write-read", action="store_true", help="write a marked record, and read it back by its audit ID"
+    )
+    check.add_argument(
+        "--timeout", type=float, default=30.0, metavar="SECONDS", help="until a record must be there (default: 30)"
+    )
+    check.add_argument("-o", "--output", choices=["table", "json"], default="table", help="default: table")
+    add_connection(check)
+    check.set_defaults(run=run)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of one sink."""
+
+    sink: Sink
+    steps: tuple[Step, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return not any(each.failed for each in self.steps)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Try, and say what came of it."""
+    facts = read_facts(options.filename) if options.filename else read_cluster(options)
+    for finding in facts.findings:
+        print(f"{finding.object or finding.location.file}: {finding.message}", file=sys.stderr)
+    sinks = _chosen(tuple(facts.snapshot.sinks()), options.sinks)
+    held = _secrets_in(options.filename) if options.filename else None
+    tried = asyncio.run(_try_all(sinks, held, options))
+    print(json.dumps([_as_json(each) for each in tried], indent=2) if options.output == "json" else _table(tried))
+    return int(bool(facts.findings) or not all(each.ok for each in tried))
+
+
+def _chosen(sinks: tuple[Sink, ...], wanted: Sequence[str]) -> list[Sink]:
+    by_name = {"/".join(filter(None, (each.metadata.namespace, each.metadata.name))): each for each in sinks}
+    if unknown := [each for each in wanted if each not in by_name]:
+        raise UsageError(f"there is no sink {', '.join(unknown)}; there are: {', '.join(sorted(by_name)) or 'none'}")
+    if not by_name:
+        raise UsageError("there is no AuditSink and no ClusterAuditSink")
+    return [by_name[each] for each in (wanted or sorted(by_name))]
+
+
+async def _try_all(
+    sinks: Iterable[Sink], held: Mapping[tuple[str, str], Mapping[str, bytes]] | None, options: argparse.Namespace
+) -> list[Tried]:
+    # Imported here: the clients take a quarter of a second that other commands should not pay.
+    from audit_operator.cluster.connection import connect  # noqa: PLC0415
+    from audit_operator.cluster.rest import RestClient  # noqa: PLC0415
+    from audit_operator.cluster.secrets import SecretReader  # noqa: PLC0415
+
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(sink: Sink, secrets: Secrets) -> Tried:
+        async with places:
+            return await _try(sink, secrets, options)
+
+    if held is not None:
+        secrets = _InFiles(held)
+        return list(await asyncio.gather(*(one(each, secrets) for each in sinks)))
+    connection = await connect(kubeconfig_file(options), options.context)
+    try:
+        reader = SecretReader(RestClient(connection.session()))
+        return list(await asyncio.gather(*(one(each, reader) for each in sinks)))
+    finally:
+        await connection.aclose()
+
+
+async def _try(sink: Sink, secrets: Secrets, options: argparse.Namespace) -> Tried:
+    from audit_operator.controller.sink_access import Stores  # noqa: PLC0415 - see above
+    from audit_operator.sinks.network import Network  # noqa: PLC0415
+    from audit_operator.sinks.store import Failure  # noqa: PLC0415
+    from audit_operator.sinks.trial import Step, try_store  # noqa: PLC0415
+
+    opened = await Stores(secrets, Network(), Network()).open(sink)
+    if isinstance(opened, Failure):
+        return Tried(sink, (Step("reached", 0.0, opened),))
+    steps = await try_store(opened.store, sink.metadata.namespace, write=options.write_read, patience=options.timeout)
+    return Tried(sink, steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _InFiles:
+    """Secrets of files."""
+
+    held: Mapping[tuple[str, str], Mapping[str, bytes]]
+
+    async def read(self, namespace: str, name: str) -> SecretValues | SecretUnreadable:
+        """The values of one Secret, or that it is not there."""
+        from audit_operator.cluster.secrets import SecretUnreadable, SecretValues  # noqa: PLC0415 - see above
+
+        held = self.held.get((namespace, name))
+        if held is None:
+            return SecretUnreadable(f"Secret {namespace}/{name} is in no file", "name one that holds it with -f")
+        return SecretValues(held)
+
+
+def _secrets_in(paths: Iterable[str]) -> dict[tuple[str, str], dict[str, bytes]]:
+    """The Secrets in files, by namespace and name. Standard input has been read already, and holds none for us."""
+    held = {}
+    for text in read_texts(each for each in paths if each != "-"):
+        for _, item in objects_in(parse_document(text.content).value):
+            if (item.get("apiVersion"), item.get("kind")) == ("v1", "Secret"):
+                metadata = item.get("metadata") or {}
+                held[str(metadata.get("namespace", "")), str(metadata.get("name", ""))] = _values(item, text.file)
+    return held
+
+
+def _values(document: Mapping[str, Any], file: str) -> dict[str, bytes]:
+    plain = {key: str(value).encode() for key, value in (document.get("stringData") or {}).items()}
+    try:
+        encoded = document.get("data") or {}
+        return {**{key: base64.b64decode(value, validate=True) for key, value in encoded.items()}, **plain}
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise UsageError(f"{file}: a Secret holds a value under data that is not base64") from error
+
+
+def _as_json(tried: Tried) -> dict[str, Any]:
+    return {
+        "sink": str(tried.sink.ref),
+        "type": tried.sink.spec.type.value,
+        "ok": tried.ok,
+        "steps": [
+            {
+                "step": each.name,
+                "result": _result(each),
+                "seconds": round(each.seconds, 3),
+                **({"message": _said(each)} if each.trouble else {}),
+            }
+            for each in tried.steps
+        ],
+    }
+
+
+def _table(tried: Sequence[Tried]) -> str:
+    rows = [("SINK", "TYPE", "REACHED", "WRITTEN", "READ BACK", "TOOK", "MESSAGE")]
+    for each in tried:
+        results = {step.name: _result(step) for step in each.steps}
+        trouble = next((_said(step) for step in each.steps if step.trouble), "")
+        took = f"{sum(step.seconds for step in each.steps if step.name != 'written'):.2f} s"
+        reached, written, read = (results.get(name, "-") for name in ("reached", "written", "read back"))
+        rows.append((str(each.sink.ref), each.sink.spec.type.value, reached, written, read, took, trouble))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _result(step: Step) -> str:
+    return "yes" if step.trouble is None else "no" if step.failed else "unsupported"
+
+
+def _said(step: Step) -> str:
+    mend, trouble = getattr(step.trouble, "mend", ""), step.trouble
+    said = str(getattr(trouble, "message", "") or getattr(trouble, "reason", ""))
+    return f"{said} ({mend})" if mend else said
