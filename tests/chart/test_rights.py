@@ -55,7 +55,7 @@ SHIPPING = {
 SHIPPER = {
     ("Role", NAMESPACE): {
         "get secrets audit-shipper-cluster",
-        *(f"{verb} coordination.k8s.io/leases" for verb in ("get", "create", "patch")),
+        *(f"{verb} coordination.k8s.io/leases" for verb in ("create", "patch")),
     }
 }
 DELIVERY = {

@@ -22,6 +22,7 @@ FREE = {
     "global",
     "networkPolicy.metricsFrom[]",
     "networkPolicy.shipperEgress[]",
+    "networkPolicy.sinkEgress[]",
     "resources.claims[]",
     "topologySpreadConstraints[]",
 }

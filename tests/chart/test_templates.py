@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from audit_operator.api.crd import drift
-from audit_operator.settings import Settings
+from audit_operator.plan.collector_files import Places
+from audit_operator.settings import Settings, ShipperMode
 from tests.chart.helm import CHART, EVERYTHING, MONITORING, NAMESPACE, VERSIONS
 from tests.chart.snapshots import FOLDER, VALUES, render
+from tools.image import rootfs
 
 if TYPE_CHECKING:
     from tests.chart.helm import Helm
@@ -95,7 +97,8 @@ def test_every_setting_of_the_operator_can_be_set_by_its_name(helm: Helm) -> Non
     said_otherwise = {"kubeconfig", "context", "namespace", "lease", "identity", "listen_host", "listen_port", "node"}
     said_otherwise |= {"sidecar"}
     only_elsewhere = {name for name in Settings.model_fields if name.startswith("agent_")}
-    only_elsewhere |= {"process_folder", "collector"}
+    only_elsewhere |= {name for name in Settings.model_fields if name.startswith("shipper")}
+    only_elsewhere |= {"process_folder", "collector", "control_plane", "sidecar"}
     assert {_snake(name) for name in names} == set(Settings.model_fields) - said_otherwise - only_elsewhere
     [deployment] = [each for each in helm.objects("settings.statusesPerSecond=50") if each["kind"] == "Deployment"]
     [container] = deployment["spec"]["template"]["spec"]["containers"]
@@ -112,6 +115,47 @@ def test_the_agents_environment_is_settings(helm: Helm) -> None:
     assert (settings.namespace, settings.node, settings.listen_host) == (NAMESPACE, "node-1", "127.0.0.1")
     # The agent runs elsewhere than it talks.
     assert agent["metadata"]["namespace"] == f"{NAMESPACE}-agent"
+
+
+def test_the_shippers_environment_is_settings(helm: Helm) -> None:
+    pod = shipper(helm, "shipper.controlPlane=edge", "shipper.paths.state=/var/lib/elsewhere")["spec"]["template"][
+        "spec"
+    ]
+    [container] = pod["containers"]
+    settings = Settings.from_environment({each["name"]: each.get("value", "node-1") for each in container["env"]})
+    assert (settings.namespace, settings.node, settings.control_plane) == (NAMESPACE, "node-1", "edge")
+    assert str(settings.collector) == f"/{rootfs.COLLECTOR}"
+    mounts = {each["mountPath"]: each.get("readOnly", False) for each in container["volumeMounts"]}
+    assert mounts[str(settings.shipper_folder)] is False
+    # The configuration names the path of the log, as the API server writes it.
+    assert mounts[str(PurePosixPath(Places().audit_log).parent)] is True
+    assert [each["containerPort"] for each in container["ports"]] == [settings.listen_port]
+
+
+def test_the_operator_knows_of_shippers_where_there_are_any(helm: Helm) -> None:
+    def settings(*values: str) -> Settings:
+        [deployment] = [each for each in helm.objects(*values) if each["kind"] == "Deployment"]
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        return Settings.from_environment({each["name"]: each.get("value", NAMESPACE) for each in container["env"]})
+
+    assert settings().shippers is ShipperMode.NONE
+    assert settings("shipper.enabled=true").shippers is ShipperMode.NODES
+    pool = "shipper.enabled=true,shipper.nodeSelector.pool=control"
+    assert settings(pool).shipper_node_selector == "node-role.kubernetes.io/control-plane=,pool=control"
+
+
+def test_the_operator_asks_stores_only_where_its_network_policy_lets_it(helm: Helm) -> None:
+    def asks(*values: str) -> bool:
+        [deployment] = [each for each in helm.objects(*values) if each["kind"] == "Deployment"]
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        given = {each["name"]: each.get("value", NAMESPACE) for each in container["env"]}
+        return Settings.from_environment(given).sink_check_seconds > 0
+
+    assert not asks()
+    assert asks("networkPolicy.enabled=false")
+    assert asks("networkPolicy.sinkEgress[0].ports[0].port=9428")
+    assert asks("settings.sinkCheckSeconds=60")
+    assert not asks("networkPolicy.enabled=false", "settings.sinkCheckSeconds=0")
 
 
 def shipper(helm: Helm, *values: str) -> dict[str, Any]:

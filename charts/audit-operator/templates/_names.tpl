@@ -21,6 +21,15 @@
 {{- default .Values.controlPlane.name .Values.shipper.controlPlane -}}
 {{- end -}}
 
+{{/* The nodes of shippers as a label selector: role=control-plane,zone=a. */}}
+{{- define "audit-operator.shipperNodeSelector" -}}
+{{- $terms := list -}}
+{{- range $key, $value := .Values.shipper.nodeSelector -}}
+{{- $terms = append $terms (printf "%s=%s" $key $value) -}}
+{{- end -}}
+{{- join "," $terms -}}
+{{- end -}}
+
 {{- define "audit-operator.uninstallName" -}}
 {{- include "audit-operator.fullname" . }}-uninstall
 {{- end -}}
