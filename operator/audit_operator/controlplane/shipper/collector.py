@@ -33,6 +33,7 @@ from audit_operator.controlplane.os_process import ProcessIdentity
 from audit_operator.controlplane.ports import free_ports
 from audit_operator.controlplane.shipper import telemetry
 from audit_operator.plan.collector_files import CONFIG_FILE, Places
+from audit_operator.plan.credentials import ACCESS_KEY
 from audit_operator.shipping.collector.configuration import (
     ARGUMENTS,
     ENVIRONMENT,
@@ -43,6 +44,7 @@ from audit_operator.shipping.collector.configuration import (
     Endpoints,
     variable,
 )
+from audit_operator.shipping.exporters import AWS_CREDENTIALS
 from audit_operator.shipping.redaction.rendering import PSEUDONYM_VARIABLE
 
 if TYPE_CHECKING:
@@ -266,6 +268,7 @@ class Collector:
             HEALTH_VARIABLE: endpoints.health,
             METRICS_PORT_VARIABLE: str(endpoints.metrics_port),
             PSEUDONYM_VARIABLE: self._pseudonym_key(),
+            AWS_CREDENTIALS: str(self._credentials / ACCESS_KEY),
         }
 
     def _pseudonym_key(self) -> str:
