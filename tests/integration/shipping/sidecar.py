@@ -14,7 +14,7 @@ import subprocess
 import time
 import urllib.request
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from audit_operator.api.application_logs import FieldMapping, TimeFormat
 from audit_operator.controlplane.ports import free_ports
@@ -93,7 +93,7 @@ class Sidecar:
     def configuration(self) -> dict[str, Any]:
         return render(self.pipeline(), Endpoints(f"127.0.0.1:{self.health}", "127.0.0.1", self.metrics))
 
-    def __enter__(self) -> Sidecar:
+    def __enter__(self) -> Self:
         config = self.folder / "config.yaml"
         config.write_text(yaml_text(self.configuration()))
         with (self.folder / "log").open("ab") as log:

@@ -43,6 +43,12 @@ if TYPE_CHECKING:
 _GO_TIME = "%Y-%m-%dT%H:%M:%S%z"
 """Go reads a fraction of a second that its layout does not name."""
 _NANOSECONDS = 10**9
+_STRING = r'"(?:[^"\\\x00-\x1f]|\\[^\x00-\x1f])*"'
+_ODD = r'[\x00-\x08\x0b\x0c\x0e-\x1f"]|[:,\[]\s*-?(?:0[0-9]|[.])|[0-9][.](?:[^0-9]|$)'
+"""In what is left of JSON without its strings: a control character, the quote of a string that has one; a zero before
+other digits, a point without digits before and behind it."""
+_MAY_BE_ODD = r'[\x00-\x1f]|(?:":|[,\[])\s*-?(?:0[0-9]|[.])|[0-9][.](?:[^0-9]|$)'
+"""Where any of these may be; of a line as it is written, seldom more."""
 
 QUARANTINED = attribute(QUARANTINE)
 IS_OBJECT = "IsMap(log.body)"
@@ -86,6 +92,7 @@ def recognise(pipeline: ApplicationPipeline) -> tuple[Statements, ...]:
         Statements((assign(QUARANTINED, text(Reason.TOO_LONG), f"Len({_RAW}) > {standard.longest_line}"),), (fine,)),
         SilentStatements((assign("log.body", "ParseJSON(log.body)"),), (fine,)),
         Statements((assign(QUARANTINED, text(Reason.NO_OBJECT), f"not {IS_OBJECT}"),), (fine,)),
+        _refuse_oddities(fine),
         Statements(tuple(_read(standard)), (fine,)),
         _read_time(standard.time_format, fine),
         # One statement for what is nearly always the case; which of them it is, is asked only where one is.
@@ -94,6 +101,19 @@ def recognise(pipeline: ApplicationPipeline) -> tuple[Statements, ...]:
             tuple(assign(QUARANTINED, text(reason), where) for reason, where in _reasons().items()),
             (f"{QUARANTINED} == {_UNKNOWN}",),
         ),
+    )
+
+
+def _refuse_oddities(fine: str) -> Statements:
+    """The collector's parser (goccy/go-json) takes numbers and control characters that no other does."""
+    bare = cache("bare")
+    return Statements(
+        (
+            assign(bare, _RAW),
+            f"replace_pattern({bare}, {text(_STRING)}, {text('')})",
+            assign(QUARANTINED, text(Reason.NO_OBJECT), f"IsMatch({bare}, {text(_ODD)})"),
+        ),
+        (fine, f"IsMatch({_RAW}, {text(_MAY_BE_ODD)})"),
     )
 
 

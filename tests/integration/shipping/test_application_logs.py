@@ -1,0 +1,50 @@
+"""Application logs in the real collector: the verdict is that of `audit-operator logs check`, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audit_operator.api.application_logs import FieldMapping, TimeFormat
+from audit_operator.shipping.application.standard import LONGEST_LINE, Standard
+from tests.integration.shipping.sidecar import Sidecar
+from tests.shipping.application.lines import CASES, GOOD, LONGEST, NAMES, SECONDS, in_milliseconds, line
+
+
+def differences(lines, sidecar):
+    """Lines of which the collector and Python say different things; it must have read no others."""
+    standard = Standard(sidecar.fields, sidecar.time_format, sidecar.longest_line)
+    now = time.time()
+    wanted = [next(map(str, standard.breaches(each, now)), None) for each in lines]
+    with sidecar:
+        # Each in a file of its own, behind another line: files that begin alike count as one.
+        for number, each in enumerate(lines):
+            sidecar.write(
+                f"{number}.log", f"begins {number}\n".encode() + each.encode("utf-8", "surrogatepass") + b"\n"
+            )
+        sidecar.await_records(2 * len(lines))
+    found = {
+        each.attributes["source"]: each.attributes.get("quarantine")
+        for each in sidecar.records()
+        if not each.body.startswith("begins ")
+    }
+    assert "failed to e" not in sidecar.log()
+    verdicts = [found[f"logs/{number}.log"] for number in range(len(lines))]
+    return [(each, said, meant) for each, said, meant in zip(lines, verdicts, wanted, strict=True) if said != meant]
+
+
+def test_the_collector_says_what_the_check_says(tmp_path):
+    assert len(CASES) > 100
+    lines = [each for each, _ in CASES]
+    assert differences(lines, Sidecar(tmp_path, longest_line=LONGEST)) == []
+
+
+@pytest.mark.parametrize("unit", [TimeFormat.UNIX_SECONDS, TimeFormat.UNIX_MILLISECONDS])
+def test_the_collector_reads_numbers_as_the_check_does(tmp_path, unit):
+    convert = in_milliseconds if unit is TimeFormat.UNIX_MILLISECONDS else lambda value: value
+    lines = [line(time=convert(value)) for value, _ in SECONDS]
+    assert differences(lines, Sidecar(tmp_path, time_format=unit)) == []
