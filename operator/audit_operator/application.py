@@ -20,6 +20,7 @@ from audit_operator.cluster.connection import Connection, connect
 from audit_operator.cluster.events import EventRecorder
 from audit_operator.cluster.facts import Fact, FactStore
 from audit_operator.cluster.lease import LeadershipLostError, LeaseElector, LeaseTiming
+from audit_operator.cluster.pods import PodStore
 from audit_operator.cluster.rate_limit import RateLimit
 from audit_operator.cluster.resources import GROUP, WATCHED
 from audit_operator.cluster.rest import RestClient
@@ -38,6 +39,8 @@ from audit_operator.controller.notices import notice_of
 from audit_operator.controller.reconciler import Dirty, Reconciler
 from audit_operator.controller.shipment import Shipment
 from audit_operator.controller.shipper_board import ClusterShipperBoard
+from audit_operator.controller.sidecar_objects import SidecarObjects
+from audit_operator.controller.sidecars import Sidecars
 from audit_operator.controller.sink_access import Stores
 from audit_operator.controller.sink_checks import CheckTimes, SinkChecks
 from audit_operator.controlplane.api_server import ApiServer
@@ -51,7 +54,8 @@ from audit_operator.controlplane.shipper.local import LocalShipper
 from audit_operator.controlplane.shipper.nodes import NodeShippers
 from audit_operator.controlplane.static_pod.audit_flags import LogSettings
 from audit_operator.controlplane.static_pod.driver import StaticPodDriver
-from audit_operator.settings import ShipperMode
+from audit_operator.settings import SettingsError, ShipperMode
+from audit_operator.shipping.injection.template import SidecarTemplate, TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -106,6 +110,7 @@ class Operator:
     shipment: Shipment = field(init=False)
     dirty: Dirty = field(init=False)
     sinks: SinkChecks | None = field(init=False)
+    sidecars: Sidecars | None = field(init=False)
     reconciler: Reconciler = field(init=False)
     health: HealthServer = field(init=False)
 
@@ -130,6 +135,7 @@ class Operator:
         self.credentials = SinkSecrets(SecretReader(client), self.dirty.mark)
         self.shipment = Shipment(_ShippersMaker(settings, shippers, self.dirty), self.credentials)
         self.sinks = _sink_checks(settings, client, self.dirty)
+        self.sidecars = _sidecars(settings, client, self.credentials, self.dirty)
         self.reconciler = Reconciler(
             self.store,
             self.delivery,
@@ -142,6 +148,7 @@ class Operator:
             observe_every=settings.observe_seconds,
             on_restart=self.resync.hurry,
             sinks=self.sinks,
+            sidecars=self.sidecars,
         )
         self.health = HealthServer(self.metrics.registry, {"sync": self._stale}, {"leader-or-candidate": self._unable})
         self.metrics.follow("dirty_age_seconds", "Age of the oldest change not acted on.", self.dirty.age)
@@ -194,6 +201,8 @@ class Operator:
         await asyncio.gather(*ours, return_exceptions=True)
         if self.sinks is not None:
             await self.sinks.aclose()
+        if self.sidecars is not None:
+            await self.sidecars.aclose()
         await self.shipment.aclose()
         await self.delivery.aclose()
         stop_kopf.set()
@@ -244,6 +253,17 @@ def _sink_checks(settings: Settings, client: RestClient, dirty: Dirty) -> SinkCh
     stores = Stores(SecretReader(client))
     times = CheckTimes(every=settings.sink_check_seconds)
     return SinkChecks(stores, dirty.mark, times, tenants=settings.sink_check_tenants)
+
+
+def _sidecars(settings: Settings, client: RestClient, credentials: SinkSecrets, dirty: Dirty) -> Sidecars | None:
+    if not settings.sidecar:
+        return None
+    try:
+        template = SidecarTemplate.parse(settings.sidecar)
+    except TemplateError as error:
+        raise SettingsError(f"AUDIT_OPERATOR_SIDECAR is no template: {error}") from error
+    objects = SidecarObjects(client, FIELD_MANAGER)
+    return Sidecars(template, PodStore(client), objects, credentials, dirty.mark, settings.resync_seconds)
 
 
 @dataclass(frozen=True, slots=True)

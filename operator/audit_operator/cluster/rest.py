@@ -21,7 +21,7 @@ import aiohttp
 from audit_operator.cluster.backoff import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from audit_operator.cluster.resources import Resource
 
@@ -160,6 +160,30 @@ class RestClient:
             if not token:
                 return Listing(tuple(items), version)
             params["continue"] = token
+
+    async def watch(
+        self, resource: Resource, *, resource_version: str, namespace: str = "", seconds: int = 300
+    ) -> AsyncIterator[Document]:
+        """The events (``type`` and ``object``) after a moment, until the API server ends the watch.
+
+        Raises ApiError, ApiUnreachableError. An event of type ERROR is the last one: the list must be started anew.
+        """
+        path = resource.path(namespace=namespace)
+        params = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(seconds),
+        }
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect, sock_read=2.0 * seconds)
+        try:
+            async with self.session.get(path, params=params, headers={"Accept": _JSON}, timeout=timeout) as response:
+                if response.status >= HTTPStatus.BAD_REQUEST:
+                    raise _api_error(response, await response.read())
+                async for line in response.content:
+                    yield json.loads(line)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise ApiUnreachableError(f"watch {path}: {error!r}") from error
 
     async def apply(
         self,

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from audit_operator.controller.delivery import Delivery
     from audit_operator.controller.metrics import Metrics
     from audit_operator.controller.shipment import Shipment
+    from audit_operator.controller.sidecars import Sidecars
     from audit_operator.controller.sink_checks import SinkChecks
     from audit_operator.plan import Plan, Snapshot
     from audit_operator.plan.shipping_status import ShippingFacts
+    from audit_operator.plan.sidecars import SidecarCount
     from audit_operator.policy.model import Policy
 
 _LOG = logging.getLogger(__name__)
@@ -73,7 +75,7 @@ class Reconciler:
     """Plans and delivers whenever `dirty` says so. Nothing happens before every kind has been listed.
 
     `on_restart` is called when an API server was seen to come or go: watches may have missed something. `sinks` asks
-    stores; None where nobody does.
+    stores, `sidecars` looks after those in pods; None where nobody does.
     """
 
     store: FactStore
@@ -87,6 +89,7 @@ class Reconciler:
     observe_every: float = 5.0
     on_restart: Callable[[], None] = lambda: None
     sinks: SinkChecks | None = None
+    sidecars: Sidecars | None = None
     backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, cap=60.0))
     _earlier: dict[str, Policy] = field(default_factory=dict)
 
@@ -139,7 +142,11 @@ class Reconciler:
         if self.sinks is not None:
             self.sinks.follow(Sinks.of(snapshot).in_use(snapshot.policies()))
             stores = dict(self.sinks.observations)
-        encoded = await asyncio.to_thread(_encode, observed, planned, refused, self.shipment.facts, stores)
+        pods: Mapping[ObjectRef, SidecarCount] = {}
+        if self.sidecars is not None:
+            await self.sidecars.deliver(snapshot, planned)
+            pods = self.sidecars.facts
+        encoded = await asyncio.to_thread(_encode, observed, planned, refused, self.shipment.facts, stores, pods)
         self.metrics.show(snapshot, planned)
         self.writer.submit(encoded, basis)
 
@@ -162,13 +169,14 @@ def _versions(snapshot: Snapshot) -> dict[str, list[tuple[str, ...]]]:
     }
 
 
-def _encode(
+def _encode(  # noqa: PLR0913, PLR0917 - everything that is known
     snapshot: Snapshot,
     planned: Plan,
     refused: Mapping[str, tuple[Finding, ...]],
     shipped: Mapping[str, ShippingFacts],
     stores: Mapping[ObjectRef, StoreObservation],
+    sidecars: Mapping[ObjectRef, SidecarCount],
 ) -> dict[ObjectRef, EncodedStatus]:
-    documents = statuses(snapshot, planned, refused, shipped, stores)
+    documents = statuses(snapshot, planned, refused, shipped, stores, sidecars)
     encoded = {id(each): EncodedStatus.of(each) for each in {id(each): each for each in documents.values()}.values()}
     return {ref: encoded[id(each)] for ref, each in documents.items()}

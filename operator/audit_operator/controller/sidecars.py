@@ -1,0 +1,193 @@
+"""The sidecars of all policies: what they are to read is written, and the pods that carry them are counted.
+
+As for other shippers, whatever goes wrong here ends in a finding and in the log, and holds up nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from audit_operator.api.findings import Finding, ObjectRef, Severity
+from audit_operator.controller.sidecar_objects import SidecarObjectsError
+from audit_operator.plan.application_logs import ApplicationFiles, Places, application_files
+from audit_operator.plan.sidecars import SidecarCount, count
+from audit_operator.plan.sinks import Sinks
+from audit_operator.shipping.collector.configuration import (
+    HEALTH_VARIABLE,
+    METRICS_PORT_VARIABLE,
+    Endpoints,
+    variable,
+)
+from audit_operator.shipping.injection.names import fits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from audit_operator.api.audit_policy import AuditPolicy
+    from audit_operator.cluster.pods import PodStore
+    from audit_operator.controller.credentials import Credentials, SinkSecrets
+    from audit_operator.controller.sidecar_objects import SidecarObjects
+    from audit_operator.plan import Plan, Snapshot
+    from audit_operator.shipping.injection.template import SidecarTemplate
+
+PLACES = Places(
+    # A pod's containers share their ports, and a pod may carry several sidecars: each takes what is free, on loopback.
+    endpoints=Endpoints(
+        health=variable(HEALTH_VARIABLE), metrics_host="127.0.0.1", metrics_port=variable(METRICS_PORT_VARIABLE)
+    )
+)
+_ASKER = "sidecars"
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Sidecars:
+    """Keeps what sidecars read as policies want it, and knows which pods carry them.
+
+    Attributes:
+        on_change: called when what `facts` said is not true any more.
+        look_every: seconds until what was written is looked at again.
+        facts: the pods of each policy that collects application logs, as of the last delivery.
+    """
+
+    template: SidecarTemplate
+    pods: PodStore
+    objects: SidecarObjects
+    secrets: SinkSecrets
+    on_change: Callable[[], None]
+    look_every: float = 300.0
+    facts: dict[ObjectRef, SidecarCount] = field(default_factory=dict)
+    _policies: dict[ObjectRef, tuple[AuditPolicy, _State]] = field(default_factory=dict)
+    _made: dict[ObjectRef, tuple[tuple[object, ...], ApplicationFiles | None]] = field(default_factory=dict)
+    _looked_at: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self.pods.on_change = self.pods_changed
+
+    async def deliver(self, snapshot: Snapshot, planned: Plan) -> None:
+        """Bring everything to what the policies want, and count. Raises nothing."""
+        try:
+            await self._deliver(snapshot, planned)
+        except Exception as error:  # noqa: BLE001 - audit policies must go on being delivered
+            _LOG.error("Sidecars failed: %s", error, exc_info=error, extra={"reason": type(error).__name__})
+
+    def pods_changed(self, namespace: str) -> None:
+        """Count the pods of a namespace again; whoever acts on counts is only told of another count."""
+        for ref, (policy, state) in self._policies.items():
+            if policy.metadata.namespace == namespace and self._count(policy, state) != self.facts.get(ref):
+                self.on_change()
+                return
+
+    async def aclose(self) -> None:
+        """Stop watching."""
+        await self.pods.aclose()
+
+    async def _deliver(self, snapshot: Snapshot, planned: Plan) -> None:
+        policies = [each for each in snapshot.audit_policies if each.spec.application_logs is not None]
+        self.pods.follow({each.metadata.namespace for each in policies})
+        files = await self._files(policies, snapshot, planned)
+        refused = await self._write(policies, files)
+        self._policies = {
+            each.ref: (each, _State.of(files[each.ref], refused.get(each.ref) or refused.get(_ALL)))
+            for each in policies
+        }
+        facts = {ref: self._count(*known) for ref, known in self._policies.items()}
+        self.facts = {ref: counted for ref, counted in facts.items() if counted is not None}
+
+    async def _files(
+        self, policies: list[AuditPolicy], snapshot: Snapshot, planned: Plan
+    ) -> dict[ObjectRef, ApplicationFiles | None]:
+        """What each policy's sidecars run with; made anew only where something that it depends on is not the same."""
+        sinks = Sinks.of(snapshot)
+        usable = {each.ref: sinks.of_policy(each)[0] for each in policies}
+        named = {ref for refs in usable.values() for ref in refs}
+        credentials = await self.secrets.of(_ASKER, [sinks.existing[ref] for ref in sorted(named)])
+        made = {}
+        for each in policies:
+            theirs = {ref: credentials[ref] for ref in usable[each.ref] if ref in credentials}
+            cluster = planned.assigned.get(each.ref, "")
+            basis = (each, tuple(sinks.existing[ref] for ref in usable[each.ref]), cluster, theirs)
+            known = self._made.get(each.ref)
+            if known is None or known[0] != basis:
+                known = basis, await asyncio.to_thread(_make, each, snapshot, cluster, theirs)
+            made[each.ref] = known
+        self._made = made
+        return {ref: files for ref, (_, files) in made.items()}
+
+    async def _write(
+        self, policies: list[AuditPolicy], files: dict[ObjectRef, ApplicationFiles | None]
+    ) -> dict[ObjectRef, Finding]:
+        """Bring the objects there; the finding for each policy where that fails."""
+        refused: dict[ObjectRef, Finding] = {}
+        try:
+            if time.monotonic() - self._looked_at > self.look_every:
+                await self.objects.look()
+                self._looked_at = time.monotonic()
+            await self.objects.keep_only(policies)
+        except SidecarObjectsError as error:
+            refused[_ALL] = _not_written(error)
+        for each in policies:
+            theirs = files[each.ref]
+            # Without a sink there is nothing to write; what is there stays: the sink may be back in a moment.
+            if theirs is None or not theirs.config or not fits(each.metadata.name):
+                continue
+            try:
+                await self.objects.bring(each, theirs)
+            except SidecarObjectsError as error:
+                refused[each.ref] = _not_written(error)
+                _LOG.warning(
+                    "Sidecar not configured: %s", error, extra={"object": str(each.ref), "reason": "NotWritten"}
+                )
+        return refused
+
+    def _count(self, policy: AuditPolicy, state: _State) -> SidecarCount | None:
+        pods = self.pods.pods(policy.metadata.namespace)
+        findings = state.findings
+        if pods is None:
+            refusal = self.pods.refusal(policy.metadata.namespace)
+            if not refusal:
+                return None
+            pods, findings = (), (*findings, _not_seen(refusal))
+        return count(policy, pods, self.template, findings, configured=state.configured)
+
+
+_ALL = ObjectRef("", "")
+"""Stands for every policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Whether there is something for a policy's sidecars to run with, and what is to be said about it."""
+
+    configured: bool
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def of(cls, files: ApplicationFiles | None, refused: Finding | None) -> _State:
+        findings: Iterable[Finding] = files.findings if files else ()
+        return cls(bool(files and files.config), (*findings, *([refused] if refused else [])))
+
+
+def _make(
+    policy: AuditPolicy, snapshot: Snapshot, cluster: str, credentials: dict[ObjectRef, Credentials]
+) -> ApplicationFiles | None:
+    return application_files(policy, snapshot, cluster, PLACES, credentials)
+
+
+def _not_written(error: SidecarObjectsError) -> Finding:
+    return Finding(
+        "sidecar-not-configured",
+        Severity.ERROR,
+        f"what sidecars read cannot be written: {error}",
+        "see that the operator may write ConfigMaps, and Secrets where sinks need them: docs/design/injection.md",
+    )
+
+
+def _not_seen(refusal: str) -> Finding:
+    return Finding(
+        "pods-not-seen", Severity.ERROR, f"pods cannot be counted: {refusal}", "see that the operator may list pods"
+    )
