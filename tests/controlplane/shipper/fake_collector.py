@@ -13,11 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 config = Path(next(each for each in sys.argv if each.startswith("--config=")).removeprefix("--config="))
-epoch = digest = ""
+epoch = digest = text = ""
 
 
 def read():
-    global epoch, digest  # noqa: PLW0603  # a program of one page
+    global epoch, digest, text  # noqa: PLW0603  # a program of one page
     text = config.read_text()
     if "die-now" in text:
         sys.stdout.write("Error: no room\n")
@@ -25,12 +25,14 @@ def read():
         signal.raise_signal(signal.SIGKILL)
     epoch = str(uuid.uuid4())
     digest = re.findall(r'"audit_operator.config", "value": "([0-9a-f]+)"', text)[-1]
-    return text
 
 
 def answer():
     labels = f'service_instance_id="{epoch}",audit_operator_config="{digest}"'
-    return f"# TYPE target_info gauge\ntarget_info{{{labels}}} 1\n"
+    figures = {f"target_info{{{labels}}}": 1}
+    if "full-queue" in text:
+        figures |= {f'otelcol_exporter_queue_{name}{{exporter="x"}}': 1000 for name in ("size", "capacity")}
+    return "".join(f"{name} {value}\n" for name, value in figures.items())
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -49,7 +51,7 @@ if "validate" in sys.argv:
     if "refuse-me" in config.read_text():
         sys.exit("Error: unknown exporter")
     sys.exit()
-text = read()
+read()
 signal.signal(signal.SIGHUP, lambda *_: read())
 health = os.environ["AUDIT_OPERATOR_COLLECTOR_HEALTH"].rpartition(":")[2]
 ports = [int(health), int(os.environ["AUDIT_OPERATOR_COLLECTOR_METRICS_PORT"])]

@@ -153,6 +153,17 @@ def test_a_configuration_that_was_written_and_not_told_is_told_by_the_next_opera
     world.until_running(other, world.operator())
 
 
+def test_a_collector_is_told_in_place_unless_it_would_lose_what_it_holds(world):
+    """Real ones show the loss: `test_loss_matrix`."""
+    world.until_running(world.files())
+    process = world.collector.process()
+    full = world.files("full-queue")
+    world.until_running(full)
+    assert world.collector.process() == process
+    world.until_running(world.files("better"))
+    assert world.collector.process() != process
+
+
 def test_another_binary_replaces_the_one_that_runs(world):
     files = world.files()
     world.until_running(files)

@@ -44,6 +44,20 @@ def test_all_figures_are_read():
     }
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "held_up"),
+    [
+        ("14912", "14912", False),
+        ("14912", "4.2e+09", True),
+        ("otelcol_exporter_sent_", "otelcol_exporter_enqueue_failed_", True),
+        ("4.294967296e+09", "0", True),
+    ],
+    ids=["none", "its queue is full", "its queue cannot be written", "it has no queue, and a write failed"],
+)
+def test_what_holds_a_collector_up_is_seen(was, now, held_up):
+    assert parse(HEARD.replace(was, now)).held_up == held_up
+
+
 def test_a_collector_that_names_no_configuration_runs_none_of_ours():
     assert parse(HEARD.replace("audit_operator_config", "other")).config == ""
 

@@ -50,15 +50,15 @@ class Telemetry:
 
     @property
     def held_up(self) -> bool:
-        """Whether it may be waiting to hand on what it has read: a queue is full, or its disk, or nothing can be written.
+        """Whether it may be waiting to hand on what it has read, since a queue or a disk takes no more.
 
         In an orderly end, it notes what waits so as delivered, and never reads it again (measured: 100 events each
         time). When it is killed, it notes nothing.
         """
-        return any(map(_does_not_take, self.exporters.values()))
+        return any(map(_takes_no_more, self.exporters.values()))
 
 
-def _does_not_take(figures: ExporterFigures) -> bool:
+def _takes_no_more(figures: ExporterFigures) -> bool:
     if figures.capacity:
         return figures.not_queued > 0 or figures.queue > _MAY_BE_FULL * figures.capacity
     return figures.failed > 0
