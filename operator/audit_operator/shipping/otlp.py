@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "application/x-protobuf"
 EMPTY = b""
-"""A request without records is valid, and an empty message is no byte; it is also the answer if all were taken."""
+"""A request without records is valid, and an empty message is no byte."""
+ALL_TAKEN = frozenset({EMPTY, b"\x0a\x00"})
+"""Answers that name no record that was rejected: without partial_success, or with an empty one."""
 
 _FIXED64, _BYTES = 1, 2
 _TIME, _OBSERVED_TIME = 1, 11
