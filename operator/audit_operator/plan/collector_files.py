@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.sink import ClusterAuditSinkSpec, SinkType
+from audit_operator.plan.buckets import access_key_revision, barred_buckets
 from audit_operator.plan.credentials import (
+    ACCESS_KEY,
     AUTHORIZATION,
     CA,
     CERTIFICATE,
@@ -109,14 +111,15 @@ def collector_files(
     findings: dict[ObjectRef, Finding] = {}
     contents: dict[str, bytes] = {}
     existing = Sinks.of(snapshot).existing
+    barred = barred_buckets([existing[ref] for ref in shipping.sinks], credentials)
     for ref in shipping.sinks:
-        made = _exporter(existing[ref], places, known := credentials.get(ref))
+        made = barred.get(ref) or _exporter(existing[ref], places, known := credentials.get(ref))
         if isinstance(made, Finding):
             findings[ref] = made
             continue
         exporters[ref] = made
         if isinstance(known, SinkCredentials):
-            contents |= {f"{known.folder(ref)}/{name}": content for name, content in known.files.items()}
+            contents |= {_credential_path(ref, known, name): content for name, content in known.files.items()}
     routes = {
         route: tuple(exporters[ref].id for ref in sinks if ref in exporters) for route, sinks in shipping.routes.items()
     }
@@ -133,7 +136,8 @@ def collector_files(
         largest_event=_largest_event(existing[ref].spec for ref in exporters),
     )
     configuration = render(pipeline, places.endpoints)
-    digest = _digest(yaml_text(configuration))
+    # The one file that no configuration names: a new key must be a new configuration all the same.
+    digest = _digest(yaml_text(configuration) + access_key_revision(credentials, exporters))
     return CollectorFiles(
         config=yaml_text(identified(_with_table_of(digest, configuration), digest)),
         digest=digest,
@@ -159,6 +163,11 @@ def _exporter(sink: Sink, places: Places, known: SinkCredentials | Finding | Non
         return made
     mend = made.mend if places.credentials else "this shipper is given no Secrets: use a sink that needs none"
     return Finding(NOT_USABLE, Severity.ERROR, made.message, mend, object=ref)
+
+
+def _credential_path(ref: ObjectRef, known: SinkCredentials, name: str) -> str:
+    """Where a file lies, below the folder of all credentials."""
+    return ACCESS_KEY if name == ACCESS_KEY else f"{known.folder(ref)}/{name}"
 
 
 def _in_table(digest: str, path: str) -> str:
@@ -191,6 +200,7 @@ def credential_files(sink: Sink, places: Places, known: SinkCredentials | None =
     tls = sink.spec.tls
     has_client = tls is not None and tls.client_secret_ref is not None
     return CredentialFiles(
+        access_key=f"{places.credentials}/{ACCESS_KEY}" if sink.spec.credentials else "",
         authorization=f"{folder}/{AUTHORIZATION}" if sink.spec.credentials else "",
         ca=f"{folder}/{CA}" if tls is not None and tls.ca_secret_ref is not None else "",
         certificate=f"{folder}/{CERTIFICATE}" if has_client else "",

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
-from audit_operator.shipping.exporters import Unusable, authorization
+from audit_operator.api.sink import CredentialType
+from audit_operator.shipping.exporters import Unusable, access_key, authorization
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 NOT_USABLE = "sink-not-usable"
 AUTHORIZATION, CA, CERTIFICATE, KEY = "authorization", "ca.crt", "tls.crt", "tls.key"
 """Names of files; but for the first, also of the keys in Secrets."""
+ACCESS_KEY = "access-key"
+"""Name of the file with the access key of S3; a collector has one at the most."""
 
 _COST = {"n": 2**13, "r": 8, "p": 1}
 _LARGEST = 256 * 1024
@@ -80,10 +83,12 @@ def sink_credentials(sink: Sink, secrets: Mapping[SecretName, Mapping[str, bytes
     files: dict[str, bytes] = {}
     if sink.spec.credentials is not None:
         name = _name(sink, sink.spec.credentials.secret_ref)
-        header = authorization(sink.spec.credentials.type, secrets[name])
-        if isinstance(header, Unusable):
-            return unusable(sink, f"Secret {name}: {header.message}", header.mend)
-        files[AUTHORIZATION] = header.encode()
+        kind = sink.spec.credentials.type
+        is_key = kind is CredentialType.ACCESS_KEY
+        made = access_key(secrets[name]) if is_key else authorization(kind, secrets[name])
+        if isinstance(made, Unusable):
+            return unusable(sink, f"Secret {name}: {made.message}", made.mend)
+        files[ACCESS_KEY if is_key else AUTHORIZATION] = made.encode()
     for secret, key in _certificates(sink):
         content = secrets[secret].get(key, b"")
         if not content.strip():

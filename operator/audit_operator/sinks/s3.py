@@ -45,7 +45,8 @@ _T = TypeVar("_T")
 _CONNECT, _READ = 5.0, 15.0
 _MOST_OBJECTS = 500
 _MOST_BYTES = 256 * 2**20
-_HOUR = timedelta(hours=1)
+_SKEW = timedelta(minutes=1)
+"""By how much the clocks of store and shippers may be behind ours."""
 _CODES = {
     "AccessDenied": Reason.FORBIDDEN,
     "InvalidAccessKeyId": Reason.UNAUTHENTICATED,
@@ -125,14 +126,13 @@ class S3Store:
         return Found(answer.records, answer.copies, complete and answer.complete)
 
     def _keys(self, since: datetime) -> Iterator[str]:
-        """Of the objects that were uploaded since then, the newest hour first."""
-        hour = self.now().replace(minute=0, second=0, microsecond=0) + _HOUR
-        while hour + _HOUR > since:
-            for each in self.client.list_objects(self.bucket.bucket, prefix=self._folder(hour), recursive=True):
-                # The store's clock may be behind ours by a little.
-                if each.last_modified is None or each.last_modified >= since - _HOUR / 60:
-                    yield str(each.object_name)
-            hour -= _HOUR
+        """Of the objects that were uploaded since then, in that order: their keys begin with the hour."""
+        earliest = since - _SKEW
+        for each in self.client.list_objects(
+            self.bucket.bucket, prefix=self.bucket.prefix, recursive=True, start_after=self._folder(earliest)
+        ):
+            if each.last_modified is None or each.last_modified >= earliest:
+                yield str(each.object_name)
 
     def _read(self, key: str, at_most: int) -> bytes | None:
         """An object, unpacked; None where it is larger than that."""

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from audit_operator.api.audit import Level, Stage
 from audit_operator.api.sink import ClusterAuditSinkSpec
+from audit_operator.controlplane.shipper.keeper import ShipperTimes
+from audit_operator.controlplane.shipper.local import LocalShipper
+from audit_operator.plan import NamespaceFact, Snapshot, plan
+from audit_operator.plan.collector_files import collector_files
+from audit_operator.plan.credentials import ACCESS_KEY, SinkCredentials
+from audit_operator.plan.shipping import shipping
+from audit_operator.policy.model import Request, User
 from audit_operator.shipping.exporters import (
     AWS_CREDENTIALS,
     CredentialFiles,
@@ -18,13 +28,16 @@ from audit_operator.shipping.exporters import (
     exporter,
 )
 from audit_operator.sinks import Accepted, Access, Reachable, Reason, Record, Unsupported, open_store
-from tests.integration.shipping.collector import run_collector
+from tests.integration.shipping.audit_events import event_of, line_of
+from tests.integration.shipping.collector import binary, run_collector
 from tests.integration.shipping.seaweedfs import KEY, KEY_ID, seaweedfs
+from tests.plan.objects import cluster_policy, control_plane, parsed
 
 NOW = datetime.now(UTC).replace(microsecond=123456)
+OF_EVENTS = datetime(2026, 11, 28, 6, tzinfo=UTC)
 EARLIER = NOW - timedelta(minutes=10)
 ACCESS = Access(access_key_id=KEY_ID, secret_access_key=KEY)
-BUCKET, LOCKED = "audit", "audit-locked"
+BUCKET, LOCKED, SHIPPED = "audit", "audit-locked", "audit-shipped"
 PROMOTE = {
     "error_mode": "propagate",
     "log_statements": [
@@ -44,6 +57,7 @@ PROMOTE = {
 def s3(tmp_path_factory):
     with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as running:
         running.client.make_bucket(BUCKET)
+        running.client.make_bucket(SHIPPED)
         running.client.make_bucket(LOCKED, object_lock=True)
         yield running
 
@@ -83,6 +97,68 @@ async def test_what_the_collector_writes_is_found_by_its_audit_id(s3, tmp_path, 
     written = [each.object_name for each in s3.client.list_objects(bucket, recursive=True)]
     assert all(each.startswith("prod/") for each in written)
     assert len(written) < 10
+
+
+async def test_the_shipper_of_the_operator_writes_there_waits_where_it_is_refused_and_uses_a_renewed_key(s3, tmp_path):
+    log, names = tmp_path / "audit.log", [str(uuid.uuid4()) for _ in range(3)]
+    shipper = LocalShipper(tmp_path / "shipper", binary(), log, lambda: None, times=ShipperTimes(look_every=0.5))
+    store = open_store(spec(s3, SHIPPED), ACCESS)
+
+    def record(name):
+        with log.open("ab") as file:
+            for event in (name, f"{name}-2"):
+                file.write(line_of(event_of(REQUEST, Stage.RESPONSE_COMPLETE, Level.METADATA, event)) + b"\n")
+
+    try:
+        for name, key in zip(names, (KEY, "wrong", KEY), strict=True):
+            wanted = files(s3, shipper.places, key)
+            assert not await shipper.deliver(wanted)
+            await until(runs, shipper, wanted.digest)
+            record(name)
+            if name != names[1]:
+                await until(is_found, store, name)
+        await until(is_found, store, *names)
+    finally:
+        await shipper.deliver(None)
+        await shipper.aclose()
+
+
+REQUEST = Request(User("alice", ("dev",)), "create", True, "", "v1", "team", "pods", "", "a")
+
+
+def files(s3, places, key):
+    to_s3 = [{"kind": "ClusterAuditSink", "name": "worm"}]
+    section = {"bucket": SHIPPED, "prefix": "prod/", "endpoint": s3.url, "pathStyle": True}
+    keys = {"type": "AccessKey", "secretRef": {"namespace": "audit", "name": "keys"}}
+    snapshot = Snapshot(
+        cluster_audit_policies=(cluster_policy(rules=[{"level": "Request"}], sinkRefs=to_s3),),
+        cluster_audit_sinks=(parsed("ClusterAuditSink", "worm", {"type": "S3", "s3": section, "credentials": keys}),),
+        control_planes=(control_plane(),),
+        namespaces=(NamespaceFact("team"),),
+    )
+    sink = snapshot.cluster_audit_sinks[0].ref
+    secret = {"accessKeyID": KEY_ID.encode(), "secretAccessKey": key.encode()}
+    known = {sink: SinkCredentials({ACCESS_KEY: access_key(secret).encode()})}
+    made = collector_files(shipping(snapshot, plan(snapshot), "main"), snapshot, "test", places, known)
+    # So long a test need not wait for an object to be worth its while.
+    return replace(made, config=made.config.replace('"flush_timeout": "30s"', '"flush_timeout": "1s"'))
+
+
+async def runs(shipper, digest):
+    (seen,) = await shipper.observe()
+    return seen.healthy and seen.config == digest
+
+
+async def is_found(store, *names):
+    return all([len((await store.find(each, None, since=OF_EVENTS)).records) == 1 for each in names])
+
+
+async def until(condition, *arguments):
+    for _ in range(300):
+        if await condition(*arguments):
+            return
+        await asyncio.sleep(0.3)
+    raise AssertionError(f"not {condition.__name__}")
 
 
 async def test_what_is_written_is_found_once_however_often(s3):
