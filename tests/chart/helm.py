@@ -29,6 +29,7 @@ EVERYTHING = (
     "shipper.enabled=true",
     "sidecar.enabled=true",
     "sidecar.mechanism=AdmissionPolicy",
+    "sidecar.restartWorkloads=true",
     "controlPlane.create=true",
     "metrics.serviceMonitor.enabled=true",
     "metrics.podMonitor.enabled=true",

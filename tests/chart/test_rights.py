@@ -58,6 +58,16 @@ SHIPPER = {
         *(f"{verb} coordination.k8s.io/leases" for verb in ("create", "patch")),
     }
 }
+SIDECARS = {
+    ("ClusterRole", "*"): {"list pods", "watch pods", "create configmaps", "patch configmaps", "delete configmaps"}
+}
+"""What sidecars add to the operator's rights."""
+SIDECAR_SECRETS = {f"{verb} secrets" for verb in ("get", "create", "patch", "delete")}
+RESTARTS = {
+    *(f"{verb} apps/{kind}" for kind in ("deployments", "statefulsets", "daemonsets") for verb in ("get", "patch")),
+    "get apps/replicasets",
+    "list policy/poddisruptionbudgets",
+}
 DELIVERY = {
     ("Role", "kube-system"): {"create configmaps", "get configmaps audit-policy", "patch configmaps audit-policy"},
     ("Role", "fleet"): {
@@ -101,6 +111,19 @@ def test_agents_and_shippers_take_nothing_from_each_other(helm: Helm) -> None:
     assert rights(objects, "audit-operator") == together(WITH_AGENTS, SHIPPING)
     assert rights(objects, "audit-operator-agent", f"{NAMESPACE}-agent") == AGENT
     assert rights(objects, "audit-operator-shipper", f"{NAMESPACE}-agent") == SHIPPER
+
+
+def test_sidecars_add_pods_to_look_at_and_config_maps_to_write_and_secrets_where_the_values_say(helm: Helm) -> None:
+    assert rights(helm.objects("sidecar.enabled=true"), "audit-operator") == together(OPERATOR, SIDECARS)
+    chosen = helm.objects("sidecar.enabled=true", "shipper.secretNamespaces={payments}")
+    assert rights(chosen, "audit-operator") == together(OPERATOR, SIDECARS, {("Role", "payments"): SIDECAR_SECRETS})
+    everywhere = helm.objects("sidecar.enabled=true", "shipper.secretNamespaces={*}")
+    assert rights(everywhere, "audit-operator") == together(OPERATOR, SIDECARS, {("ClusterRole", "*"): SIDECAR_SECRETS})
+
+
+def test_workloads_are_touched_only_if_the_value_says_so(helm: Helm) -> None:
+    objects = helm.objects("sidecar.enabled=true", "sidecar.restartWorkloads=true")
+    assert rights(objects, "audit-operator") == together(OPERATOR, SIDECARS, {("ClusterRole", "*"): RESTARTS})
 
 
 def test_delivery_may_write_the_named_config_maps_alone(helm: Helm) -> None:
