@@ -1,0 +1,1 @@
+"""How long records are kept: what policies together demand, and what may be done about it."""
