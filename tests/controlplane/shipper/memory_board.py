@@ -1,0 +1,72 @@
+"""A cluster in memory, as operator and shippers see it; and files that can be shipped."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from audit_operator.controlplane.shipper.board import BoardUnavailable, Posted, Told
+from audit_operator.plan.collector_files import CollectorFiles
+
+RENEWED = datetime(2026, 11, 28, 11, 0, 0, tzinfo=UTC)
+
+
+class MemoryBoard:
+    def __init__(self):
+        self.secret = None  # Told
+        self.posted = {}  # node -> Posted
+        self.labelled = ("cp-1",)
+        self.calls = []
+        self.away = False
+        self.version = 0
+
+    def arrive(self, call):
+        self.calls.append(call)
+        if self.away:
+            raise BoardUnavailable("the cluster is away")
+
+    def next_version(self):
+        self.version += 1
+        return str(self.version)
+
+    async def revision(self, _plane):
+        self.arrive("revision")
+        return self.secret.revision if self.secret else ""
+
+    async def told(self, _plane):
+        self.arrive("told")
+        return self.secret
+
+    async def tell(self, _plane, _uid, instructions, pseudonym_key):
+        self.arrive("tell")
+        return self.write(instructions, pseudonym_key)
+
+    def write(self, instructions, pseudonym_key="ab"):
+        self.secret = Told(self.next_version(), instructions, pseudonym_key)
+        return self.secret.revision
+
+    async def reports(self):
+        self.arrive("reports")
+        return dict(self.posted)
+
+    async def report(self, node, report):
+        self.arrive("report")
+        self.post(node, report)
+
+    def post(self, node, report, age=0.0):
+        self.posted[node] = Posted(report, self.next_version(), RENEWED, age)
+
+    async def nodes(self, _selector):
+        self.arrive("nodes")
+        return self.labelled
+
+
+def files(mark="good", **more):
+    """What a configuration is does not matter where no collector reads it."""
+    fields = {
+        "config": mark,
+        "digest": f"d-{mark}",
+        "table": "t",
+        "table_file": "table-ab.yaml",
+        "settings": {"x": "y"},
+    }
+    return CollectorFiles(**{**fields, "sinks": {}, "findings": {}, **more})
