@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import Phase, given, settings
 
-from audit_operator.api.application_logs import FieldMapping, TimeFormat
-from audit_operator.shipping.application.standard import LONGEST_LINE, Standard
+from audit_operator.api.application_logs import TimeFormat
+from audit_operator.shipping.application.standard import WHITE_SPACE, Standard
 from tests.integration.shipping.sidecar import Sidecar
-from tests.shipping.application.lines import CASES, GOOD, LONGEST, NAMES, SECONDS, in_milliseconds, line
+from tests.shipping.application.lines import CASES, LONGEST, SECONDS, in_milliseconds, line, mutated
 
 
 def differences(lines, sidecar):
@@ -48,3 +46,16 @@ def test_the_collector_reads_numbers_as_the_check_does(tmp_path, unit):
     convert = in_milliseconds if unit is TimeFormat.UNIX_MILLISECONDS else lambda value: value
     lines = [line(time=convert(value)) for value, _ in SECONDS]
     assert differences(lines, Sidecar(tmp_path, time_format=unit)) == []
+
+
+def test_the_collector_says_what_the_check_says_of_any_line(tmp_path):
+    generated = set()
+
+    @settings(max_examples=600, phases=[Phase.generate], database=None)
+    @given(mutated())
+    def collect(each):
+        generated.add(each)
+
+    collect()
+    assert len(generated) > 300
+    assert differences([each for each in generated if each.strip(WHITE_SPACE)], Sidecar(tmp_path)) == []

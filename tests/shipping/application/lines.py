@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from hypothesis import strategies as st
+
 from audit_operator.shipping.application.standard import Reason
 
 GOOD: dict[str, Any] = {
@@ -193,3 +195,30 @@ def in_milliseconds(value: Any) -> Any:
         return value * 1000
     found = re.fullmatch(r"([ +-]?)([0-9]+)([.]?[0-9]*)(\n?)", value) if isinstance(value, str) else None
     return f"{found[1]}{found[2]}000{found[3]}{found[4]}" if found else value
+
+
+_LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**20), 10**20),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(exclude_categories=("Cs",)), max_size=8),
+    st.sampled_from([*GOOD.values(), "", "2026-02-30T10:00:00Z", 1795773600, "1795773600"]),
+)
+_VALUES = st.recursive(
+    _LEAVES,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
+)
+_SCRAPS = st.sampled_from([*'{}[]",:\\\t\0 0.-e', "01", "5.", "nul", "\\u12", '"a":', "\u00a0", "\x1f", "é"])
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """The good line with some fields changed or gone, and in half of the cases with the text damaged."""
+    names = draw(st.lists(st.sampled_from(NAMES), max_size=2, unique=True))
+    fields = {name: draw(st.one_of(st.just(...), _VALUES)) for name in names}
+    text = line(**fields, extra=draw(_VALUES))
+    for _ in range(draw(st.integers(0, 2))):
+        place, length = draw(st.integers(0, len(text))), draw(st.integers(0, 2))
+        text = text[:place] + draw(st.one_of(st.just(""), _SCRAPS)) + text[place + length :]
+    return text

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from audit_operator.api.application_logs import FieldMapping, TimeFormat
-from audit_operator.shipping.application.standard import Reason, Standard
-from tests.shipping.application.lines import CASES, GOOD, LONGEST, SECONDS, in_milliseconds, line
+from audit_operator.api.application_logs import TimeFormat
+from audit_operator.shipping.application.standard import Standard
+from tests.shipping.application.lines import CASES, LONGEST, SECONDS, in_milliseconds, line
 
 NOW = 1795860000.0
 
