@@ -295,7 +295,7 @@ class _ShippersMaker:
     def __call__(self, plane: AuditControlPlane) -> Shippers | None:
         if plane.spec.driver is DriverName.PROCESS:
             return self._local()
-        return self._on_nodes(plane) if self.settings.shippers is ShipperMode.NODES else None
+        return None if self.settings.shippers is ShipperMode.NONE else self._elsewhere(plane)
 
     def _local(self) -> Shippers | None:
         folder, collector = self.settings.process_folder, self.settings.collector
@@ -309,13 +309,14 @@ class _ShippersMaker:
             times=ShipperTimes(look_every=self.settings.observe_seconds),
         )
 
-    def _on_nodes(self, plane: AuditControlPlane) -> Shippers:
+    def _elsewhere(self, plane: AuditControlPlane) -> Shippers:
+        gateway = self.settings.shippers is ShipperMode.GATEWAY
         return NodeShippers(
             plane.metadata.name,
             plane.metadata.uid,
             self.board,
-            places_of(LogSettings.from_spec(plane.spec.log).path, claims=False),
-            self.settings.shipper_node_selector,
+            places_of(LogSettings.from_spec(plane.spec.log).path, claims=False, webhook=gateway),
+            None if gateway else self.settings.shipper_node_selector,
             self.dirty.mark,
             look_every=self.settings.observe_seconds,
         )

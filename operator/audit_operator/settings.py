@@ -49,11 +49,13 @@ class LogLevel(StrEnum):
 class ShipperMode(StrEnum):
     """Who ships what API servers record that are not the operator's own.
 
-    None: nobody of ours. Nodes: a shipper on each control-plane node (`audit-operator shipper run`).
+    None: nobody of ours. Nodes: a shipper on each control-plane node (`audit-operator shipper run`). Gateway: replicas
+    of a gateway, to which API servers post whose nodes nobody reaches (`audit-operator gateway run`).
     """
 
     NONE = "None"
     NODES = "Nodes"
+    GATEWAY = "Gateway"
 
 
 def _identity() -> str:
@@ -119,25 +121,50 @@ class Settings(BaseModel):
     shippers: ShipperMode = Field(
         default=ShipperMode.NONE,
         description="Who ships what API servers record, but for driver Process. Nodes: a shipper on each control-plane "
-        "node (`shipper run`). None: nobody of ours.",
+        "node (`shipper run`). Gateway: what API servers post to (`gateway run`). None: nobody of ours.",
     )
     shipper_node_selector: str = Field(
         default="node-role.kubernetes.io/control-plane=",
         description="Label selector of the nodes that must have a shipper: `Shipping` speaks of all of them.",
     )
     control_plane: _Name = Field(
-        default="cluster", description="AuditControlPlane that a node's shipper serves. Only for `shipper run`."
+        default="cluster", description="AuditControlPlane that is served by a node's shipper, or a gateway."
     )
     shipper_folder: Path = Field(
         default=Path("/var/lib/audit-operator-shipper"),
-        description="Where a node's shipper keeps what it was told, its offsets and its queues.",
+        description="Where a node's shipper, or a gateway, keeps what it was told, its offsets and its queues.",
     )
     shipper_poll_seconds: _Seconds = Field(
         default=2.0, description="Time between two looks of a node's shipper at whether it was told something else."
     )
     node: str = Field(
         default="",
-        description="Name of the node that an agent or shipper works on. Only for `agent` and `shipper run`.",
+        description="Name of the node that an agent or shipper works on, or of a gateway's pod.",
+    )
+    gateway_host: str = Field(
+        default="0.0.0.0",  # noqa: S104  # API servers come from outside the pod
+        description="Address on which a gateway takes what API servers post.",
+    )
+    gateway_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=8443, description="Port of it; 0 takes any free one."
+    )
+    gateway_certificate: Path = Field(
+        default=Path("/etc/audit-operator-gateway/tls.crt"),
+        description="Certificate of a gateway, in PEM. It is read again when it changes, as are the next two.",
+    )
+    gateway_key: Path = Field(default=Path("/etc/audit-operator-gateway/tls.key"), description="Its key, in PEM.")
+    gateway_client_ca: Path = Field(
+        default=Path("/etc/audit-operator-gateway/ca.crt"),
+        description="Authorities of API servers' client certificates, in PEM.",
+    )
+    gateway_clients: str = Field(
+        default="",
+        description="Names of which a client certificate must have one (common name, DNS name or URI), with commas "
+        "between. Absent: each certificate of these authorities is good.",
+    )
+    gateway_anonymous: bool = Field(
+        default=False,
+        description="Whether a gateway asks for no client certificate: whoever reaches it can then write records.",
     )
     agent_folder: Path = Field(
         default=Path("/etc/kubernetes/audit-operator"),

@@ -27,6 +27,7 @@ from audit_operator.plan.shipping_status import ShippingFacts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from audit_operator.api.observations import ShipperObservation
     from audit_operator.cluster.connection import Connection
     from audit_operator.settings import Settings
 
@@ -66,7 +67,7 @@ async def run(settings: Settings) -> int:
 
 
 class Shipper:
-    """One node's shipper, with the collector that it keeps."""
+    """One node's shipper, with the collector that it keeps; or what a replica of a gateway ships with."""
 
     def __init__(self, settings: Settings, connection: Connection) -> None:
         """Starts nothing yet."""
@@ -76,10 +77,10 @@ class Shipper:
         folder = settings.shipper_folder
         self._settings = settings
         self._lock = folder / "lock"
-        self._collector = Collector(folder)
+        self.collector = Collector(folder)
         times = ShipperTimes(look_every=settings.observe_seconds)
         binary = settings.collector or DEFAULT_COLLECTOR
-        self._kept = KeptCollector(self._collector, binary, self._news, node=settings.node, times=times)
+        self._kept = KeptCollector(self.collector, binary, self._news, node=settings.node, times=times)
         self._node = NodeShipper(
             settings.node,
             settings.control_plane,
@@ -106,8 +107,12 @@ class Shipper:
 
     def unready(self) -> str:
         """Why the shipper does not do its part; empty where it does, or has nothing to do."""
-        seen = self._kept.seen()
+        seen = self.seen()
         return "" if seen is None or seen.healthy else seen.last_error or "it does not answer"
+
+    def seen(self) -> ShipperObservation | None:
+        """What was seen of its collector last; None where nothing is to be shipped."""
+        return self._kept.seen()
 
     async def _work(self, stop: asyncio.Event) -> int:
         working, stopping = asyncio.create_task(self._node.run()), asyncio.create_task(stop.wait())
@@ -120,7 +125,7 @@ class Shipper:
         finally:
             # In a pod it would be killed next; so it writes down where it is.
             await self._kept.aclose()
-            await asyncio.to_thread(self._collector.stop, _GRACE)
+            await asyncio.to_thread(self.collector.stop, _GRACE)
         return 0
 
     def _news(self) -> None:

@@ -15,6 +15,7 @@ Only one process at a time runs on a folder. Everything here blocks.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -41,6 +42,7 @@ from audit_operator.shipping.collector.configuration import (
     HEALTH_VARIABLE,
     IDENTITY,
     METRICS_PORT_VARIABLE,
+    WEBHOOK_VARIABLE,
     Endpoints,
     variable,
 )
@@ -61,12 +63,15 @@ _VALIDATION_TIMEOUT = 60.0
 _LONGEST_LOG = 16 * 2**20
 _LAST_WORDS = 64 * 2**10
 _MESSAGE = 500
+_PORTS = 3
+"""Health, metrics, and what a gateway hands on."""
 
 
-def places_of(audit_log: str, *, claims: bool = True) -> Places:
+def places_of(audit_log: str, *, claims: bool = True, webhook: bool = False) -> Places:
     """Where a collector finds its files, whichever folder it has: so one configuration is good for many.
 
-    `claims` says whether sinks of type File may be written to, in the folder.
+    `claims` says whether sinks of type File may be written to, in the folder; `webhook` whether it takes what a gateway
+    hands on, instead of reading the log.
     """
     folder = variable(FOLDER_VARIABLE)
     return Places(
@@ -76,6 +81,7 @@ def places_of(audit_log: str, *, claims: bool = True) -> Places:
         state=f"{folder}/state",
         claims=f"{folder}/claims" if claims else "",
         audit_log=audit_log,
+        webhook=variable(WEBHOOK_VARIABLE) if webhook else "",
         endpoints=Endpoints(variable(HEALTH_VARIABLE), _LOOPBACK, variable(METRICS_PORT_VARIABLE)),
     )
 
@@ -122,22 +128,31 @@ class Collector:
     @property
     def endpoints(self) -> Endpoints:
         """Where it listens."""
-        health, metrics = self._known_ports() or self.take_ports()
+        health, metrics, *_ = self._known_ports() or self.take_ports()
         return Endpoints(f"{_LOOPBACK}:{health}", _LOOPBACK, metrics)
 
-    def take_ports(self) -> tuple[int, int]:
+    @property
+    def webhook(self) -> str:
+        """Where it takes what a gateway hands on, if it is configured to."""
+        known = self._known_ports() or self.take_ports()
+        if len(known) < _PORTS:  # chosen by a release that had no gateway; what runs keeps them
+            known = self._write_ports((*known, next(free_ports())))
+        return f"{_LOOPBACK}:{known[2]}"
+
+    def take_ports(self) -> tuple[int, ...]:
         """Choose ports that are free now, for the next start."""
-        ports = free_ports()
-        chosen = next(ports), next(ports)
+        return self._write_ports(tuple(itertools.islice(free_ports(), _PORTS)))
+
+    def _write_ports(self, chosen: tuple[int, ...]) -> tuple[int, ...]:
         write_atomically(self._ports, json.dumps(chosen).encode())
         return chosen
 
-    def _known_ports(self) -> tuple[int, int] | None:
+    def _known_ports(self) -> tuple[int, ...] | None:
         try:
-            health, metrics = json.loads(self._ports.read_bytes())
+            health, metrics, *others = json.loads(self._ports.read_bytes())
         except (OSError, ValueError):
             return None
-        return int(health), int(metrics)
+        return int(health), int(metrics), *map(int, others)
 
     # What it runs with
 
@@ -267,6 +282,7 @@ class Collector:
             FOLDER_VARIABLE: str(self.folder),
             HEALTH_VARIABLE: endpoints.health,
             METRICS_PORT_VARIABLE: str(endpoints.metrics_port),
+            WEBHOOK_VARIABLE: self.webhook,
             PSEUDONYM_VARIABLE: self._pseudonym_key(),
             AWS_CREDENTIALS: str(self._credentials / ACCESS_KEY),
         }

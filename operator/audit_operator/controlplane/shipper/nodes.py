@@ -45,7 +45,8 @@ class NodeShippers:
         uid: of it.
         board: where shippers read and tell.
         places: where they find their files.
-        selector: label selector of the nodes that must have a shipper.
+        selector: label selector of the nodes that must have a shipper. None: shippers are the replicas of a gateway;
+            each that has ever reported is expected until its Lease is deleted, since it may hold events.
         changed: is called in the event loop when `deliver` or `observe` may have a new answer.
         look_every: seconds between two looks at what they say.
         silent_after: seconds after which a shipper that says nothing is taken for gone.
@@ -57,7 +58,7 @@ class NodeShippers:
     uid: str
     board: ShipperBoard
     places: Places
-    selector: str
+    selector: str | None
     changed: Callable[[], None]
     look_every: float = 5.0
     silent_after: float = 60.0
@@ -159,7 +160,7 @@ class NodeShippers:
         """What cannot be read now counts as it was read last, and grows old."""
         try:
             self._reports = await self.board.reports()
-            if self.clock() - self._listed >= self.nodes_age:
+            if self.selector is not None and self.clock() - self._listed >= self.nodes_age:
                 self._nodes = await self.board.nodes(self.selector)
                 self._listed = self.clock()
         except BoardUnavailable as error:
@@ -179,7 +180,8 @@ class NodeShippers:
         """One for each node that must have a shipper, and for each other one that has one."""
         mine = {node: each for node, each in self._reports.items() if each.report.plane == self.plane}
         expected = [each for each in self._nodes or () if each in mine or each not in self._reports]
-        others = [node for node in mine if node not in expected and not self._is_silent(node)]
+        stay = self.selector is None
+        others = [each for each in mine if each not in expected and (stay or not self._is_silent(each))]
         for node in sorted({*expected, *others}):
             yield self._observation(node, mine.get(node))
         if not expected and not others:
@@ -187,6 +189,8 @@ class NodeShippers:
 
     def _why_none(self) -> str:
         """Why no node is known that ships what this control plane records."""
+        if self.selector is None:
+            return "no replica of a gateway has reported (audit-operator gateway run)"
         if self._nodes is None:
             return "nodes could not be listed yet"
         if not self._nodes:

@@ -14,13 +14,13 @@ from audit_operator.shipping.collector import deciding, levels, reading, writing
 from audit_operator.shipping.collector.attributes import QUARANTINE
 from audit_operator.shipping.collector.ottl import Statements, attribute, text, transform
 from audit_operator.shipping.enforcement.table import REDACTION, ROUTE
-from audit_operator.shipping.pipeline import LARGEST_LINE, AuditFiles
+from audit_operator.shipping.pipeline import LARGEST_LINE, AuditFiles, AuditWebhook
 from audit_operator.shipping.redaction import rendering as redaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from audit_operator.shipping.pipeline import AuditPipeline, AuditWebhook
+    from audit_operator.shipping.pipeline import AuditPipeline
     from audit_operator.shipping.redaction.demand import RedactionDemand
 
 ARGUMENTS = ("--feature-gates=stanza.synchronousLogEmitter",)
@@ -40,6 +40,7 @@ IDENTITY = "audit_operator.config"
 FOLDER_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_FOLDER"
 HEALTH_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_HEALTH"
 METRICS_PORT_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_METRICS_PORT"
+WEBHOOK_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_WEBHOOK"
 """Of the collector's environment, for configurations that several collectors get: where each keeps its files, and where
 it listens, is its own matter."""
 
@@ -82,9 +83,8 @@ def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[
             },
         },
     }
-    return unexpanded(
-        configuration, redaction.PSEUDONYM_KEY, *of_environment(pipeline.state, endpoints, pipeline.table)
-    )
+    ours = pipeline.table, *([pipeline.source.address] if isinstance(pipeline.source, AuditWebhook) else [])
+    return unexpanded(configuration, redaction.PSEUDONYM_KEY, *of_environment(pipeline.state, endpoints, *ours))
 
 
 def of_environment(state: str, endpoints: Endpoints, *others: str) -> Iterator[str]:
