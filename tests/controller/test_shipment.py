@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from audit_operator.api.observations import ShipperObservation
+from audit_operator.api.observations import ExporterFigures, ExporterObservation, Flow, ShipperObservation
 from audit_operator.cluster.secrets import SecretUnreadable
 from audit_operator.controller.credentials import SinkSecrets
 from audit_operator.controller.shipment import Shipment
@@ -141,3 +141,15 @@ async def test_that_a_collector_is_lacking_is_said_only_where_something_is_to_be
     silent = replace(SNAPSHOT, audit_policies=(audit_policy(),), cluster_audit_policies=())
     await shipment.deliver(silent, plan(silent))
     assert shipment.facts == {}
+
+
+async def test_a_loss_is_news_when_it_reaches_another_step(world):
+    await world.deliver(SNAPSHOT)
+    counted = iter([4, 5, 9, 10])
+
+    async def observe():
+        way = ExporterObservation("otlp_http/x", Flow.LOSSY, ExporterFigures(failed=next(counted)))
+        return (ShipperObservation("n1", exporters=(way,)),)
+
+    world.made[0].observe = observe
+    assert [await world.shipment.observe() for _ in range(4)] == [True, True, False, True]

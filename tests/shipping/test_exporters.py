@@ -4,6 +4,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from audit_operator.api.sink import AuditSinkSpec, ClusterAuditSinkSpec, CredentialType
 from audit_operator.shipping.collector.attributes import SHIPPED
@@ -229,7 +230,12 @@ def test_credentials_that_no_store_of_the_type_takes_are_refused():
     assert isinstance(exporter(sink(FILE, **basic), "central", ALL_FILES, ROOM), Unusable)
 
 
-@given(st.from_regex(r"https?://[A-Za-z0-9._:\[\]-]{1,40}(/[A-Za-z0-9._~%/-]{0,40})?", fullmatch=True))
+@given(
+    st.from_regex(
+        r"https?://([A-Za-z0-9._-]{1,40}|\[[0-9A-Fa-f:.]{1,40}\])(:[0-9]{1,4})?(/([A-Za-z0-9._~/-]|%[0-9A-F]{2}){0,40})?",
+        fullmatch=True,
+    )
+)
 def test_no_address_holds_what_the_collector_would_expand(url):
     result = exporter(sink({"type": "VictoriaLogs", "victoriaLogs": {"url": url}}), "central", NO_FILES, ROOM)
     config = result.config if isinstance(result, Exporter) else {}
@@ -284,7 +290,13 @@ def test_records_are_found_by_attributes_that_are_shipped():
         "http://a:b:c",
     ],
 )
-def test_an_address_that_the_collector_cannot_read_is_left_out_since_it_would_refuse_all_others_with_it(url):
+def test_an_address_that_the_collector_cannot_read_is_no_address_of_a_sink(url):
+    with pytest.raises(ValidationError, match="must be an http or https URL"):
+        sink({**VICTORIA, "victoriaLogs": {"url": url}})
+
+
+@pytest.mark.parametrize("url", ["http://[::1::]", "http://[.]:80", "http://[1]"])
+def test_what_only_looks_like_an_address_is_left_out_since_the_collector_would_refuse_all_others_with_it(url):
     spec = {**VICTORIA, "victoriaLogs": {"url": url}}
     assert isinstance(exporter(sink(spec), "central", NO_FILES, ROOM), Unusable)
 

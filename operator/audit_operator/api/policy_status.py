@@ -142,9 +142,17 @@ class SinkShipping(ApiModel):
 
     sink: SinkRef = Field(description="The sink.")
     state: ShippingState = Field(description="Delivering, Lagging, Failing or Unknown.")
-    lag: Word = Field(default="", description="Time from event to store, for example 2s.")
-    lost: Count = Field(default=0, description="Records known to be lost.")
-    quarantined: Count = Field(default=0, description="Records set aside because they break the standard.")
+    lag: Word = Field(default="", description="Time from event to store, for example 2s. Absent: not known.")
+    lost: Count | None = Field(
+        default=None,
+        description="At least so many records for this sink, of all policies together, were given up since its "
+        "shippers began to count, in steps of 1, 2, 5, 10, 20, 50 and so on. Absent: none is known.",
+    )
+    quarantined: Count | None = Field(
+        default=None,
+        description="Records set aside because they break the standard. Absent: not known for one policy; metrics have "
+        "the sum of each shipper.",
+    )
     message: Line = Field(default="", description="Why, and what mends it.")
 
 

@@ -71,12 +71,17 @@ def cel_hours(field: str) -> str:
     return f"int({field}.substring(0, {field}.size() - 1)) * {factor}"
 
 
+# Not more than the collector reads: one address that it cannot read takes the configuration from everybody.
+_HOST = r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
+_PORT = "([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+
 Url = Annotated[
     str,
     Field(min_length=1, max_length=512),
     Pattern(
-        r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~%/-]*)?$",
-        "must be an http or https URL without user, query and fragment; credentials belong in a Secret",
+        rf"^https?://({_HOST})(:{_PORT})?(/([A-Za-z0-9._~/-]|%[0-9A-Fa-f]{{2}})*)?$",
+        "must be an http or https URL without user, query and fragment, with a port up to 65535; credentials belong in "
+        "a Secret",
     ),
 ]
 """The address of a store."""

@@ -119,7 +119,8 @@ class Reconciler:
         """Look at the API servers every few seconds, for ever: what they run can change without any fact changing."""
         while True:
             await asyncio.sleep(self.observe_every)
-            await self.shipment.observe()
+            if await self.shipment.observe():
+                self.dirty.mark()
             if await self.delivery.observe():
                 self.dirty.mark()
                 self.on_restart()

@@ -16,6 +16,7 @@ from audit_operator.api.findings import Finding, Severity
 from audit_operator.plan.collector_files import CollectorFiles, Places, collector_files
 from audit_operator.plan.shipping import Shipping, shipping
 from audit_operator.plan.shipping_status import NO_COLLECTOR, ShippingFacts
+from audit_operator.plan.sink_shipping import losses
 from audit_operator.plan.sinks import Sinks
 
 if TYPE_CHECKING:
@@ -65,8 +66,12 @@ class Shipment:
                 facts[name] = known
         self.facts = facts
 
-    async def observe(self) -> None:
-        """Look at what shippers have counted; what is true of them, they say by themselves when it changes."""
+    async def observe(self) -> bool:
+        """Look at what shippers have counted; what is true of them, they say by themselves when it changes.
+
+        Returns whether losses have reached another step, which no shipper knows of.
+        """
+        before = self._losses()
         for name, (_, shippers) in list(self._shippers.items()):
             if name not in self.facts:
                 continue
@@ -74,6 +79,10 @@ class Shipment:
                 self.facts[name] = replace(self.facts[name], shippers=await shippers.observe())
             except Exception as error:  # noqa: BLE001 - as above
                 self.facts[name] = await self._give_up(name, error)
+        return self._losses() != before
+
+    def _losses(self) -> dict[str, dict[str, int]]:
+        return {name: losses(each.shippers) for name, each in self.facts.items()}
 
     async def aclose(self) -> None:
         """Stop working; what runs keeps running."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from audit_operator.api.observations import Flow
 from audit_operator.plan.claim import Claim, false, true, unknown
+from audit_operator.plan.sink_shipping import losses
 from audit_operator.plan.sink_status import with_store
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class ShippingOfPlane:
     facts: ShippingFacts | None
     stores: Mapping[ObjectRef, StoreObservation] = field(default_factory=dict)
     _judged: dict[ObjectRef, Claim] = field(default_factory=dict)
+    _losses: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._losses = losses(self.facts.shippers) if self.facts else {}
 
     def of_policy(self, sinks: Iterable[ObjectRef]) -> Claim:
         """Whether the records of a policy with these usable sinks arrive in all of them."""
@@ -65,6 +70,11 @@ class ShippingOfPlane:
         if sink not in self._judged:
             self._judged[sink] = with_store(self._judge(sink), sink, self.stores.get(sink))
         return self._judged[sink]
+
+    def lost(self, sink: ObjectRef) -> int:
+        """The step that the losses on the way to a sink have reached, of all policies together; 0: none is known."""
+        files = self.facts.files if self.facts else None
+        return self._losses.get(files.sinks.get(sink, ""), 0) if files else 0
 
     def _judge(self, sink: ObjectRef) -> Claim:
         facts = self.facts

@@ -25,12 +25,13 @@ from audit_operator.plan.given import INVALID, NOT_FOUND
 from audit_operator.plan.shipping_status import ShippingFacts, ShippingOfPlane, ready, unresolved, worst
 from audit_operator.plan.shortfall import SHORTFALL
 from audit_operator.plan.sidecars import with_sidecars
+from audit_operator.plan.sink_shipping import Way, ways
 from audit_operator.plan.sinks import NOT_FOUND as SINK_NOT_FOUND
 from audit_operator.plan.sinks import Sinks
 from audit_operator.plan.versions import version_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from audit_operator.api.audit_policy import AuditPolicy
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
@@ -95,9 +96,13 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
                 by_sink[sink].append(assigned)
             basis = CoverageBasis.GIVEN if assigned in plan.given else CoverageBasis.DESIRED
             treatment = _Treatment(programmed[assigned], judges.get(assigned), parts[assigned], basis)
-        shipping = _shipping(policy, ships.get(assigned or ""), usable, unusable)
+        shippers = ships.get(assigned or "")
         pods = sidecars.get(policy.ref)
-        status = _policy_status(policy, plan, treatment, with_sidecars(shipping, pods), unusable, shared)
+        shipped_by = _Shipped(
+            with_sidecars(_shipping(policy, shippers, usable, unusable), pods),
+            tuple(ways(policy, _on_the_way(shippers, usable), unusable)),
+        )
+        status = _policy_status(policy, plan, treatment, shipped_by, unusable, shared)
         result[policy.ref] = {**status, "sidecars": to_json(pods.status())} if pods else status
     for each in snapshot.sinks():
         shipping = worst(ships[plane].of_sink(each.ref) for plane in dict.fromkeys(by_sink[each.ref]))
@@ -261,6 +266,22 @@ class _Treatment:
     basis: CoverageBasis = CoverageBasis.DESIRED
 
 
+@dataclass(frozen=True, slots=True)
+class _Shipped:
+    """Whether the records of a policy arrive in all its sinks, and how they reach each."""
+
+    claim: Claim
+    ways: tuple[Way, ...]
+
+
+def _on_the_way(plane: ShippingOfPlane | None, usable: tuple[ObjectRef, ...]) -> Iterator[tuple[Claim, int]]:
+    for sink in usable:
+        if plane is None:
+            yield unknown(ConditionType.SHIPPING, Reason.PENDING, _UNASSIGNED.message), 0
+        else:
+            yield plane.of_sink(sink), plane.lost(sink)
+
+
 def _shipping(
     policy: AuditPolicy | ClusterAuditPolicy,
     plane: ShippingOfPlane | None,
@@ -279,7 +300,7 @@ def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
     policy: AuditPolicy | ClusterAuditPolicy,
     plan: Plan,
     treatment: _Treatment,
-    shipping: Claim,
+    shipping: _Shipped,
     unusable: tuple[Finding, ...],
     shared: dict[tuple[object, ...], Status],
 ) -> Status:
@@ -297,11 +318,11 @@ def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
         true(ConditionType.ACCEPTED, Reason.ACCEPTED),
         _references(unusable, findings),
         programmed,
-        shipping,
+        shipping.claim,
         _later(ConditionType.RETENTION_ENFORCED, asked=policy.spec.retention is not None),
     )
     judged = treatment.judge.judged(namespace) if treatment.judge else None
-    key = (generation, claims, findings, servers, id(judged))
+    key = (generation, claims, shipping.ways, findings, servers, id(judged))
     if (known := shared.get(key)) is not None:
         return known
     status = _document(generation, _with_summary(list(claims)))
@@ -309,6 +330,8 @@ def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
         basis = CoverageBasis.RUNNING if programmed.holds else treatment.basis
         status["coverage"] = treatment.judge.status(judged, namespace, basis)
         status["apiServers"] = [{"name": name, "programmed": holds} for name, holds in servers]
+    if shipping.ways:
+        status["shipping"] = [each.to_json() for each in shipping.ways]
     if findings:
         status["composition"] = {"findings": _bounded(findings)}
     shared[key] = status
