@@ -1,0 +1,123 @@
+"""What Secrets hold reaches shippers, also when it changes, and nothing that would stop a collector does."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+
+import pytest
+
+from audit_operator.api.findings import Finding
+from audit_operator.cluster.secrets import SecretUnreadable
+from audit_operator.controller.credentials import SinkSecrets
+from audit_operator.plan.credentials import SinkCredentials
+from tests.plan.test_credentials import BASIC, TLS, own
+from tests.plan.test_shipping import OWN, sink
+
+
+class MemorySecrets:
+    def __init__(self, **secrets):
+        self.held, self.asked = {("payments", name): values for name, values in secrets.items()}, []
+
+    async def read(self, namespace, name):
+        self.asked.append((namespace, name))
+        return self.held.get((namespace, name)) or SecretUnreadable(
+            f"Secret {namespace}/{name} is not there", "make it"
+        )
+
+
+class World:
+    def __init__(self, **secrets):
+        self.secrets, self.changes = MemorySecrets(**secrets), 0
+        self.reader = SinkSecrets(self.secrets, self.changed, look_every=0.001)
+
+    def changed(self):
+        self.changes += 1
+
+    async def of(self, sink):
+        return (await self.reader.of("main", [sink]))[sink.ref]
+
+
+LOGIN = {"username": b"audit", "password": b"correct horse"}
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("certificate")
+    command = [
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+        "-keyout", folder / "tls.key", "-out", folder / "tls.crt", "-days", "1", "-subj", "/CN=client",
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - no input from elsewhere
+    return {name: (folder / name).read_bytes() for name in ("tls.crt", "tls.key")}
+
+
+async def test_what_secrets_hold_is_read_by_name():
+    world = World(login=LOGIN)
+    made = await world.of(own(**BASIC))
+    assert isinstance(made, SinkCredentials)
+    assert world.secrets.asked == [("payments", "login")]
+
+
+async def test_nothing_is_read_for_sinks_that_name_none():
+    world = World()
+    assert await world.reader.of("main", [own()]) == {}
+    assert world.secrets.asked == []
+
+
+async def test_a_secret_that_cannot_be_read_concerns_its_sink_alone():
+    world = World(login=LOGIN)
+    other = sink("AuditSink", "other", "payments", credentials={"type": "Bearer", "secretRef": {"name": "gone"}})
+    found = await world.reader.of("main", [own(**BASIC), other])
+    assert isinstance(found[OWN], SinkCredentials)
+    assert found[other.ref].message == "Secret payments/gone is not there"
+    assert found[other.ref].mend == "make it"
+
+
+async def test_what_changes_is_told_and_what_does_not_is_the_same_object():
+    world = World(login=LOGIN)
+    watching = asyncio.create_task(world.reader.watch())
+    first = await world.of(own(**BASIC))
+    assert await world.of(own(**BASIC)) is first
+    await asyncio.sleep(0.02)
+    assert world.changes == 0
+    world.secrets.held["payments", "login"] = {**LOGIN, "password": b"battery staple"}
+    async with asyncio.timeout(20):
+        while not world.changes:  # noqa: ASYNC110  # what is waited for is the watcher's
+            await asyncio.sleep(0.001)
+    assert (await world.of(own(**BASIC))).revision != first.revision
+    del world.secrets.held["payments", "login"]
+    changes = world.changes
+    async with asyncio.timeout(20):
+        while world.changes == changes:  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0.001)
+    assert isinstance(await world.of(own(**BASIC)), Finding)
+    watching.cancel()
+
+
+async def test_what_nobody_asks_for_any_more_is_read_no_more():
+    world = World(login=LOGIN)
+    watching = asyncio.create_task(world.reader.watch())
+    await world.of(own(**BASIC))
+    world.reader.forget("main")
+    await asyncio.sleep(0.01)
+    asked = len(world.secrets.asked)
+    await asyncio.sleep(0.02)
+    assert len(world.secrets.asked) == asked
+    assert not world.reader._known
+    watching.cancel()
+
+
+async def test_certificates_that_can_be_used_are_handed_on(certificate):
+    world = World(authority={"ca.crt": certificate["tls.crt"]}, client=certificate)
+    assert isinstance(await world.of(own(**TLS)), SinkCredentials)
+
+
+@pytest.mark.parametrize("broken", ["ca.crt", "tls.crt", "tls.key"])
+async def test_certificates_that_would_stop_a_collector_are_not(certificate, broken):
+    held = {"ca.crt": certificate["tls.crt"], **certificate, broken: b"-----BEGIN hunter2-----"}
+    world = World(authority={"ca.crt": held["ca.crt"]}, client={name: held[name] for name in ("tls.crt", "tls.key")})
+    made = await world.of(own(**TLS))
+    assert isinstance(made, Finding)
+    assert "payments/authority and payments/client" in made.message
+    assert "hunter2" not in str(made)
