@@ -97,7 +97,7 @@ def test_a_shipper_that_does_not_run_ships_nothing_whatever_it_has_sent():
     status, reason, message = said(PCI, facts(shipper("n1"), down))
     assert (status, reason) == ("False", "ShipperDown")
     assert "n2" in message
-    assert "no memory" in message
+    assert "AuditControlPlane main" in message
 
 
 def test_no_shipper_is_one_that_is_down():
@@ -118,11 +118,33 @@ def test_a_shipper_with_another_configuration_is_outdated():
     assert said(PCI, facts(shipper(config="0" * 64)))[:2] == ("False", "ShipperOutdated")
 
 
-def test_a_refused_configuration_is_said_with_its_reason():
-    refusal = Finding("shipper-configuration-refused", Severity.ERROR, "bad exporter", "correct the sink")
-    status, reason, message = said(PCI, facts(shipper(config="0" * 64), refused=(refusal,)))
-    assert (status, reason) == ("False", "ShipperOutdated")
-    assert "bad exporter" in message
+def test_the_secrets_of_a_platforms_sink_are_named_there_alone():
+    made = files(SNAPSHOT)
+    lacking = {
+        CENTRAL: Finding("sink-not-usable", Severity.ERROR, "Secret vault/token has no key token", "put it there")
+    }
+    known = facts(shipper(config=made.digest), files=replace(made, findings=lacking))
+    documents = statuses(SNAPSHOT, plan(SNAPSHOT), {}, {"main": known})
+    assert "vault/token" in str(documents.pop(CENTRAL))
+    assert "vault" not in str(documents)
+    assert said(BASELINE, known)[:2] == ("False", "SinkNotUsable")
+
+
+def test_what_a_collector_says_is_told_to_the_owner_of_the_control_plane_alone():
+    theirs = "auditsink.other-tenant.secret-name"
+    refusal = Finding("shipper-configuration-refused", Severity.ERROR, f"bad exporter {theirs}", "correct the sink")
+    troubled = (
+        facts(shipper(config="0" * 64), refused=(refusal,)),
+        facts(shipper(config="0" * 64, last_error=theirs)),
+        facts(shipper(healthy=False, last_error=theirs)),
+    )
+    for known in troubled:
+        documents = statuses(SNAPSHOT, plan(SNAPSHOT), {}, {"main": known})
+        assert theirs in str(documents.pop(PLANE)["findings"])
+        assert theirs not in str(documents)
+        status, reason, message = said(PCI, known)
+        assert (status, reason in {"ShipperOutdated", "ShipperDown"}) == ("False", True)
+        assert "see AuditControlPlane main" in message
 
 
 def test_a_sink_that_cannot_be_written_to_concerns_those_alone_who_name_it():

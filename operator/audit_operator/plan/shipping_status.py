@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
+from audit_operator.api.findings import Finding, Severity
 from audit_operator.api.observations import Flow
 from audit_operator.plan.claim import Claim, false, true, unknown
 from audit_operator.plan.sink_shipping import losses
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from audit_operator.api.control_plane import AuditControlPlane
-    from audit_operator.api.findings import Finding, ObjectRef
+    from audit_operator.api.findings import ObjectRef
     from audit_operator.api.observations import ShipperObservation
     from audit_operator.api.store_observations import StoreObservation
     from audit_operator.plan.collector_files import CollectorFiles
@@ -63,7 +64,15 @@ class ShippingOfPlane:
 
     def of_policy(self, sinks: Iterable[ObjectRef]) -> Claim:
         """Whether the records of a policy with these usable sinks arrive in all of them."""
-        return worst([self.of_sink(each) for each in sinks])
+        return worst([self.of_way(each) for each in sinks])
+
+    def of_way(self, sink: ObjectRef) -> Claim:
+        """Whether records arrive in a sink, as it may be said to whoever ships there."""
+        claim = self.of_sink(sink)
+        if claim.reason is Reason.SINK_NOT_USABLE and not sink.namespace:
+            # Its Secrets are the platform's: their names are nobody else's business.
+            return replace(claim, message=f"{sink}: shippers cannot write to it as it is (its owner sees why there)")
+        return claim
 
     def of_sink(self, sink: ObjectRef) -> Claim:
         """Whether records arrive in a sink."""
@@ -89,23 +98,39 @@ class ShippingOfPlane:
             return false(_TYPE, Reason.SHIPPER_DOWN, _said(absent))
         if facts.files is not None and (unusable := facts.files.findings.get(sink)) is not None:
             return false(_TYPE, Reason.SINK_NOT_USABLE, f"{sink}: {_said(unusable)}")
-        return _of_shippers(facts) or _of_flow(sink, facts)
+        return _of_shippers(facts, self.plane.metadata.name) or _of_flow(sink, facts)
 
 
-def _of_shippers(facts: ShippingFacts) -> Claim | None:
+def remarks_for_owner(facts: ShippingFacts) -> tuple[Finding, ...]:
+    """What the owner of the control plane should know of its shippers, in the words of those who found it.
+
+    Tenants get none of these words: a collector that refuses its configuration quotes what it stumbles over, and that
+    may be another tenant's.
+    """
+    said = (
+        Finding("shipper-trouble", Severity.WARNING, f"shipper {each.node}: {each.last_error}", "see its log")
+        for each in facts.shippers
+        if each.last_error
+    )
+    return (*facts.refused, *facts.remarks, *said)
+
+
+def _of_shippers(facts: ShippingFacts, plane: str) -> Claim | None:
     """What is wrong with the shippers, whatever the sink."""
+    seen_there = f"see AuditControlPlane {plane}"
     if not facts.shippers:
         return false(_TYPE, Reason.SHIPPER_DOWN, "no shipper has been seen yet")
     for shipper in facts.shippers:
         if not shipper.healthy:
-            said = shipper.last_error or "it does not answer"
-            return false(_TYPE, Reason.SHIPPER_DOWN, f"shipper {shipper.node}: {said}")
+            said = f"shipper {shipper.node} does not run, or does not answer ({seen_there})"
+            return false(_TYPE, Reason.SHIPPER_DOWN, said)
     if facts.refused:
-        return false(_TYPE, Reason.SHIPPER_OUTDATED, _said(facts.refused[0]))
+        said = f"the shippers are not brought to what was planned; what they ran stays in force ({seen_there})"
+        return false(_TYPE, Reason.SHIPPER_OUTDATED, said)
     for shipper in facts.shippers:
         if facts.files is None or shipper.config != facts.files.digest:
-            said = shipper.last_error or "the configuration is on its way"
-            return false(_TYPE, Reason.SHIPPER_OUTDATED, f"shipper {shipper.node}: {said}")
+            said = f"has not the new configuration ({seen_there})" if shipper.last_error else "is being told"
+            return false(_TYPE, Reason.SHIPPER_OUTDATED, f"shipper {shipper.node} {said}")
     return None
 
 

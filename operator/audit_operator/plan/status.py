@@ -22,7 +22,14 @@ from audit_operator.plan.adoption import differences
 from audit_operator.plan.claim import Claim, false, true, unknown
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
 from audit_operator.plan.given import INVALID, NOT_FOUND
-from audit_operator.plan.shipping_status import ShippingFacts, ShippingOfPlane, ready, unresolved, worst
+from audit_operator.plan.shipping_status import (
+    ShippingFacts,
+    ShippingOfPlane,
+    ready,
+    remarks_for_owner,
+    unresolved,
+    worst,
+)
 from audit_operator.plan.shortfall import SHORTFALL
 from audit_operator.plan.sidecars import with_sidecars
 from audit_operator.plan.sink_shipping import Way, ways
@@ -78,8 +85,8 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
         judged_on = catalogue_for(plane, snapshot)
         if (judge := _judge_of(name, plan, judged_on[0])) is not None:
             judges[name] = judge
-        remarks = (*shipped[name].refused, *shipped[name].remarks) if name in shipped else ()
-        result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], judged_on, remarks)
+        of_shippers = remarks_for_owner(shipped[name]) if name in shipped else ()
+        result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], judged_on, of_shippers)
     ships = {
         plane.metadata.name: ShippingOfPlane(plane, shipped.get(plane.metadata.name), stores)
         for plane in snapshot.control_planes
@@ -279,7 +286,7 @@ def _on_the_way(plane: ShippingOfPlane | None, usable: tuple[ObjectRef, ...]) ->
         if plane is None:
             yield unknown(ConditionType.SHIPPING, Reason.PENDING, _UNASSIGNED.message), 0
         else:
-            yield plane.of_sink(sink), plane.lost(sink)
+            yield plane.of_way(sink), plane.lost(sink)
 
 
 def _shipping(
