@@ -74,3 +74,9 @@ def test_without_a_sink_nothing_is_written(render):
     assert status == 2
     assert not folder.exists()
     assert "spec.sinkRefs" in said
+
+
+def test_a_node_must_be_named_to_run_a_shipper_on(monkeypatch, capsys):
+    monkeypatch.delenv("AUDIT_OPERATOR_NODE", raising=False)
+    assert main(["shipper", "run"]) == 2
+    assert "AUDIT_OPERATOR_NODE" in capsys.readouterr().err

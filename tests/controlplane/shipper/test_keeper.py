@@ -199,3 +199,65 @@ def test_nobody_starts_it_once_its_control_plane_is_gone(world):
     assert "was stopped" in world.keeper.seen.last_error
     with pytest.raises(CollectorGone):
         world.collector.start(world.binary)
+
+
+def with_credentials(files, content, revision):
+    """As with a sink that has these; what the fake does stands in the configuration alone."""
+    path = f"auditsink.payments.own/{revision}/authorization"
+    named = files.config.replace("http://", f"/credentials/{path}/http://")
+    return replace(files, config=named, digest=files.digest, credentials={path: content})
+
+
+def test_credentials_lie_there_before_they_are_used_and_for_nobody_else(world):
+    files = with_credentials(world.files(), b"Bearer x", "0a")
+    world.until_running(files)
+    file = world.collector.folder / "credentials" / "auditsink.payments.own" / "0a" / "authorization"
+    assert file.read_bytes() == b"Bearer x"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    file.unlink()
+    world.keeper.step(files)
+    assert file.read_bytes() == b"Bearer x"
+
+
+def test_former_credentials_stay_until_the_new_ones_work(world):
+    first = with_credentials(world.files(), b"Bearer x", "0a")
+    world.until_running(first)
+    folder = world.collector.folder / "credentials" / "auditsink.payments.own"
+    bad = with_credentials(world.files("die-now"), b"Bearer y", "0b")
+    world.until(bad, lambda each: each.refusal(bad.digest) and each.seen.healthy)
+    assert world.keeper.seen.config == first.digest
+    assert (folder / "0a" / "authorization").read_bytes() == b"Bearer x"
+    better = with_credentials(world.files("better"), b"Bearer z", "0c")
+    world.until_running(better)
+    assert [each.name for each in folder.iterdir()] == ["0c"]
+
+
+def test_another_key_of_pseudonyms_is_learned_by_a_start_that_nobody_counts(world):
+    files = replace(world.files(), pseudonym_key="ab")
+    world.until_running(files)
+    first = world.collector.process()
+    world.until_running(replace(files, pseudonym_key="ab"))
+    assert world.collector.process() == first
+    other = replace(files, pseudonym_key="cd")
+    world.until(other, lambda each: each.seen.healthy and world.collector.process() not in (None, first))
+    assert b"AUDIT_OPERATOR_PSEUDONYM_KEY=cd" in environment(world.collector.process())
+    assert world.keeper.seen.figures.restarts == 0
+
+
+def environment(process):
+    return Path(f"/proc/{process.pid}/environ").read_bytes()
+
+
+def test_where_it_listens_is_its_own_matter(world, tmp_path):
+    """The same configuration, in two folders."""
+    files = world.files()
+    other = Collector(tmp_path / "other")
+    keeper = Keeper(other, world.binary, "n2", ShipperTimes(ready=10.0))
+    world.until_running(files)
+    try:
+        world.until_running(files, keeper)
+        assert other.configured() == world.collector.configured()
+        assert other.endpoints != world.collector.endpoints
+    finally:
+        other.retire()
