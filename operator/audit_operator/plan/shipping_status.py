@@ -89,8 +89,9 @@ class ShippingOfPlane:
         facts = self.facts
         if facts is None:
             said = (
-                f"no shipper runs for driver {self.plane.spec.driver} in this release; `audit-operator shipper render` "
-                "gives the configuration to run a collector with by hand, of which nothing is seen here"
+                f"no shipper of ours runs for driver {self.plane.spec.driver}: the operator would need the setting "
+                "AUDIT_OPERATOR_SHIPPERS; `audit-operator shipper render` gives the configuration to run a collector "
+                "with by hand, of which nothing is seen here"
             )
             return unknown(_TYPE, Reason.NOT_IMPLEMENTED, said)
         absent = next((each for each in facts.refused if each.id == NO_COLLECTOR), None)

@@ -87,8 +87,7 @@ class NodeShippers:
             self._wake.set()
         if self._work is None:
             self._work = asyncio.create_task(self._work_for_ever(), name="shippers")
-            await asyncio.wait({self._work, asyncio.create_task(self._looked.wait())}, timeout=_FIRST_LOOK,
-                               return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+            await self._first_look(self._work)
         self._raise_if_broken()
         return self._refused()
 
@@ -103,6 +102,13 @@ class NodeShippers:
         self._wake.set()
         if self._work is not None:
             await self._work
+
+    async def _first_look(self, work: asyncio.Task[None]) -> None:
+        looking = asyncio.create_task(self._looked.wait())
+        try:
+            await asyncio.wait({work, looking}, timeout=_FIRST_LOOK, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            looking.cancel()
 
     # Telling
 
