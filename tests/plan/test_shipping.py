@@ -177,3 +177,40 @@ def test_no_tenant_blanks_what_a_cluster_wide_policy_ships_and_it_is_told_so():
     alone = replace(snapshot, cluster_audit_policies=(cluster_policy(rules=[{"level": "Metadata"}]),))
     assert redaction_for(alone, "payments").patterns
     assert not plan(alone).findings.get(tenant.ref)
+
+
+def test_a_cluster_wide_policy_that_ships_nowhere_overrules_nobody():
+    tenant = audit_policy(
+        rules=[{"level": "Request"}], sinkRefs=TO_OWN, redaction={"patterns": [{"name": "all", "regex": "[^x]"}]}
+    )
+    lost = cluster_policy(rules=[{"level": "Metadata"}], sinkRefs=[{"kind": "ClusterAuditSink", "name": "nowhere"}])
+    snapshot = replace(SNAPSHOT, audit_policies=(tenant,), cluster_audit_policies=(lost,))
+    assert redaction_for(snapshot, "payments").patterns
+    assert not plan(snapshot).findings.get(tenant.ref)
+
+
+def patterned(name, numbers, namespace="payments"):
+    patterns = [{"name": f"p{number}", "regex": f"X{number}-[0-9]{{4}}"} for number in numbers]
+    return audit_policy(
+        namespace, name, rules=[{"level": "Request"}], sinkRefs=TO_OWN, redaction={"patterns": patterns}
+    )
+
+
+def test_the_policies_of_a_namespace_have_no_more_patterns_together_than_one_may_have():
+    first, second = patterned("a", range(20)), patterned("b", range(10, 40))
+    other = patterned("c", range(100, 132), "web")
+    alone = (cluster_policy(rules=[{"level": "Metadata"}]),)
+    sinks = (*SNAPSHOT.audit_sinks, sink("AuditSink", "own", "web"))
+    for policies in ((first, second, other), (other, second, first)):
+        snapshot = replace(SNAPSHOT, audit_policies=policies, cluster_audit_policies=alone, audit_sinks=sinks)
+        applied = {each.name for each in redaction_for(snapshot, "payments").patterns}
+        assert applied == {f"p{number}" for number in range(32)}
+        assert len(redaction_for(snapshot, "web").patterns) == 32
+        found = plan(snapshot).findings
+        assert not found.get(first.ref)
+        assert not found.get(other.ref)
+        assert [each.path for each in found[second.ref]] == [
+            f"spec.redaction.patterns[{number}].regex" for number in range(22, 30)
+        ]
+        assert {each.id for each in found[second.ref]} == {"redaction-pattern-surplus"}
+        assert "'p32' of AuditPolicy payments/b" in found[second.ref][0].message

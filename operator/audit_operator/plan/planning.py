@@ -16,9 +16,10 @@ from audit_operator.plan.contributions import contribution_of, rule_of
 from audit_operator.plan.control_planes import ControlPlanes
 from audit_operator.plan.given import GivenPolicy, given_policy
 from audit_operator.plan.limited import limited, limits_in
-from audit_operator.plan.redactions import overruled, refused_patterns
+from audit_operator.plan.redactions import OwnPatterns, overruled, own_patterns
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.plan.shortfall import shortfalls
+from audit_operator.plan.sinks import Sinks
 from audit_operator.plan.versions import newer_rules, oldest_version
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Plan:
         assigned: the control plane of each policy object that has one.
         findings: what is wrong with each object, by object; those of `compiled` concern whole control planes.
         given: the policy of each control plane that is only observed, by name; there, nothing that was compiled counts.
+        patterns: what each policy wants taken out by patterns of its own, as far as that is done.
     """
 
     compiled: Mapping[str, CompiledPolicy]
@@ -48,6 +50,7 @@ class Plan:
     assigned: Mapping[ObjectRef, str]
     findings: Mapping[ObjectRef, tuple[Finding, ...]]
     given: Mapping[str, GivenPolicy]
+    patterns: Mapping[ObjectRef, OwnPatterns]
 
     @property
     def deliverable(self) -> list[str]:
@@ -58,7 +61,7 @@ class Plan:
 def plan(snapshot: Snapshot) -> Plan:
     """Decide what each control plane is to run."""
     planes = ControlPlanes.of(snapshot.control_planes)
-    known = known_namespaces(snapshot)
+    known, sinks = known_namespaces(snapshot), Sinks.of(snapshot)
     findings: defaultdict[ObjectRef, list[Finding]] = defaultdict(list)
     for broken in snapshot.invalid:
         findings[broken.ref].extend(broken.findings)
@@ -77,7 +80,7 @@ def plan(snapshot: Snapshot) -> Plan:
                 assigned[policy.ref] = name
                 contribution = contribution_of(policy, known)
                 contributions[name].add(contribution)
-                if policy.spec.sink_refs and not policy.metadata.namespace:
+                if not policy.metadata.namespace and sinks.of_policy(policy)[0]:
                     shared[name] |= contribution.reach.namespaces
 
     limiting = {name: [each for each in those if each.limits] for name, those in contributions.items()}
@@ -91,8 +94,10 @@ def plan(snapshot: Snapshot) -> Plan:
         for name, plane in planes.by_name.items()
     }
     given = _given(planes, snapshot)
+    patterns = own_patterns(snapshot.policies())
+    for ref, own in patterns.items():
+        findings[ref].extend(own.findings)
     for policy in snapshot.policies():
-        findings[policy.ref].extend(refused_patterns(policy))
         if (owner := assigned.get(policy.ref)) is not None:
             findings[policy.ref].extend(overruled(policy, shared[owner]))
             theirs = given.get(owner)
@@ -105,7 +110,8 @@ def plan(snapshot: Snapshot) -> Plan:
     withheld = {
         name: reason for name, plane in planes.by_name.items() if (reason := _withheld(plane, planes, assigned))
     }
-    return Plan(compiled, withheld, assigned, {ref: tuple(each) for ref, each in findings.items() if each}, given)
+    found = {ref: tuple(each) for ref, each in findings.items() if each}
+    return Plan(compiled, withheld, assigned, found, given, patterns)
 
 
 def _withheld(plane: AuditControlPlane, planes: ControlPlanes, assigned: Mapping[ObjectRef, str]) -> Reason | None:

@@ -2,41 +2,91 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, Severity
 from audit_operator.shipping.redaction.own_pattern import OwnPattern, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from audit_operator.api.audit_policy import AuditPolicy
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
+    from audit_operator.api.findings import ObjectRef
     from audit_operator.api.redaction import Redaction
 
 REFUSED = "redaction-pattern-refused"
+SURPLUS = "redaction-pattern-surplus"
 OVERRULED = "redaction-overruled"
 
+MOST_TOGETHER = 32
+"""Patterns of all AuditPolicies of one namespace."""
 
-def refused_patterns(policy: AuditPolicy | ClusterAuditPolicy) -> Iterator[Finding]:
-    """A finding for each pattern that the shipper leaves out."""
-    if policy.spec.redaction is None:
-        return
-    for number, each in enumerate(policy.spec.redaction.patterns):
+
+@dataclass(frozen=True, slots=True)
+class OwnPatterns:
+    """Of one policy: those that are applied, and why others are not."""
+
+    applied: tuple[OwnPattern, ...]
+    findings: tuple[Finding, ...]
+
+
+def own_patterns(policies: Iterable[AuditPolicy | ClusterAuditPolicy]) -> dict[ObjectRef, OwnPatterns]:
+    """The patterns of each policy that has any.
+
+    What the policies of one namespace have together is bounded as what one of them has: each pattern runs over every
+    event of the namespace, in a shipper that others share. The policies come in the order of their names, so that the
+    same ones count for the same objects.
+    """
+    found: dict[ObjectRef, OwnPatterns] = {}
+    counted: defaultdict[str, set[OwnPattern]] = defaultdict(set)
+    for policy in sorted(policies, key=lambda each: each.metadata.name):
+        if policy.spec.redaction is not None and policy.spec.redaction.patterns:
+            namespace = policy.metadata.namespace
+            # Those of the platform's policies are not bounded: whoever writes them has the shippers in hand anyway.
+            before = counted[namespace] if namespace else set()
+            found[policy.ref] = _own_patterns(policy, policy.spec.redaction, before)
+    return found
+
+
+def _own_patterns(
+    policy: AuditPolicy | ClusterAuditPolicy, redaction: Redaction, before: set[OwnPattern]
+) -> OwnPatterns:
+    applied, findings = [], []
+    for number, each in enumerate(redaction.patterns):
+        path = f"spec.redaction.patterns[{number}].regex"
         match OwnPattern.parse(each.name, each.regex, each.replacement):
             case Refused(reason):
-                yield Finding(
-                    REFUSED,
-                    Severity.ERROR,
-                    f"the pattern {each.name!r} is not applied: {reason}",
-                    mend="write one that is bounded and matches text; docs/redaction.md says what may stand in it",
-                    path=f"spec.redaction.patterns[{number}].regex",
-                )
+                findings.append(_refused(each.name, reason, path))
+            case OwnPattern() as own if own in before or len(before) < MOST_TOGETHER:
+                before.add(own)
+                applied.append(own)
+            case _:
+                findings.append(_surplus(policy, each.name, path))
+    return OwnPatterns(tuple(applied), tuple(findings))
 
 
-def without_own(redaction: Redaction) -> Redaction:
-    """What counts of a tenant's wishes where a cluster-wide policy ships the same events: the built-in profiles."""
-    return redaction.model_copy(update={"patterns": (), "pseudonymize": ()})
+def _refused(name: str, reason: str, path: str) -> Finding:
+    return Finding(
+        REFUSED,
+        Severity.ERROR,
+        f"the pattern {name!r} is not applied: {reason}",
+        mend="write one that is bounded and matches text; docs/redaction.md says what may stand in it",
+        path=path,
+    )
+
+
+def _surplus(policy: AuditPolicy | ClusterAuditPolicy, name: str, path: str) -> Finding:
+    return Finding(
+        SURPLUS,
+        Severity.ERROR,
+        f"the pattern {name!r} of {policy.ref} is not applied: the policies of its namespace have more than "
+        f"{MOST_TOGETHER} patterns together",
+        mend="put several into one, with (?:a|b), or leave some out; policies count in the order of their names",
+        path=path,
+    )
 
 
 def overruled(policy: AuditPolicy | ClusterAuditPolicy, shared: frozenset[str]) -> Iterator[Finding]:

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.redaction import Redaction
 from audit_operator.plan.contributions import contribution_of
-from audit_operator.plan.redactions import without_own
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.plan.sinks import Sinks
 from audit_operator.shipping.enforcement.classes import Treatment, classify
 from audit_operator.shipping.enforcement.table import URLS, Table, build
-from audit_operator.shipping.redaction.demand import RedactionDemand, union
+from audit_operator.shipping.redaction.demand import RedactionDemand, together
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -61,7 +60,7 @@ class _Member:
 
     contribution: Contribution
     sinks: frozenset[ObjectRef]
-    redaction: Redaction
+    redaction: RedactionDemand
     is_tenants: bool
 
     @property
@@ -83,8 +82,8 @@ class _Wishes:
         """Where no policy says anything, what the API takes for granted is taken out."""
         sinks = frozenset[ObjectRef]().union(*(each.sinks for each in members))
         shared = any(each.sinks and not each.is_tenants for each in members)
-        wanted = [without_own(each.redaction) if shared and each.is_tenants else each.redaction for each in members]
-        return cls(sinks, union(wanted or [Redaction()]))
+        wanted = [each.redaction.without_own if shared and each.is_tenants else each.redaction for each in members]
+        return cls(sinks, together(wanted) if wanted else RedactionDemand())
 
     @property
     def treatment(self) -> Treatment:
@@ -130,8 +129,12 @@ def _members(snapshot: Snapshot, planned: Plan, plane: str) -> Iterable[_Member]
         if planned.assigned.get(policy.ref) == plane:
             usable, _ = sinks.of_policy(policy)
             contribution = contribution_of(policy, known)
+            own = planned.patterns.get(policy.ref)
             redaction = policy.spec.redaction or Redaction()
-            yield _Member(contribution, frozenset(usable), redaction, is_tenants=bool(policy.metadata.namespace))
+            demand = RedactionDemand(
+                frozenset(redaction.profiles), own.applied if own else (), frozenset(redaction.pseudonymize)
+            )
+            yield _Member(contribution, frozenset(usable), demand, is_tenants=bool(policy.metadata.namespace))
 
 
 def _findings(table: Table, *, everywhere: bool) -> Iterable[Finding]:

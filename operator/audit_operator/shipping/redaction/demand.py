@@ -31,6 +31,11 @@ class RedactionDemand:
     pseudonymize: frozenset[PseudonymizedField] = frozenset()
 
     @property
+    def without_own(self) -> RedactionDemand:
+        """The built-in profiles alone: what counts of a tenant's wishes where a cluster-wide policy ships, too."""
+        return RedactionDemand(self.profiles)
+
+    @property
     def id(self) -> str:
         """Equal for equal demands, and for no others; only letters and digits."""
         said = [sorted(self.profiles), [[each.regex, each.replacement] for each in self.patterns]]
@@ -44,12 +49,23 @@ def union(redactions: Iterable[Redaction]) -> RedactionDemand:
     A pattern that cannot be used is left out: it is reported where its policy is checked, and must neither stop the
     shipper nor take others' patterns with it.
     """
-    asked = tuple(redactions)
-    patterns = {_own(each) for redaction in asked for each in redaction.patterns} - {None}
+    return together(
+        RedactionDemand(
+            frozenset(redaction.profiles),
+            tuple(own for each in redaction.patterns if (own := _own(each)) is not None),
+            frozenset(redaction.pseudonymize),
+        )
+        for redaction in redactions
+    )
+
+
+def together(demands: Iterable[RedactionDemand]) -> RedactionDemand:
+    """Everything that any of them names; their order makes no difference."""
+    asked = tuple(demands)
     return RedactionDemand(
-        profiles=frozenset(profile for redaction in asked for profile in redaction.profiles),
-        patterns=tuple(sorted(pattern for pattern in patterns if pattern is not None)),
-        pseudonymize=frozenset(field for redaction in asked for field in redaction.pseudonymize),
+        profiles=frozenset(profile for demand in asked for profile in demand.profiles),
+        patterns=tuple(sorted({pattern for demand in asked for pattern in demand.patterns})),
+        pseudonymize=frozenset(field for demand in asked for field in demand.pseudonymize),
     )
 
 
