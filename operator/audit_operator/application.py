@@ -132,9 +132,10 @@ class Operator:
         board = ClusterBoard(client, settings.namespace, FIELD_MANAGER)
         self.delivery = Delivery(_DriverMaker(settings, ConfigMaps(client, FIELD_MANAGER), board, self.dirty))
         shippers = ClusterShipperBoard(client, settings.namespace, FIELD_MANAGER)
-        self.credentials = SinkSecrets(SecretReader(client), self.dirty.mark)
+        secrets = SecretReader(client)
+        self.credentials = SinkSecrets(secrets, self.dirty.mark)
         self.shipment = Shipment(_ShippersMaker(settings, shippers, self.dirty), self.credentials)
-        self.sinks = _sink_checks(settings, client, self.dirty)
+        self.sinks = _sink_checks(settings, secrets, self.dirty)
         self.sidecars = _sidecars(settings, client, self.credentials, self.dirty)
         self.reconciler = Reconciler(
             self.store,
@@ -247,12 +248,11 @@ class Operator:
         return "" if age < self.settings.lease_seconds else "the API server does not answer"
 
 
-def _sink_checks(settings: Settings, client: RestClient, dirty: Dirty) -> SinkChecks | None:
+def _sink_checks(settings: Settings, secrets: SecretReader, dirty: Dirty) -> SinkChecks | None:
     if not settings.sink_check_seconds:
         return None
-    stores = Stores(SecretReader(client))
     times = CheckTimes(every=settings.sink_check_seconds)
-    return SinkChecks(stores, dirty.mark, times, tenants=settings.sink_check_tenants)
+    return SinkChecks(Stores(secrets), dirty.mark, times, tenants=settings.sink_check_tenants)
 
 
 def _sidecars(settings: Settings, client: RestClient, credentials: SinkSecrets, dirty: Dirty) -> Sidecars | None:

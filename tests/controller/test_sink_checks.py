@@ -13,6 +13,7 @@ from audit_operator.cluster.secrets import SecretUnreadable, SecretValues
 from audit_operator.controller.sink_access import Stores
 from audit_operator.controller.sink_checks import CheckTimes, SinkChecks
 from audit_operator.sinks.network import Network
+from audit_operator.sinks.store import Reason
 from tests.plan.objects import parsed
 from tests.sinks.fake_store import serving
 
@@ -206,3 +207,23 @@ async def test_a_tenants_bucket_is_not_asked(world):
 def test_pauses_grow_with_failures_and_have_an_end():
     times = CheckTimes(every=60, again=5, longest=300)
     assert [times.pause(number) for number in (0, 1, 2, 3, 4, 5, 10_000)] == [60, 5, 60, 120, 240, 300, 300]
+
+
+async def test_an_access_key_is_taken_from_the_secret_that_the_sink_names(world):
+    keys = {"accessKeyID": b"me", "secretAccessKey": b"s3cret\n"}
+    world.secrets.held = {("vault", "s3"): keys, ("elsewhere", "s3"): {"ca.crt": b"x"}}
+    bucket = parsed(
+        "ClusterAuditSink",
+        "central",
+        {
+            "type": "S3",
+            "s3": {"bucket": "logs"},
+            "credentials": {"type": "AccessKey", "secretRef": {"namespace": "vault", "name": "s3"}},
+            "tls": {"caSecretRef": {"namespace": "elsewhere", "name": "s3"}},
+        },
+    )
+    access = await world.checks.stores.access(bucket)
+    assert (access.access_key_id, access.secret_access_key) == ("me", "s3cret")
+    assert "s3cret" not in repr(access)
+    world.secrets.held["vault", "s3"] = {"accessKeyID": b"me"}
+    assert (await world.checks.stores.access(bucket)).reason is Reason.CREDENTIALS_INVALID

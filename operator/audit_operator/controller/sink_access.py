@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Protocol
 from audit_operator.api.findings import Finding
 from audit_operator.api.sink import AuditSink, CredentialType, SinkType
 from audit_operator.cluster.secrets import SecretUnreadable
-from audit_operator.plan.credentials import AUTHORIZATION, CA, CERTIFICATE, KEY, secrets_of, sink_credentials
-from audit_operator.sinks.access import Access
+from audit_operator.plan.credentials import (
+    AUTHORIZATION,
+    CA,
+    CERTIFICATE,
+    KEY,
+    SecretName,
+    secrets_of,
+    sink_credentials,
+)
+from audit_operator.sinks.access import Access, failure
 from audit_operator.sinks.network import Network
 from audit_operator.sinks.opening import open_store
 from audit_operator.sinks.store import Failure, Reason
@@ -19,7 +27,6 @@ from audit_operator.sinks.unsupported import UnsupportedStore
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from audit_operator.plan.credentials import SecretName
     from audit_operator.plan.sinks import Sink
     from audit_operator.sinks.store import Store
 
@@ -84,9 +91,14 @@ class OpenStore:
 def _access(sink: Sink, read: Mapping[SecretName, Mapping[str, bytes]]) -> Access | Failure:
     credentials = sink.spec.credentials
     if credentials is not None and credentials.type is CredentialType.ACCESS_KEY:
-        secret = next((each for name, each in read.items() if name.name == credentials.secret_ref.name), {})
+        ref = credentials.secret_ref
+        secret = read[SecretName(sink.metadata.namespace or getattr(ref, "namespace", ""), ref.name)]
         identity, key = (secret.get(each, b"").decode("latin-1").strip() for each in ("accessKeyID", "secretAccessKey"))
-        return Access(access_key_id=identity, secret_access_key=key)
+        if identity and key:
+            return Access(access_key_id=identity, secret_access_key=key)
+        return failure(
+            Reason.CREDENTIALS_INVALID, "the Secret's keys accessKeyID and secretAccessKey hold no access key"
+        )
     made = sink_credentials(sink, read)
     if isinstance(made, Finding):
         return Failure(Reason.CREDENTIALS_INVALID, made.message, made.mend)
