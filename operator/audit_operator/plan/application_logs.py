@@ -51,7 +51,7 @@ more: what was written a moment before, and a last line without its end, must ha
 
 STATE_BYTES = 512 * 2**20
 """Size of the volume for the state folder. Its queues are smaller: a pod whose volume grows too large is evicted."""
-_QUEUES_BYTES = STATE_BYTES // 4
+QUEUES_BYTES = STATE_BYTES // 4
 _IN_MEMORY = 4 * 2**20
 
 NOT_IN_PODS = "sink-not-for-sidecars"
@@ -208,7 +208,7 @@ def _exporters(
     """The exporter of each sink that a sidecar can write to, and a finding for each other one."""
     exporters: dict[ObjectRef, Exporter] = {}
     findings: list[Finding] = []
-    share = _QUEUES_BYTES // max(len(sinks), 1)
+    share = QUEUES_BYTES // max(len(sinks), 1)
     room = Room(storage=QUEUES, on_disk=share, on_disk_of_tenant=share, in_memory=_IN_MEMORY, holds=True)
     for sink in sinks:
         made = _exporter(sink, room, places, credentials.get(sink.ref))
