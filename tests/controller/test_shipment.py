@@ -14,7 +14,7 @@ from audit_operator.plan import NamespaceFact, plan
 from audit_operator.plan.collector_files import Places
 from audit_operator.plan.shipping_status import NO_COLLECTOR
 from tests.plan.objects import audit_policy, control_plane
-from tests.plan.test_shipping import SNAPSHOT
+from tests.plan.test_shipping import CENTRAL, OWN, SNAPSHOT, sink
 
 
 class RecordingShippers:
@@ -38,13 +38,17 @@ class RecordingShippers:
         self.closed = True
 
 
-class NoSecrets:
+class MemorySecrets:
+    def __init__(self):
+        self.held = {}
+
     async def read(self, namespace, name):
-        return SecretUnreadable(f"Secret {namespace}/{name} does not exist", "create it")
+        absent = SecretUnreadable(f"Secret {namespace}/{name} does not exist", "create it")
+        return self.held.get((namespace, name), absent)
 
 
 def secrets():
-    return SinkSecrets(NoSecrets(), lambda: None)
+    return SinkSecrets(MemorySecrets(), lambda: None)
 
 
 class World:
@@ -153,3 +157,30 @@ async def test_a_loss_is_news_when_it_reaches_another_step(world):
 
     world.made[0].observe = observe
     assert [await world.shipment.observe() for _ in range(4)] == [True, True, False, True]
+
+
+async def test_a_sink_whose_secret_cannot_be_read_is_left_out_and_said(world):
+    guarded = sink("AuditSink", "own", "payments", credentials={"type": "Bearer", "secretRef": {"name": "token"}})
+    files = (await world.deliver(replace(SNAPSHOT, audit_sinks=(guarded,))))["main"].files
+    assert files.findings[OWN].message == "Secret payments/token does not exist"
+    assert set(files.sinks) == {CENTRAL}
+
+
+async def test_what_a_secret_holds_is_handed_over_and_so_is_what_it_holds_next(world):
+    guarded = sink("AuditSink", "own", "payments", credentials={"type": "Bearer", "secretRef": {"name": "token"}})
+    snapshot = replace(SNAPSHOT, audit_sinks=(guarded,))
+    digests = []
+    for token in (b"one", b"one", b"two"):
+        world.shipment.secrets.secrets.held["payments", "token"] = {"token": token}
+        files = (await world.deliver(snapshot))["main"].files
+        assert list(files.credentials.values()) == [b"Bearer " + token]
+        digests.append(files.digest)
+    assert digests[0] == digests[1] != digests[2]
+
+
+async def test_shippers_of_another_log_are_made_anew_and_nothing_is_ended(world):
+    await world.deliver(SNAPSHOT)
+    other = control_plane(log={"maxBackup": 7})
+    await world.deliver(replace(SNAPSHOT, control_planes=(other,)))
+    assert [made.closed for made in world.made] == [True, False]
+    assert None not in world.made[0].delivered

@@ -51,8 +51,8 @@ class World:
         return self.operator.start(collector=str(binary()), **settings)
 
     @contextmanager
-    def victoria_logs(self):
-        with victoria_logs(self.folder, port=self.port):
+    def victoria_logs(self, *arguments):
+        with victoria_logs(self.folder, *arguments, port=self.port):
             yield
 
     def found(self, audit_id, stage="ResponseComplete"):
@@ -284,6 +284,18 @@ def test_there_is_one_collector_whoever_runs_the_operator(world):
     assert world.collectors() == collectors
     world.control_plane.plane.stop()
     assert world.collectors() == []
+
+
+def test_a_sink_that_asks_who_one_is_gets_what_its_secret_holds(world):
+    values = {"username": "audit", "password": "correct horse"}
+    metadata = {"name": "central", "namespace": "audit-operator"}
+    world.control_plane.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values})
+    reference = {"namespace": "audit-operator", "name": "central"}
+    world.sink["spec"]["credentials"] = {"type": "Basic", "secretRef": reference}
+    with world.victoria_logs("-httpAuth.username=audit", "-httpAuth.password=correct horse"):
+        world.start_operator()
+        world.control_plane.apply(MAIN, world.sink, baseline("Metadata"), pci("Request"))
+        world.until_shipping()
 
 
 def test_without_a_usable_collector_auditing_goes_on(world):

@@ -352,7 +352,7 @@ def test_a_secret_that_cannot_be_read_concerns_its_sink_alone(world):
         world.control_plane.apply(world.plane, world.sink(), own, baseline(), pci(sinkRefs=both))
         world.until_shipping(("False", "SinkNotUsable"))
         assert "payments/no" in world.message()
-        eventually(lambda: world.found(world.request()), "an event in the other sink")
+        until_one_arrives(world, world.request)
         shipping = ("True", "Shipping")
         world.operator.until("Shipping", shipping, "clusterauditsinks", "central")
 
