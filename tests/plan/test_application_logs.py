@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+
 import pytest
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
