@@ -26,7 +26,12 @@ import pytest
 from audit_operator.api.sink import ClusterAuditSinkSpec
 from audit_operator.controlplane.ports import free_ports
 from audit_operator.controlplane.shipper.collector import Collector
-from audit_operator.controlplane.shipper.instructions import INSTRUCTIONS_KEY, instructions_name, shipper_name
+from audit_operator.controlplane.shipper.instructions import (
+    INSTRUCTIONS_KEY,
+    ShipperInstructions,
+    instructions_name,
+    shipper_name,
+)
 from audit_operator.sinks import Access, Found, open_store
 from tests.integration.conftest import install_crds
 from tests.integration.control_plane import ClusterUser
@@ -158,6 +163,11 @@ class World:
         conditions = self.operator.status("auditpolicies", "pci", "payments").get("conditions", [])
         return next((each["message"] for each in conditions if each["type"] == "Shipping"), "")
 
+    def plane_says(self):
+        """What the owner of the control plane is told of its shippers."""
+        findings = self.operator.status("auditcontrolplanes", "main").get("findings", [])
+        return "; ".join(each["message"] for each in findings)
+
     def secret(self, password):
         values = {"username": "audit", "password": password}
         metadata = {"name": "central", "namespace": NAMESPACE}
@@ -165,6 +175,12 @@ class World:
 
     def secured_sink(self):
         return self.sink(credentials={"type": "Basic", "secretRef": {"namespace": NAMESPACE, "name": "central"}})
+
+    def rewrite(self, instructions):
+        """Tell nodes something else than the operator does."""
+        patch = json.dumps({"data": {INSTRUCTIONS_KEY: base64.b64encode(instructions).decode()}})
+        secret = ("secret", instructions_name("main"), "-n", NAMESPACE)
+        self.control_plane.kubectl("patch", *secret, "--type=merge", "-p", patch)
 
     def running(self):
         return [node.name for node in self.nodes if node.collector.process() is not None]
@@ -374,7 +390,7 @@ def test_what_was_learned_last_is_used_at_once_while_the_api_server_is_away(worl
         eventually(lambda: world.found(audit_id), "an event to arrive from a shipper that cannot ask")
         assert world.nodes[0].http("/readyz")[0] == 200
         world.until_shipping(("False", "ShipperDown"))
-        assert "no report since" in world.message()
+        eventually(lambda: "cp-1: no report since" in world.plane_says(), "the silent node to be named")
         for node in world.nodes:
             node.end(signal.SIGKILL)
             node.kubeconfig = world.control_plane.kubeconfig("shipper")
@@ -400,13 +416,17 @@ def test_what_is_not_understood_or_refused_leaves_the_last_in_force(world):
         digests = [node.collector.configured_digest() for node in world.nodes]
         operator.terminate()
         operator.wait(60)
-        other = base64.b64encode(b"not what anybody has written").decode()
-        patch = json.dumps({"data": {INSTRUCTIONS_KEY: other}})
-        name = instructions_name("main")
-        world.control_plane.kubectl("patch", "secret", name, "-n", NAMESPACE, "--type=merge", "-p", patch)
+        told = told_last(world)
+        world.rewrite(b"not what anybody has written")
         eventually(lambda: all("not understood" in node.said() for node in world.nodes), "nodes to complain")
-        audit_id = world.request()
-        eventually(lambda: world.found(audit_id), "an event to arrive all the same")
+        until_one_arrives(world, world.request)
+        bad = told.files.model_copy(update={"config": told.files.config + "? nonsense\n: 1\n", "digest": "0" * 64})
+        world.rewrite(told.model_copy(update={"files": bad}).encoded())
+        eventually(
+            lambda: all("refuses its configuration" in node.said() for node in world.nodes), "collectors to refuse"
+        )
+        until_one_arrives(world, world.request)
+        name = instructions_name("main")
         world.control_plane.kubectl("delete", "secret", name, "-n", NAMESPACE)
         assert [node.collector.configured_digest() for node in world.nodes] == digests
         assert world.running() == list(NODES)
@@ -415,19 +435,26 @@ def test_what_is_not_understood_or_refused_leaves_the_last_in_force(world):
         world.until_shipping()
 
 
+def told_last(world):
+    secret = world.control_plane.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/{instructions_name('main')}")
+    return ShipperInstructions.decoded(base64.b64decode(secret["data"][INSTRUCTIONS_KEY]))
+
+
 def test_a_node_that_falls_silent_or_never_spoke_is_named(world):
     with world.victoria_logs():
         world.start_operator()
         world.nodes[0].start()
         world.control_plane.apply(world.plane, world.sink(), baseline(), pci())
         world.until_shipping(("False", "ShipperDown"))
-        eventually(lambda: "cp-2: no shipper has reported from it" in world.message(), "the node that never spoke")
+        assert "cp-2" in world.message()
+        said = "shipper cp-2: no shipper has reported from it"
+        eventually(lambda: said in world.plane_says(), "the node that never spoke")
         world.nodes[1].start()
         world.record_on_the_other_node()
         world.until_shipping()
         world.nodes[1].end()
         world.until_shipping(("False", "ShipperDown"))
-        eventually(lambda: "cp-2: no report since" in world.message(), "the node that fell silent")
+        eventually(lambda: "cp-2: no report since" in world.plane_says(), "the node that fell silent")
         world.control_plane.kubectl("delete", "node", "cp-2")
         world.until_shipping()
 
