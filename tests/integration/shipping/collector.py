@@ -19,7 +19,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,16 @@ import yaml
 
 from audit_operator.controlplane.assets import OTELCOL_VERSION, Asset, Tool, provide_one
 from audit_operator.controlplane.ports import free_ports
+from audit_operator.shipping.collector.configuration import Endpoints, render
+from audit_operator.shipping.collector.yaml_text import yaml_text
+from audit_operator.shipping.exporters import Exporter
+from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from audit_operator.shipping.enforcement.table import Table
 
 _TAKEN_IN = re.compile(
     r"^otelcol_receiver_(?:accepted|refused|failed)_log_records(?:_total)?\{[^}]*\} (\S+)$", re.MULTILINE
@@ -110,6 +116,30 @@ def run_collector(  # noqa: PLR0913  # two of them say what to run, the others h
                 process.kill()
                 process.wait()
     return CollectorRun(tuple(records(folder / "out.jsonl")), _log(folder), cpu)
+
+
+def ship(table: Table, lines: Iterable[bytes], folder: Path, **changes: Any) -> CollectorRun:
+    """What becomes of lines in the whole configuration of a shipper with this decision table.
+
+    `changes` are fields of its `AuditPipeline`.
+
+    Raises:
+        CollectorFailed: see there.
+    """
+    (folder / "table.yaml").write_text(yaml_text(table.entries))
+    pipeline = AuditPipeline(
+        cluster="test",
+        source=AuditFiles((f"{folder}/in.log",)),
+        shape=table.shape,
+        table=f"{folder}/table.yaml",
+        state=f"{folder}/state",
+        routes={"": ("file",)},
+        quarantine=("file",),
+        exporters=(Exporter("file", {}, detached=False),),
+        redactions={},
+    )
+    endpoints = Endpoints(health=f"127.0.0.1:{next(free_ports())}")
+    return run_collector(render(replace(pipeline, **changes), endpoints), lines, folder)
 
 
 def complete(config: Mapping[str, Any], folder: Path, port: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ async with door.open():
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ class Door:
         url: where it is.
         target: address of the store.
         status: what it answers in the store's place; 0 passes on.
+        delay: seconds between the store's answer and its own.
         accepted: values of the Authorization header that it lets in; None lets everybody in.
         refused, passed: requests so far.
         authorizations: each value that was sent, in order.
@@ -37,7 +39,7 @@ class Door:
     def __init__(self, target: str, port: int | None = None) -> None:
         self.port = port or next(free_ports())
         self.url = f"http://127.0.0.1:{self.port}"
-        self.target, self.status = target, 0
+        self.target, self.status, self.delay = target, 0, 0.0
         self.accepted: frozenset[str] | None = None
         self.refused = self.passed = 0
         self.authorizations: list[str | None] = []
@@ -81,6 +83,8 @@ class Door:
         try:
             async with self._session.request(request.method, url, data=body, headers=headers) as answer:
                 self.passed += answer.ok
-                return web.Response(status=answer.status, body=await answer.read())
+                response = web.Response(status=answer.status, body=await answer.read())
         except (TimeoutError, aiohttp.ClientError):
             return web.Response(status=502)
+        await asyncio.sleep(self.delay)
+        return response

@@ -8,21 +8,16 @@ from dataclasses import replace
 import pytest
 
 from audit_operator.api.audit import Level, Stage
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.policy.attributes import request_from_event
 from audit_operator.policy.contribution import Contribution, Reach
 from audit_operator.policy.evaluate import evaluate
 from audit_operator.policy.json_lines import request_from_json
 from audit_operator.policy.loading import load_policy
 from audit_operator.policy.model import Policy, Request, Rule, User
-from audit_operator.shipping.collector.configuration import Endpoints, render
-from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.enforcement.classes import Classes, EnforcementClass, classify
-from audit_operator.shipping.enforcement.table import Shape, build, decide
-from audit_operator.shipping.exporters import Exporter
-from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline
+from audit_operator.shipping.enforcement.table import build, decide
 from tests.integration.shipping.audit_events import event_of, line_of
-from tests.integration.shipping.collector import complaints, run_collector
+from tests.integration.shipping.collector import complaints, ship
 from tests.policy.conformance import read_lines, text_of
 
 ALL = Level.REQUEST_RESPONSE
@@ -82,25 +77,9 @@ def found_in(record):
 
 def shipped(table, events, tmp_path):
     """What comes out of the collector, by audit id and stage."""
-    (tmp_path / "table.yaml").write_text(yaml_text(table.entries))
-    config = render(pipeline_of(table.shape, tmp_path), Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
-    run = run_collector(config, map(line_of, events), tmp_path)
+    run = ship(table, map(line_of, events), tmp_path)
     assert not complaints(run.log)
     return {(json.loads(each.body)["auditID"], each.attributes["stage"]): each for each in run.records}
-
-
-def pipeline_of(shape, folder):
-    return AuditPipeline(
-        cluster="test",
-        source=AuditFiles((f"{folder}/in.log",)),
-        shape=shape,
-        table=f"{folder}/table.yaml",
-        state=f"{folder}/state",
-        routes={"": ("file",)},
-        quarantine=("file",),
-        exporters=(Exporter("file", {}, detached=False),),
-        redactions={},
-    )
 
 
 def assert_as_labelled(events, found):
@@ -250,16 +229,13 @@ def test_an_event_of_a_namespace_that_nobody_has_seen_stays_as_it_was_recorded(t
 def test_an_event_that_no_sink_would_take_loses_its_bodies_and_says_so(tmp_path):
     everywhere = Contribution(Reach(frozenset({"a"})), Policy((Rule(Level.REQUEST_RESPONSE),)))
     table = build(classify([everywhere], ["a"]))
-    (tmp_path / "table.yaml").write_text(yaml_text(table.entries))
     request = Request(User("eve"), "get", resource_request=True, namespace="a", resource="pods", name="a")
     fitting, large, huge = (
         event_of(replace(request, name=name), Stage.RESPONSE_COMPLETE, ALL, name) for name in ("fits", "large", "huge")
     )
     large["responseObject"] = {"data": "x" * 3000}
     huge["userAgent"] = "y" * 3000
-    pipeline = replace(pipeline_of(table.shape, tmp_path), largest_event=2000)
-    config = render(pipeline, Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
-    run = run_collector(config, map(line_of, (fitting, large, huge)), tmp_path)
+    run = ship(table, map(line_of, (fitting, large, huge)), tmp_path, largest_event=2000)
     bodies = {each.attributes["auditID"]: each for each in run.records}
     assert json.loads(bodies["fits"].body) == fitting
     assert bodies["large"].attributes["cut"] == len(line_of(large))
@@ -287,12 +263,10 @@ def test_an_event_that_was_recorded_below_its_level_says_so(tmp_path):
 
 def test_a_body_that_no_parser_reads_does_not_hide_whose_event_it_is(tmp_path):
     table = build(classify([Contribution(Reach(frozenset({"a"})), Policy((Rule(Level.METADATA),)))], ["a"]))
-    (tmp_path / "table.yaml").write_text(yaml_text(table.entries))
     request = Request(User("eve"), "create", True, "", "v1", "a", "pods", "", "")
     line = line_of(event_of(request, Stage.RESPONSE_COMPLETE, ALL, "odd"))
     lines = [line.replace(b'"big":', b'"odd":1e999,"big":'), line + line]
-    config = render(pipeline_of(table.shape, tmp_path), Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
-    run = run_collector(config, lines, tmp_path)
+    run = ship(table, lines, tmp_path)
     assert [(each.attributes["quarantine"], each.attributes["namespace"]) for each in run.records] == [
         ("no JSON object", "a")
     ] * 2
@@ -305,9 +279,7 @@ def test_a_line_full_of_escapes_holds_up_nothing(tmp_path):
     request = Request(User("eve"), "create", True, "", "v1", "a", "pods", "", "")
     event = event_of(request, Stage.RESPONSE_COMPLETE, ALL, "quotes")
     event["requestObject"] = {"spec": {"big": 2**53}, "metadata": {}, "data": '"' * 3_500_000}
-    (tmp_path / "table.yaml").write_text(yaml_text(table.entries))
-    config = render(pipeline_of(table.shape, tmp_path), Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
-    run = run_collector(config, [line_of(event)], tmp_path)
+    run = ship(table, [line_of(event)], tmp_path)
     assert [json.loads(each.body)["level"] for each in run.records] == ["Metadata"]
 
 
@@ -335,8 +307,6 @@ HALF = (
 )
 def test_a_line_that_is_no_event_says_why_and_shows_nothing_that_may_be_secret(tmp_path, line, reason, kept):
     good = event_of(url("/healthz"), Stage.RESPONSE_COMPLETE, Level.METADATA, "good")
-    (tmp_path / "table.yaml").write_text(yaml_text(build(classify([], [])).entries))
-    config = render(pipeline_of(Shape(), tmp_path), Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
-    run = run_collector(config, [line, line_of(good)], tmp_path)
+    run = ship(build(classify([], [])), [line, line_of(good)], tmp_path)
     said = kept.decode() + f"[REDACTED: {len(line)} bytes]"
     assert [(each.body, each.attributes["quarantine"]) for each in run.records] == [(said, reason)]

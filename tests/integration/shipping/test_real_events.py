@@ -7,16 +7,12 @@ import random
 from http import HTTPStatus
 
 from audit_operator.api.audit import Level, Stage
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.policy.contribution import Contribution, Reach
 from audit_operator.policy.decision_list import NOTHING
 from audit_operator.policy.model import Policy, Rule
-from audit_operator.shipping.collector.configuration import Endpoints, render
-from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.enforcement.classes import classify
 from audit_operator.shipping.enforcement.table import build
-from tests.integration.shipping.collector import run_collector
-from tests.integration.shipping.test_levels import pipeline_of
+from tests.integration.shipping.collector import ship
 from tests.integration.test_composition import NAMESPACES, random_contributions, sent
 from tests.policy.law import asked
 
@@ -32,9 +28,7 @@ REQUESTS = 200
 def shipped(contributions, namespaces, events, tmp_path):
     """Stages and levels of what the collector ships, by audit id."""
     table = build(classify(contributions, namespaces))
-    (tmp_path / "table.yaml").write_text(yaml_text(table.entries))
-    config = render(pipeline_of(table.shape, tmp_path), Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
-    run = run_collector(config, [json.dumps(event).encode() for event in events], tmp_path)
+    run = ship(table, [json.dumps(event).encode() for event in events], tmp_path)
     found = {}
     for record in run.records:
         assert json.loads(record.body)["level"] == record.attributes["level"]
