@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,8 @@ from tests.sinks.fake_store import serving
 
 OWN = ObjectRef("AuditSink", "own", "payments")
 CENTRAL = ObjectRef("ClusterAuditSink", "central")
-TIMES = CheckTimes(every=0.02, patience=0.3, again=0.01, longest=0.05)
+TIMES = CheckTimes(every=0.02, patience=30.0, again=0.01, longest=0.05)
+IMPATIENT = replace(TIMES, patience=0.5)
 DROPPED = 'vl_rows_dropped_total{reason="too_small_timestamp"} %d\n'
 
 
@@ -120,6 +122,7 @@ async def test_the_same_sinks_are_not_begun_anew(world, store):
 
 
 async def test_stores_that_never_answer_hold_up_nobody_else(world, store):
+    world.checks.times = IMPATIENT
     async with serving() as silent:
         silent.delay = 60.0
         hostile = [sink(silent.url, name=f"s{number}", namespace=f"n{number % 40}") for number in range(200)]
@@ -227,3 +230,10 @@ async def test_an_access_key_is_taken_from_the_secret_that_the_sink_names(world)
     assert "s3cret" not in repr(access)
     world.secrets.held["vault", "s3"] = {"accessKeyID": b"me"}
     assert (await world.checks.stores.access(bucket)).reason is Reason.CREDENTIALS_INVALID
+
+
+async def test_a_bucket_for_the_identity_of_nodes_is_not_asked_without_it(world):
+    world.checks.follow([parsed("ClusterAuditSink", "central", {"type": "S3", "s3": {"bucket": "logs"}})])
+    await world.until(lambda: CENTRAL in world.checks.observations)
+    assert world.state(CENTRAL) is StoreState.NOT_ASKED
+    assert "identity of their node" in world.checks.observations[CENTRAL].message

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from audit_operator.sinks.store import Store
 
 _NOT_FOR_TENANTS = "the operator asks S3 for ClusterAuditSinks alone: it cannot keep an address of a tenant's in bounds"
+_NOT_ITS_IDENTITY = "the sink names no access key: shippers have the identity of their node, and the operator has not"
 
 
 class Secrets(Protocol):
@@ -62,8 +63,9 @@ class Stores:
             return access
         if known is not None and (known.sink, known.access) == (sink, access):
             return known
-        if isinstance(sink, AuditSink) and sink.spec.type is SinkType.S3:
-            return OpenStore(sink, access, UnsupportedStore(_NOT_FOR_TENANTS))
+        if sink.spec.type is SinkType.S3 and (isinstance(sink, AuditSink) or sink.spec.credentials is None):
+            why = _NOT_FOR_TENANTS if isinstance(sink, AuditSink) else _NOT_ITS_IDENTITY
+            return OpenStore(sink, access, UnsupportedStore(why))
         network = self.tenants if isinstance(sink, AuditSink) else self.platform
         store = await asyncio.to_thread(open_store, sink.spec, access, network)
         return store if isinstance(store, Failure) else OpenStore(sink, access, store)
