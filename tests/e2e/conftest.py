@@ -10,6 +10,7 @@
 * `run_pod`: runs kubectl with these arguments in a pod, with the rights of its service account; returns what it prints.
 * `ready`: waits until a pod runs to its end, for which every part of the control plane is needed; as after a restart.
 * `product`: audit-operator, installed as the README says; product.py shows what it can do.
+* `victoria_logs`: a store beside it, to read back what was shipped; victoria_logs.py shows what it can do.
 * `kubectl_image`: the name of an image with kubectl alone, loaded; for pods that are to ask the API server something.
 
 Every test in this folder has the marker `e2e`. They fail where something is missing that can be installed, and are
@@ -27,17 +28,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from audit_operator.controlplane.assets import provide
+from audit_operator.controlplane.assets import VICTORIA_LOGS_VERSION, Asset, Tool, provide, provide_one
 from audit_operator.controlplane.assets.progress import to_stderr
 from tests.e2e.node.binaries import HELM
 from tests.e2e.node.binaries import get as get_binary
 from tests.e2e.node.box import MachineIncapable
 from tests.e2e.node.command import CommandFailed, output
-from tests.e2e.node.images import KUBECTL, kubectl_archive
+from tests.e2e.node.images import KUBECTL, kubectl_archive, victoria_logs_archive
 from tests.e2e.node.provider import start_cluster
 from tests.e2e.node.waiting import wait_for
 from tests.e2e.product import IMAGE, Product
 from tests.e2e.readme import install_commands
+from tests.e2e.victoria_logs import VictoriaLogs, install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from tests.e2e.node.provider import Cluster
 
 
-_ORDER = ("test_node.py", "test_install.py", "test_rollback.py", "test_uninstall.py")
+_ORDER = ("test_node.py", "test_install.py", "test_shipping.py", "test_rollback.py", "test_uninstall.py")
 """All use one node, and each file finds it as the one before has left it."""
 
 
@@ -149,3 +151,11 @@ def product(cluster: Cluster, report: Callable[[str], None], tmp_path_factory: p
             cluster.load_image(IMAGE)
         report(f"{command}: {time.monotonic() - began:.1f} s\n{printed}")
     return installed
+
+
+@pytest.fixture(scope="session")
+def victoria_logs(product: Product, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> VictoriaLogs:
+    archive = tmp_path_factory.mktemp("image") / "victoria-logs.tar"
+    victoria_logs_archive(provide_one(Asset(Tool.VICTORIA_LOGS, VICTORIA_LOGS_VERSION)), archive)
+    cluster.load_image(archive)
+    return install(product)

@@ -16,6 +16,7 @@ CREATED = 201
 SERVICE_ACCOUNTS = {
     f"system:serviceaccount:{NAMESPACE}:audit-operator",
     f"system:serviceaccount:{AGENTS}:audit-operator-agent",
+    f"system:serviceaccount:{AGENTS}:audit-operator-shipper",
 }
 
 

@@ -17,6 +17,9 @@ PAUSE = f"{IMAGE_REPOSITORY}/pause:local"
 KUBECTL = f"{IMAGE_REPOSITORY}/kubectl:local"
 """For tests' own pods: kubectl alone, which also finds its way with a pod's service account."""
 
+VICTORIA_LOGS = f"{IMAGE_REPOSITORY}/victoria-logs:local"
+"""A store for tests that read back what was shipped."""
+
 
 def node_images(
     binaries: Mapping[str, Path], packages: UnpackedPackages, kubernetes_version: str, etcd_version: str
@@ -46,3 +49,8 @@ def _single(binary: str, name: str, binaries: Mapping[str, Path]) -> Image:
 def kubectl_archive(kubectl: Path, target: Path) -> None:
     """Write the image `KUBECTL` as an archive, for clusters that do not have it."""
     write_archive(_single("kubectl", KUBECTL, {"kubectl": kubectl}), target)
+
+
+def victoria_logs_archive(victoria_logs: Path, target: Path) -> None:
+    """Write the image `VICTORIA_LOGS` as an archive."""
+    write_archive(_single("victoria-logs", VICTORIA_LOGS, {"victoria-logs": victoria_logs}), target)
