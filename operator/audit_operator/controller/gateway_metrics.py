@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from audit_operator.gateway.receiver import Receiver
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class GatewayMetrics(Collector):
     """Figures of what API servers have posted, read at each scrape."""
 

@@ -13,7 +13,6 @@ FLAGS = (
     "--audit-webhook-batch-max-size=400",
     "--audit-webhook-batch-max-wait=1s",
     "--audit-webhook-batch-throttle-enable=false",
-    "--audit-webhook-initial-backoff=1s",
     "--audit-webhook-truncate-enabled",
     "--audit-webhook-truncate-max-event-size=4194304",
     "--audit-webhook-truncate-max-batch-size=33554432",

@@ -19,6 +19,20 @@ from audit_operator.gateway.receiver import PATH, Receiver
 from audit_operator.shipping.audit_webhook import Client, kubeconfig
 
 
+def post(url, body, headers=None, *, authority, client):
+    """Status, headers and text of the answer to one list; without a client, nothing is proved."""
+    context = ssl.create_default_context(cafile=authority.certificate)
+    if client is not None:
+        context.load_cert_chain(*client)
+    request = urllib.request.Request(url, body, headers or {}, method="POST")  # noqa: S310 - loopback
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+    try:
+        with opener.open(request, timeout=60) as answer:
+            return answer.status, answer.headers, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read().decode()
+
+
 class RunningGateway:
     """Serves on a free port; `url` is where to post to."""
 
@@ -57,22 +71,10 @@ class RunningGateway:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)
 
-    def context(self, authority=None, client="own"):
-        """What a client trusts, and proves itself with; None proves nothing."""
-        context = ssl.create_default_context(cafile=(authority or self.authority).certificate)
-        if client is not None:
-            context.load_cert_chain(*(self.client if client == "own" else client))
-        return context
-
-    def post(self, body, headers=None, **trust):
-        """Status, headers and text of the answer to one list."""
-        request = urllib.request.Request(self.url, body, headers or {}, method="POST")  # noqa: S310 - loopback
-        opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=self.context(**trust)))
-        try:
-            with opener.open(request, timeout=60) as answer:
-                return answer.status, answer.headers, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.headers, error.read().decode()
+    def post(self, body, headers=None, *, authority=None, client="own"):
+        """See `post`; by default with a certificate that is good."""
+        mine = self.client if client == "own" else client
+        return post(self.url, body, headers, authority=authority or self.authority, client=mine)
 
     def kubeconfig(self, folder):
         """For --audit-webhook-config-file."""
