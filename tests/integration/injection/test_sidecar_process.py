@@ -1,0 +1,236 @@
+"""The process of the injected container, with the real collector."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from audit_operator.shipping.application.configuration import render
+from audit_operator.shipping.collector.configuration import (
+    HEALTH_VARIABLE,
+    METRICS_PORT_VARIABLE,
+    Endpoints,
+    variable,
+)
+from audit_operator.shipping.collector.yaml_text import yaml_text
+from audit_operator.shipping.redaction.rendering import PSEUDONYM_VARIABLE
+from tests.integration.shipping.collector import binary, records
+from tests.integration.shipping.sidecar import Sidecar
+
+ENDPOINTS = Endpoints(variable(HEALTH_VARIABLE), "127.0.0.1", variable(METRICS_PORT_VARIABLE))
+LINE = b'{"time":"2026-01-01T12:00:00Z","user":"ann","action":"pay","result":"ok","id":"%d","correlationId":"c"}\n'
+PATIENCE = 60.0
+
+
+class Container:
+    """The folders that the injection mounts, and the process in them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.pipeline = folder, Sidecar(folder)
+        for each in ("config", "secret", "keys", "state"):
+            (folder / each).mkdir()
+        (folder / "termination-log").touch()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def configuration(self, **changed):
+        return {**render(self.pipeline.pipeline(), ENDPOINTS), **changed}
+
+    def configure(self, text: str) -> None:
+        """As a kubelet does: the content of a volume changes in one step."""
+        draft = self.folder / "draft"
+        draft.write_text(text)
+        draft.replace(self.folder / "config" / "config.yaml")
+
+    def start(self) -> None:
+        places = {
+            "CONFIG_FOLDER": "config",
+            "SECRET_FOLDER": "secret",
+            "CREDENTIALS_FOLDER": "keys",
+            "STATE_FOLDER": "state",
+            "MESSAGE": "termination-log",
+        }
+        environment = {f"AUDIT_SHIPPER_{name}": str(self.folder / path) for name, path in places.items()}
+        environment |= {
+            "AUDIT_SHIPPER_COLLECTOR": str(binary()),
+            "AUDIT_SHIPPER_MEMORY_LIMIT": str(160 * 2**20),
+            "AUDIT_SHIPPER_POD": "web-1",
+            "AUDIT_SHIPPER_POD_UID": "5b1e8f0e",
+        }
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "audit_operator.sidecar"], env={**os.environ, **environment}, stderr=log
+            )
+
+    def write(self, *numbers: int) -> None:
+        self.pipeline.write("audit.log", b"".join(LINE % each for each in numbers))
+
+    def ids(self) -> set[str]:
+        found = json.dumps([each.body for each in records(self.folder / "out.jsonl")])
+        return set(re.findall(r'"id\\?": \\?"(\d+)', found)) | set(re.findall(r'\\"id\\":\\"(\d+)', found))
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    def collectors(self) -> list[int]:
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        commands = {int(each): Path(f"/proc/{each}/cmdline").read_bytes() for each in children}
+        return [pid for pid, command in commands.items() if b"--config=" in command and b"validate" not in command]
+
+    def until(self, condition, what: str):
+        deadline = time.monotonic() + PATIENCE
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"in vain: {what}\n{self.log()[-3000:]}"
+            assert self.process is not None
+            assert self.process.poll() is None, self.log()[-3000:]
+            time.sleep(0.1)
+        return found
+
+    def end(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def container(tmp_path):
+    made = Container(tmp_path)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        for each in made.collectors():
+            os.kill(each, signal.SIGKILL)
+        made.process.kill()
+        made.process.wait()
+
+
+def arrived(container, *numbers):
+    return lambda: container.ids() >= {str(each) for each in numbers}
+
+
+def test_it_waits_for_a_configuration_and_then_ships_and_sends_the_rest_at_the_end(container):
+    container.start()
+    container.write(1)
+    container.until(lambda: "waiting for a configuration" in container.log(), "it says that it waits")
+    assert container.collectors() == []
+    container.configure(yaml_text(container.configuration()))
+    container.until(arrived(container, 1), "the first record")
+    # As a Job that writes its last line and ends: the kubelet then tells the sidecar.
+    container.write(2)
+    assert container.end() == 0
+    assert container.ids() == {"1", "2"}
+    assert '"sent": "all"' in container.log()
+
+
+def test_it_ends_at_once_where_there_was_never_anything_to_do(container):
+    container.start()
+    container.until(lambda: "waiting for a configuration" in container.log(), "it is up")
+    began = time.monotonic()
+    assert container.end() == 0
+    assert time.monotonic() - began < PATIENCE / 2
+
+
+def test_another_configuration_is_used_without_a_restart_and_a_refused_one_is_not(container):
+    container.configure(yaml_text(container.configuration()))
+    container.start()
+    container.write(1)
+    container.until(arrived(container, 1), "the first record")
+    [collector] = container.collectors()
+
+    container.configure("receivers: {nonsense: }\n")
+    container.until(lambda: "configuration is refused, what ran before stays" in container.log(), "a refusal")
+    assert "refused" in (container.folder / "termination-log").read_text()
+    container.write(2)
+    container.until(arrived(container, 2), "records go on")
+
+    changed = container.configuration()
+    changed["receivers"]["file_log"]["include"].append(str(container.pipeline.logs / "more.txt"))
+    container.configure(yaml_text(changed))
+    container.until(lambda: "told the collector" in container.log(), "the change is taken")
+    container.pipeline.write("more.txt", LINE % 3)
+    container.write(4)
+    container.until(arrived(container, 3, 4), "records of the new file and of the old one")
+    assert container.collectors() == [collector]
+
+
+def test_a_collector_that_dies_is_started_again_and_loses_nothing(container):
+    container.configure(yaml_text(container.configuration()))
+    container.start()
+    for number in range(1, 4):
+        container.write(number)
+        container.until(arrived(container, number), f"record {number}")
+        [collector] = container.collectors()
+        os.kill(collector, signal.SIGKILL)
+        container.write(number + 100)
+        container.until(lambda: container.collectors() not in ([], [collector]), "another collector")  # noqa: B023
+    container.until(arrived(container, 1, 2, 3, 101, 102, 103), "all records")
+
+
+def test_a_configuration_that_is_accepted_and_cannot_work_is_taken_back(container):
+    container.configure(yaml_text(container.configuration()))
+    container.start()
+    container.write(1)
+    container.until(arrived(container, 1), "the first record")
+    container.until((container.folder / "state" / "config.yaml").exists, "it runs")
+    time.sleep(11)  # until what runs counts as good
+    broken = container.configuration()
+    out = broken["exporters"]["file"]
+    broken["exporters"]["file"] = {**out, "path": str(container.folder / "nowhere" / "out.jsonl")}
+    container.configure(yaml_text(broken))
+    container.until(lambda: "ends with it" in container.log(), "the collector could not work with it")
+    container.write(2)
+    container.until(arrived(container, 2), "records go on")
+
+
+def test_credentials_come_with_the_secret_and_the_configuration_waits_for_them(container):
+    folder, path = container.folder / "keys", "auditsink.shop.own/4b/authorization"
+    container.start()
+    with_path = container.configuration()
+    with_path["exporters"]["file"]["path"] = str(container.folder / "out.jsonl")
+    text = yaml_text(with_path) + f"# {folder}/{path}\n"
+    container.configure(text)
+    container.until(lambda: "waiting for 1 files of credentials" in container.log(), "it says what is missing")
+    assert container.collectors() == []
+    secret = {"files": {path: base64.b64encode(b"Bearer x").decode()}, "environment": {PSEUDONYM_VARIABLE: "k" * 64}}
+    (container.folder / "secret" / "sidecar.json").write_text(json.dumps(secret))
+    container.until(container.collectors, "the collector")
+    assert (folder / path).read_bytes() == b"Bearer x"
+    assert (folder / path).stat().st_mode & 0o077 == 0
+    [collector] = container.collectors()
+    environment = Path(f"/proc/{collector}/environ").read_bytes().split(b"\0")
+    assert f"{PSEUDONYM_VARIABLE}={'k' * 64}".encode() in environment
+    assert "Bearer" not in container.log()
+
+
+def test_it_listens_nowhere_itself_and_its_collector_on_loopback_alone(container):
+    container.configure(yaml_text(container.configuration()))
+    container.start()
+    container.write(1)
+    container.until(arrived(container, 1), "the first record")
+    [collector] = container.collectors()
+    inodes = {
+        link[8:-1]
+        for pid in (collector, container.process.pid)
+        for each in Path(f"/proc/{pid}/fd").iterdir()
+        if (link := str(each.readlink())).startswith("socket:[")
+    }
+    tables = [Path(f"/proc/{collector}/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    listening = [row.split() for table in tables for row in table if row.split()[3] == "0A"]
+    addresses = {row[1].partition(":")[0] for row in listening if row[9] in inodes}
+    assert addresses == {"0100007F"}
+
+
+def test_the_process_itself_costs_a_pod_little(container):
+    container.start()
+    container.until(lambda: "waiting for a configuration" in container.log(), "it is up")
+    status = Path(f"/proc/{container.process.pid}/status").read_text()
+    [resident] = re.findall(r"RssAnon:\s+(\d+) kB", status)
+    assert int(resident) < 16 * 1024

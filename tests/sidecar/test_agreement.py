@@ -1,0 +1,45 @@
+"""What the sidecar says for itself, because it may import nothing, is what the rest says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from audit_operator.controller.sidecar_objects import SECRET_KEY
+from audit_operator.plan.application_logs import CONFIG_FILE, Places
+from audit_operator.shipping.collector import configuration
+from audit_operator.shipping.injection import names
+from audit_operator.sidecar import collector, places, wanted
+
+
+def test_names_and_places_are_the_operators():
+    assert collector.ARGUMENTS == configuration.ARGUMENTS
+    assert collector.HEALTH_VARIABLE == configuration.HEALTH_VARIABLE
+    assert collector.METRICS_PORT_VARIABLE == configuration.METRICS_PORT_VARIABLE
+    assert (wanted.CONFIG_FILE, wanted.SECRET_FILE) == (CONFIG_FILE, SECRET_KEY)
+    mounted, planned = places.Places.from_environment({}), Places()
+    assert str(mounted.config) == names.CONFIG_FOLDER == planned.config
+    assert str(mounted.secret) == names.SECRET_FOLDER
+    assert str(mounted.credentials) == names.CREDENTIALS_FOLDER == planned.credentials
+    assert str(mounted.state) == names.STATE_FOLDER == planned.state
+    assert planned.logs == names.LOGS_FOLDER
+
+
+def test_nothing_but_the_standard_library_is_imported():
+    code = "import sys, audit_operator.sidecar.supervisor; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    loaded = set(done.stdout.split())
+    ours = {each for each in loaded if each.startswith("audit_operator.")}
+    assert all(each.startswith("audit_operator.sidecar") for each in ours)
+    assert loaded.isdisjoint({"pydantic", "yaml", "asyncio", "aiohttp", "logging", "ssl"})
+
+
+def test_paths_in_a_secret_lead_nowhere_else(tmp_path):
+    (tmp_path / "sidecar.json").write_text('{"files": {"../a": "YQ==", "/b": "YQ==", "c/d": "YQ==", "": "YQ=="}}')
+    assert wanted.read(tmp_path, tmp_path).files == {"c/d": b"a"}
+
+
+def test_credentials_that_no_configuration_names_are_deleted(tmp_path):
+    wanted.lay_out({"a/1/key": b"old", "a/2/key": b"new"}, tmp_path)
+    wanted.clear_out(f"file: {tmp_path}/a/2/key", tmp_path)
+    assert [str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*")] == ["a", "a/2", "a/2/key"]
