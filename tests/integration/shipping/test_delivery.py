@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 import yaml
 
-from audit_operator.api.sink import ClusterAuditSinkSpec
+from audit_operator.api.sink import AuditSinkSpec, ClusterAuditSinkSpec
 from audit_operator.controlplane.ports import free_ports
 from audit_operator.shipping.exporters import EXPORTERS, CredentialFiles, Exporter, Room, exporter
 from tests.integration.shipping.collector import binary
@@ -27,13 +27,13 @@ TLS = {"caSecretRef": {"name": "a", **AT}, "clientSecretRef": {"name": "b", **AT
 BEARER = {"type": "Bearer", "secretRef": {"name": "s", **AT}}
 
 
-def made(spec, folder, authorization="", *, name="central", in_memory=2**26):
+def made(spec, folder, authorization="", *, name="central", kind=ClusterAuditSinkSpec, **room):
     files = CredentialFiles(authorization, *("/tmp/ca", "/tmp/crt", "/tmp/key") * ("tls" in spec))  # noqa: S108 - not read
     result = exporter(
-        ClusterAuditSinkSpec.model_validate_json(json.dumps(spec)),
+        kind.model_validate_json(json.dumps(spec)),
         name,
         files,
-        Room(STORAGE, f"{folder}/files", in_memory=in_memory),
+        Room(STORAGE, f"{folder}/files", **room),
     )
     assert isinstance(result, Exporter), result
     return result
@@ -126,10 +126,11 @@ async def until(condition, what):
     raise AssertionError(f"waited in vain for {what}")
 
 
-async def stored(url):
+async def stored(url, account=0):
     """How often each audit ID is in the store."""
-    form = {"query": "* | fields auditID"}
-    async with aiohttp.ClientSession() as session, session.post(f"{url}/select/logsql/query", data=form) as answer:
+    form, headers = {"query": "* | fields auditID"}, {"AccountID": str(account)}
+    url = f"{url}/select/logsql/query"
+    async with aiohttp.ClientSession() as session, session.post(url, data=form, headers=headers) as answer:
         return Counter(json.loads(line)["auditID"] for line in (await answer.text()).splitlines())
 
 
@@ -162,6 +163,33 @@ async def test_a_best_effort_sink_that_is_away_loses_its_own_counted_and_holds_u
             return await shipper.count("otelcol_exporter_enqueue_failed_log_records") > 2000
 
         await until(counted, "losses that are counted")
+
+
+async def test_a_tenants_full_queue_gives_up_what_is_new_counts_it_and_holds_up_nobody(tmp_path, shippers):
+    with victoria_logs(tmp_path) as url:
+        door = Door(url)
+        door.status = 503
+        own = victoria(door.url)
+        own["victoriaLogs"]["accountID"] = 7
+        full = made(own, tmp_path, name="own", kind=AuditSinkSpec, on_disk_of_tenant=1_000_000)
+        shipper = Shipper(tmp_path, made(victoria(url), tmp_path), full)
+        shippers.append(shipper)
+        async with door.open():
+            shipper.append(0, 3000)
+            await shipper.start()
+
+            async def all_stored():
+                return len(await stored(url)) == 3000
+
+            await until(all_stored, "all events of others")
+            door.status = 0
+
+            async def all_accounted_for():
+                given_up = await shipper.count("otelcol_exporter_enqueue_failed_log_records")
+                return given_up > 1000 and len(await stored(url, 7)) + given_up == 3000
+
+            await until(all_accounted_for, "each of its own events to have arrived, or to be counted")
+        assert (await stored(url)).total() == 3000
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
