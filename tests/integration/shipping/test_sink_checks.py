@@ -17,6 +17,7 @@ from audit_operator.controller.sink_checks import CheckTimes, SinkChecks
 from audit_operator.controlplane.ports import free_ports
 from audit_operator.plan.shipping_status import ShippingFacts, ShippingOfPlane
 from audit_operator.sinks import Access, Record, open_store
+from tests.integration.operator_process import thing
 from tests.integration.shipping.victoria_logs import victoria_logs
 from tests.plan.objects import control_plane, parsed
 
@@ -80,3 +81,21 @@ def test_a_record_is_written_to_a_real_store_and_read_back(tmp_path, capsys):
         ("written", "yes"),
         ("read back", "yes"),
     ]
+
+
+@pytest.mark.usefixtures("crds")
+def test_a_clusters_sinks_are_tried_with_the_secrets_that_one_may_read(control_plane, namespace, tmp_path, capsys):
+    arguments = ("-httpAuth.username=audit", "-httpAuth.password=right")
+    command = ["sinks", "check", f"{namespace}/own", "--write-read", "--kubeconfig", str(control_plane.kubeconfig())]
+    with victoria_logs(tmp_path, *arguments) as url:
+        credentials = {"type": "Basic", "secretRef": {"name": "store"}}
+        spec = {"type": "VictoriaLogs", "victoriaLogs": {"url": url}, "credentials": credentials}
+        control_plane.apply(thing("AuditSink", "own", spec, namespace))
+        assert main(command) == 1
+        assert f"Secret {namespace}/store does not exist" in capsys.readouterr().out
+        for password, status, said in (("wrong", 1, "HTTP status 401"), ("right", 0, "yes")):
+            values = {"username": "audit", "password": password}
+            metadata = {"name": "store", "namespace": namespace}
+            control_plane.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values})
+            assert main(command) == status
+            assert said in capsys.readouterr().out
