@@ -138,6 +138,22 @@ async def test_the_next_one_starts_with_what_was_learned_last_while_the_cluster_
     assert world.kept.given == [files(pseudonym_key="key")]
 
 
+async def test_a_cluster_that_is_away_is_said_once(world, caplog):
+    caplog.set_level("INFO")
+    world.board.away = True
+    async with world.shipper():
+        await world.rounds(10)
+        world.board.away = False
+        await world.rounds(10)
+    said = [each.getMessage() for each in caplog.records]
+    assert sorted(said) == [
+        "Can read instructions again",
+        "Can report again",
+        "Cannot read instructions: the cluster is away",
+        "Cannot report: the cluster is away",
+    ]
+
+
 async def test_a_file_that_is_damaged_is_no_file(world, tmp_path):
     (tmp_path / "instructions").write_bytes(b"\x00\x01")
     async with world.shipper():

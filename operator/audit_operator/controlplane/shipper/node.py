@@ -73,6 +73,7 @@ class NodeShipper:
     _instructions: ShipperInstructions | None = None
     _key: str = field(default="", repr=False)
     _problem: str = ""
+    _in_vain: set[str] = field(default_factory=set)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _logged: object = None
 
@@ -106,8 +107,9 @@ class NodeShipper:
         while True:
             try:
                 await self._learn()
+                self._note("read instructions")
             except BoardUnavailable as error:
-                _LOG.info("Cannot read instructions: %s", error, extra={"reason": "BoardUnavailable"})
+                self._note("read instructions", str(error))
             except OSError as error:
                 # They are in force all the same; a shipper that is started now would not have them.
                 _LOG.error("Instructions cannot be kept on this node: %s", error, extra={"reason": "DiskFailed"})
@@ -151,13 +153,23 @@ class NodeShipper:
             self._log(report)
             try:
                 await self.board.report(self.node, report)
+                self._note("report")
             except BoardUnavailable as error:
-                _LOG.info("Cannot report: %s", error, extra={"reason": "BoardUnavailable"})
+                self._note("report", str(error))
             try:
                 async with asyncio.timeout(self.heartbeat):
                     await self._news.wait()
             except TimeoutError:
                 continue
+
+    def _note(self, what: str, error: str = "") -> None:
+        """Log that the cluster is away for something, or there again; once each, since it is tried all the time."""
+        if bool(error) != (what in self._in_vain):
+            self._in_vain ^= {what}
+            if error:
+                _LOG.warning("Cannot %s: %s", what, error, extra={"object": self.plane, "reason": "BoardUnavailable"})
+            else:
+                _LOG.info("Can %s again", what, extra={"object": self.plane, "reason": "BoardAvailable"})
 
     def _log(self, report: ShipperReport) -> None:
         """Say what is different from the last time; figures always are, and do not count."""

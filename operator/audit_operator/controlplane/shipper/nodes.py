@@ -74,6 +74,7 @@ class NodeShippers:
     _listed: float = float("-inf")
     _reports: Mapping[str, Posted] = field(default_factory=dict)
     _heard: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _deaf: bool = False
     _shown: object = None
     _closing: bool = False
     _work: asyncio.Task[None] | None = None
@@ -144,7 +145,8 @@ class NodeShippers:
                 self._told = files, await self._write(encoded, present)
             self._problem = None
         except BoardUnavailable as error:
-            _LOG.warning("Shippers are told later: %s", error, extra={"object": self.plane, "reason": NOT_TOLD})
+            if self._problem is None:
+                _LOG.warning("Shippers are told later: %s", error, extra={"object": self.plane, "reason": NOT_TOLD})
             self._problem = _not_told(self.plane, str(error))
 
     async def _write(self, encoded: bytes, present: str) -> str:
@@ -169,10 +171,12 @@ class NodeShippers:
             if self.selector is not None and self.clock() - self._listed >= self.nodes_age:
                 self._nodes = await self.board.nodes(self.selector)
                 self._listed = self.clock()
+            self._deaf = False
         except BoardUnavailable as error:
-            _LOG.warning(
-                "Shippers are not heard: %s", error, extra={"object": self.plane, "reason": "BoardUnavailable"}
-            )
+            if not self._deaf:
+                extra = {"object": self.plane, "reason": "BoardUnavailable"}
+                _LOG.warning("Shippers are not heard: %s", error, extra=extra)
+            self._deaf = True
         for node, posted in self._reports.items():
             self._hear(node, posted)
 
