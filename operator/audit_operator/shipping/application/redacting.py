@@ -58,12 +58,14 @@ IN_TEXT = (
 """A value that goes by the name of a secret, in text that is no JSON: in quotes, or up to where a value ends."""
 _ESCAPES = r"\\(?:/|u00(?:2[0-9a-fA-F]|3[0-9a-fA-F]|[4-7]))"
 """Escapes of characters that need none: patterns would not see what is spelled so."""
-_UNSURE = r'"\s+:|\\u0022'
-"""Spelled so that the ends of keys cannot be counted."""
+_UNSURE = (" :", "\t", "\r", r"\u0022")
+"""One of these stands in a line that is spelled so that the ends of keys cannot be counted."""
 _END_OF_KEY = '":'
 _SIGN, _AS_IT_IS = "[^A-Za-z0-9_\x80-\U0010ffff]", r"\${0}"
 """In a regular expression, every sign may stand behind a backslash."""
 
+_JSON = "op.json"
+"""A line as compact JSON, where nothing was found in it."""
 _FOUND, _BEFORE, _WHOLE = cache(TEXT), cache("before"), cache(WHOLE)
 _WITHHELD, _MODIFIED, _RAW = attribute(WITHHELD_NOTE), attribute(MODIFIED), attribute(RAW)
 _MARKER = text(MARKER)
@@ -111,6 +113,7 @@ def _on_object(statements: list[str], kept: tuple[tuple[str, ...], ...] = ()) ->
             assign("log.body", _MARKER, _CHANGED),
             assign("log.body", f"ParseJSON({_FOUND})", f"{_CHANGED} and {_WHOLE} == nil"),
             assign(_MODIFIED, "true", _CHANGED),
+            *([] if kept else [assign(attribute(_JSON), _FOUND)]),
             *(assign(here, name, f"{name} != nil and {there}") for here, there, name in saved),
         ),
         (IS_OBJECT,),
@@ -135,10 +138,12 @@ def _on_text(statements: list[str]) -> Statements:
 def _twice_named() -> Statements:
     """A line that names a field twice has more ends of keys than what was parsed of it."""
     ends = [f"Len(Split({each}, {text(_END_OF_KEY)}))" for each in (_RAW, _FOUND)]
+    unsure = " or ".join(f"Index({_RAW}, {text(each)}) >= 0" for each in _UNSURE)
     return Statements(
         (
-            assign(_FOUND, "String(log.body)"),
-            assign(_MODIFIED, "true", f"{ends[0]} != {ends[1]} or IsMatch({_RAW}, {text(_UNSURE)})"),
+            assign(_FOUND, attribute(_JSON)),
+            assign(_FOUND, "String(log.body)", f"{_FOUND} == nil"),
+            assign(_MODIFIED, "true", f"{ends[0]} != {ends[1]} or {unsure}"),
         ),
         (IS_OBJECT, f"{_MODIFIED} == nil"),
     )
