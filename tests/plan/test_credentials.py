@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from audit_operator.api.findings import Finding
+from audit_operator.api.findings import Finding, ObjectRef
 from audit_operator.plan import plan
 from audit_operator.plan.collector_files import Places, collector_files
-from audit_operator.plan.credentials import SecretName, SinkCredentials, secrets_of, sink_credentials
+from audit_operator.plan.credentials import SecretName, SinkCredentials, bounded, secrets_of, sink_credentials
 from audit_operator.plan.shipping import shipping
 from tests.plan.test_shipping import CENTRAL, OWN, SNAPSHOT, sink
 
@@ -113,3 +113,20 @@ def test_where_no_claim_can_be_mounted_no_file_is_written():
     planned = shipping(snapshot, plan(snapshot), "main")
     assert "claim" in collector_files(planned, snapshot, "main", Places(claims="")).findings[CENTRAL].message
     assert CENTRAL in collector_files(planned, snapshot, "main").sinks
+
+
+def test_no_tenant_uses_up_what_shippers_can_be_told():
+    large, small = SinkCredentials({"ca.crt": b"x" * 20_000}), SinkCredentials({"authorization": b"Bearer x"})
+    refs = {name: ObjectRef("AuditSink", name, "payments") for name in ("a", "b", "c")}
+    other, wide = ObjectRef("AuditSink", "z", "web"), ObjectRef("ClusterAuditSink", "z")
+    known = {
+        refs["c"]: small,
+        refs["b"]: large,
+        refs["a"]: large,
+        other: large,
+        wide: SinkCredentials({"ca.crt": b"x" * 99_999}),
+    }
+    found = bounded(known)
+    assert {ref for ref, each in found.items() if isinstance(each, Finding)} == {refs["b"], refs["c"]}
+    assert found[other] is large
+    assert files({**known, OWN: large, refs["a"]: large}, **TLS).findings[OWN].object == OWN

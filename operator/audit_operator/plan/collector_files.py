@@ -22,6 +22,7 @@ from audit_operator.plan.credentials import (
     KEY,
     NOT_USABLE,
     SinkCredentials,
+    bounded,
     sink_name,
 )
 from audit_operator.plan.sinks import Sinks
@@ -110,7 +111,7 @@ def collector_files(
     exporters: dict[ObjectRef, Exporter] = {}
     findings: dict[ObjectRef, Finding] = {}
     contents: dict[str, bytes] = {}
-    existing = Sinks.of(snapshot).existing
+    existing, credentials = Sinks.of(snapshot).existing, bounded(credentials)
     barred = barred_buckets([existing[ref] for ref in shipping.sinks], credentials)
     for ref in shipping.sinks:
         made = barred.get(ref) or _exporter(existing[ref], places, known := credentials.get(ref))

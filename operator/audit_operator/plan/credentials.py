@@ -7,6 +7,7 @@ the collector is told, says when it uses them, and goes back to the former ones 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -27,8 +28,10 @@ AUTHORIZATION, CA, CERTIFICATE, KEY = "authorization", "ca.crt", "tls.crt", "tls
 ACCESS_KEY = "access-key"
 """Name of the file with the access key of S3; a collector has one at the most."""
 
-_COST = {"n": 2**13, "r": 8, "p": 1}
+_COST = {"n": 2**12, "r": 8, "p": 1}
 _LARGEST = 256 * 1024
+LARGEST_OF_NAMESPACE = 32 * 1024
+"""Bytes for all sinks of a tenant together: what shippers are told has an end, and nobody may use it up alone."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -97,6 +100,23 @@ def sink_credentials(sink: Sink, secrets: Mapping[SecretName, Mapping[str, bytes
     if sum(map(len, files.values())) > _LARGEST:
         return unusable(sink, f"the Secrets of {sink.ref} hold more than {_LARGEST} bytes", "keep what is needed there")
     return SinkCredentials(files)
+
+
+def bounded(
+    credentials: Mapping[ObjectRef, SinkCredentials | Finding],
+) -> dict[ObjectRef, SinkCredentials | Finding]:
+    """The same, but for those sinks of a tenant, in order of their names, that take its namespace beyond its bound."""
+    taken: Counter[str] = Counter()
+    result = dict(credentials)
+    for ref, known in sorted(credentials.items()):
+        if not ref.namespace or isinstance(known, Finding):
+            continue
+        taken[ref.namespace] += sum(map(len, known.files.values()))
+        if taken[ref.namespace] > LARGEST_OF_NAMESPACE:
+            said = f"the Secrets of this namespace's sinks hold more than {LARGEST_OF_NAMESPACE} bytes together"
+            mend = "keep in them what is needed, for example one authority and not all that there are"
+            result[ref] = Finding(NOT_USABLE, Severity.ERROR, said, mend, object=ref)
+    return result
 
 
 def unusable(sink: Sink, message: str, mend: str) -> Finding:
