@@ -459,6 +459,8 @@ _STUCK = frozenset(
         Reason.FOREIGN_CHANGE,
         Reason.NODE_BLOCKED,
         Reason.SINK_NOT_USABLE,
+        Reason.SINK_UNAUTHENTICATED,
+        Reason.SINK_REFUSING,
     }
 )
 

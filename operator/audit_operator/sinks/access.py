@@ -7,6 +7,7 @@ tenant's, and so may be what answers there.
 from __future__ import annotations
 
 import io
+import ipaddress
 import json
 import os
 import ssl
@@ -161,6 +162,7 @@ class Connection:
                 connector=aiohttp.TCPConnector(resolver=self.network.resolver()) if self.network else None,
                 timeout=timeout,
                 trust_env=False,
+                auto_decompress=False,  # nothing else was asked for, and a few bytes can become many
                 cookie_jar=aiohttp.DummyCookieJar(),
             ) as session,
             session.request(
@@ -187,7 +189,11 @@ def connect(
     base: str, access: Access, *, server_name: str | None = None, network: Network | None = None
 ) -> Connection | Failure:
     """A connection that has not been tried yet. Reads the system's certificates, some tens of milliseconds."""
-    if network is not None and not network.admits(urlsplit(base).hostname or ""):
+    try:
+        host = _host(base)
+    except ValueError:
+        return failure(Reason.ADDRESS_INVALID, "the store's address is none that can be connected to")
+    if network is not None and not network.admits(host):
         return failure(Reason.ADDRESS_INVALID, "the store's address is one that only this machine could reach")
     if not access.authorization.isascii() or not access.authorization.isprintable():
         return failure(Reason.CREDENTIALS_INVALID, "the credentials hold characters that no header can carry")
@@ -203,6 +209,14 @@ def connect(
         # Not the error itself: it may quote what it could not read.
         return failure(Reason.TLS_FILES_INVALID, "the certificate authority, certificate or key cannot be used")
     return Connection(base.rstrip("/"), headers, context, server_name, network=network)
+
+
+def _host(base: str) -> str:
+    """The host of an address, without brackets. Raises ValueError where it is in brackets and no IPv6 address."""
+    host = urlsplit(base).hostname or ""
+    if ":" in host:
+        ipaddress.IPv6Address(host)
+    return host
 
 
 def _load_client_certificate(context: ssl.SSLContext, access: Access) -> None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-_THREADS = 4
+_THREADS = 32
+"""More than can ever hang: five tenants are asked at a time, for 10 s each, and a name is looked for up to 40 s."""
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 

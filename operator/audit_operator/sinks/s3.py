@@ -158,7 +158,10 @@ class S3Store:
 
 def connect_s3(bucket: S3, access: Access, network: Network | None = None) -> S3Store | Failure:
     """The store, not talked to yet. Follows no redirects, tries nothing twice, and uses no proxy."""
-    address = urlsplit(bucket.endpoint or f"https://s3.{bucket.region}.amazonaws.com")
+    try:
+        address = urlsplit(bucket.endpoint or f"https://s3.{bucket.region}.amazonaws.com")
+    except ValueError:
+        return failure(Reason.ADDRESS_INVALID, "the store's address is none that can be connected to")
     if network is not None and not network.admits(address.hostname or ""):
         return failure(Reason.ADDRESS_INVALID, "the store's address is one that only this machine could reach")
     pool = urllib3.PoolManager(

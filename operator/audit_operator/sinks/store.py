@@ -35,7 +35,7 @@ class Reason(StrEnum):
     ANSWER_MALFORMED = "AnswerMalformed"
     ANSWER_TOO_LARGE = "AnswerTooLarge"
     QUESTION_INVALID = "QuestionInvalid"
-    SECRET_UNREADABLE = "SecretUnreadable"
+    SECRET_UNREADABLE = "SecretUnreadable"  # noqa: S105 - a reason
 
 
 @dataclass(frozen=True, slots=True)
