@@ -34,6 +34,7 @@ from audit_operator.controller.content import decode
 from audit_operator.controller.credentials import SinkSecrets
 from audit_operator.controller.delivery import Delivery
 from audit_operator.controller.health import HealthServer
+from audit_operator.controller.injection_webhook import InjectionWebhook
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.notices import notice_of
 from audit_operator.controller.reconciler import Dirty, Reconciler
@@ -43,6 +44,7 @@ from audit_operator.controller.sidecar_objects import SidecarObjects
 from audit_operator.controller.sidecars import Sidecars
 from audit_operator.controller.sink_access import Stores
 from audit_operator.controller.sink_checks import CheckTimes, SinkChecks
+from audit_operator.controller.webhook_trust import WebhookTrust
 from audit_operator.controlplane.api_server import ApiServer
 from audit_operator.controlplane.configmap import ConfigMapDriver
 from audit_operator.controlplane.observe import ObserveDriver
@@ -111,8 +113,10 @@ class Operator:
     dirty: Dirty = field(init=False)
     sinks: SinkChecks | None = field(init=False)
     sidecars: Sidecars | None = field(init=False)
+    webhook: InjectionWebhook | None = field(init=False)
     reconciler: Reconciler = field(init=False)
     health: HealthServer = field(init=False)
+    _serving: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         settings, session = self.settings, self.connection.session()
@@ -136,7 +140,9 @@ class Operator:
         self.credentials = SinkSecrets(secrets, self.dirty.mark)
         self.shipment = Shipment(_ShippersMaker(settings, shippers, self.dirty), self.credentials)
         self.sinks = _sink_checks(settings, secrets, self.dirty)
-        self.sidecars = _sidecars(settings, client, self.credentials, self.dirty)
+        template = _template(settings)
+        self.sidecars = _sidecars(settings, template, client, self.credentials, self.dirty)
+        self.webhook = _webhook(settings, template, client)
         self.reconciler = Reconciler(
             self.store,
             self.delivery,
@@ -162,11 +168,19 @@ class Operator:
         """Lead when it is our turn, until `stop` is set; returns the exit status."""
         port = await self.health.start(self.settings.listen_host, self.settings.listen_port)
         _LOG.info("Serving health and metrics on port %d", port, extra={"reason": "Started"})
+        self._serve(stop)
         if not await _first(stop.wait(), self.elector.acquire()):
             return 0
         self.metrics.leading.set(1)
         await self._read_version()
         return await self._lead(stop)
+
+    def _serve(self, stop: asyncio.Event) -> None:
+        """Inject, whoever leads."""
+        if self.webhook is not None:
+            serving = self.webhook.run(self.settings.listen_host, self.settings.webhook_port)
+            self._serving = asyncio.create_task(serving, name="webhook")
+            self._serving.add_done_callback(lambda _: stop.set())
 
     async def _lead(self, stop: asyncio.Event) -> int:
         stop_kopf = asyncio.Event()
@@ -183,6 +197,7 @@ class Operator:
             "reconcile": self.reconciler.run(),
             "observe": self.reconciler.watch_api_servers(),
             "credentials": self.credentials.watch(),
+            **({"trust": self.webhook.trust.keep()} if self.webhook is not None else {}),
             "watch": watching,
         }
         tasks = {name: asyncio.create_task(each, name=name) for name, each in work.items()}
@@ -215,6 +230,9 @@ class Operator:
         """End what was started; API servers and shippers keep running."""
         await self.shipment.aclose()
         await self.delivery.aclose()
+        if self._serving is not None:
+            self._serving.cancel()
+            await asyncio.gather(self._serving, return_exceptions=True)
         await self.health.aclose()
 
     def _tell(self, before: Fact, status: Mapping[str, Any]) -> None:
@@ -255,15 +273,29 @@ def _sink_checks(settings: Settings, secrets: SecretReader, dirty: Dirty) -> Sin
     return SinkChecks(Stores(secrets), dirty.mark, times, tenants=settings.sink_check_tenants)
 
 
-def _sidecars(settings: Settings, client: RestClient, credentials: SinkSecrets, dirty: Dirty) -> Sidecars | None:
+def _template(settings: Settings) -> SidecarTemplate | None:
+    """What sidecars are made from; None where there are none. Raises SettingsError."""
     if not settings.sidecar:
         return None
     try:
-        template = SidecarTemplate.parse(settings.sidecar)
+        return SidecarTemplate.parse(settings.sidecar)
     except TemplateError as error:
         raise SettingsError(f"AUDIT_OPERATOR_SIDECAR is no template: {error}") from error
+
+
+def _sidecars(
+    settings: Settings, template: SidecarTemplate | None, client: RestClient, credentials: SinkSecrets, dirty: Dirty
+) -> Sidecars | None:
+    if template is None:
+        return None
     objects = SidecarObjects(client, FIELD_MANAGER)
     return Sidecars(template, PodStore(client), objects, credentials, dirty.mark, settings.resync_seconds)
+
+
+def _webhook(settings: Settings, template: SidecarTemplate | None, client: RestClient) -> InjectionWebhook | None:
+    if template is None or not settings.webhook:
+        return None
+    return InjectionWebhook(client, template, WebhookTrust(client, settings.namespace, settings.webhook))
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,14 @@ class Settings(BaseModel):
     shipper_poll_seconds: _Seconds = Field(
         default=2.0, description="Time between two looks of a node's shipper at whether it was told something else."
     )
+    webhook: str = Field(
+        default="",
+        description="Name of the MutatingWebhookConfiguration, the Service and the Secret of the webhook that injects "
+        "sidecars. Absent: there is no webhook.",
+    )
+    webhook_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=9443, description="Port on which it is served; 0 takes any free one."
+    )
     node: str = Field(
         default="",
         description="Name of the node that an agent or shipper works on, or of a gateway's pod.",

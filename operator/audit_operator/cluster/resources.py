@@ -50,6 +50,13 @@ CONFIG_MAP = Resource("ConfigMap", "configmaps", "", "v1", namespaced=True)
 SECRET = Resource("Secret", "secrets", "", "v1", namespaced=True)
 LEASE = Resource("Lease", "leases", "coordination.k8s.io", "v1", namespaced=True)
 POD = Resource("Pod", "pods", "", "v1", namespaced=True)
+WEBHOOK_CONFIGURATION = Resource(
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+    "admissionregistration.k8s.io",
+    "v1",
+    namespaced=False,
+)
 NODE = Resource("Node", "nodes", "", "v1", namespaced=False)
 EVENT = Resource("Event", "events", "events.k8s.io", "v1", namespaced=True)
 
