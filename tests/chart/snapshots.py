@@ -16,6 +16,8 @@ VALUES: dict[str, tuple[str, ...]] = {
     "default": (),
     "node-agent": ("nodeAgent.enabled=true",),
     "shipper": ("shipper.enabled=true",),
+    "gateway": ("gateway.enabled=true", "gateway.certificate.issuerRef.name=internal"),
+    "sidecar-by-webhook": ("sidecar.enabled=true", "sidecar.mechanism=Webhook"),
     "sidecar": ("sidecar.enabled=true", "sidecar.mechanism=AdmissionPolicy"),
     "config-map-driver": (
         "controlPlane.create=true",

@@ -18,7 +18,7 @@
 {{- end -}}
 
 {{- define "audit-operator.shippedControlPlane" -}}
-{{- default .Values.controlPlane.name .Values.shipper.controlPlane -}}
+{{- coalesce (ternary .Values.gateway.controlPlane .Values.shipper.controlPlane .Values.gateway.enabled) .Values.controlPlane.name -}}
 {{- end -}}
 
 {{/* The nodes of shippers as a label selector: role=control-plane,zone=a. */}}
