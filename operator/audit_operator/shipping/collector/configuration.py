@@ -165,16 +165,17 @@ def _processors(pipeline: AuditPipeline) -> dict[str, Any]:
 
 
 def _redactions(pipeline: AuditPipeline) -> Iterator[Statements]:
-    """The statements of each demand once, for all events of whose class it is."""
+    """The statements of each demand once, for all events of whose class it is; a line that is none is not harmed."""
     names: dict[RedactionDemand, list[str]] = {}
     for name, demand in sorted(pipeline.redactions.items()):
         names.setdefault(demand, []).append(name)
-    is_event = f"{attribute(QUARANTINE)} == nil"
+    is_for_all = len(names) == 1 and "" in pipeline.redactions
     for demand, theirs in names.items():
-        concerned = " or ".join(map(_is_redacted_by, theirs))
+        concerned = () if is_for_all else (" or ".join(map(_is_redacted_by, theirs)),)
         for group in redaction.render(demand):
-            yield replace(group, conditions=(is_event, concerned, *group.conditions))
-    yield replace(redaction.quarantined(), conditions=(f"not ({is_event})", *redaction.quarantined().conditions))
+            yield replace(group, conditions=(*concerned, *group.conditions))
+    is_none = f"{attribute(QUARANTINE)} != nil"
+    yield replace(redaction.quarantined(), conditions=(is_none, *redaction.quarantined().conditions))
 
 
 def _is_redacted_by(name: str) -> str:

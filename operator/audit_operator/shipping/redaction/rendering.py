@@ -25,7 +25,7 @@ from audit_operator.shipping.collector.ottl import (
     text,
 )
 from audit_operator.shipping.redaction import places, pseudonyms
-from audit_operator.shipping.redaction.rules import DOUBTFUL, KEPT, MARKER, RULES, Rule, Scope
+from audit_operator.shipping.redaction.rules import DOUBTFUL, GUARDS, KEPT, MARKER, RULES, Rule, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +38,8 @@ HIT = "op.redact.hit"
 """Set where some rule may match anywhere in the event."""
 OBJECTS_HIT = "op.redact.objects"
 """Set where some rule may match in an object."""
+SEALABLE = "op.redact.sealable"
+"""Set where an event is worth a closer look, whether it is about what is sealed."""
 SEALED = "op.redact.sealed"
 """Set where the objects are stripped to what is harmless."""
 
@@ -63,7 +65,7 @@ def render(demand: RedactionDemand) -> tuple[Statements, ...]:
     if RedactionProfile.SECRETS in demand.profiles:
         sealed.append(places.CONFIG_MAPS)
     rules = tuple(rule for rule in RULES if rule.profile in demand.profiles)
-    groups = [*(_seal(each) for each in sealed), _urls(demand), _patches()]
+    groups = [_look_for_sealed(sealed), *(_seal(each) for each in sealed), _urls(demand), _patches()]
     if RedactionProfile.SECRETS in demand.profiles:
         groups.append(_last_applied())
     if demand.pseudonymize:
@@ -122,6 +124,15 @@ def _seal(sealed: Sealed) -> Statements:
     return Statements(tuple(statements), (_is_sealed(sealed),))
 
 
+def _look_for_sealed(sealed: Iterable[Sealed]) -> Statements:
+    """Set SEALABLE wherever `_is_sealed` may hold: most events have no objects and are about none of these."""
+    reference, resource = body("objectRef"), body("objectRef", "resource")
+    names = sorted({spelled.partition("/")[0] for each in sealed for spelled in each.resources})
+    named = f"not IsString({resource}) or IsMatch({resource}, {text('^(?:' + '|'.join(names) + ')$')})"
+    about = f"{_has_objects()} or ({reference} != nil and (not IsMap({reference}) or {named}))"
+    return Statements((assign(attribute(SEALABLE), "true", about),), ("IsMap(log.body)",))
+
+
 def _is_sealed(sealed: Sealed) -> str:
     """By resource, by what an object says it is, or because the event does not say what it is about."""
     reference = body("objectRef")
@@ -137,7 +148,7 @@ def _is_sealed(sealed: Sealed) -> str:
     if sealed is places.SECRETS:
         conditions.append(f"({reference} != nil and not IsMap({reference}))")
         conditions.append(f"(IsMap({reference}) and not IsString({_at(reference, 'resource')}))")
-    return f"IsMap(log.body) and ({' or '.join(conditions)})"
+    return f"{attribute(SEALABLE)} != nil and ({' or '.join(conditions)})"
 
 
 def _seal_object(path: str, sealed: Sealed) -> list[str]:
@@ -239,13 +250,13 @@ def _patches() -> Statements:
             assign(note, _MARKER),
             _IS_MODIFIED,
         ),
-        (f"{_stands('patch.webhook.admission.k8s.io/')} and IsMap(log.body) and IsMap({annotations}) and {has}",),
+        (f"{_stands('h.webhook.admission.k8s.io/')} and IsMap(log.body) and IsMap({annotations}) and {has}",),
     )
 
 
 def _last_applied() -> Statements:
     """The annotation of an object itself is masked at once; in lists and patches, the rule of the same name does it."""
-    statements = [_IS_MODIFIED]
+    statements, literal = [_IS_MODIFIED], places.LAST_APPLIED_LITERAL
     for field in places.OBJECTS:
         path = body(field)
         keys = ("metadata", "annotations", places.LAST_APPLIED)
@@ -254,7 +265,11 @@ def _last_applied() -> Statements:
         nested = f"IsMap({path}) and ({_at(path, 'items')} != nil or {_at(path, 'rows')} != nil)"
         other = f"{path} != nil and not IsMap({path})"
         statements.append(assign(attribute(OBJECTS_HIT), "true", f"({nested}) or ({other})"))
-    return Statements(tuple(statements), (f"{_stands('last-applied-configuration')} and IsMap(log.body)",))
+    return Statements(tuple(statements), (f"IsMap(log.body) and ({_has_objects()}) and {_stands(literal)}",))
+
+
+def _has_objects() -> str:
+    return " or ".join(f"{body(field)} != nil" for field in places.OBJECTS)
 
 
 def _stands(literal: str) -> str:
@@ -267,10 +282,10 @@ def _stands(literal: str) -> str:
 
 def _look_for(rules: tuple[Rule, ...]) -> Statements:
     """Set HIT or OBJECTS_HIT where some rule may match: a pass over the line for each literal, and no more for most."""
-    raw, low, both = cache("raw"), cache("low"), " or ".join(f"{body(field)} != nil" for field in places.OBJECTS)
+    raw, low = cache("raw"), cache("low")
     hit, objects_hit = attribute(HIT), attribute(OBJECTS_HIT)
     plain = [rule for rule in rules if not rule.gate]
-    in_objects = f"{attribute(SEALED)} == nil and ({both})"
+    in_objects = f"{attribute(SEALED)} == nil and ({_has_objects()})"
     statements = [
         assign(raw, attribute(RAW)),
         assign(raw, "String(log.body)", f"not IsString({attribute(RAW)})"),
@@ -317,11 +332,18 @@ def _any_literal(path: str, low: str, rules: Iterable[Rule]) -> str:
 
 
 def _any_of(path: str, literals: Iterable[str]) -> str:
-    """That one of some literals stands in a text; those with an underscore only where there is one."""
-    every = sorted(literals)
-    tests = [_stands_in(path, literal) for literal in every if "_" not in literal]
-    rare = " or ".join(_stands_in(path, literal) for literal in every if "_" in literal)
-    return " or ".join([*tests, *([f"({_stands_in(path, '_')} and ({rare}))"] if rare else [])])
+    """That one of some literals stands in a text; those that share something rare only where that does."""
+    guarded: dict[str, list[str]] = {}
+    for literal in sorted(literals):
+        guard = next((each for each in GUARDS if each in literal), literal)
+        guarded.setdefault(guard, []).append(literal)
+    return " or ".join(_guarded(path, guard, found) for guard, found in sorted(guarded.items()))
+
+
+def _guarded(path: str, guard: str, literals: list[str]) -> str:
+    if guard in literals:
+        return _stands_in(path, guard)
+    return f"({_stands_in(path, guard)} and ({' or '.join(_stands_in(path, each) for each in literals)}))"
 
 
 def _stands_in(path: str, literal: str) -> str:
