@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.collector.attributes import STATE
 from audit_operator.shipping.collector.ottl import attribute, body, concat, text
-from audit_operator.shipping.collector.reading import FIRST, key
+from audit_operator.shipping.collector.reading import FIRST, VERB, key
 from audit_operator.shipping.enforcement.table import (
     GROUPS,
     LEVEL,
     MANAGED_FIELDS,
-    MOST_GROUPS,
     REDACTION,
     ROUTE,
     Step,
@@ -42,8 +41,8 @@ def lookup(shape: Shape, table: str) -> dict[str, Any]:
         _look_up(attribute(FIRST), [Step.CLASS, REDACTION, ROUTE]),
         _look_up(_key(Step.CLASS, text("")), [*_from(Step.USER), GROUPS]),
         _look_up(_key(Step.USER, attribute(key(Step.USER))), [*_from(Step.GROUP), GROUPS]),
-        _look_up(_key(Step.GROUP, _membership()), _from(Step.VERB)),
-        _look_up(_key(Step.VERB, attribute(key(Step.VERB))), _from(Step.RESOURCE)),
+        *([_look_up(_key(Step.GROUP, _membership(shape.groups)), _from(Step.VERB))] if shape.groups else []),
+        _look_up(_key(Step.VERB, attribute(VERB)), _from(Step.RESOURCE)),
         *(_look_up(_key(Step.RESOURCE, attribute(key(Step.RESOURCE, place))), _from(Step.NAME)) for place in resources),
         *([_look_up(_key(Step.NAME, attribute(key(Step.NAME))), _from(Step.OUTCOME))] if shape.names else []),
         _look_up(_key(Step.OUTCOME, body("stage")), [LEVEL, MANAGED_FIELDS]),
@@ -55,10 +54,10 @@ def _key(step: Step, symbol: str) -> str:
     return concat(attribute(state(step)), symbol, between="|")
 
 
-def _membership() -> str:
+def _membership(most: int) -> str:
     """What `table.membership` says; an error, and so no look-up, where no groups are asked for or the user has none."""
     asked, groups = attribute(state(GROUPS)), body("user", "groups")
-    return concat(*(f"ContainsValue({groups}, {asked}[{place}])" for place in range(MOST_GROUPS)), between=",")
+    return concat(*(f"ContainsValue({groups}, {asked}[{place}])" for place in range(most)), between=",")
 
 
 def _from(step: Step) -> list[Step]:

@@ -35,6 +35,11 @@ def concat(*parts: str, between: str = "") -> str:
     return f"Concat([{', '.join(parts)}], {text(between)})"
 
 
+def or_empty(path: str) -> str:
+    """What stands there, or an empty string if that is nil."""
+    return f"Coalesce([{path}, {text('')}])"
+
+
 def assign(path: str, value: str, where: str = "") -> str:
     """A statement that sets a path."""
     return f"set({path}, {value})" + (f" where {where}" if where else "")

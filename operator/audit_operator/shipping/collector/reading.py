@@ -20,6 +20,7 @@ from audit_operator.shipping.collector.ottl import (
     body,
     cache,
     concat,
+    or_empty,
     text,
 )
 from audit_operator.shipping.enforcement.table import (
@@ -49,6 +50,11 @@ _HEAD += r'"stage":"[A-Za-z]+","requestURI":"(?P<found>[^"\\?]*)'
 
 FIRST = f"{KEY}first"
 """Looked up first of all. Absent, and with it any decision, where the path cannot be read."""
+
+
+VERB = "verb"
+RESOURCE = ("apiGroup", "resource", "subresource")
+"""Attributes that are shipped, and looked up with; redaction never changes what they are read from."""
 
 
 def key(step: Step, place: int = 0) -> str:
@@ -88,9 +94,8 @@ def read(shape: Shape) -> tuple[Statements, ...]:
     is_event = f"{attribute(QUARANTINE)} == nil"
     about_resource = f"IsMap({body('objectRef')})"
     return (
-        Statements(_read_always(), (is_event,)),
-        Statements(_read_resource(shape), (is_event, about_resource)),
-        Statements(_read_url(shape), (is_event, f"not {about_resource}")),
+        Statements((*_read_always(), *_read_resource(shape)), (is_event, about_resource)),
+        Statements((*_read_always(), *_read_url(shape)), (is_event, f"not {about_resource}")),
         Statements(_read_what_is_left(), (f"not ({is_event})",)),
     )
 
@@ -98,11 +103,11 @@ def read(shape: Shape) -> tuple[Statements, ...]:
 def _read_path(uri: str) -> tuple[str, ...]:
     """Set the path to what stands before the query, decoded; it stays nil where that cannot be done."""
     path, spelled = cache("path"), cache("spelled")
-    encoded = f"IsMatch({spelled}, {text('%')})"
+    encoded = f"Index({spelled}, {text('%')}) >= 0"
     decoded = f'URL({concat(text("http://api"), spelled)})["url.path"]'
     return (
         assign(spelled, f"Split({uri}, {text('?')})[0]"),
-        assign(path, spelled, f"not {encoded}"),
+        assign(path, spelled, f"not ({encoded})"),
         assign(path, decoded, f"{encoded} and not IsMatch({spelled}, {text(_BROKEN_PERCENT)})"),
     )
 
@@ -114,17 +119,15 @@ def _read_always() -> tuple[str, ...]:
             concat(text(user_symbol("")), body("user", "username")),
             f"IsString({body('user', 'username')})",
         ),
-        assign(attribute(key(Step.VERB)), body("verb")),
+        assign(attribute(VERB), body("verb")),
     )
 
 
 def _read_resource(shape: Shape) -> tuple[str, ...]:
     path, namespace = cache("path"), cache("namespace")
-    fields = (("apiGroup", "group"), ("resource", "resource"), ("subresource", "subresource"))
     return (
         *_read_path(body("requestURI")),
-        *(assign(cache(name), text("")) for _, name in fields),
-        *(assign(cache(name), body("objectRef", field), _is_given(field)) for field, name in fields),
+        *(assign(attribute(field), body("objectRef", field), _is_given(field)) for field in RESOURCE),
         *_read_namespace(path, namespace, f"IsString({path})"),
         *(assign(attribute(key(Step.RESOURCE, place)), _resource(form)) for place, form in enumerate(shape.forms)),
         *(_read_name(path, namespace) if shape.names else ()),
@@ -160,15 +163,15 @@ def _is_given(field: str) -> str:
 
 def _resource(form: Form) -> str:
     """What `Form.symbol` says of the resource."""
-    parts = zip(form, ("group", "resource", "subresource"), strict=True)
-    return concat(*(cache(name) if named else text(OTHER) for named, name in parts), between="/")
+    parts = zip(form, RESOURCE, strict=True)
+    return concat(*(or_empty(attribute(field)) if named else text(OTHER) for named, field in parts), between="/")
 
 
 def _read_name(path: str, namespace: str) -> tuple[str, ...]:
     """The name that the policy saw. One that stands in the body of what is created, it did not see."""
     name, found = cache("name"), cache("found")
     creates = f"{body('verb')} == {text('create')}"
-    of_namespace = f"{cache('resource')} == {text('namespaces')}"
+    of_namespace = f"{attribute('resource')} == {text('namespaces')}"
     in_none = f"{namespace} == {text('')}"
     spelled = {
         _NAME: f"{creates} and {in_none}",

@@ -13,8 +13,8 @@ from audit_operator.shipping.enforcement.table import ROUTE, Step
 if TYPE_CHECKING:
     from audit_operator.shipping.pipeline import AuditPipeline
 
-_FROM_EVENT = ("auditID", "stage", "level", "verb")
-_FROM_REFERENCE = ("apiGroup", "resource", "subresource", "name")
+_FROM_EVENT = ("auditID", "stage", "level")
+"""What has not been read before."""
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -22,23 +22,17 @@ def write(pipeline: AuditPipeline) -> tuple[Statements, ...]:
     """Statements that end the processing of an event, and of a line that is none."""
     is_event = f"{attribute(QUARANTINE)} == nil"
     kept = ", ".join(text(name) for name in SHIPPED)
-    reference = body("objectRef")
+    name = body("objectRef", "name")
     return (
         Statements(
             (
                 *(assign(attribute(name), body(name)) for name in _FROM_EVENT),
                 assign(attribute("username"), body("user", "username"), f"IsString({body('user', 'username')})"),
+                assign(attribute("name"), name, f"IsMap({body('objectRef')}) and IsString({name})"),
                 assign(attribute("code"), body("responseStatus", "code"), f"IsMap({body('responseStatus')})"),
                 assign("log.time", f"Time({body('stageTimestamp')}, {text(_TIME)})", _is_time()),
             ),
             (is_event,),
-        ),
-        Statements(
-            tuple(
-                assign(attribute(name), body("objectRef", name), f"IsString({body('objectRef', name)})")
-                for name in _FROM_REFERENCE
-            ),
-            (is_event, f"IsMap({reference})"),
         ),
         *_cut(pipeline.largest_event, is_event),
         Statements(

@@ -53,7 +53,7 @@ _NAMESPACE = "namespace|"
 _STAMP = 8
 
 GROUPS = "groups"
-"""The groups that a state asks for, always MOST_GROUPS of them; None stands for none: a group's name may be empty."""
+"""The groups that a state asks for, always as many; None stands for none: a group's name may be empty."""
 
 REDACTION = "redaction"
 ROUTE = "route"
@@ -140,11 +140,13 @@ class Shape:
         prefixes: what paths of non-resource requests may begin with, shorter ones first.
         forms: the forms of resources that have entries.
         names: whether names of objects make a difference.
+        groups: how many groups a state asks for, at the most.
     """
 
     prefixes: tuple[str, ...] = ()
     forms: tuple[Form, ...] = ()
     names: bool = False
+    groups: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,8 @@ def membership(asked: Iterable[str | None], groups: Collection[str]) -> str:
 def build(classes: Classes) -> Table:
     """The table for all classes of namespaces, and for non-resource requests."""
     every = (*classes.classes, classes.non_resource)
-    builder = _Builder(_prefixes(classes.non_resource.cells or ()))
+    most_groups = max(len(_groups(each.cells or ())) for each in every)
+    builder = _Builder(_prefixes(classes.non_resource.cells or ()), min(most_groups, MOST_GROUPS))
     unenforced = []
     for number, each in enumerate(every):
         states = builder.begin(each.cells)
@@ -192,6 +195,7 @@ class _TooManyStates(Exception):  # noqa: N818  # a condition that is dealt with
 @dataclass(slots=True)
 class _Builder:
     prefixes: tuple[str, ...]
+    groups: int
     entries: dict[str, States] = field(default_factory=dict)
     _states: dict[tuple[Step, DecisionList], States] = field(default_factory=dict)
     _outcomes: dict[Outcome, str] = field(default_factory=dict)
@@ -201,7 +205,7 @@ class _Builder:
 
     def table(self, unenforced: tuple[tuple[str, ...], ...]) -> Table:
         forms = tuple(form for form in FORMS if form in self._forms)
-        return Table(Shape(self.prefixes, forms, self._names), _stamped(self.entries), unenforced)
+        return Table(Shape(self.prefixes, forms, self._names, self.groups), _stamped(self.entries), unenforced)
 
     def begin(self, cells: DecisionList | None) -> States | None:
         """The states of a list before anything is read; None if it is too large, and then it leaves nothing behind."""
@@ -233,7 +237,7 @@ class _Builder:
             if len(self.entries) + len(steps) > self._most[1]:
                 raise _TooManyStates
             self.entries.update((f"{number}|{symbol}", states) for symbol, states in steps.items())
-            asked = {GROUPS: _padded(_groups(cells))} if step is Step.GROUP and steps else {}
+            asked = {GROUPS: self._padded(_groups(cells))} if step is Step.GROUP and steps else {}
             known = self._states[step, cells] = {step: number if steps else NO_ENTRIES, **asked, **otherwise}
         return known
 
@@ -263,10 +267,13 @@ class _Builder:
         if len(asked) > MOST_GROUPS:
             raise _TooManyStates
         return {
-            membership(_padded(asked), some): self._from(Step.VERB, residual.given_groups(cells, frozenset(some)))
+            membership(self._padded(asked), some): self._from(Step.VERB, residual.given_groups(cells, frozenset(some)))
             for number in range(1, len(asked) + 1)
             for some in combinations(asked, number)
         }
+
+    def _padded(self, groups: tuple[str, ...]) -> tuple[str | None, ...]:
+        return (*groups, *(None for _ in range(self.groups - len(groups))))
 
     def _resource_steps(self, cells: DecisionList, otherwise: States) -> dict[str, States]:
         entries = [
@@ -366,10 +373,6 @@ def _cut(mapping: dict[Any, Any], length: int) -> None:
 def _groups(cells: DecisionList) -> tuple[str, ...]:
     """The groups that a list asks for, in the order in which a state names them."""
     return tuple(sorted({group for cell in cells for clause in cell.predicate.groups for group in clause}))
-
-
-def _padded(groups: tuple[str, ...]) -> tuple[str | None, ...]:
-    return (*groups, *(None for _ in range(MOST_GROUPS - len(groups))))
 
 
 def _paths(cells: DecisionList) -> set[str]:
