@@ -80,6 +80,7 @@ class Receiver:
     limits: Limits = field(default_factory=Limits)
     load: Load = field(default_factory=Load)
     figures: Figures = field(default_factory=Figures)
+    _said: tuple[HTTPStatus, str] = (HTTPStatus.OK, "")
 
     def application(self) -> web.Application:
         """To be served without aiohttp's own decompression, which knows no limit of ours."""
@@ -100,9 +101,10 @@ class Receiver:
         except NotTaken as failure:
             status, reason = HTTPStatus.SERVICE_UNAVAILABLE, str(failure)
         self.figures.answers[status] += 1
-        if status is not HTTPStatus.OK:
+        if (status, reason) != self._said and status is not HTTPStatus.OK:
             extra = {"reason": status.phrase.replace(" ", ""), "object": request.remote or ""}
             _LOG.warning("A list of events was answered with %d: %s", status, reason, extra=extra)
+        self._said = status, reason
         headers = {"Retry-After": _RETRY[status]} if status in _RETRY else {}
         response = web.Response(status=status, text=f"{reason}\n" if reason else "", headers=headers)
         if request.transport is None or request.transport.get_extra_info("sslcontext") is not self.current():

@@ -61,6 +61,7 @@ class RunningGateway:
             self._ready.set()
             await self._stop.wait()
             await self.listener.aclose()
+            await asyncio.sleep(0.25)  # TLS connections say goodbye
 
     def __enter__(self):
         self._thread.start()
