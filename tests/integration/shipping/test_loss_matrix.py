@@ -184,7 +184,7 @@ async def large_events(it: Delivery) -> None:
     sizes = dict.fromkeys(range(1000, 1200), 64 * KIB)
     sizes |= dict.fromkeys((3000, 3001, 3002, 5000, 7000, 7001), MIB)
     sizes |= dict.fromkeys((4000, 4001, 4002, 6000, 7002, 7003), 3 * MIB)
-    sizes |= dict.fromkeys(range(8000, 8020), 2 * MIB - 64 * KIB - 100)
+    sizes |= dict.fromkeys(range(8000, 8010), 2 * MIB - 64 * KIB - 100)
     await it.start()
     async with it.writing(event(number, size=sizes.get(number, SIZE)) for number in range(EVENTS)):
         pass
@@ -199,10 +199,10 @@ async def large_events(it: Delivery) -> None:
 
 
 async def malformed_lines(it: Delivery) -> None:
-    """Each is of another length, by which it is found again: its text is taken out."""
+    """Each is of another length: that is what is left of most of them, since their text may be secret."""
     whole = event(0)[1].rstrip(b"\n")
-    broken = [b"no event", b"[ ]  ", b"{}", b"\0" * 30, b'"x"', b"\xff\xfe\x80" * 11, b"{" * 40, b"null"]
-    broken += [b"\xef\xbb\xbf{}  "]
+    broken = [b"no event", b"[ 7 ]", b"{}", b"\0" * 30, b'"x"', b"\xff\xfe\x80" * 11, b"{" * 40, b"null"]
+    broken += [b'\xef\xbb\xbf{"a":1}']
     broken += [whole[:-1], whole[:500], whole[7:], whole.replace(b"team-0", b"\xc3\x28\xff", 1)[:-2], whole + whole]
     broken += [b'{"kind":"Event","apiVersion":"audit.k8s.io/v1"}', b"x" * 70_000]
     assert len({len(each) for each in broken}) == len(broken)
@@ -217,8 +217,8 @@ async def malformed_lines(it: Delivery) -> None:
     async with it.writing(lines()):
         pass
     await it.outcome()
-    stored = await it.stored()
-    assert len(stored.quarantined) == len(broken), stored.quarantined
+    quarantined = await it.quarantined()
+    assert len(quarantined) == len(set(quarantined)) == len(broken), quarantined
     it.remark = f"{len(broken)} in quarantine"
 
 
@@ -247,7 +247,7 @@ async def half_lines(it: Delivery) -> None:
     async with it.writing(event(number) for number in range(number + 1, EVENTS)):
         pass
     await it.outcome()
-    assert not (await it.stored()).quarantined
+    assert not await it.quarantined()
 
 
 async def api_server_restarted(it: Delivery) -> None:
