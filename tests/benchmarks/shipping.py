@@ -15,7 +15,7 @@ from audit_operator.controlplane.ports import free_ports
 from audit_operator.policy.contribution import Contribution, Reach
 from audit_operator.policy.model import GroupResources, Policy, Rule
 from audit_operator.policy.presets import load_preset
-from audit_operator.shipping.collector.configuration import Endpoints, render
+from audit_operator.shipping.collector.configuration import ARGUMENTS, ENVIRONMENT, Endpoints, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.enforcement.classes import Treatment, classify
 from audit_operator.shipping.enforcement.table import Table, build
@@ -89,7 +89,7 @@ def _run(lines: list[bytes], table: Table, demand: RedactionDemand, parts: list[
         config = render(pipeline, Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
         if parts is not _WHOLE:
             config["service"]["pipelines"]["logs/read"]["processors"] = parts or []
-        return run_collector(config, lines, folder).cpu
+        return run_collector(config, lines, folder, environ=ENVIRONMENT, arguments=ARGUMENTS).cpu
 
 
 def _table(namespaces: int) -> Table:
