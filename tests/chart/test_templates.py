@@ -174,6 +174,9 @@ def test_a_shipper_is_root_and_nothing_else(helm: Helm) -> None:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
+    [container_elsewhere] = shipper(helm, "shipper.apiServerIsRoot=false")["spec"]["template"]["spec"]["containers"]
+    capabilities = container_elsewhere["securityContext"]["capabilities"]
+    assert capabilities == {"drop": ["ALL"], "add": ["DAC_READ_SEARCH"]}
     assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC", "hostUsers"}
     folders = {each["name"]: each["hostPath"]["path"] for each in pod["volumes"] if "hostPath" in each}
     assert folders == {"logs": "/var/log/kubernetes/audit", "state": "/var/lib/audit-operator-shipper"}
