@@ -446,7 +446,7 @@ def test_a_node_that_falls_silent_or_never_spoke_is_named(world):
         world.nodes[0].start()
         world.control_plane.apply(world.plane, world.sink(), baseline(), pci())
         world.until_shipping(("False", "ShipperDown"))
-        assert "cp-2" in world.message()
+        eventually(lambda: "shipper cp-2" in world.message(), "the node that never spoke to be named")
         said = "shipper cp-2: no shipper has reported from it"
         eventually(lambda: said in world.plane_says(), "the node that never spoke")
         world.nodes[1].start()
