@@ -230,6 +230,7 @@ def _leaves(values: object, path: str = "") -> list[str]:
         "nodeAgent.resources",
         "shipper.nodeSelector",
         "shipper.resources",
+        "gateway.resources",
         "sidecar.resources",
         "resources",
         "metrics.dashboard.labels",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from audit_operator.api.findings import ObjectRef
 from audit_operator.api.observations import (
@@ -19,8 +20,11 @@ from audit_operator.api.observations import (
 from audit_operator.api.store_observations import Drop, StoreFigures, StoreObservation, StoreState
 from audit_operator.cluster.status_writer import StatusStats
 from audit_operator.controller.agent_metrics import agent_metrics
+from audit_operator.controller.gateway_metrics import GatewayMetrics
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controlplane.static_pod.report import NodeReport, NodeState
+from audit_operator.gateway.handover import Handover
+from audit_operator.gateway.receiver import Receiver
 from audit_operator.plan import plan
 from audit_operator.plan.shipping_status import ShippingFacts
 from tests.plan.test_planning import SNAPSHOT, seen
@@ -35,7 +39,10 @@ def test_every_metric_is_documented_and_none_that_there_is_not():
     metrics.follow_statuses(StatusStats(), lambda: 0)
     metrics.follow_shipping(dict)
     metrics.follow_stores(dict)
-    text = "".join(generate_latest(each).decode() for each in (metrics.registry, agent_metrics(NodeReport)))
+    gateway = CollectorRegistry()
+    gateway.register(GatewayMetrics(Receiver(Handover(None, str)), SimpleNamespace(complaint="")))
+    registries = metrics.registry, agent_metrics(NodeReport), gateway
+    text = "".join(generate_latest(each).decode() for each in registries)
     served = {name for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE) if not name.endswith("_created")}
     assert served == set(re.findall(r"^\| `(\S+)`", DOCUMENTATION, re.MULTILINE))
 
