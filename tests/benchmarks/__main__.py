@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 
-from tests.benchmarks import compose, evaluation, gateway, planning, reconcile, shipping
+from tests.benchmarks import compose, evaluation, gateway, planning, reconcile, shipping, sidecar
 
 BENCHMARKS = {
     "compose": compose.run,
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "evaluation": evaluation.run,
     "reconcile": reconcile.run,
     "shipping": shipping.run,
+    "sidecar": sidecar.run,
     "gateway": gateway.run,
 }
 

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -72,7 +73,8 @@ class Sidecar:
         return self._process.pid
 
     def pipeline(self) -> ApplicationPipeline:
-        out = Exporter("file", {"path": str(self.folder / "out.jsonl"), "flush_interval": "50ms"}, detached=False)
+        written = {"path": str(self.folder / "out.jsonl"), "flush_interval": "50ms", "append": True}
+        out = Exporter("file", written, detached=False)
         exporters = self.exporters or (out,)
         ids = tuple(each.id for each in exporters)
         return ApplicationPipeline(
@@ -147,10 +149,26 @@ class Sidecar:
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 
+    def await_up(self, patience: float = 60.0) -> None:
+        """Wait until it shows its metrics. Raises URLError where it does not within `patience` seconds."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self.metric("process_uptime")
+            except urllib.error.URLError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_STEP)
+            else:
+                return
+
     def quarantined(self, path: str) -> int:
         """What the collector has counted for an entry of the policy's files."""
+        return self.metric("processor_incoming_items", f'processor="{quarantine_counter(f"{VOLUME}/{path}")}"')
+
+    def metric(self, name: str, label: str = "") -> int:
+        """The sum of one of the collector's metrics, of those that have a label."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=5) as answer:
             text = answer.read().decode()
-        processor = re.escape(quarantine_counter(f"{VOLUME}/{path}"))
-        pattern = rf'^otelcol_processor_incoming_items(?:_total)?\{{[^}}]*processor="{processor}"[^}}]*\}} (\S+)$'
+        pattern = rf"^otelcol_{name}(?:_total)?\{{[^}}]*{re.escape(label)}[^}}]*\}} (\S+)$"
         return int(sum(map(float, re.findall(pattern, text, re.MULTILINE))))

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import Phase, given, settings
 
-from audit_operator.api.application_logs import TimeFormat
+from audit_operator.api.application_logs import FieldMapping, TimeFormat
 from audit_operator.api.redaction import PseudonymizedField, RedactionProfile
+from audit_operator.api.sink import AuditSinkSpec, SinkType, VictoriaLogs
+from audit_operator.controlplane.ports import free_ports
+from audit_operator.plan.application_logs import DRAIN_SECONDS
 from audit_operator.shipping.application.standard import WHITE_SPACE, Standard
+from audit_operator.shipping.collector.configuration import QUEUES
+from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter
 from audit_operator.shipping.redaction.demand import RedactionDemand
 from audit_operator.shipping.redaction.own_pattern import OwnPattern
 from audit_operator.shipping.redaction.pseudonyms import pseudonym
 from tests.integration.shipping.sidecar import KEY, Sidecar
+from tests.integration.shipping.victoria_logs import victoria_logs
 from tests.shipping.application.lines import CASES, LONGEST, SECONDS, in_milliseconds, line, mutated
 
 
@@ -181,3 +189,155 @@ def test_where_nobody_knows_the_name_nothing_is_shipped(tmp_path):
     assert [each.body for each in records] == [f"[REDACTED: {len(each)} bytes]" for each in texts]
     assert [each.attributes["withheld"] for each in records] == [len(each) for each in texts]
     assert all(each.attributes["quarantine"] and "username" not in each.attributes for each in records)
+
+
+def ids(records):
+    return sorted(each.attributes["id"] for each in records)
+
+
+def numbered(numbers):
+    return "".join(f"{line(id=f'{number:05}')}\n" for number in numbers).encode()
+
+
+def test_bad_lines_are_counted_by_file_and_hold_up_nothing(tmp_path):
+    with Sidecar(tmp_path, ("audit/*.log", "other.log")) as sidecar:
+        sidecar.write("audit/a.log", b"bad\n" * 3 + numbered(range(10)) + b"{}\n")
+        sidecar.write("other.log", numbered(range(10, 15)) + b"bad, too\n")
+        records = sidecar.await_records(20)
+        assert sidecar.quarantined("audit/*.log") == 4
+        assert sidecar.quarantined("other.log") == 1
+    assert ids(each for each in records if "quarantine" not in each.attributes) == [f"{n:05}" for n in range(15)]
+    files = {each.attributes["files"] for each in records if each.attributes["source"] == "logs/audit/a.log"}
+    assert files == {"logs/audit/*.log"}
+
+
+def test_a_record_says_where_it_is_from_and_when(tmp_path):
+    with Sidecar(tmp_path) as sidecar:
+        sidecar.write("a.log", line(time="2026-11-27T10:00:00.123456789+01:00").encode() + b"\n")
+        [record] = sidecar.await_records(1)
+    assert record.time == 1795769999 * 10**9 + 10**9 + 123456789
+    assert dict(record.attributes) | {"stream": ""} == {
+        "cluster": "prod", "namespace": "shop", "policy": "orders", "pod": "shop-7d9f-x2x", "files": "logs/*.log",
+        "source": "logs/a.log", "stream": "", "username": "alice", "action": "order.create", "result": "ok",
+        "id": "0001", "correlationId": "4bf92f3577b34da6",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "nanoseconds"),
+    [
+        (TimeFormat.UNIX_SECONDS, 1795773600.123456, 1795773600123456000),
+        (TimeFormat.UNIX_SECONDS, "1795773600", 1795773600000000000),
+        (TimeFormat.UNIX_MILLISECONDS, 1795773600123, 1795773600123000000),
+        (TimeFormat.UNIX_MILLISECONDS, "1795773600123.5", 1795773600123500000),
+    ],
+)
+def test_numbers_are_read_in_the_unit_of_the_policy(tmp_path, unit, value, nanoseconds):
+    with Sidecar(tmp_path, time_format=unit) as sidecar:
+        sidecar.write("a.log", line(time=value).encode() + b"\n")
+        [record] = sidecar.await_records(1)
+    assert record.time == nanoseconds
+
+
+def test_dotted_paths_lead_into_objects_or_are_keys_themselves(tmp_path):
+    fields = FieldMapping(user="auth.user", correlation_id="trace.id")
+    more = ({"auth": {"user": "a"}}, {"auth.user": "b"}, {"auth": {"user": None}, "auth.user": "c"}, {"auth": "d"})
+    texts = [line(user=..., correlationId=..., trace={"id": "t"}, **each) for each in more]
+    records = shipped_with_other_fields(texts, Sidecar(tmp_path, fields=fields))
+    assert [each.attributes.get("username") for each in records] == ["a", "b", "c", None]
+    assert [each.attributes.get("quarantine") for each in records] == [None, None, None, "no user"]
+
+
+def shipped_with_other_fields(texts, sidecar):
+    with sidecar:
+        sidecar.write("a.log", "".join(f'{each[:-1]}, "n": {n}}}\n' for n, each in enumerate(texts)).encode())
+        records = sidecar.await_records(len(texts))
+    return sorted(records, key=lambda each: json.loads(each.body)["n"])
+
+
+def test_a_last_line_without_its_end_is_read_and_one_that_goes_on_is_not_torn(tmp_path):
+    with Sidecar(tmp_path) as sidecar:
+        text = line(id="slow")
+        sidecar.write("a.log", text[:40].encode())
+        time.sleep(1)
+        sidecar.write("a.log", text[40:].encode())
+        [record] = sidecar.await_records(1)
+    assert record.body == text
+
+
+def test_what_the_application_wrote_last_is_shipped_before_its_sidecar_ends(tmp_path):
+    with Sidecar(tmp_path) as sidecar:
+        sidecar.write("a.log", numbered([0]))
+        sidecar.await_records(1)
+        sidecar.write("a.log", numbered([1]) + line(id="00002").encode())
+        time.sleep(DRAIN_SECONDS)
+    assert ids(sidecar.records()) == ["00000", "00001", "00002"]
+
+
+def test_rotation_by_renaming_loses_nothing_while_the_sidecar_is_down(tmp_path):
+    sidecar = Sidecar(tmp_path, ("app.log",))
+    with sidecar:
+        sidecar.write("app.log", numbered(range(100)))
+        sidecar.await_records(100)
+    for number in range(3):
+        sidecar.write("app.log", numbered(range(100 + 100 * number, 200 + 100 * number)))
+        for older in range(number, 0, -1):
+            (sidecar.logs / f"app.log.{older}").rename(sidecar.logs / f"app.log.{older + 1}")
+        (sidecar.logs / "app.log").rename(sidecar.logs / "app.log.1")
+    sidecar.write("app.log", numbered(range(400, 500)))
+    with sidecar:
+        records = sidecar.await_records(500)
+    assert ids(records) == [f"{n:05}" for n in range(500)]
+
+
+def test_while_the_sink_is_away_the_files_wait_and_nothing_is_lost(tmp_path):
+    port = next(free_ports())
+    spec = AuditSinkSpec(type=SinkType.VICTORIA_LOGS, victoria_logs=VictoriaLogs(url=f"http://127.0.0.1:{port}"))
+    room = Room(QUEUES, on_disk_of_tenant=2**17, holds=True)
+    sink = exporter(spec, "away", CredentialFiles(), room)
+    assert isinstance(sink, Exporter)
+    today = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    with Sidecar(tmp_path, exporters=(sink,)) as sidecar:
+        lines = [line(id=f"{number:05}", time=today, note="x" * 300) for number in range(2000)]
+        sidecar.write("a.log", "".join(f"{each}\n" for each in lines).encode())
+        deadline = time.monotonic() + 60
+        sidecar.await_up()
+        while sidecar.metric("exporter_queue_size") < 2**16:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        with victoria_logs(tmp_path, port=port):
+            while (found := _stored(port)) < len(lines):
+                assert time.monotonic() < deadline + 60, found
+                time.sleep(0.5)
+        assert sidecar.metric("exporter_enqueue_failed_log_records") == 0
+        assert sidecar.metric("exporter_send_failed_log_records") == 0
+
+
+def _stored(port):
+    query = "policy:orders | uniq by (id) | count() n".replace(" ", "%20")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/select/logsql/query?query={query}", timeout=10) as answer:
+        return int(json.loads(answer.read() or b'{"n": 0}')["n"])
+
+
+def test_a_link_out_of_the_volume_leads_to_nothing(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text(f"authorization {SECRET}\n{line(note=SECRET)}\n")
+    with Sidecar(tmp_path) as sidecar:
+        (sidecar.logs / "a.log").symlink_to(secret)
+        sidecar.write("real", numbered([1]))
+        (sidecar.logs / "b.log").symlink_to(sidecar.logs / "real")
+        records = sidecar.await_records(3)
+    assert SECRET not in str(records)
+    outside = [each for each in records if each.attributes["source"] == "logs/a.log"]
+    assert {each.attributes["quarantine"] for each in outside} == {"file outside of its volume"}
+    assert all(each.attributes["withheld"] for each in outside)
+    assert ids(each for each in records if each.attributes["source"] == "logs/b.log") == ["00001"]
+
+
+def test_a_line_too_long_for_the_record_arrives_cut_and_the_next_one_whole(tmp_path):
+    with Sidecar(tmp_path, longest_line=2**20) as sidecar:
+        sidecar.write("a.log", b"x" * 3 * 2**20 + b"\n" + line(note="y" * 2**20).encode() + b"\n" + numbered([1]))
+        records = sidecar.await_records(3)
+    cut = [each for each in records if each.attributes.get("quarantine") == "too long"]
+    assert sorted((len(each.body), each.attributes["cut"] > 2**20) for each in cut) == [(2**20, True)] * 2
+    assert ids(each for each in records if "quarantine" not in each.attributes) == ["00001"]

@@ -41,7 +41,7 @@ __all__ = ["ENVIRONMENT", "MEMORY_BYTES", "POD_UID_VARIABLE", "POD_VARIABLE", "q
 MEMORY_BYTES = 128 * 2**20
 """Limit of the container."""
 ENVIRONMENT: Mapping[str, str] = MappingProxyType({"GOGC": "40", "GOMEMLIMIT": "24MiB"})
-"""With which it should run: memory counts in every pod, and there is little to collect (measured in tests/benchmarks)."""
+"""With which it should run: memory counts in every pod, and there is little to collect (tests/benchmarks/sidecar)."""
 _LONGEST_READ = "2MiB"
 """A longer line is cut when it is read: its rest would cost memory for nothing, since no record is as long."""
 _FLUSHED_AFTER = "2s"
