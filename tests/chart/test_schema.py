@@ -19,6 +19,7 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 FREE = {
     "affinity",
     "controlPlane.spec",
+    "gateway.from[]",
     "global",
     "networkPolicy.metricsFrom[]",
     "networkPolicy.shipperEgress[]",
@@ -47,6 +48,7 @@ FREE_DEFINITIONS = {"labels", "quantities"}
         ),
         ("shipper.secretNamespaces={pay*}", "at '/shipper/secretNamespaces/0': 'pay*' does not match pattern"),
         ("shipper.secretNamespaces=*", "at '/shipper/secretNamespaces': got string, want array"),
+        ("gateway.service.type=ExternalName", "at '/gateway/service/type': value must be one of 'ClusterIP', 'NodePort'"),
         ("shipper.controlPlane=Main", "at '/shipper/controlPlane': 'Main' does not match pattern"),
     ],
 )
