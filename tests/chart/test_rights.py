@@ -63,6 +63,17 @@ SIDECARS = {
 }
 """What sidecars add to the operator's rights."""
 SIDECAR_SECRETS = {f"{verb} secrets" for verb in ("get", "create", "patch", "delete")}
+WEBHOOK = {
+    ("ClusterRole", "*"): {
+        f"{verb} admissionregistration.k8s.io/mutatingwebhookconfigurations audit-operator-webhook"
+        for verb in ("get", "patch")
+    },
+    ("Role", NAMESPACE): {
+        "create secrets",
+        "get secrets audit-operator-webhook",
+        "patch secrets audit-operator-webhook",
+    },
+}
 RESTARTS = {
     *(f"{verb} apps/{kind}" for kind in ("deployments", "statefulsets", "daemonsets") for verb in ("get", "patch")),
     "get apps/replicasets",
@@ -119,6 +130,11 @@ def test_sidecars_add_pods_to_look_at_and_config_maps_to_write_and_secrets_where
     assert rights(chosen, "audit-operator") == together(OPERATOR, SIDECARS, {("Role", "payments"): SIDECAR_SECRETS})
     everywhere = helm.objects("sidecar.enabled=true", "shipper.secretNamespaces={*}")
     assert rights(everywhere, "audit-operator") == together(OPERATOR, SIDECARS, {("ClusterRole", "*"): SIDECAR_SECRETS})
+
+
+def test_the_webhook_adds_its_own_configuration_and_its_own_secret(helm: Helm) -> None:
+    objects = helm.objects("sidecar.enabled=true", "sidecar.mechanism=Webhook")
+    assert rights(objects, "audit-operator") == together(OPERATOR, SIDECARS, WEBHOOK)
 
 
 def test_workloads_are_touched_only_if_the_value_says_so(helm: Helm) -> None:

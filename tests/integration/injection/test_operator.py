@@ -57,7 +57,7 @@ def cluster(private_control_plane, helm):
     cluster.stop_all()
 
 
-def start(cluster):
+def start(cluster, **settings):
     """As the chart's Deployment would."""
     deployment = cluster.control_plane.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/audit-operator")
     [operator] = deployment["spec"]["template"]["spec"]["containers"]
@@ -65,7 +65,7 @@ def start(cluster):
     # A colon in a path would be taken for the end of one of several paths.
     kubeconfig = cluster.control_plane.plane.folder / "kubeconfig-of-the-operator"
     kubeconfig.write_text(cluster.control_plane.kubeconfig(OPERATOR.name).read_text())
-    return cluster.start(kubeconfig=str(kubeconfig), sidecar=text, process_folder="")
+    return cluster.start(kubeconfig=str(kubeconfig), sidecar=text, process_folder="", **settings)
 
 
 def logs(**more):

@@ -19,9 +19,14 @@ operator counts pods with another one as stale. The same text is a setting of th
 {{/* Whether the API server injects, without any server of ours; the webhook does where it cannot. */}}
 {{- define "audit-operator.sidecarByPolicy" -}}
 {{- if .Values.sidecar.enabled -}}
-{{- $served := .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+{{- /* Where no cluster is asked, as in `helm template`, its version says it. */ -}}
+{{- $served := or (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy") (semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version) -}}
 {{- if or (eq .Values.sidecar.mechanism "AdmissionPolicy") (and (eq .Values.sidecar.mechanism "Auto") $served) -}}true{{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{- define "audit-operator.sidecarByWebhook" -}}
+{{- if and .Values.sidecar.enabled (not (include "audit-operator.sidecarByPolicy" .)) -}}true{{- end -}}
 {{- end -}}
 
 {{/* A map of strings, in CEL. */}}
@@ -29,13 +34,8 @@ operator counts pods with another one as stale. The same text is a setting of th
 { {{- range $index, $key := keys . | sortAlpha }}{{ if $index }}, {{ end }}{{ $key | quote }}: {{ get $ $key | toString | quote }}{{ end -}} }
 {{- end -}}
 
-{{/* The conditions under which a pod gets the sidecar of a policy; the webhook's patch has the same in Python. */}}
-{{- define "audit-operator.sidecarConditions" -}}
-- name: collects-application-logs
-  expression: has(params.spec.applicationLogs)
-# A longer name, or one with a dot, does not fit into those of a container and of its volumes.
-- name: has-a-name-that-fits
-  expression: size(params.metadata.name) <= 42 && !params.metadata.name.contains(".")
+{{/* Those that speak of the pod alone. */}}
+{{- define "audit-operator.podConditions" -}}
 - name: is-not-opted-out
   expression: >-
     object.metadata.?labels[?"audit-operator.dev/inject"].orValue("") != "false"
@@ -45,6 +45,16 @@ operator counts pods with another one as stale. The same text is a setting of th
   expression: >-
     object.spec.?os.?name.orValue("linux") == "linux"
     && !("kubernetes.io/config.mirror" in object.metadata.?annotations.orValue({}))
+{{- end -}}
+
+{{/* The conditions under which a pod gets the sidecar of a policy; the webhook's patch has the same in Python. */}}
+{{- define "audit-operator.sidecarConditions" -}}
+- name: collects-application-logs
+  expression: has(params.spec.applicationLogs)
+# A longer name, or one with a dot, does not fit into those of a container and of its volumes.
+- name: has-a-name-that-fits
+  expression: size(params.metadata.name) <= 42 && !params.metadata.name.contains(".")
+{{ include "audit-operator.podConditions" . }}
 - name: has-the-labels
   expression: >-
     params.spec.applicationLogs.?podSelector.?matchLabels.orValue({}).all(key,
