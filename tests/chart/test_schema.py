@@ -48,7 +48,7 @@ FREE_DEFINITIONS = {"labels", "quantities"}
         ),
         ("shipper.secretNamespaces={pay*}", "at '/shipper/secretNamespaces/0': 'pay*' does not match pattern"),
         ("shipper.secretNamespaces=*", "at '/shipper/secretNamespaces': got string, want array"),
-        ("gateway.service.type=ExternalName", "at '/gateway/service/type': value must be one of 'ClusterIP', 'NodePort'"),
+        ("gateway.service.type=ExternalName", "at '/gateway/service/type': value must be one of 'ClusterIP'"),
         ("shipper.controlPlane=Main", "at '/shipper/controlPlane': 'Main' does not match pattern"),
     ],
 )
