@@ -44,7 +44,7 @@ ENVIRONMENT: Mapping[str, str] = MappingProxyType({"GOGC": "40", "GOMEMLIMIT": "
 """With which it should run: memory counts in every pod, and there is little to collect (tests/benchmarks/sidecar)."""
 _LONGEST_READ = "2MiB"
 """A longer line is cut when it is read: its rest would cost memory for nothing, since no record is as long."""
-_FLUSHED_AFTER = "2s"
+_FLUSHED_AFTER = "1s"
 """A last line without its end is a line if nothing more is written to it for so long."""
 
 
