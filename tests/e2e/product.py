@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from audit_operator.controlplane.assets.cache import CACHE_VARIABLE, cache_folder
 from tests.e2e.availability import Availability
 from tests.e2e.node.command import CommandFailed, output, run
 from tests.e2e.readme import ROOT
@@ -44,6 +45,7 @@ class Product:
     def shell(self, command: str) -> str:
         """Run a command line as a user would, in the checkout."""
         home = {"HOME": str(self.folder), "KUBECONFIG": str(self.cluster.kubeconfig)}
+        home[CACHE_VARIABLE] = str(cache_folder(os.environ))  # the collector takes minutes to build
         path = ":".join(
             map(str, [ROOT / ".venv/bin", self.kubectl_binary.parent, self.helm_binary.parent, os.environ["PATH"]])
         )
