@@ -45,6 +45,7 @@ from audit_operator.controller.sidecars import Sidecars
 from audit_operator.controller.sink_access import Stores
 from audit_operator.controller.sink_checks import CheckTimes, SinkChecks
 from audit_operator.controller.webhook_trust import WebhookTrust
+from audit_operator.controller.workload_restarts import WorkloadRestarts
 from audit_operator.controlplane.api_server import ApiServer
 from audit_operator.controlplane.configmap import ConfigMapDriver
 from audit_operator.controlplane.observe import ObserveDriver
@@ -113,6 +114,7 @@ class Operator:
     dirty: Dirty = field(init=False)
     sinks: SinkChecks | None = field(init=False)
     sidecars: Sidecars | None = field(init=False)
+    restarts: WorkloadRestarts | None = field(init=False)
     webhook: InjectionWebhook | None = field(init=False)
     reconciler: Reconciler = field(init=False)
     health: HealthServer = field(init=False)
@@ -142,6 +144,7 @@ class Operator:
         self.sinks = _sink_checks(settings, secrets, self.dirty)
         template = _template(settings)
         self.sidecars = _sidecars(settings, template, client, self.credentials, self.dirty)
+        self.restarts = _restarts(settings, template, client, self.sidecars)
         self.webhook = _webhook(settings, template, client)
         self.reconciler = Reconciler(
             self.store,
@@ -198,6 +201,7 @@ class Operator:
             "observe": self.reconciler.watch_api_servers(),
             "credentials": self.credentials.watch(),
             **({"trust": self.webhook.trust.keep()} if self.webhook is not None else {}),
+            **({"restarts": self.restarts.run()} if self.restarts is not None else {}),
             "watch": watching,
         }
         tasks = {name: asyncio.create_task(each, name=name) for name, each in work.items()}
@@ -290,6 +294,14 @@ def _sidecars(
         return None
     objects = SidecarObjects(client, FIELD_MANAGER)
     return Sidecars(template, PodStore(client), objects, credentials, dirty.mark, settings.resync_seconds)
+
+
+def _restarts(
+    settings: Settings, template: SidecarTemplate | None, client: RestClient, sidecars: Sidecars | None
+) -> WorkloadRestarts | None:
+    if template is None or sidecars is None or not settings.restart_workloads:
+        return None
+    return WorkloadRestarts(client, template, sidecars.counted)
 
 
 def _webhook(settings: Settings, template: SidecarTemplate | None, client: RestClient) -> InjectionWebhook | None:

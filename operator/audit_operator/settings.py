@@ -137,6 +137,9 @@ class Settings(BaseModel):
     shipper_poll_seconds: _Seconds = Field(
         default=2.0, description="Time between two looks of a node's shipper at whether it was told something else."
     )
+    restart_workloads: bool = Field(
+        default=False, description="Whether workloads may be restarted whose policy says restartWorkloads: Rolling."
+    )
     webhook: str = Field(
         default="",
         description="Name of the MutatingWebhookConfiguration, the Service and the Secret of the webhook that injects "

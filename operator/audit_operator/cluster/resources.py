@@ -50,6 +50,11 @@ CONFIG_MAP = Resource("ConfigMap", "configmaps", "", "v1", namespaced=True)
 SECRET = Resource("Secret", "secrets", "", "v1", namespaced=True)
 LEASE = Resource("Lease", "leases", "coordination.k8s.io", "v1", namespaced=True)
 POD = Resource("Pod", "pods", "", "v1", namespaced=True)
+DEPLOYMENT = Resource("Deployment", "deployments", "apps", "v1", namespaced=True)
+REPLICA_SET = Resource("ReplicaSet", "replicasets", "apps", "v1", namespaced=True)
+STATEFUL_SET = Resource("StatefulSet", "statefulsets", "apps", "v1", namespaced=True)
+DAEMON_SET = Resource("DaemonSet", "daemonsets", "apps", "v1", namespaced=True)
+DISRUPTION_BUDGET = Resource("PodDisruptionBudget", "poddisruptionbudgets", "policy", "v1", namespaced=True)
 WEBHOOK_CONFIGURATION = Resource(
     "MutatingWebhookConfiguration",
     "mutatingwebhookconfigurations",

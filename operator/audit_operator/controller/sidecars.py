@@ -82,6 +82,12 @@ class Sidecars:
                 self.on_change()
                 return
 
+    def counted(self) -> Iterable[tuple[AuditPolicy, SidecarCount]]:
+        """The policies with the pods that they have now."""
+        for policy, state in self._policies.values():
+            if (found := self._count(policy, state)) is not None:
+                yield policy, found
+
     async def aclose(self) -> None:
         """Stop watching."""
         await self.pods.aclose()
