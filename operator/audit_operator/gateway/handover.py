@@ -6,6 +6,7 @@ not answered for is sent again by the API server, so an event may arrive twice, 
 
 from __future__ import annotations
 
+import io
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -56,9 +57,10 @@ class Handover:
 
     async def _post(self, content: bytes) -> None:
         headers = {"Content-Type": otlp.CONTENT_TYPE}
+        body = io.BytesIO(content)  # is written in pieces: large ones must not hold up the others
         try:
             async with self.session.post(
-                f"http://{self.address()}/v1/logs", data=content, headers=headers, allow_redirects=False
+                f"http://{self.address()}/v1/logs", data=body, headers=headers, allow_redirects=False
             ) as answer:
                 said = await answer.content.read(_ENOUGH)
                 if answer.status != HTTPStatus.OK:

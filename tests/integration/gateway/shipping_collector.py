@@ -18,8 +18,8 @@ from audit_operator.shipping.collector.configuration import ARGUMENTS, ENVIRONME
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.enforcement.classes import classify
 from audit_operator.shipping.enforcement.table import build
-from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter
-from audit_operator.shipping.pipeline import AuditPipeline, AuditWebhook
+from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter, largest_event
+from audit_operator.shipping.pipeline import LARGEST_EVENT, AuditPipeline, AuditWebhook
 from tests.integration.shipping.collector import binary
 
 PATIENCE = 60.0
@@ -38,8 +38,9 @@ class ShippingCollector:
         ports = free_ports()
         self.address = f"127.0.0.1:{next(ports)}"
         self.endpoints = Endpoints(f"127.0.0.1:{next(ports)}", "127.0.0.1", next(ports))
+        spec = ClusterAuditSinkSpec.model_validate_json(json.dumps(sink))
         way = exporter(
-            ClusterAuditSinkSpec.model_validate_json(json.dumps(sink)),
+            spec,
             "central",
             CredentialFiles(),
             Room(QUEUES, f"{folder}/files", on_disk=queue),
@@ -59,6 +60,7 @@ class ShippingCollector:
             quarantine=(way.id,),
             exporters=(way,),
             redactions=redactions or {},
+            largest_event=largest_event(spec) or LARGEST_EVENT,
         )
         (folder / "config.yaml").write_text(yaml_text(render(self.pipeline, self.endpoints)))
 

@@ -116,6 +116,49 @@ def test_a_full_queue_is_answered_with_503_and_what_was_taken_before_arrives_lat
             assert gateway.post(list_of(event("afterwards")))[0] == HTTPStatus.OK
 
 
+def test_an_orderly_end_while_a_queue_is_full_loses_nothing_that_was_answered_for(tmp_path):
+    """Requests wait for room then: none of them may be answered as if it had been taken."""
+    with victoria_logs(tmp_path) as url:
+        pass
+    port = int(url.rpartition(":")[2])
+    with (
+        running(ShippingCollector(tmp_path / "collector", victoria_logs_sink(url), queue=2**20)) as collector,
+        RunningGateway(Authority(tmp_path / "pki"), collector.address, limits=SHORT) as gateway,
+    ):
+        senders = [Sender(gateway, f"s{number}", size=10_000) for number in range(4)]
+        for sender in senders:
+            sender.start()
+        until_refused(senders[0])
+        for _ in range(3):
+            collector.stop()
+            collector.start()
+            time.sleep(1)
+        for sender in senders:
+            sender.stop()
+        with victoria_logs(tmp_path, port=port):
+            Stored(url).until_it_has(set().union(*(sender.taken for sender in senders)), patience=90)
+
+
+def test_the_largest_events_arrive_cut_and_cost_the_others_nothing(tmp_path):
+    with (
+        victoria_logs(tmp_path) as url,
+        running(ShippingCollector(tmp_path / "collector", victoria_logs_sink(url))) as collector,
+        RunningGateway(Authority(tmp_path / "pki"), collector.address) as gateway,
+    ):
+        sizes = {"3": 3 * 2**20, "15": 15 * 2**20, "20": 20 * 2**20}
+        large = [event(name, requestObject=f'{{"a":"{"x" * size}"}}') for name, size in sizes.items()]
+        small = [event(f"small-{number}") for number in range(len(large))]
+        mixed = [each for pair in zip(large, small, strict=True) for each in pair]
+        assert gateway.post(list_of(*mixed))[0] == HTTPStatus.OK
+        stored = Stored(url)
+        stored.until_it_has({each.decode() for each in split(list_of(*small))})
+        deadline = time.monotonic() + 30
+        while len(found := [each for each in stored.records() if "cut" in each or "quarantine" in each]) < len(large):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.2)
+        assert {each["auditID"] for each in found if "quarantine" not in each} == {"id-3", "id-15"}
+
+
 @pytest.mark.skipif(bool(unavailable()), reason=unavailable())
 def test_a_full_disk_is_answered_with_503_and_what_was_taken_before_arrives_later(tmp_path):
     with victoria_logs(tmp_path) as url:
