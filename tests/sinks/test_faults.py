@@ -265,6 +265,19 @@ async def test_a_store_without_tls_is_not_spoken_to_without(server):
     assert not server.asked
 
 
+async def test_a_bundle_with_comments_in_any_script_is_as_good_as_one_without(folder, of_store, of_client):
+    bundle = f"# Autorité de Certification Racine\n{of_client[0]}\n# 認証局\n{of_store[0]}"
+    async with serving(server_context(folder)) as server:
+        assert await opened("Loki", server.url, Access(ca=bundle)).check() == Reachable()
+
+
+@pytest.mark.parametrize("inside", ["é", "a b c", "-----BEGIN CERTIFICATE-----"])
+def test_what_is_no_certificate_is_refused_whatever_its_characters(of_store, inside):
+    broken = f"-----BEGIN CERTIFICATE-----\n{inside}\n-----END CERTIFICATE-----\n"
+    for bundle in (broken, of_store[0] + broken, "é"):
+        assert opened("Loki", "https://127.0.0.1:1", Access(ca=bundle)).reason is Reason.TLS_FILES_INVALID
+
+
 @pytest.mark.parametrize("broken", ["ca", "certificate", "key", "other key"])
 def test_certificates_that_cannot_be_used_are_said_without_quoting_them(of_store, of_client, broken):
     material = {"ca": of_store[0], "certificate": of_client[0], "key": of_client[1]}

@@ -10,6 +10,7 @@ import io
 import ipaddress
 import json
 import os
+import re
 import ssl
 import tempfile
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 64 * 2**20
 _CHUNK = 2**16
+_BEGIN = "-----BEGIN CERTIFICATE-----"
+_CERTIFICATE = re.compile(rf"{_BEGIN}[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", re.ASCII)
 
 _MENDS = {
     Reason.ADDRESS_INVALID: "correct the address in the sink",
@@ -201,7 +204,7 @@ def connect(
     if not base.startswith("https:"):
         return Connection(base.rstrip("/"), headers, network=network)
     try:
-        context = ssl.create_default_context(cadata=access.ca or None)
+        context = ssl.create_default_context(cadata=_authorities(access.ca) or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if access.certificate or access.key:
             _load_client_certificate(context, access)
@@ -219,11 +222,22 @@ def _host(base: str) -> str:
     return host
 
 
+def _authorities(text: str) -> str:
+    """The certificates of a bundle, without what stands between them: public bundles have comments in any script there.
+
+    Python takes ASCII alone; the collector skips the same. Raises ValueError where something is no certificate.
+    """
+    found = _CERTIFICATE.findall(text)
+    if len(found) != text.count(_BEGIN) or (text and not found):
+        raise ValueError("not certificates in PEM")
+    return "\n".join(found)
+
+
 def _load_client_certificate(context: ssl.SSLContext, access: Access) -> None:
     """Python takes them from a file alone; this one can be read by nobody else, and is gone at once."""
     handle, path = tempfile.mkstemp(prefix="audit-operator-")
     try:
-        with os.fdopen(handle, "w") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(f"{access.key}\n{access.certificate}\n")
         # Without the callable, an encrypted key would ask for its password at the terminal.
         context.load_cert_chain(path, password=lambda: b"")
