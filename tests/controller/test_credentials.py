@@ -91,8 +91,61 @@ async def test_what_changes_is_told_and_what_does_not_is_the_same_object():
     async with asyncio.timeout(20):
         while world.changes == changes:  # noqa: ASYNC110  # as above
             await asyncio.sleep(0.001)
-    assert isinstance(await world.of(own(**BASIC)), Finding)
+    assert (await world.of(own(**BASIC))).stale is not None
     watching.cancel()
+
+
+async def test_what_could_be_used_last_is_used_until_there_is_something_better():
+    world = World(login=LOGIN)
+    first = await world.of(own(**BASIC))
+    for broken in (None, {"username": b"a:b", "password": b"x"}):
+        world.secrets.held["payments", "login"] = broken
+        kept = await world.of(own(**BASIC))
+        assert (kept.files, kept.revision) == (first.files, first.revision)
+        assert "payments/login" in kept.stale.message
+    assert await world.of(own(**BASIC)) is kept
+    world.secrets.held["payments", "login"] = LOGIN
+    assert await world.of(own(**BASIC)) == first
+
+
+@pytest.mark.parametrize("now", [BASIC, {"credentials": {"type": "Basic", "secretRef": {"name": "other"}}}])
+async def test_what_could_be_used_last_is_nothing_for_a_sink_that_names_another_secret_or_is_made_anew(now):
+    world = World(login=LOGIN)
+    await world.of(own(**BASIC))
+    world.secrets.held.clear()
+    other = own(**now)
+    if now is BASIC:
+        other = other.model_copy(update={"metadata": other.metadata.model_copy(update={"uid": "another"})})
+    assert isinstance(await world.of(other), Finding)
+
+
+async def test_a_bug_at_one_sink_concerns_that_sink_alone_and_is_logged_without_what_it_says(monkeypatch, caplog):
+    def checked(sink, made):
+        if sink.ref == OWN:
+            raise TypeError("hunter2")
+        return made
+
+    monkeypatch.setattr("audit_operator.controller.credentials._checked", checked)
+    world = World(login=LOGIN)
+    other = sink("AuditSink", "other", "payments", **BASIC)
+    found = await world.reader.of("main", [own(**BASIC), other])
+    assert isinstance(found[OWN], Finding)
+    assert isinstance(found[other.ref], SinkCredentials)
+    watching = asyncio.create_task(world.reader.watch())
+    asked = len(world.secrets.asked)
+    async with asyncio.timeout(20):
+        while len(world.secrets.asked) < asked + 6:  # noqa: ASYNC110  # what is waited for is the watcher's
+            await asyncio.sleep(0.001)
+    assert not watching.done()
+    watching.cancel()
+    assert "hunter2" not in caplog.text
+    assert [each.reason for each in caplog.records if each.levelname == "ERROR"] == ["TypeError"]
+
+
+async def test_a_certificate_of_any_characters_ends_nothing():
+    world = World(authority={"ca.crt": "-----BEGIN CERTIFICATE-----\né\n".encode()}, client=LOGIN)
+    wanted = {"tls": {"caSecretRef": {"name": "authority"}}}
+    assert isinstance(await world.of(own(**wanted)), Finding)
 
 
 async def test_what_nobody_asks_for_any_more_is_read_no_more():

@@ -113,6 +113,20 @@ async def test_so_does_one_that_gets_another_driver(world):
     assert world.made[0].closed
 
 
+async def test_a_sink_whose_secret_is_gone_is_shipped_to_with_the_former_and_says_so(world):
+    held = world.shipment.secrets.secrets.held
+    held["payments", "login"] = {"username": b"audit", "password": b"x"}
+    credentials = {"type": "Basic", "secretRef": {"name": "login"}}
+    snapshot = replace(SNAPSHOT, audit_sinks=(sink("AuditSink", "own", "payments", credentials=credentials),))
+    await world.deliver(snapshot)
+    held.clear()
+    facts = await world.deliver(snapshot)
+    first, second = world.made[0].delivered
+    assert (second.digest, second.credentials) == (first.digest, first.credentials)
+    assert (first.stale, second.findings) == ({}, {})
+    assert facts["main"].files.stale[OWN].message == "Secret payments/login does not exist"
+
+
 async def test_the_end_of_the_operator_leaves_shippers_running(world):
     await world.deliver(SNAPSHOT)
     await world.shipment.aclose()

@@ -92,6 +92,20 @@ def test_loss_is_worse_than_waiting():
     assert said(PCI, known, snapshot)[:2] == ("False", "Lossy")
 
 
+def test_a_sink_that_is_written_to_with_former_credentials_is_not_said_to_be_well():
+    stale = {ref: Finding("sink-not-usable", Severity.ERROR, "Secret a/b is gone", "make it") for ref in (OWN, CENTRAL)}
+    known = facts(shipper(), files=replace(files(), stale=stale))
+    status, reason, message = said(PCI, known)
+    assert (status, reason) == ("False", "SinkNotUsable")
+    assert "Secret a/b is gone (make it)" in message
+    assert "with what its Secrets held before" in message
+    status, reason, message = said(BASELINE, known)
+    assert (status, reason) == ("False", "SinkNotUsable")
+    assert "with what its Secrets held before" in message
+    assert "a/b" not in message
+    assert said(PCI, replace(known, shippers=(shipper(flows={OWN: Flow.LOSSY}),)))[1] == "Lossy"
+
+
 def test_a_shipper_that_does_not_run_ships_nothing_whatever_it_has_sent():
     down = shipper("n2", healthy=False, last_error="it has ended: no memory")
     status, reason, message = said(PCI, facts(shipper("n1"), down))

@@ -2,13 +2,17 @@
 
 A Secret that cannot be read, or does not hold what its sink needs, concerns that sink alone. So does a certificate that
 cannot be used: a collector that were given it would not start, and nobody's records would be shipped.
+
+To take a sink out of the configuration would lose its records: readers move on. So what could be used last goes on
+being used, with a finding, for as long as this process lives and the sink names the same Secrets.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+import traceback
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding
@@ -78,23 +82,39 @@ class SinkSecrets:
                 del self._known[gone]
             before = {ref: self._known.get(ref) for ref in sinks}
             for sink in sinks.values():
-                try:
-                    await self._credentials(sink)
-                except OSError as error:
-                    _LOG.warning("Not looked at: %s", error, extra={"object": str(sink.ref), "reason": "OSError"})
+                await self._credentials(sink)
             if any(self._known.get(ref) != known for ref, known in before.items() if known is not None):
                 self.on_change()
 
     async def _credentials(self, sink: Sink) -> Credentials:
-        async with self._at_once:
-            read = await self._read(sink)
+        """What a sink's Secrets hold, or held last. Raises nothing: no tenant's Secret may be the end of shipping."""
         known = self._known.get(sink.ref)
-        if known is not None and (known.sink, known.read) == (sink, read):
-            return known.credentials  # the very object: what it has reckoned once need not be reckoned again
-        made = await asyncio.to_thread(_checked, sink, read) if isinstance(read, SinkCredentials) else read
+        try:
+            async with self._at_once:
+                read = await self._read(sink)
+            if known is not None and (known.sink, known.read) == (sink, read):
+                return known.credentials  # the very object: what it has reckoned once need not be reckoned again
+            made = await asyncio.to_thread(_checked, sink, read) if isinstance(read, SinkCredentials) else read
+        except Exception as error:  # noqa: BLE001 - see the docstring
+            read = made = unusable(sink, "its Secrets could not be looked at", "see the log of the operator")
+            if known is None or known.read != read:
+                # Without the error's text, which may quote what a Secret holds.
+                trace = traceback.extract_tb(error.__traceback__)[::-1]
+                where = " < ".join(f"{each.name}:{each.lineno}" for each in trace)
+                extra = {"object": str(sink.ref), "reason": type(error).__name__}
+                _LOG.error("The Secrets of a sink could not be looked at: %s", where, extra=extra)
+        return self._note(sink, read, made)
+
+    def _note(self, sink: Sink, read: Credentials, made: Credentials) -> Credentials:
+        known = self._known.get(sink.ref)
+        former = known.usable if known is not None and _names_the_same(known.sink, sink) else None
+        usable = former if isinstance(made, Finding) else made
         if isinstance(made, Finding):
-            _LOG.warning("Not shipped to: %s", made.message, extra={"object": str(sink.ref), "reason": made.id})
-        self._known[sink.ref] = _Known(sink, read, made)
+            said = "Shipped to with former credentials: %s" if former else "Not shipped to: %s"
+            if known is None or known.read != read:
+                _LOG.warning(said, made.message, extra={"object": str(sink.ref), "reason": made.id})
+            made = replace(former, stale=made) if former else made
+        self._known[sink.ref] = _Known(sink, read, made, usable)
         return made
 
     async def _read(self, sink: Sink) -> Credentials:
@@ -109,11 +129,22 @@ class SinkSecrets:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was read for a sink, and what came of it."""
+    """What was read for a sink, what came of it, and what could be used last."""
 
     sink: Sink
     read: Credentials
     credentials: Credentials
+    usable: SinkCredentials | None
+
+
+def _names_the_same(one: Sink, other: Sink) -> bool:
+    """Whether two states of a sink name the same Secrets for the same purposes; one made anew is another sink."""
+    return (one.metadata.uid, _references(one)) == (other.metadata.uid, _references(other))
+
+
+def _references(sink: Sink) -> tuple[object, ...]:
+    tls = sink.spec.tls
+    return sink.spec.credentials, tls and tls.ca_secret_ref, tls and tls.client_secret_ref
 
 
 def _checked(sink: Sink, made: SinkCredentials) -> Credentials:

@@ -142,13 +142,13 @@ class Shipment:
 
     async def _end(self, name: str) -> None:
         """The control plane has gone, or is not ours any more: its shippers end, too."""
+        self.secrets.forget(name)
         await self._shippers[name][1].deliver(None)
         await self._close(name)
 
     async def _close(self, name: str) -> None:
         """Let go of a control plane's shippers, whatever state they are in."""
         self._made.pop(name, None)
-        self.secrets.forget(name)
         _, shippers = self._shippers.pop(name, (None, None))
         if shippers is None:
             return

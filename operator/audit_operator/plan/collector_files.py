@@ -80,6 +80,7 @@ class CollectorFiles:
         sinks: exporter of each sink that is written to.
         settings: digest of each exporter's settings: what was sent with others says nothing about these.
         findings: why other sinks are not written to, by sink.
+        stale: why sinks are written to with credentials that their Secrets do not hold any more, by sink.
         credentials: content of files by their path below the folder of credentials. Never shown.
         pseudonym_key: in hex; all shippers of a control plane must have the same, or one person is several. Empty: the
             shipper makes its own. Never shown.
@@ -92,6 +93,7 @@ class CollectorFiles:
     sinks: Mapping[ObjectRef, str]
     settings: Mapping[str, str]
     findings: Mapping[ObjectRef, Finding]
+    stale: Mapping[ObjectRef, Finding] = field(default_factory=dict)
     credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     pseudonym_key: str = field(default="", repr=False)
 
@@ -147,6 +149,7 @@ def collector_files(
         sinks={ref: each.id for ref, each in exporters.items()},
         settings={each.id: _digest(json.dumps(each.config, sort_keys=True)) for each in exporters.values()},
         findings=findings,
+        stale=_stale(credentials, exporters),
         credentials=contents,
     )
 
@@ -164,6 +167,13 @@ def _exporter(sink: Sink, places: Places, known: SinkCredentials | Finding | Non
         return made
     mend = made.mend if places.credentials else "this shipper is given no Secrets: use a sink that needs none"
     return Finding(NOT_USABLE, Severity.ERROR, made.message, mend, object=ref)
+
+
+def _stale(
+    credentials: Mapping[ObjectRef, SinkCredentials | Finding], used: Iterable[ObjectRef]
+) -> dict[ObjectRef, Finding]:
+    known = {ref: credentials.get(ref) for ref in used}
+    return {ref: each.stale for ref, each in known.items() if isinstance(each, SinkCredentials) and each.stale}
 
 
 def _credential_path(ref: ObjectRef, known: SinkCredentials, name: str) -> str:

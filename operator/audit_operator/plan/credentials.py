@@ -47,9 +47,15 @@ class SecretName:
 
 @dataclass(frozen=True)
 class SinkCredentials:
-    """What a collector needs to prove who it is to one sink, and to recognise it: content of files by name."""
+    """What a collector needs to prove who it is to one sink, and to recognise it.
+
+    Attributes:
+        files: their content by name.
+        stale: why what the Secrets hold now cannot be used; these are then what they held before.
+    """
 
     files: Mapping[str, bytes] = field(repr=False)
+    stale: Finding | None = None
 
     @cached_property
     def revision(self) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NO_COLLECTOR = "no-collector"
 _TYPE = ConditionType.SHIPPING
+_STALE = "shippers write to it with what its Secrets held before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,9 @@ class ShippingOfPlane:
         claim = self.of_sink(sink)
         if claim.reason is Reason.SINK_NOT_USABLE and not sink.namespace:
             # Its Secrets are the platform's: their names are nobody else's business.
-            return replace(claim, message=f"{sink}: shippers cannot write to it as it is (its owner sees why there)")
+            files = self.facts.files if self.facts else None
+            said = _STALE if files is not None and sink in files.stale else "shippers cannot write to it as it is"
+            return replace(claim, message=f"{sink}: {said} (its owner sees why there)")
         return claim
 
     def of_sink(self, sink: ObjectRef) -> Claim:
@@ -99,7 +102,10 @@ class ShippingOfPlane:
             return false(_TYPE, Reason.SHIPPER_DOWN, _said(absent))
         if facts.files is not None and (unusable := facts.files.findings.get(sink)) is not None:
             return false(_TYPE, Reason.SINK_NOT_USABLE, f"{sink}: {_said(unusable)}")
-        return _of_shippers(facts, self.plane.metadata.name) or _of_flow(sink, facts)
+        shipped = _of_shippers(facts, self.plane.metadata.name) or _of_flow(sink, facts)
+        if facts.files is None or (stale := facts.files.stale.get(sink)) is None:
+            return shipped
+        return worst([shipped, false(_TYPE, Reason.SINK_NOT_USABLE, f"{sink}: {_said(stale)}; {_STALE}")])
 
 
 def remarks_for_owner(facts: ShippingFacts) -> tuple[Finding, ...]:
