@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from audit_operator.cluster.resources import SECRET
-from audit_operator.cluster.secrets import SecretReader, SecretUnreadable
+from audit_operator.cluster.secrets import SecretMemory, SecretReader, SecretUnreadable
 from tests.cluster.fake_api_server import Fault
 
 PASSWORD = "correct horse"
@@ -164,3 +164,13 @@ async def test_what_nobody_asks_for_any_more_is_forgotten(api, reader, clock):
     clock.now += 3601
     await reader.read("payments", "other")
     assert set(reader._known) == set(reader._remembered) == {("payments", "other")}
+
+
+async def test_what_is_forgotten_is_not_looked_for_at_every_answer(api, client, clock):
+    reader = SecretReader(client, SecretMemory(outage=30.0), clock)
+    for name, then in (("first", 40), ("second", 21), ("third", 0)):
+        put(api, name, password=PASSWORD)
+        await reader.read("payments", name)
+        known = {each for _, each in reader._known}
+        assert known == ({"second", "third"} if name == "third" else known | {"first", name})
+        clock.now += then

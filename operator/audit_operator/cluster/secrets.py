@@ -98,6 +98,7 @@ class SecretReader:
     _remembered: dict[tuple[str, str], _Remembered] = field(default_factory=dict, repr=False)
     _known: dict[tuple[str, str], _Known] = field(default_factory=dict, repr=False)
     _asking: dict[tuple[str, str], asyncio.Task[Answer]] = field(default_factory=dict, repr=False)
+    _swept: float = float("-inf")
 
     async def read(self, namespace: str, name: str) -> Answer:
         """The values of one Secret, decoded, or why there are none.
@@ -153,12 +154,20 @@ class SecretReader:
     def _remember(self, key: tuple[str, str], answer: Answer, seconds: float) -> Answer:
         now = self.clock()
         self._remembered[key] = _Remembered(answer, now + seconds)
-        # What nobody asks for any more is not kept: neither the names, nor above all the values.
+        if now - self._swept >= self.memory.found:
+            self._sweep(now)
+        return answer
+
+    def _sweep(self, now: float) -> None:
+        """What nobody asks for any more is not kept: neither the names, nor above all the values.
+
+        Not at every answer: with thousands of Secrets, each would then cost the event loop a look at all of them.
+        """
+        self._swept = now
         for other in [each for each, what in self._remembered.items() if what.until + self.memory.found < now]:
             del self._remembered[other]
         for other in [each for each, what in self._known.items() if now - what.read_at >= self.memory.outage]:
             del self._known[other]
-        return answer
 
 
 def _shown(key: tuple[str, str]) -> str:
