@@ -365,8 +365,15 @@ def substitutions(rules: Iterable[Rule]) -> list[str]:
     """Statements that run rules over TEXT, and set WHOLE where all of it must go."""
     found, low, whole = cache(TEXT), cache("low"), cache(WHOLE)
     statements = [assign(low, f"ToLowerCase({found})")]
+    looked: dict[tuple[tuple[str, ...], bool], str] = {}
     for rule in rules:
-        where = f"({_any_of(low if rule.folded else found, rule.literals)})" if rule.literals else "true"
+        needed = rule.literals, rule.folded
+        if rule.literals and needed not in looked:
+            # Once for all rules that need the same ones; what a rule puts in holds none.
+            looked[needed] = here = cache(f"has.{len(looked)}")
+            statements.append(assign(here, "true", _any_of(low if rule.folded else found, rule.literals)))
+        gate = f"IsMatch({found}, {text(rule.gate)})" if rule.gate else "true"
+        where = f"{looked[needed]} != nil" if rule.literals else gate
         if rule.also:
             both = f"IsMatch({found}, {text(rule.regex)}) and IsMatch({found}, {text(rule.also)})"
             statements.append(assign(whole, "true", f"{where} and {both}"))
