@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding
 from audit_operator.cluster.secrets import SecretUnreadable
+from audit_operator.controller.origins import origin
 from audit_operator.plan.credentials import (
     CA,
     CERTIFICATE,
@@ -99,10 +99,8 @@ class SinkSecrets:
             read = made = unusable(sink, "its Secrets could not be looked at", "see the log of the operator")
             if known is None or known.read != read:
                 # Without the error's text, which may quote what a Secret holds.
-                trace = traceback.extract_tb(error.__traceback__)[::-1]
-                where = " < ".join(f"{each.name}:{each.lineno}" for each in trace)
                 extra = {"object": str(sink.ref), "reason": type(error).__name__}
-                _LOG.error("The Secrets of a sink could not be looked at: %s", where, extra=extra)
+                _LOG.error("The Secrets of a sink could not be looked at: %s", origin(error), extra=extra)
         return self._note(sink, read, made)
 
     def _note(self, sink: Sink, read: Credentials, made: Credentials) -> Credentials:

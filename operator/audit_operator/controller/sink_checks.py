@@ -10,7 +10,6 @@ import asyncio
 import logging
 import random
 import time
-import traceback
 from collections import defaultdict
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.sink import AuditSink
 from audit_operator.api.store_observations import StoreState
+from audit_operator.controller.origins import origin
 from audit_operator.controller.sink_access import OpenStore
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.store import Failure, Health, Reason
@@ -130,9 +130,8 @@ class SinkChecks:
             answer = failure(Reason.TIMED_OUT, f"the store did not answer within {self.times.patience:g} s")
         except Exception as error:  # noqa: BLE001 - see the docstring
             # Without the error's text, which may quote what a Secret holds.
-            where = " < ".join(f"{each.name}:{each.lineno}" for each in traceback.extract_tb(error.__traceback__)[::-1])
             extra = {"object": str(sink.ref), "reason": type(error).__name__}
-            _LOG.error("A store could not be asked: %s", where, extra=extra)
+            _LOG.error("A store could not be asked: %s", origin(error), extra=extra)
             answer = failure(Reason.CUT_OFF, "the store could not be asked; the operator's log says why")
         health = answer if isinstance(answer, Health) else None
         trouble = None if isinstance(answer, Health) else answer
