@@ -17,7 +17,11 @@ FLAGS = (
     "--audit-webhook-truncate-max-event-size=4194304",
     "--audit-webhook-truncate-max-batch-size=33554432",
 )
-"""Besides the name of the file. docs/gateway.md says why each one."""
+"""Besides the name of the file. docs/gateway.md says why each one.
+
+Without truncation, kube-apiserver drops a whole list for one event in it that it cannot encode, and whoever sends a patch
+that is no JSON makes such an event.
+"""
 
 
 @dataclass(frozen=True, slots=True)
