@@ -19,8 +19,8 @@ FLAGS = (
 )
 """Besides the name of the file. docs/gateway.md says why each one.
 
-Without truncation, kube-apiserver drops a whole list for one event in it that it cannot encode, and whoever sends a patch
-that is no JSON makes such an event.
+Without truncation, kube-apiserver drops a whole list for one event in it that it cannot encode, and whoever sends a
+patch that is no JSON makes such an event.
 """
 
 
