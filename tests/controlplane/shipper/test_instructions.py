@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -98,3 +99,25 @@ def test_a_report_about_many_sinks_fits_and_still_says_what_flows():
     text = ShipperReport(plane="main", wanted="0" * 64, seen=seen(2000)).encoded()
     assert len(text) <= LARGEST
     assert len(ShipperReport.model_validate_json(text).seen.exporters) == 2000
+
+
+def test_a_report_about_more_sinks_than_fit_keeps_the_worst_and_says_that_others_are_missing():
+    everything = seen(6000)
+    bad = (
+        ExporterObservation("otlp_http/auditsink.z.waiting", Flow.BACKLOG),
+        ExporterObservation("otlp_http/auditsink.z.lossy", Flow.LOSSY),
+    )
+    everything = replace(everything, exporters=(*everything.exporters, *bad), last_error="trouble")
+    text = ShipperReport(plane="main", wanted="0" * 64, seen=everything).encoded()
+    assert LARGEST - 200 < len(text.encode()) <= LARGEST
+    read = ShipperReport.model_validate_json(text).seen
+    assert {each.flow(bad[0].exporter) for each in (everything, read)} == {Flow.BACKLOG}
+    assert read.flow(bad[1].exporter) is Flow.LOSSY
+    assert read.last_error == f"trouble; there is no room in its report for {6002 - len(read.exporters)} of its sinks"
+    assert (read.healthy, read.figures.received) == (True, 7)
+
+
+def test_a_report_is_measured_in_bytes():
+    said = "é" * (LARGEST - 10_000)
+    text = ShipperReport(plane="main", seen=replace(seen(1000), last_error=said[: LARGEST // 2 - 1000])).encoded()
+    assert len(text.encode()) <= LARGEST

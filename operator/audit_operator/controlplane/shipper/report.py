@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from audit_operator.api.findings import Severity
-from audit_operator.api.observations import ExporterFigures, ShipperObservation
+from audit_operator.api.observations import ExporterFigures, ExporterObservation, Flow, ShipperObservation
 
 REPORT_ANNOTATION = "audit-operator.dev/report"
 
 LARGEST = 200_000
 """Bytes; all annotations of an object may take 256 KiB."""
+
+_WORST_FIRST = (Flow.LOSSY, Flow.BACKLOG, Flow.FLOWING, Flow.NOTHING)
+_WAY = TypeAdapter(ExporterObservation)
+_NO_WAYS = '"exporters":[],'
 
 
 class Refusal(BaseModel):
@@ -49,11 +53,41 @@ class ShipperReport(BaseModel):
     seen: ShipperObservation | None = None
 
     def encoded(self) -> str:
-        """As JSON; without the figures of single sinks where there are too many of them."""
-        text = self.model_dump_json(exclude_defaults=True)
-        if len(text) <= LARGEST or self.seen is None:
+        """As JSON; without the figures of single sinks where there are too many, and then without those that are well.
+
+        What were too large would be refused together with the Lease, and the node would look silent.
+        """
+        text = _json(self)
+        if len(text.encode()) <= LARGEST or self.seen is None:
             return text
         ways = tuple(replace(each, figures=ExporterFigures()) for each in self.seen.exporters)
-        return self.model_copy(update={"seen": replace(self.seen, exporters=ways)}).model_dump_json(
-            exclude_defaults=True
+        text = _json(_about(self, self.seen, ways))
+        return (
+            text if len(text.encode()) <= LARGEST else _json(_about(self, self.seen, _that_fit(self, self.seen, ways)))
         )
+
+
+def _json(report: ShipperReport) -> str:
+    return report.model_dump_json(exclude_defaults=True)
+
+
+def _about(report: ShipperReport, seen: ShipperObservation, ways: tuple[ExporterObservation, ...]) -> ShipperReport:
+    """The same about these ways alone; one that leaves some out says so."""
+    missing = len(seen.exporters) - len(ways)
+    said = f"there is no room in its report for {missing} of its sinks" if missing else ""
+    problem = "; ".join(filter(None, (seen.last_error, said)))
+    return report.model_copy(update={"seen": replace(seen, exporters=ways, last_error=problem)})
+
+
+def _that_fit(
+    report: ShipperReport, seen: ShipperObservation, ways: tuple[ExporterObservation, ...]
+) -> tuple[ExporterObservation, ...]:
+    """The worst first; a sink that is left out counts as one to which nothing was sent yet, never as well."""
+    room = LARGEST - len(_json(_about(report, seen, ())).encode()) - len(_NO_WAYS)
+    kept = []
+    for each in sorted(ways, key=lambda way: (_WORST_FIRST.index(way.flow), way.exporter)):
+        room -= len(_WAY.dump_json(each, exclude_defaults=True)) + len(",")
+        if room < 0:
+            break
+        kept.append(each)
+    return tuple(sorted(kept, key=lambda way: way.exporter))
