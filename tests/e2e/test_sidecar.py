@@ -68,7 +68,7 @@ def pod(product, name, lines, *, stays):
                 "name": "app",
                 "image": operator["image"],
                 "imagePullPolicy": operator["imagePullPolicy"],
-                "command": ["python3", "-c", script, name, str(lines)],
+                "command": ["/usr/bin/python3.11", "-c", script, name, str(lines)],
                 "volumeMounts": [{"name": "logs", "mountPath": "/logs"}],
             }
         ],
@@ -116,6 +116,6 @@ def test_a_pod_is_ready_with_its_sidecar_and_counted_and_has_no_token_in_it(prod
         return (found.get("expected"), found.get("injected")) == (1, 1)
 
     product.eventually(counted, "status to count it")
-    product.kubectl("-n", TEAM, "exec", "stays", "-c", "app", "--", "python3", "-c", _WRITE, "later", "5")
+    product.kubectl("-n", TEAM, "exec", "stays", "-c", "app", "--", "/usr/bin/python3.11", "-c", _WRITE, "later", "5")
     product.eventually(lambda: len(ids(team, "later")) == 5, "what was written later")
     product.report("an application's lines reached the store through an injected sidecar, of a pod and of a Job")

@@ -8,8 +8,9 @@ import sys
 from audit_operator.controller.sidecar_objects import SECRET_KEY
 from audit_operator.plan.application_logs import CONFIG_FILE, Places
 from audit_operator.shipping.collector import configuration
-from audit_operator.shipping.injection import names
+from audit_operator.shipping.injection import names, patch
 from audit_operator.sidecar import collector, places, wanted
+from tools.image import debian
 
 
 def test_names_and_places_are_the_operators():
@@ -43,3 +44,9 @@ def test_credentials_that_no_configuration_names_are_deleted(tmp_path):
     wanted.lay_out({"a/1/key": b"old", "a/2/key": b"new"}, tmp_path)
     wanted.clear_out(f"file: {tmp_path}/a/2/key", tmp_path)
     assert [str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*")] == ["a", "a/2", "a/2/key"]
+
+
+def test_the_injected_command_is_one_that_the_image_has():
+    [program, *arguments] = patch._COMMAND
+    assert program == f"/usr/bin/{debian.PYTHON}"
+    assert arguments == ["-I", "-m", "audit_operator.sidecar"]

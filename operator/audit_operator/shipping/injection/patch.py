@@ -41,7 +41,7 @@ NOBODY = 65532
 STATE_SIZE = "512Mi"
 """Of the volume with offsets and queues. It is no setting: queues are a part of it, and a pod whose volume grows too
 large is evicted."""
-_COMMAND = ["python3", "-m", "audit_operator.sidecar"]
+_COMMAND = ["/usr/bin/python3.11", "-I", "-m", "audit_operator.sidecar"]  # no more than that is in the image
 _READ_ONLY = 0o444
 _VOLUMES_OF_ONE = 4
 
