@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from audit_operator.plan.credentials import (
     bounded,
     sink_name,
 )
+from audit_operator.plan.shares import beyond_bounds, queue_of_tenant
 from audit_operator.plan.sinks import Sinks
 from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
@@ -113,10 +114,13 @@ def collector_files(
     exporters: dict[ObjectRef, Exporter] = {}
     findings: dict[ObjectRef, Finding] = {}
     contents: dict[str, bytes] = {}
-    existing, credentials = Sinks.of(snapshot).existing, bounded(credentials)
+    existing, left_out = Sinks.of(snapshot).existing, beyond_bounds(shipping.sinks)
+    credentials = bounded({**credentials, **left_out})
     barred = barred_buckets([existing[ref] for ref in shipping.sinks], credentials)
+    room = Room(storage=QUEUES, on_disk_of_tenant=queue_of_tenant(ref for ref in shipping.sinks if ref not in left_out))
     for ref in shipping.sinks:
-        made = barred.get(ref) or _exporter(existing[ref], places, known := credentials.get(ref))
+        known = credentials.get(ref)
+        made = barred.get(ref) or _exporter(existing[ref], places, known, room)
         if isinstance(made, Finding):
             findings[ref] = made
             continue
@@ -154,7 +158,7 @@ def collector_files(
     )
 
 
-def _exporter(sink: Sink, places: Places, known: SinkCredentials | Finding | None) -> Exporter | Finding:
+def _exporter(sink: Sink, places: Places, known: SinkCredentials | Finding | None, room: Room) -> Exporter | Finding:
     """How the collector writes to a sink, or why it cannot."""
     if isinstance(known, Finding):
         return known
@@ -162,7 +166,8 @@ def _exporter(sink: Sink, places: Places, known: SinkCredentials | Finding | Non
     if sink.spec.type is SinkType.FILE and not places.claims:
         mend = "use a sink of another type; or run a collector by hand with what `audit-operator shipper render` writes"
         return Finding(NOT_USABLE, Severity.ERROR, "this shipper can mount no claim", mend, object=ref)
-    made = exporter(sink.spec, sink_name(ref), credential_files(sink, places, known), _room(ref, places))
+    room = replace(room, folder=f"{places.claims}/{sink_name(ref)}")
+    made = exporter(sink.spec, sink_name(ref), credential_files(sink, places, known), room)
     if isinstance(made, Exporter):
         return made
     mend = made.mend if places.credentials else "this shipper is given no Secrets: use a sink that needs none"
@@ -217,7 +222,3 @@ def credential_files(sink: Sink, places: Places, known: SinkCredentials | None =
         certificate=f"{folder}/{CERTIFICATE}" if has_client else "",
         key=f"{folder}/{KEY}" if has_client else "",
     )
-
-
-def _room(ref: ObjectRef, places: Places) -> Room:
-    return Room(storage=QUEUES, folder=f"{places.claims}/{sink_name(ref)}")

@@ -1,0 +1,83 @@
+"""What tenants' sinks get of what all of them share: a node's disk, and the room for what shippers are told.
+
+Tenants make as many AuditSinks as they like. Each costs the disk of every control-plane node a queue, and the Secret
+that shippers read and the Leases that they report in a few hundred bytes, and all of these have an end.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from audit_operator.api.findings import Finding, Severity
+from audit_operator.plan.credentials import NOT_USABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from audit_operator.api.findings import ObjectRef
+
+SINKS_OF_NAMESPACE = 4
+"""AuditSinks of one namespace that one control plane's shippers write to."""
+QUEUES = 4 * 2**30
+"""Bytes on a node's disk for the queues of all tenants' sinks together."""
+LARGEST_QUEUE = 256 * 2**20
+SMALLEST_QUEUE = 8 * 2**20
+"""Bytes of the queue of one tenant's sink; what is smaller might not take the events of one look at a file."""
+SINKS_OF_TENANTS = QUEUES // SMALLEST_QUEUE
+
+
+def beyond_bounds(sinks: Iterable[ObjectRef]) -> dict[ObjectRef, Finding]:
+    """Why tenants' sinks among these are not written to: there are too many of their namespace, or of all.
+
+    The first of a namespace, in order of name, go before the second of another: whoever has few does not pay for many.
+    """
+    ranked: dict[ObjectRef, int] = {}
+    for theirs in _by_namespace(sinks).values():
+        ranked.update({ref: rank for rank, ref in enumerate(theirs)})
+    result = {ref: _too_many_of_namespace(ref) for ref, rank in ranked.items() if rank >= SINKS_OF_NAMESPACE}
+    others = sorted(ranked.keys() - result.keys(), key=lambda ref: (ranked[ref], ref.namespace))
+    return result | {ref: _too_many_of_all(ref) for ref in others[SINKS_OF_TENANTS:]}
+
+
+def queue_of_tenant(sinks: Iterable[ObjectRef]) -> int:
+    """Bytes of the queue of each tenant's sink among these.
+
+    In steps, each half of the one before: every change is another configuration for everybody.
+    """
+    count, size = sum(1 for each in sinks if each.namespace), LARGEST_QUEUE
+    while size > SMALLEST_QUEUE and count * size > QUEUES:
+        size //= 2
+    return size
+
+
+def no_room(ref: ObjectRef, largest: int) -> Finding:
+    """Why a tenant's sink is not written to where what shippers are told would be too large with it."""
+    return Finding(
+        NOT_USABLE,
+        Severity.ERROR,
+        f"what shippers are told has {largest} bytes at the most, and with this sink it would have more",
+        "use a sink that others use already, or keep less in its Secrets; or see the owner of the AuditControlPlane",
+        object=ref,
+    )
+
+
+def _by_namespace(sinks: Iterable[ObjectRef]) -> Mapping[str, list[ObjectRef]]:
+    found: defaultdict[str, list[ObjectRef]] = defaultdict(list)
+    for ref in sorted(sinks, key=str):
+        if ref.namespace:
+            found[ref.namespace].append(ref)
+    return found
+
+
+def _too_many_of_namespace(ref: ObjectRef) -> Finding:
+    said = f"shippers write to {SINKS_OF_NAMESPACE} AuditSinks of a namespace, the first in order of name"
+    mend = "name fewer in the policies of this namespace, or a ClusterAuditSink that admits it"
+    return Finding(NOT_USABLE, Severity.ERROR, said, mend, object=ref)
+
+
+def _too_many_of_all(ref: ObjectRef) -> Finding:
+    said = f"shippers write to {SINKS_OF_TENANTS} AuditSinks of all namespaces together, and there are more"
+    return Finding(
+        NOT_USABLE, Severity.ERROR, said, "ask for a ClusterAuditSink that admits this namespace", object=ref
+    )
