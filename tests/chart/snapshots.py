@@ -16,7 +16,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "default": (),
     "node-agent": ("nodeAgent.enabled=true",),
     "shipper": ("shipper.enabled=true",),
-    "gateway": ("gateway.enabled=true", "gateway.certificate.issuerRef.name=internal"),
+    "gateway": ("gateway.enabled=true",),
     "sidecar-by-webhook": ("sidecar.enabled=true", "sidecar.mechanism=Webhook"),
     "sidecar": ("sidecar.enabled=true", "sidecar.mechanism=AdmissionPolicy"),
     "config-map-driver": (

@@ -51,8 +51,15 @@ def pods(rendered: str) -> Iterator[dict[str, Any]]:
                 "apiVersion": "v1",
                 "kind": "Pod",
                 "metadata": metadata | template["metadata"],
-                "spec": template["spec"],
+                "spec": template["spec"] | {"volumes": [*template["spec"].get("volumes", []), *_claimed(each)]},
             }
+
+
+def _claimed(controller: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The volumes that a StatefulSet adds to its pods."""
+    for claim in controller["spec"].get("volumeClaimTemplates", []):
+        name = claim["metadata"]["name"]
+        yield {"name": name, "persistentVolumeClaim": {"claimName": name}}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +68,9 @@ def installed(control_plane: RunningControlPlane, helm: Helm) -> RunningControlP
     control_plane.create_namespace(NAMESPACE, RESTRICTED)
     control_plane.create_namespace(AGENTS, PRIVILEGED)
     install_crds(control_plane)
-    control_plane.apply(*(each for each in helm.objects(*EVERYTHING) if each["kind"] == "ServiceAccount"))
+    objects = [*helm.objects(*EVERYTHING), *helm.objects("gateway.enabled=true")]
+    accounts = {each["metadata"]["name"]: each for each in objects if each["kind"] == "ServiceAccount"}
+    control_plane.apply(*accounts.values())
     return control_plane
 
 
