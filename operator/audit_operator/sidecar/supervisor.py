@@ -100,17 +100,18 @@ class Supervisor:
         At SIGTERM a collector reads no more, and what waits in its queues goes with the pod. So it is told only when
         nothing new was read for a while and nothing waits.
         """
-        deadline, calm_since, accepted = time.monotonic() + self.times.drain, time.monotonic(), -1.0
-        while self.collector.runs and time.monotonic() < deadline:
-            figures = self.collector.figures()
-            now = time.monotonic()
+        if not self.collector.runs:
+            say("INFO", "ended", sent="nothing: no collector ran")
+            return
+        deadline, calm_since, accepted, sent = time.monotonic() + self.times.drain, time.monotonic(), -1.0, False
+        while self.collector.runs and not sent and time.monotonic() < deadline:
+            time.sleep(min(0.25, self.times.calm / 4))
+            figures, now = self.collector.figures(), time.monotonic()
             if figures is None or figures.accepted != accepted or figures.waiting:
                 calm_since, accepted = now, figures.accepted if figures else -1.0
-            if now - calm_since >= self.times.calm:
-                break
-            time.sleep(min(0.25, self.times.calm / 4))
+            sent = now - calm_since >= self.times.calm
         self.collector.stop(self.times.stop)
-        say("INFO", "ended", sent="all" if time.monotonic() < deadline else "not all")
+        say("INFO", "ended", sent="all" if sent else "not all, as far as is known")
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
