@@ -254,7 +254,7 @@ def dying_agents(product):
 
 
 def agent_restarts(product):
-    pods = product.get("-n", AGENTS, "pods")["items"]
+    pods = product.get("-n", AGENTS, "pods", "-l", "app.kubernetes.io/component=agent")["items"]
     return sum(status["restartCount"] for pod in pods for status in pod["status"].get("containerStatuses", []))
 
 

@@ -134,6 +134,23 @@ def test_a_shipper_goes_on_where_the_one_before_it_stopped(product, shipped):
     assert len(found(shipped, "first")) == len(found(shipped, "after")) == 1
 
 
+def test_every_event_since_the_first_is_in_the_store(product, shipped):
+    """After all kills and restarts; the API server's own log says which events there are."""
+    [first] = found(shipped, "first")
+    recorded = {
+        (event["auditID"], event["stage"]): event["requestURI"]
+        for event in product.events()
+        if event.get("objectRef", {}).get("namespace") == SHOP and event["stageTimestamp"] >= first["stageTimestamp"]
+    }
+    assert len(recorded) > WRITES
+
+    def missing():
+        stored = {(event["auditID"], event["stage"]) for event in shipped.events(f'namespace:="{SHOP}"')}
+        return {request for key, request in recorded.items() if key not in stored}
+
+    product.eventually(lambda: not missing(), "all events of the namespace in the store", patience=30.0)
+
+
 @pytest.mark.usefixtures("shipped")
 def test_a_shipper_is_root_without_any_capability_and_sees_no_processes_but_its_own(product):
     pod = shipper_pod(product)
