@@ -25,11 +25,11 @@ with open("/logs/audit.log", "a") as file:
 @pytest.fixture(scope="module")
 def team(product, victoria_logs):
     """A namespace whose application logs are collected."""
+    product.kubectl("create", "namespace", TEAM)  # a Role is made in it
     product.shell(
         f"helm upgrade audit-operator charts/audit-operator -n {NAMESPACE} --reuse-values "
         f"--set sidecar.enabled=true,shipper.secretNamespaces={{{TEAM}}} --wait --timeout 5m"
     )
-    product.kubectl("create", "namespace", TEAM)
     secret = product.get("-n", NAMESPACE, "secret", CREDENTIALS)
     sink = victoria_logs.sink("store")["spec"]
     spec = {
