@@ -164,6 +164,7 @@ class Operator:
         self.metrics.follow("dirty_age_seconds", "Age of the oldest change not acted on.", self.dirty.age)
         self.metrics.follow("sync_age_seconds", "Age of the oldest complete list.", self._sync_age)
         self.metrics.follow_shipping(lambda: self.shipment.facts)
+        self.metrics.follow_sidecars(lambda: self.sidecars.facts if self.sidecars else {})
         self.metrics.follow_stores(lambda: self.sinks.observations if self.sinks else {})
         self.metrics.follow_statuses(self.writer.stats, lambda: self.writer.pending)
 

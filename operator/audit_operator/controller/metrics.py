@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from audit_operator.controller.shipping_metrics import ShippingMetrics
+from audit_operator.controller.sidecar_metrics import SidecarMetrics
 from audit_operator.controller.sink_metrics import SinkMetrics
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from audit_operator.cluster.status_writer import StatusStats
     from audit_operator.plan import Plan, Snapshot
     from audit_operator.plan.shipping_status import ShippingFacts
+    from audit_operator.plan.sidecars import SidecarCount
 
 _PREFIX = "audit_operator"
 
@@ -70,6 +72,10 @@ class Metrics:
     def follow_stores(self, seen: Callable[[], Mapping[ObjectRef, StoreObservation]]) -> None:
         """Show at each scrape what was found of the stores of sinks."""
         self.registry.register(SinkMetrics(seen))
+
+    def follow_sidecars(self, facts: Callable[[], Mapping[ObjectRef, SidecarCount]]) -> None:
+        """Show at each scrape how many pods carry their sidecar, and why others do not."""
+        self.registry.register(SidecarMetrics(facts))
 
     def show(self, snapshot: Snapshot, planned: Plan) -> None:
         """Show one plan; labels of what is gone go with it."""

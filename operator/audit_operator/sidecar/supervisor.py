@@ -100,7 +100,8 @@ class Supervisor:
         At SIGTERM a collector reads no more, and what waits in its queues goes with the pod. So it is told only when
         nothing new was read for a while and nothing waits.
         """
-        if not self.collector.runs:
+        ran = self.collector.runs
+        if not ran:
             say("INFO", "ended", sent="nothing: no collector ran")
             return
         deadline, calm_since, accepted, sent = time.monotonic() + self.times.drain, time.monotonic(), -1.0, False
