@@ -57,6 +57,8 @@ class MemoryBoard:
 
     async def nodes(self, _selector):
         self.arrive("nodes")
+        if self.labelled is None:
+            raise BoardUnavailable("nodes may not be listed")
         return self.labelled
 
 

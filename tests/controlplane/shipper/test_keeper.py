@@ -261,3 +261,21 @@ def test_where_it_listens_is_its_own_matter(world, tmp_path):
         assert other.endpoints != world.collector.endpoints
     finally:
         other.retire()
+
+
+def test_a_key_that_no_sink_names_any_more_is_not_left_for_others(world):
+    first = replace(world.files(), credentials={"access-key": b"of X"})
+    key = world.collector.folder / "credentials" / "access-key"
+    world.until_running(first)
+    world.keeper.step(first)
+    assert key.read_bytes() == b"of X"
+    second = replace(world.files("other"), credentials={})
+    world.until_running(second)
+    world.until(second, lambda _: not key.exists())
+
+
+def test_no_credentials_stay_where_nothing_is_shipped(world):
+    files = replace(world.files(), credentials={"access-key": b"k", "sink/ab/authorization": b"a"})
+    world.until_running(files)
+    world.keeper.step(None)
+    assert not (world.collector.folder / "credentials").exists()

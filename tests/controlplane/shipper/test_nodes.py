@@ -187,6 +187,35 @@ async def test_nodes_of_another_control_plane_do_not_count(world):
     assert set(await world.observed()) == {"cp-1"}
 
 
+async def test_what_a_node_said_of_another_control_plane_excuses_it_no_longer_than_it_is_said(world):
+    world.board.labelled = ("cp-1", "cp-2")
+    world.post("cp-2", plane="other")
+    await world.shippers.deliver(files())
+    await world.rounds()
+    world.now += 61
+    world.post()
+    seen = (await world.observed())["cp-2"]
+    assert (seen.healthy, seen.last_error) == (False, "no shipper has reported from it")
+
+
+async def test_nodes_that_cannot_be_listed_are_not_taken_for_none(world):
+    world.post()
+    world.board.labelled = None
+    await world.shippers.deliver(files())
+    seen = await world.observed()
+    assert seen["cp-1"].healthy
+    assert "cannot be listed" in seen["*"].last_error
+    world.board.labelled = ("cp-1",)
+    assert set(await world.observed()) == {"cp-1"}
+    world.board.labelled = None
+    world.now += 299
+    world.post()
+    assert set(await world.observed()) == {"cp-1"}
+    world.now += 2
+    world.post()
+    assert set(await world.observed()) == {"cp-1", "*"}
+
+
 async def test_where_no_node_is_selected_the_setting_is_named(world):
     world.board.labelled = ()
     await world.shippers.deliver(files())

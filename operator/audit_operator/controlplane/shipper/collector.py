@@ -50,7 +50,7 @@ from audit_operator.shipping.exporters import AWS_CREDENTIALS
 from audit_operator.shipping.redaction.rendering import PSEUDONYM_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 FOLDER = "shipper"
 """Of the collector, in the folder of the API server."""
@@ -171,6 +171,18 @@ class Collector:
             if _bytes(file) != content:
                 file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_atomically(file, content)
+
+    def forget_credentials(self, *, but: Collection[str] = ()) -> None:
+        """Delete what lies in the folder of credentials itself, but for these, or with none of them the whole folder.
+
+        What no configuration names would otherwise be used for a sink that was given no credentials.
+        """
+        if not but:
+            shutil.rmtree(self._credentials, ignore_errors=True)
+            return
+        for file in self._credentials.glob("*"):
+            if file.is_file() and file.name not in but:
+                file.unlink(missing_ok=True)
 
     def use_pseudonym_key(self, key: str) -> bool:
         """Make this the key of pseudonyms, from the next start on; whether it was another one."""

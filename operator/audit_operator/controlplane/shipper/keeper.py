@@ -124,6 +124,7 @@ class Keeper:
         """Bring the collector nearer to these files, and look at it; returns after how many seconds to do so again."""
         if files is None:
             self.collector.stop()
+            self.collector.forget_credentials()
             self.seen, self._ran = None, False
             return self.times.look_every
         error = ""
@@ -167,6 +168,8 @@ class Keeper:
         elif (running := self._running()) is not None and running != wanted:
             collector.reload()
             self._await(wanted)
+        elif running == files.digest:
+            collector.forget_credentials(but=files.credentials)
 
     def _start(self, wanted: str) -> None:
         now = time.monotonic()
