@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from audit_operator.api.findings import ObjectRef
 from audit_operator.api.observations import ExporterFigures, ExporterObservation, Flow, ShipperObservation
 from audit_operator.cluster.secrets import SecretUnreadable
 from audit_operator.controller.credentials import SinkSecrets
@@ -22,6 +23,10 @@ class RecordingShippers:
 
     def __init__(self):
         self.delivered, self.closed, self.broken, self.numbers = [], False, False, iter(range(100))
+        self.most_sinks = 100
+
+    def fits(self, files):
+        return len(files.sinks) <= self.most_sinks
 
     async def deliver(self, files):
         if self.broken:
@@ -125,6 +130,35 @@ async def test_a_sink_whose_secret_is_gone_is_shipped_to_with_the_former_and_say
     assert (second.digest, second.credentials) == (first.digest, first.credentials)
     assert (first.stale, second.findings) == ({}, {})
     assert facts["main"].files.stale[OWN].message == "Secret payments/login does not exist"
+
+
+async def test_where_not_all_fits_the_last_sinks_of_tenants_are_left_out_and_say_so(world):
+    names = [f"n{number}" for number in range(8)]
+    to_own = [{"kind": "AuditSink", "name": "own"}]
+    snapshot = replace(
+        SNAPSHOT,
+        namespaces=tuple(map(NamespaceFact, names)),
+        audit_policies=tuple(
+            audit_policy(namespace=each, rules=[{"level": "Request"}], sinkRefs=to_own) for each in names
+        ),
+        audit_sinks=tuple(sink("AuditSink", "own", each) for each in names),
+    )
+    await world.deliver(SNAPSHOT)
+    for most, kept in ((6, names[:5]), (1, []), (8, names[:7])):
+        world.made[0].most_sinks = most
+        world.made[0].places = Places(state=f"/{most}")
+        files = (await world.deliver(snapshot))["main"].files
+        assert set(files.sinks) == {CENTRAL, *(ObjectRef("AuditSink", "own", each) for each in kept)}
+        assert {each.namespace for each in files.findings} == {*names} - {*kept}
+        assert all("what shippers are told" in each.message for each in files.findings.values())
+
+
+async def test_where_not_even_the_platforms_sinks_fit_shippers_may_say_so(world):
+    await world.deliver(SNAPSHOT)
+    world.made[0].most_sinks = 0
+    world.made[0].places = Places(state="/elsewhere")
+    files = (await world.deliver(SNAPSHOT))["main"].files
+    assert set(files.sinks) == {CENTRAL, OWN}
 
 
 async def test_the_end_of_the_operator_leaves_shippers_running(world):

@@ -17,7 +17,7 @@ from audit_operator.api.observations import (
 from audit_operator.plan import plan
 from audit_operator.plan.collector_files import Places, collector_files
 from audit_operator.plan.shipping import shipping
-from audit_operator.plan.shipping_status import NO_COLLECTOR, ShippingFacts
+from audit_operator.plan.shipping_status import NO_COLLECTOR, ShippingFacts, remarks_for_owner
 from audit_operator.plan.status import statuses
 from tests.plan.objects import audit_policy, cluster_policy, control_plane, parsed
 from tests.plan.test_shipping import CENTRAL, OWN, SNAPSHOT, TO_CENTRAL, TO_OWN, sink
@@ -25,6 +25,7 @@ from tests.plan.test_shipping import CENTRAL, OWN, SNAPSHOT, TO_CENTRAL, TO_OWN,
 PCI = SNAPSHOT.audit_policies[0].ref
 BASELINE = SNAPSHOT.cluster_audit_policies[0].ref
 PLANE = SNAPSHOT.control_planes[0].ref
+GRPC = {"type": "OTLP", "victoriaLogs": None, "otlp": {"endpoint": "http://collector:4317", "protocol": "GRPC"}}
 
 
 def files(snapshot=SNAPSHOT, places=Places()):  # noqa: B008  # frozen
@@ -104,6 +105,32 @@ def test_a_sink_that_is_written_to_with_former_credentials_is_not_said_to_be_wel
     assert "with what its Secrets held before" in message
     assert "a/b" not in message
     assert said(PCI, replace(known, shippers=(shipper(flows={OWN: Flow.LOSSY}),)))[1] == "Lossy"
+
+
+def test_events_that_go_to_no_sink_that_keeps_them_are_said_of_policies_and_control_plane():
+    grpc = sink("ClusterAuditSink", "central", **GRPC)
+    snapshot = replace(SNAPSHOT, cluster_audit_sinks=(grpc,))
+    made = files(snapshot)
+    assert made.unkept == (CENTRAL,)
+    known = facts(shipper(config=made.digest, flows={}), files=made)
+    assert said(BASELINE, known, snapshot)[:2] == ("False", "SinkNotUsable")
+    [finding] = [each for each in remarks_for_owner(known) if each.id == "events-not-shipped"]
+    assert "ClusterAuditSink central" in finding.message
+
+
+@pytest.mark.parametrize(
+    "sinks",
+    [{"other": {}, "central": GRPC}, {"central": {**GRPC, "delivery": {"guarantee": "BestEffort"}}}],
+)
+def test_nothing_of_the_kind_is_said_where_another_sink_keeps_them_or_none_was_to(sinks):
+    wanted = [{"kind": "ClusterAuditSink", "name": name} for name in sinks]
+    snapshot = replace(
+        SNAPSHOT,
+        cluster_audit_policies=(cluster_policy(rules=[{"level": "Metadata"}], sinkRefs=wanted),),
+        cluster_audit_sinks=tuple(sink("ClusterAuditSink", name, **spec) for name, spec in sinks.items()),
+    )
+    assert files(snapshot).unkept == ()
+    assert CENTRAL in files(snapshot).findings
 
 
 def test_a_shipper_that_does_not_run_ships_nothing_whatever_it_has_sent():

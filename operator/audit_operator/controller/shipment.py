@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from audit_operator.api.control_plane import Driver as DriverName
 from audit_operator.api.findings import Finding, Severity
-from audit_operator.plan.collector_files import CollectorFiles, Places, collector_files
+from audit_operator.plan.collector_files import CollectorFiles, collector_files
+from audit_operator.plan.shares import no_room
 from audit_operator.plan.shipping import Shipping, shipping
 from audit_operator.plan.shipping_status import NO_COLLECTOR, ShippingFacts
 from audit_operator.plan.sink_shipping import losses
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from audit_operator.plan import Plan, Snapshot
     from audit_operator.plan.credentials import SinkCredentials
 
+    Credentials = Mapping[ObjectRef, SinkCredentials | Finding]
+    Render = Callable[[Credentials], CollectorFiles]
     MakeShippers = Callable[[AuditControlPlane], Shippers | None]
 
 _LOG = logging.getLogger(__name__)
@@ -95,7 +99,7 @@ class Shipment:
         if shippers is None:
             lacking = plane.spec.driver is DriverName.PROCESS and _is_asked_for(name, snapshot, planned)
             return ShippingFacts(refused=(_NO_COLLECTOR,)) if lacking else None
-        made = await self._files(name, snapshot, planned, shippers.places)
+        made = await self._files(name, snapshot, planned, shippers)
         refused = await shippers.deliver(made.files)
         return ShippingFacts(made.files, refused, made.remarks, await shippers.observe())
 
@@ -111,7 +115,7 @@ class Shipment:
             self._shippers[name] = plane, made
         return self._shippers[name][1] if name in self._shippers else None
 
-    async def _files(self, name: str, snapshot: Snapshot, planned: Plan, places: Places) -> _Made:
+    async def _files(self, name: str, snapshot: Snapshot, planned: Plan, shippers: Shippers) -> _Made:
         """What was planned; made anew only where something that it depends on is not the same."""
         basis = (
             snapshot.audit_policies,
@@ -120,7 +124,7 @@ class Shipment:
             snapshot.cluster_audit_sinks,
             snapshot.namespaces,
             dict(planned.assigned),
-            places,
+            shippers.places,
         )
         known = self._made.get(name)
         if known is None or known.basis != basis:
@@ -129,7 +133,8 @@ class Shipment:
         used = [existing[ref] for ref in known.wanted.sinks] if known.wanted else []
         credentials = await self.secrets.of(name, used)
         if known.wanted is not None and (known.files is None or known.credentials != credentials):
-            made = await asyncio.to_thread(collector_files, known.wanted, snapshot, name, places, credentials)
+            render = partial(collector_files, known.wanted, snapshot, name, shippers.places)
+            made = await asyncio.to_thread(_that_fit, render, credentials, shippers)
             known = replace(known, credentials=credentials, files=made)
         self._made[name] = known
         return known
@@ -173,6 +178,26 @@ class _Made:
     def remarks(self) -> tuple[Finding, ...]:
         """What cannot be done as policies ask."""
         return self.wanted.findings if self.wanted else ()
+
+
+def _that_fit(render: Render, credentials: Credentials, shippers: Shippers) -> CollectorFiles:
+    """Files that shippers can be told: without tenants' sinks where there is no room, the last by name first.
+
+    If that is not enough, with all of them: shippers say then why they are not told. Blocks.
+    """
+    files, fitting = render(credentials), None
+    if shippers.fits(files):
+        return files
+    tenants = sorted((ref for ref in files.sinks if ref.namespace), key=str)
+    at_least, too_many = 0, len(tenants)
+    while at_least < too_many:
+        kept = (at_least + too_many) // 2
+        tried = render({**credentials, **{ref: no_room(ref) for ref in tenants[kept:]}})
+        if shippers.fits(tried):
+            fitting, at_least = tried, kept + 1
+        else:
+            too_many = kept
+    return fitting or files
 
 
 def _is_asked_for(name: str, snapshot: Snapshot, planned: Plan) -> bool:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
-from audit_operator.api.sink import ClusterAuditSinkSpec, SinkType
+from audit_operator.api.sink import ClusterAuditSinkSpec, Guarantee, SinkType
 from audit_operator.plan.buckets import access_key_revision, barred_buckets
 from audit_operator.plan.credentials import (
     ACCESS_KEY,
@@ -29,11 +29,11 @@ from audit_operator.plan.shares import beyond_bounds, queue_of_tenant
 from audit_operator.plan.sinks import Sinks
 from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
-from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter, largest_event
+from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter, guarantee, largest_event
 from audit_operator.shipping.pipeline import LARGEST_EVENT, AuditFiles, AuditPipeline, AuditWebhook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from audit_operator.api.sink import AuditSinkSpec
     from audit_operator.plan.shipping import Shipping
@@ -81,6 +81,8 @@ class CollectorFiles:
         sinks: exporter of each sink that is written to.
         settings: digest of each exporter's settings: what was sent with others says nothing about these.
         findings: why other sinks are not written to, by sink.
+        unkept: cluster-wide sinks AtLeastOnce of which none is written to where events are to go to some of them. What
+            reads goes on, and these events would go nowhere, or only to where they may be given up.
         stale: why sinks are written to with credentials that their Secrets do not hold any more, by sink.
         credentials: content of files by their path below the folder of credentials. Never shown.
         pseudonym_key: in hex; all shippers of a control plane must have the same, or one person is several. Empty: the
@@ -94,6 +96,7 @@ class CollectorFiles:
     sinks: Mapping[ObjectRef, str]
     settings: Mapping[str, str]
     findings: Mapping[ObjectRef, Finding]
+    unkept: tuple[ObjectRef, ...] = ()
     stale: Mapping[ObjectRef, Finding] = field(default_factory=dict)
     credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     pseudonym_key: str = field(default="", repr=False)
@@ -153,6 +156,7 @@ def collector_files(
         sinks={ref: each.id for ref, each in exporters.items()},
         settings={each.id: _digest(json.dumps(each.config, sort_keys=True)) for each in exporters.values()},
         findings=findings,
+        unkept=_unkept(shipping, existing, exporters),
         stale=_stale(credentials, exporters),
         credentials=contents,
     )
@@ -172,6 +176,17 @@ def _exporter(sink: Sink, places: Places, known: SinkCredentials | Finding | Non
         return made
     mend = made.mend if places.credentials else "this shipper is given no Secrets: use a sink that needs none"
     return Finding(NOT_USABLE, Severity.ERROR, made.message, mend, object=ref)
+
+
+def _unkept(
+    shipping: Shipping, existing: Mapping[ObjectRef, Sink], written: Collection[ObjectRef]
+) -> tuple[ObjectRef, ...]:
+    found: set[ObjectRef] = set()
+    for sinks in shipping.routes.values():
+        keep = {ref for ref in sinks if not ref.namespace and guarantee(existing[ref].spec) is Guarantee.AT_LEAST_ONCE}
+        if keep.isdisjoint(written):
+            found |= keep
+    return tuple(sorted(found))
 
 
 def _stale(

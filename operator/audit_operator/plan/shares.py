@@ -51,12 +51,12 @@ def queue_of_tenant(sinks: Iterable[ObjectRef]) -> int:
     return size
 
 
-def no_room(ref: ObjectRef, largest: int) -> Finding:
+def no_room(ref: ObjectRef) -> Finding:
     """Why a tenant's sink is not written to where what shippers are told would be too large with it."""
     return Finding(
         NOT_USABLE,
         Severity.ERROR,
-        f"what shippers are told has {largest} bytes at the most, and with this sink it would have more",
+        "what shippers are told has a bound, and with this sink, and those before it in order of name, it is beyond",
         "use a sink that others use already, or keep less in its Secrets; or see the owner of the AuditControlPlane",
         object=ref,
     )

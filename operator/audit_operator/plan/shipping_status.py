@@ -17,7 +17,7 @@ from audit_operator.plan.sink_shipping import losses
 from audit_operator.plan.sink_status import with_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from audit_operator.api.control_plane import AuditControlPlane
     from audit_operator.api.findings import ObjectRef
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from audit_operator.plan.collector_files import CollectorFiles
 
 NO_COLLECTOR = "no-collector"
+UNKEPT = "events-not-shipped"
 _TYPE = ConditionType.SHIPPING
 _STALE = "shippers write to it with what its Secrets held before"
 
@@ -119,7 +120,15 @@ def remarks_for_owner(facts: ShippingFacts) -> tuple[Finding, ...]:
         for each in facts.shippers
         if each.last_error
     )
-    return (*facts.refused, *facts.remarks, *said)
+    return (*facts.refused, *facts.remarks, *_unkept(facts), *said)
+
+
+def _unkept(facts: ShippingFacts) -> Iterator[Finding]:
+    """Events that shippers read past; unless they are not brought to that, which is said already."""
+    if facts.files is not None and facts.files.unkept and not facts.refused:
+        sinks = ", ".join(map(str, facts.files.unkept))
+        said = f"{sinks}: nothing can be written there; events stay in the API servers' files, and are not sent later"
+        yield Finding(UNKEPT, Severity.ERROR, said, "see the conditions of that sink")
 
 
 def _of_shippers(facts: ShippingFacts, plane: str) -> Claim | None:

@@ -202,7 +202,7 @@ def _config(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, Any
 def _may_block(sink: SinkSpec, room: Room) -> bool:
     """Whether everything may have to wait for this sink. Not for a tenant's where others would wait with it."""
     is_ours = room.holds or isinstance(sink, ClusterAuditSinkSpec)
-    return _guarantee(sink) is Guarantee.AT_LEAST_ONCE and is_ours
+    return guarantee(sink) is Guarantee.AT_LEAST_ONCE and is_ours
 
 
 def _unfit_address(sink: SinkSpec) -> Unusable | None:
@@ -331,7 +331,8 @@ def _component(sink: SinkSpec) -> str:
     return _OTHER_COMPONENTS.get(sink.type, "otlp_http")
 
 
-def _guarantee(sink: SinkSpec) -> Guarantee:
+def guarantee(sink: SinkSpec) -> Guarantee:
+    """What a sink asks for: AtLeastOnce unless it says something else."""
     return sink.delivery.guarantee if sink.delivery else Guarantee.AT_LEAST_ONCE
 
 
@@ -353,7 +354,7 @@ def _otlp_http(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, 
 
 
 def _delivery(sink: SinkSpec, room: Room) -> dict[str, Any]:
-    keep, limits = _guarantee(sink) is Guarantee.AT_LEAST_ONCE, _LIMITS[sink.type]
+    keep, limits = guarantee(sink) is Guarantee.AT_LEAST_ONCE, _LIMITS[sink.type]
     on_disk = room.on_disk if isinstance(sink, ClusterAuditSinkSpec) else room.on_disk_of_tenant
     queue = {"storage": room.storage, "queue_size": on_disk} if keep else {"queue_size": room.in_memory}
     return {

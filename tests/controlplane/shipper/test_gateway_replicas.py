@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from audit_operator.api.findings import ObjectRef
 from audit_operator.api.observations import ShipperObservation
+from audit_operator.controlplane.shipper.instructions import ShipperInstructions
 from audit_operator.controlplane.shipper.nodes import NodeShippers
 from audit_operator.controlplane.shipper.report import ShipperReport
 from audit_operator.plan.collector_files import Places
@@ -65,3 +67,25 @@ async def test_one_that_has_fallen_silent_stays_expected(world):
     assert found["gateway-0"].healthy
     assert not found["gateway-1"].healthy
     assert "no report since" in found["gateway-1"].last_error
+
+
+async def test_a_gateway_is_not_told_to_answer_for_events_that_would_go_nowhere(world):
+    await world.observed()
+    withheld = files("worse", unkept=(ObjectRef("ClusterAuditSink", "central"),))
+    await world.shippers.deliver(withheld)
+    await world.observed()
+    [finding] = await world.shippers.deliver(withheld)
+    assert (finding.id, finding.message.split(":")[0]) == ("gateway-not-told", "ClusterAuditSink central")
+    assert ShipperInstructions.decoded(world.board.secret.instructions).files.config == "good"
+    await world.shippers.deliver(files("better"))
+    await world.observed()
+    assert await world.shippers.deliver(files("better")) == ()
+    assert ShipperInstructions.decoded(world.board.secret.instructions).files.config == "better"
+
+
+async def test_a_gateway_that_was_told_nothing_yet_is_told_nothing():
+    world = World()
+    await world.shippers.deliver(files(unkept=(ObjectRef("ClusterAuditSink", "central"),)))
+    await world.observed()
+    assert world.board.secret is None
+    await world.shippers.aclose()

@@ -57,6 +57,10 @@ class LocalShipper:
         self._kept.keep(files)
         return self._kept.refusal()
 
+    def fits(self, files: CollectorFiles) -> bool:  # noqa: ARG002  # nothing travels, whatever it is
+        """See `shippers.Shippers`."""
+        return True
+
     async def observe(self) -> tuple[ShipperObservation, ...]:
         """See `shippers.Shippers`."""
         seen = self._kept.seen()

@@ -23,8 +23,9 @@ from audit_operator.controlplane.shipper.instructions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from audit_operator.api.findings import ObjectRef
     from audit_operator.controlplane.shipper.board import Posted, ShipperBoard
     from audit_operator.plan.collector_files import CollectorFiles, Places
 
@@ -32,6 +33,7 @@ _LOG = logging.getLogger(__name__)
 _EVERY_NODE = "*"
 _FIRST_LOOK = 10.0
 
+WITHHELD = "gateway-not-told"
 TOO_LARGE = "shipper-instructions-too-large"
 NOT_TOLD = "shippers-not-told"
 
@@ -80,6 +82,11 @@ class NodeShippers:
     _work: asyncio.Task[None] | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _looked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def fits(self, files: CollectorFiles) -> bool:
+        """See `shippers.Shippers`. What is told next need not be encoded again."""
+        self._encoded = known = files, _encoded(self.plane, files)
+        return len(known[1]) <= LARGEST
 
     async def deliver(self, files: CollectorFiles | None) -> tuple[Finding, ...]:
         """See `shippers.Shippers`. The first time, it waits a moment for what shippers say already."""
@@ -135,6 +142,9 @@ class NodeShippers:
     async def _tell(self) -> None:
         """Say what is wanted where it is not what was said, or somebody else has written there since."""
         files = self._files
+        if self.selector is None and files is not None and files.unkept:
+            self._problem = _withheld(files.unkept)
+            return
         try:
             encoded = await self._encode(files)
             if len(encoded) > LARGEST:
@@ -158,9 +168,10 @@ class NodeShippers:
         return await self.board.tell(self.plane, self.uid, encoded, self._key)
 
     async def _encode(self, files: CollectorFiles | None) -> bytes:
-        if self._encoded is None or self._encoded[0] is not files:
-            self._encoded = files, await asyncio.to_thread(_encoded, self.plane, files)
-        return self._encoded[1]
+        known = self._encoded
+        if known is None or known[0] is not files:
+            known = self._encoded = files, await asyncio.to_thread(_encoded, self.plane, files)
+        return known[1]
 
     # Hearing
 
@@ -250,6 +261,17 @@ def _too_large(size: int) -> Finding:
         Severity.ERROR,
         f"what shippers are to be told takes {size} bytes compressed, and a Secret holds {LARGEST}",
         "what they were told before stays in force; let more namespaces share the same policies and sinks",
+    )
+
+
+def _withheld(sinks: Iterable[ObjectRef]) -> Finding:
+    """A gateway answers for events: the API server has no file of them, and forgets what was answered for."""
+    return Finding(
+        WITHHELD,
+        Severity.ERROR,
+        f"{', '.join(map(str, sinks))}: nothing can be written there, and a gateway would answer for events that go "
+        "nowhere; so it goes on with what it was told before, and answers 503 where that is nothing",
+        "see the conditions of that sink; or let the policies name another ClusterAuditSink",
     )
 
 

@@ -21,6 +21,10 @@ class Shippers(Protocol):
         """Where a shipper finds its files: what is to be delivered must be rendered for it."""
         ...
 
+    def fits(self, files: CollectorFiles) -> bool:
+        """Whether shippers can be told all of this. Takes a while: not for the event loop."""
+        ...
+
     async def deliver(self, files: CollectorFiles | None) -> tuple[Finding, ...]:
         """Make these the files that shippers run with; None ends them. The same files cost nothing.
 
