@@ -51,6 +51,7 @@ class Sidecars:
     Attributes:
         on_change: called when what `facts` said is not true any more.
         look_every: seconds until what was written is looked at again.
+        count_after: seconds from a change of a pod to the next count.
         facts: the pods of each policy that collects application logs, as of the last delivery.
     """
 
@@ -60,10 +61,13 @@ class Sidecars:
     secrets: SinkSecrets
     on_change: Callable[[], None]
     look_every: float = 300.0
+    count_after: float = 0.5
     facts: dict[ObjectRef, SidecarCount] = field(default_factory=dict)
     _policies: dict[ObjectRef, tuple[AuditPolicy, _State]] = field(default_factory=dict)
     _made: dict[ObjectRef, tuple[tuple[object, ...], ApplicationFiles | None]] = field(default_factory=dict)
     _looked_at: float = float("-inf")
+    _changed: set[str] = field(default_factory=set)
+    _counting: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
         self.pods.on_change = self.pods_changed
@@ -76,9 +80,17 @@ class Sidecars:
             _LOG.error("Sidecars failed: %s", error, exc_info=error, extra={"reason": type(error).__name__})
 
     def pods_changed(self, namespace: str) -> None:
-        """Count the pods of a namespace again; whoever acts on counts is only told of another count."""
+        """Count the pods of a namespace again, soon: a roll-out changes many, and each count looks at all."""
+        self._changed.add(namespace)
+        if self._counting is None:
+            self._counting = asyncio.get_running_loop().call_later(self.count_after, self._count_again)
+
+    def _count_again(self) -> None:
+        """Whoever acts on counts is only told of another count."""
+        self._counting = None
+        changed, self._changed = self._changed, set()
         for ref, (policy, state) in self._policies.items():
-            if policy.metadata.namespace == namespace and self._count(policy, state) != self.facts.get(ref):
+            if policy.metadata.namespace in changed and self._count(policy, state) != self.facts.get(ref):
                 self.on_change()
                 return
 
@@ -90,6 +102,8 @@ class Sidecars:
 
     async def aclose(self) -> None:
         """Stop watching."""
+        if self._counting is not None:
+            self._counting.cancel()
         await self.pods.aclose()
 
     async def _deliver(self, snapshot: Snapshot, planned: Plan) -> None:

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from audit_operator.api.findings import Finding, ObjectRef, Severity
+from audit_operator.api.sink import AuditSink
+from audit_operator.controller.sidecar_objects import SidecarObjectsError
+from audit_operator.controller.sidecars import Sidecars
+from audit_operator.plan.sidecars import Lack
+from audit_operator.plan.snapshot import Snapshot
+from tests.plan.test_sidecars import injected, seen
+from tests.shipping.injection.pods import TEMPLATE, model, pod, policy
+
+SINK = AuditSink.model_validate(
+    {
+        "apiVersion": "audit-operator.dev/v1alpha1",
+        "kind": "AuditSink",
+        "metadata": {"name": "logs", "namespace": "payments"},
+        "spec": {"type": "VictoriaLogs", "victoriaLogs": {"url": "https://logs.example:9428"}},
+    },
+    strict=False,
+)
+PCI = ObjectRef("AuditPolicy", "pci", "payments")
+PLANNED = SimpleNamespace(assigned={PCI: "main"})
+
+
+def with_sink(**more):
+    document = policy(**more)
+    document["spec"]["sinkRefs"] = [{"kind": "AuditSink", "name": "logs"}]
+    return model(document)
+
+
+class Pods:
+    """Pods by namespace; None where they are not known."""
+
+    def __init__(self, known):
+        self.known, self.followed, self.said = known, None, ""
+
+    def follow(self, namespaces):
+        self.followed = set(namespaces)
+
+    def pods(self, namespace):
+        return self.known.get(namespace)
+
+    def refusal(self, _namespace):
+        return self.said
+
+    async def aclose(self):
+        self.followed = set()
+
+
+class Objects:
+    """Notes what is written; fails if told to."""
+
+    def __init__(self):
+        self.written, self.kept, self.fault = {}, None, None
+
+    async def look(self):
+        pass
+
+    async def bring(self, policy, files):
+        if self.fault:
+            raise self.fault
+        self.written[policy.ref] = files
+
+    async def keep_only(self, policies):
+        self.kept = [each.ref for each in policies]
+
+
+class Secrets:
+    def __init__(self, found=()):
+        self.found = dict(found)
+
+    async def of(self, _asker, _sinks):
+        return self.found
+
+
+@pytest.fixture
+def changes():
+    return []
+
+
+@pytest.fixture
+def keeper(changes):
+    pods = Pods({"payments": (seen(pod()),)})
+    return Sidecars(TEMPLATE, pods, Objects(), Secrets(), lambda: changes.append(1), count_after=0.0)
+
+
+def snapshot(*policies, sinks=(SINK,)):
+    return Snapshot(audit_policies=policies, audit_sinks=sinks)
+
+
+async def test_only_namespaces_with_application_logs_are_looked_at_and_what_their_sidecars_read_is_written(keeper):
+    without = policy("plain", "shop")
+    del without["spec"]["applicationLogs"]
+    await keeper.deliver(snapshot(with_sink(), model(without)), PLANNED)
+    assert keeper.pods.followed == {"payments"}
+    assert keeper.objects.kept == [PCI] == list(keeper.objects.written)
+    assert "file_log" in keeper.objects.written[PCI].config
+    assert (keeper.facts[PCI].expected, keeper.facts[PCI].injected) == (1, 0)
+
+
+async def test_what_was_rendered_is_not_rendered_again_while_nothing_changes(keeper):
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    first = keeper.objects.written[PCI]
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert keeper.objects.written[PCI] is first
+    await keeper.deliver(snapshot(with_sink(files=[{"volume": "x", "path": "a"}])), PLANNED)
+    assert keeper.objects.written[PCI] is not first
+
+
+async def test_without_a_sink_nothing_is_written_and_what_is_there_stays(keeper):
+    await keeper.deliver(snapshot(with_sink(), sinks=()), PLANNED)
+    assert (keeper.objects.written, keeper.objects.kept) == ({}, [PCI])
+    assert [each.severity for each in keeper.facts[PCI].findings] == [Severity.ERROR]
+
+
+async def test_a_failure_to_write_is_said_at_the_policy_and_stops_nothing(keeper):
+    keeper.objects.fault = SidecarObjectsError("403 Forbidden: you may not")
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    [finding] = keeper.facts[PCI].findings
+    assert (finding.id, "you may not" in finding.message) == ("sidecar-not-configured", True)
+    keeper.objects.fault = RuntimeError("a bug")
+    await keeper.deliver(snapshot(with_sink()), PLANNED)  # raises nothing
+
+
+async def test_credentials_that_cannot_be_used_are_said(keeper):
+    refs = {"credentials": {"type": "Bearer", "secretRef": {"name": "s"}}}
+    spec = {"type": "VictoriaLogs", "victoriaLogs": {"url": "https://logs.example"}, **refs}
+    document = {**SINK.model_dump(by_alias=True, mode="json"), "spec": spec}
+    sink = AuditSink.model_validate(document, strict=False)
+    keeper.secrets.found = {sink.ref: Finding("sink-not-usable", Severity.ERROR, "no such Secret", "create it")}
+    await keeper.deliver(snapshot(with_sink(), sinks=(sink,)), PLANNED)
+    assert any("no such Secret" in each.message for each in keeper.facts[PCI].findings)
+
+
+async def test_pods_that_may_not_be_seen_are_not_counted_as_none(keeper):
+    keeper.pods.known = {}
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert keeper.facts == {}
+    keeper.pods.said = "pods is forbidden"
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert [each.id for each in keeper.facts[PCI].findings] == ["pods-not-seen"]
+
+
+async def test_only_another_count_is_a_change(keeper, changes):
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    keeper.pods_changed("payments")
+    keeper.pods_changed("elsewhere")
+    await asyncio.sleep(0.01)
+    assert changes == []
+    keeper.pods.known["payments"] = (injected(pod(), by=policy()),)
+    keeper.pods_changed("payments")
+    await asyncio.sleep(0.01)
+    assert changes == [1]
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert (keeper.facts[PCI].injected, keeper.facts[PCI].lacking) == (1, {})
+    assert Lack.STALE not in keeper.facts[PCI].lacking
+    await keeper.aclose()
+    assert keeper.pods.followed == set()
