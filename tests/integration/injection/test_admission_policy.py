@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
+import time
 
 import pytest
+import yaml
 
 from audit_operator.shipping.injection.patch import _add, patch
-from tests.integration.injection.conftest import admitted, is_injecting, shipper_containers
+from tests.chart.helm import documents
+from tests.integration.conftest import ROOT
+from tests.integration.injection.conftest import SIDECARS, admitted, is_injecting, shipper_containers
 from tests.integration.operator_process import eventually
 from tests.shipping.injection.pods import INJECTED, LEFT_ALONE, SELECTIVE, model, pod, policy
 
@@ -63,3 +67,29 @@ def test_several_policies_make_the_same_pod_too(admission_policy, apply_policies
         assert comparable(by_policy) == comparable(
             admitted(admission_policy, elsewhere, patched(document, template, *policies))
         )
+
+
+def test_a_policy_that_makes_no_sense_keeps_no_pod_from_being_made(private_control_plane, helm):
+    server = private_control_plane()
+    crd = yaml.safe_load((ROOT / "crds" / "audit-operator.dev_auditpolicies.yaml").read_text())
+    for each in crd["spec"]["versions"]:
+        # As if it had been stored when there were other rules.
+        each["schema"]["openAPIV3Schema"]["properties"]["spec"] = {
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": True,
+        }
+    server.apply(crd)
+    server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/auditpolicies.audit-operator.dev")
+    rendered = documents(helm.template(*SIDECARS, "sidecar.mechanism=AdmissionPolicy"))
+    server.apply(*(each for each in rendered if each["kind"].startswith("MutatingAdmissionPolicy")))
+    namespace = server.create_namespace()
+    server.apply(policy("fine", namespace))
+    eventually(lambda: is_injecting(server, namespace, "fine"), "injection")
+    for number, logs in enumerate(({}, {"files": 7}, {"files": [{}]}, {"files": [], "podSelector": []}, "x")):
+        broken = policy(f"broken-{number}", namespace)
+        broken["spec"]["applicationLogs"] = logs
+        server.apply(broken)
+    # However long they have been known by then: each pod is made, and has the sidecar of the policy that is fine.
+    for _ in range(10):
+        assert "audit-shipper-fine" in shipper_containers(admitted(server, namespace, pod()))
+        time.sleep(0.2)
