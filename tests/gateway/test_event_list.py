@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_operator.gateway.event_list import EVENT_TYPE, NoEventList, split
+from audit_operator.gateway.event_list import EVENT_TYPE, MOST_ITEMS, NoEventList, TooManyItems, split
 from tests.gateway.lists import HEAD, TAIL, event, list_of
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
@@ -147,6 +148,24 @@ def test_what_is_no_list_of_events_is_refused_with_the_reason(content, reason):
 def test_a_list_without_items_is_empty():
     assert split(list_of()) == ()
     assert split(b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":null}') == ()
+
+
+def test_a_list_that_is_too_long_is_refused_before_it_takes_memory():
+    assert len(split(list_of(*[b"1"] * MOST_ITEMS))) == MOST_ITEMS
+    content = HEAD + b"1," * 2**22
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooManyItems, match=f"more than {MOST_ITEMS} items"):
+            split(content)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_list_with_too_many_members_is_refused():
+    members = b"".join(b'"m%d":1,' % number for number in range(100_000))
+    with pytest.raises(NoEventList, match="more than 16 members"):
+        split(b"{" + members + b'"items":[]}')
 
 
 def test_no_text_takes_more_than_linear_time():

@@ -34,6 +34,10 @@ _NEXT_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+([{}\[\]])", r
 _SCALAR = re.compile(rb"[^][{},:\" \t\r\n]++")
 _NAMED = re.compile(rb'\{[ \t\r\n]*+(?!"(?:kind|apiVersion)"|\})')
 _LONGEST_NAME = 64
+_MOST_MEMBERS = 16
+"""Of the list itself; an EventList has four."""
+MOST_ITEMS = 50_000
+"""Of one list. An API server sends 400 unless it is told otherwise; each takes memory of its own, however short."""
 
 KIND, API_VERSION = "EventList", "audit.k8s.io/v1"
 EVENT_TYPE = b'"kind":"Event","apiVersion":"audit.k8s.io/v1",'
@@ -42,6 +46,10 @@ EVENT_TYPE = b'"kind":"Event","apiVersion":"audit.k8s.io/v1",'
 
 class NoEventList(Exception):  # noqa: N818  # what was sent, not what went wrong here
     """The text is no `audit.k8s.io/v1` EventList; the message says why, and holds nothing of it."""
+
+
+class TooManyItems(NoEventList):
+    """There are more than `MOST_ITEMS` in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,7 @@ def split(content: bytes) -> tuple[bytes, ...]:
 
     Raises:
         NoEventList: see there.
+        TooManyItems: see there.
     """
     text = _Text(content)
     position = text.expect(b"{", 0)
@@ -118,10 +127,10 @@ def split(content: bytes) -> tuple[bytes, ...]:
         name, begin = _name(text, position)
         if name in members:
             raise NoEventList(f"{name!r} stands there twice")
+        if len(members) == _MOST_MEMBERS:
+            raise NoEventList(f"it has more than {_MOST_MEMBERS} members")
         if name == "items" and text.at(begin) == b"[":
-            *found, (end, _) = text.values(begin + 1)
-            items = tuple(_typed(content[first:last]) for first, last in found)
-            end += 1
+            items, end = _items(text, begin + 1)
         else:
             end = text.end_of_value(begin)
         members[name] = begin, end
@@ -132,6 +141,19 @@ def split(content: bytes) -> tuple[bytes, ...]:
         raise NoEventList("something stands behind it")
     _check(members, content)
     return items
+
+
+def _items(text: _Text, position: int) -> tuple[tuple[bytes, ...], int]:
+    """The items of the array whose bracket was at the byte before, and the position behind the array."""
+    found: list[bytes] = []
+    end = position
+    for begin, end in text.values(position):
+        if begin == end:
+            break
+        if len(found) == MOST_ITEMS:
+            raise TooManyItems(f"it has more than {MOST_ITEMS} items")
+        found.append(_typed(text.content[begin:end]))
+    return tuple(found), end + 1
 
 
 def _name(text: _Text, position: int) -> tuple[str, int]:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+EVENT = 128
+"""Bytes that an event takes besides its text, once it is cut out of its list."""
+
+
 class Overloaded(Exception):  # noqa: N818  # a state of the gateway
     """There is no room for more just now."""
 
@@ -20,9 +24,10 @@ class Load:
 
     Attributes:
         most_requests: that are read or handed on at once.
-        most_bytes: of their bodies, unpacked. The process needs about three times as much memory.
+        most_bytes: of their bodies, unpacked, and `EVENT` for each event in them. The process needs about three times
+            as much memory.
         requests: that are worked on now.
-        bytes: of their bodies now.
+        bytes: the same, now.
     """
 
     most_requests: int = 64

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -19,9 +20,9 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
 from audit_operator.gateway.body import Refused, read
-from audit_operator.gateway.event_list import NoEventList, split
+from audit_operator.gateway.event_list import NoEventList, TooManyItems, split
 from audit_operator.gateway.handover import NotTaken
-from audit_operator.gateway.load import Load, Overloaded
+from audit_operator.gateway.load import EVENT, Load, Overloaded
 from audit_operator.gateway.peers import is_allowed
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 PATH = "/audit"
 
 _LOG = logging.getLogger(__name__)
-_BESIDE_LOOP = 2**18
+_BESIDE_LOOP = 2**16
 """Bytes from which on a list is split in a thread."""
+_THREADS = 2
 _RETRY = {HTTPStatus.TOO_MANY_REQUESTS: "1", HTTPStatus.SERVICE_UNAVAILABLE: "3"}
 """Seconds. An API server tries ten times within its 30 s: with 3 it is patient for twice as long as with 1."""
 
@@ -47,7 +49,8 @@ class Limits:
     Attributes:
         body: bytes, unpacked.
         read_seconds: until it must be there as a whole.
-        answer_seconds: from then until the collector must have it; an API server waits for 30 s in all.
+        answer_seconds: from then until it must be split, and the collector have it; an API server waits for 30 s in
+            all.
     """
 
     body: int = 64 * 2**20
@@ -80,6 +83,8 @@ class Receiver:
     limits: Limits = field(default_factory=Limits)
     load: Load = field(default_factory=Load)
     figures: Figures = field(default_factory=Figures)
+    # Of its own: what keeps the collector running must not wait behind lists that somebody has sent.
+    _threads: Executor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "split"))
     _said: tuple[HTTPStatus, str] = (HTTPStatus.OK, "")
 
     def application(self) -> web.Application:
@@ -117,18 +122,25 @@ class Receiver:
         content = await self._read(request, share)
         size = len(content)
         try:
-            work = asyncio.to_thread(split, content) if size > _BESIDE_LOOP else None
-            events = await work if work is not None else split(content)
-        except NoEventList as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"no audit.k8s.io/v1 EventList: {error}") from error
-        del content
-        try:
             async with asyncio.timeout(self.limits.answer_seconds):
+                events = await self._split(content)
+                del content
+                share.take(len(events) * EVENT)
                 await self.handover.deliver(events)
         except TimeoutError as error:
             raise NotTaken("the collector does not answer in time") from error
         self.figures.events += len(events)
         self.figures.bytes += size
+
+    async def _split(self, content: bytes) -> tuple[bytes, ...]:
+        try:
+            if len(content) <= _BESIDE_LOOP:
+                return split(content)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, split, content)
+        except TooManyItems as error:
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the list is too long: {error}") from error
+        except NoEventList as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, f"no audit.k8s.io/v1 EventList: {error}") from error
 
     async def _read(self, request: web.Request, share: Share) -> bytes:
         encoding = request.headers.get("Content-Encoding", "")

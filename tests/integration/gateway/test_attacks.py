@@ -59,6 +59,7 @@ def still_taken(world):
         (HEAD + b"[" * MIB + TAIL, {}, 400),
         (list_of(*[event()] * 3).replace(b"EventList", b"PodList"), {}, 400),
         (b" " * (5 * MIB), {}, 413),
+        (HEAD + b"1," * MIB + b"1" + TAIL, {}, 413),
         (gzip.compress(b" " * (200 * MIB)), {"Content-Encoding": "gzip"}, 413),
         (gzip.compress(gzip.compress(b" " * (20 * MIB))), {"Content-Encoding": "gzip"}, 400),
         (gzip.compress(list_of(event()))[:-9], {"Content-Encoding": "gzip"}, 400),
