@@ -9,7 +9,7 @@ import pytest
 from audit_operator.api.findings import ObjectRef
 from audit_operator.plan import NamespaceFact, plan
 from audit_operator.plan.collector_files import collector_files
-from audit_operator.plan.shares import QUEUES, SINKS_OF_TENANTS, beyond_bounds, queue_of_tenant
+from audit_operator.plan.shares import IN_MEMORY, ON_DISK, SINKS_OF_TENANTS, beyond_bounds, room_of
 from audit_operator.plan.shipping import shipping
 from tests.plan.objects import audit_policy
 from tests.plan.test_shipping import CENTRAL, SNAPSHOT, sink
@@ -53,11 +53,15 @@ def test_who_has_one_sink_has_it_whatever_the_number_of_others():
     assert last not in beyond_bounds([*many[3:], last])
 
 
-@pytest.mark.parametrize(("count", "size"), [(0, 256), (1, 256), (16, 256), (17, 128), (33, 64), (512, 8)])
-def test_the_queues_of_all_tenants_together_have_an_end(count, size):
-    sinks = [own("a", f"n{number}") for number in range(count)]
-    assert queue_of_tenant([*sinks, CENTRAL]) == size * MIB
-    assert count * queue_of_tenant(sinks) <= QUEUES
+@pytest.mark.parametrize(
+    ("count", "on_disk", "in_memory"),
+    [(0, 256, 64), (1, 256, 64), (3, 256, 32), (16, 256, 8), (17, 128, 4), (33, 64, 2), (SINKS_OF_TENANTS, 8, 0.25)],
+)
+def test_the_queues_of_all_tenants_together_have_an_end(count, on_disk, in_memory):
+    room = room_of([*(own("a", f"n{number}") for number in range(count)), CENTRAL], "file_storage/queues")
+    assert (room.on_disk_of_tenant, room.in_memory_of_tenant) == (on_disk * MIB, in_memory * MIB)
+    assert count * room.on_disk_of_tenant <= ON_DISK
+    assert count * room.in_memory_of_tenant <= IN_MEMORY
 
 
 def test_the_queues_of_tenants_shrink_and_those_of_the_platform_do_not():
@@ -75,3 +79,13 @@ def test_the_queues_of_tenants_shrink_and_those_of_the_platform_do_not():
     config = files(snapshot).config
     assert config.count(f'"queue_size": {64 * MIB},') == 40
     assert config.count(f'"queue_size": {4096 * MIB},') == 1
+
+
+def test_so_do_those_in_memory():
+    snapshot = with_sinks(*"abc")
+    lossy = {"delivery": {"guarantee": "BestEffort"}}
+    sinks = tuple(sink("AuditSink", name, "payments", **lossy) for name in "abc")
+    central = (sink("ClusterAuditSink", "central", **lossy),)
+    config = files(replace(snapshot, audit_sinks=sinks, cluster_audit_sinks=central)).config
+    assert config.count(f'"queue_size": {32 * MIB},') == 3
+    assert config.count(f'"queue_size": {64 * MIB},') == 1

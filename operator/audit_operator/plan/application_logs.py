@@ -209,7 +209,14 @@ def _exporters(
     exporters: dict[ObjectRef, Exporter] = {}
     findings: list[Finding] = []
     share = QUEUES_BYTES // max(len(sinks), 1)
-    room = Room(storage=QUEUES, on_disk=share, on_disk_of_tenant=share, in_memory=_IN_MEMORY, holds=True)
+    room = Room(
+        storage=QUEUES,
+        on_disk=share,
+        on_disk_of_tenant=share,
+        in_memory=_IN_MEMORY,
+        in_memory_of_tenant=_IN_MEMORY,
+        holds=True,
+    )
     for sink in sinks:
         made = _exporter(sink, room, places, credentials.get(sink.ref))
         if isinstance(made, Exporter):

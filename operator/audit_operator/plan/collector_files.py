@@ -25,11 +25,11 @@ from audit_operator.plan.credentials import (
     bounded,
     sink_name,
 )
-from audit_operator.plan.shares import beyond_bounds, queue_of_tenant
+from audit_operator.plan.shares import beyond_bounds, room_of
 from audit_operator.plan.sinks import Sinks
 from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
-from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter, guarantee, largest_event
+from audit_operator.shipping.exporters import CredentialFiles, Exporter, exporter, guarantee, largest_event
 from audit_operator.shipping.pipeline import LARGEST_EVENT, AuditFiles, AuditPipeline, AuditWebhook
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from audit_operator.plan.shipping import Shipping
     from audit_operator.plan.sinks import Sink
     from audit_operator.plan.snapshot import Snapshot
+    from audit_operator.shipping.exporters import Room
 
 CONFIG_FILE, TABLE_FILE = "config.yaml", "table.yaml"
 
@@ -120,7 +121,7 @@ def collector_files(
     existing, left_out = Sinks.of(snapshot).existing, beyond_bounds(shipping.sinks)
     credentials = bounded({**credentials, **left_out})
     barred = barred_buckets([existing[ref] for ref in shipping.sinks], credentials)
-    room = Room(storage=QUEUES, on_disk_of_tenant=queue_of_tenant(ref for ref in shipping.sinks if ref not in left_out))
+    room = room_of((ref for ref in shipping.sinks if ref not in left_out), QUEUES)
     for ref in shipping.sinks:
         known = credentials.get(ref)
         made = barred.get(ref) or _exporter(existing[ref], places, known, room)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, Severity
 from audit_operator.plan.credentials import NOT_USABLE
+from audit_operator.shipping.exporters import Room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 
 SINKS_OF_NAMESPACE = 4
 """AuditSinks of one namespace that one control plane's shippers write to."""
-QUEUES = 4 * 2**30
-"""Bytes on a node's disk for the queues of all tenants' sinks together."""
-LARGEST_QUEUE = 256 * 2**20
-SMALLEST_QUEUE = 8 * 2**20
-"""Bytes of the queue of one tenant's sink; what is smaller might not take the events of one look at a file."""
-SINKS_OF_TENANTS = QUEUES // SMALLEST_QUEUE
+ON_DISK, LARGEST_ON_DISK = 4 * 2**30, 256 * 2**20
+"""Bytes on a node's disk for the queues of all tenants' sinks together, and of one."""
+IN_MEMORY, LARGEST_IN_MEMORY = 128 * 2**20, 64 * 2**20
+"""Bytes of memory for the same. A collector that has no more memory takes nothing from anybody."""
+SINKS_OF_TENANTS = 512
+"""Their share of the disk is then 8 MiB each, and of memory a quarter of one: some hundred events."""
 
 
 def beyond_bounds(sinks: Iterable[ObjectRef]) -> dict[ObjectRef, Finding]:
@@ -40,13 +41,22 @@ def beyond_bounds(sinks: Iterable[ObjectRef]) -> dict[ObjectRef, Finding]:
     return result | {ref: _too_many_of_all(ref) for ref in others[SINKS_OF_TENANTS:]}
 
 
-def queue_of_tenant(sinks: Iterable[ObjectRef]) -> int:
-    """Bytes of the queue of each tenant's sink among these.
+def room_of(sinks: Iterable[ObjectRef], storage: str) -> Room:
+    """What the shipper has for one sink of these, all of which it writes to.
 
     In steps, each half of the one before: every change is another configuration for everybody.
     """
-    count, size = sum(1 for each in sinks if each.namespace), LARGEST_QUEUE
-    while size > SMALLEST_QUEUE and count * size > QUEUES:
+    tenants = sum(1 for each in sinks if each.namespace)
+    return Room(
+        storage=storage,
+        on_disk_of_tenant=_share(tenants, ON_DISK, LARGEST_ON_DISK),
+        in_memory_of_tenant=_share(tenants, IN_MEMORY, LARGEST_IN_MEMORY),
+    )
+
+
+def _share(count: int, together: int, largest: int) -> int:
+    size = largest
+    while count * size > together:
         size //= 2
     return size
 

@@ -129,7 +129,8 @@ class Room:
         folder: where the claim of a sink of type File is mounted.
         on_disk: bytes of the queue of a cluster-wide sink AtLeastOnce; when it is full, everything waits.
         on_disk_of_tenant: the same of a tenant's; when it is full, what is new is given up, and counted.
-        in_memory: bytes of the queue of a sink BestEffort.
+        in_memory: bytes of the queue of a cluster-wide sink BestEffort.
+        in_memory_of_tenant: the same of a tenant's.
         holds: whether everything waits for tenants' sinks, too, since it is theirs alone.
     """
 
@@ -138,6 +139,7 @@ class Room:
     on_disk: int = 4 * _GIB
     on_disk_of_tenant: int = 256 * _MIB
     in_memory: int = 64 * _MIB
+    in_memory_of_tenant: int = 64 * _MIB
     holds: bool = False
 
 
@@ -355,8 +357,10 @@ def _otlp_http(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, 
 
 def _delivery(sink: SinkSpec, room: Room) -> dict[str, Any]:
     keep, limits = guarantee(sink) is Guarantee.AT_LEAST_ONCE, _LIMITS[sink.type]
-    on_disk = room.on_disk if isinstance(sink, ClusterAuditSinkSpec) else room.on_disk_of_tenant
-    queue = {"storage": room.storage, "queue_size": on_disk} if keep else {"queue_size": room.in_memory}
+    is_ours = isinstance(sink, ClusterAuditSinkSpec)
+    on_disk = room.on_disk if is_ours else room.on_disk_of_tenant
+    in_memory = room.in_memory if is_ours else room.in_memory_of_tenant
+    queue = {"storage": room.storage, "queue_size": on_disk} if keep else {"queue_size": in_memory}
     return {
         "sending_queue": {
             "enabled": True,
