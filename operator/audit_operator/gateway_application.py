@@ -70,9 +70,13 @@ class Gateway:
     async def run(self, stop: asyncio.Event) -> int:
         """Take and ship until `stop` is set; what was begun is answered before the collector ends."""
         closed = asyncio.Event()
+        # Once, before requests and the collector's keeper both ask for them: two choices at once would not agree.
+        self.shipper.collector.prepare()
+        await asyncio.to_thread(lambda: self.shipper.collector.webhook)
         try:
             port = await self._listener.start(self._settings.gateway_host, self._settings.gateway_port)
         except OSError as error:
+            await self._listener.aclose()
             raise SettingsError(f"the gateway's certificates or port cannot be used: {error}") from error
         extra = {"object": self._settings.control_plane, "reason": "Started"}
         _LOG.info("Gateway %s takes events on port %d, at %s", self._settings.node, port, PATH, extra=extra)
