@@ -76,6 +76,18 @@ def test_a_certificate_is_asked_of_cert_manager_only_with_an_issuer(helm: Helm) 
     assert certificate["secretName"] == "audit-operator-gateway"
 
 
+def test_api_servers_and_scrapers_reach_it(helm: Helm) -> None:
+    def ingress(*values: str) -> list[dict[str, Any]]:
+        objects = helm.objects(ENABLED, *values)
+        found: list[dict[str, Any]] = only(objects, "NetworkPolicy", "-gateway")["spec"]["ingress"]
+        return found
+
+    assert ingress() == [{"ports": [{"port": "events"}]}, {"ports": [{"port": "metrics"}]}]
+    events, metrics = ingress("networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus")
+    assert "from" not in events
+    assert metrics["from"] == [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]
+
+
 def test_it_does_not_go_together_with_shippers_on_nodes(helm: Helm) -> None:
     done = helm.run("template", "x", "charts/audit-operator", "--set", f"{ENABLED},shipper.enabled=true", check=False)
     assert done.returncode != 0
