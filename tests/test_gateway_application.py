@@ -17,7 +17,7 @@ from audit_operator.settings import Settings, SettingsError
 async def test_the_collectors_ports_are_chosen_before_anybody_can_post(tmp_path):
     collector = Collector(tmp_path / "state")
     shipper = SimpleNamespace(collector=collector, registry=CollectorRegistry())
-    none = {name: tmp_path / "none" for name in ("gateway_certificate", "gateway_key", "gateway_client_ca")}
+    none = dict.fromkeys(("gateway_certificate", "gateway_key", "gateway_client_ca"), tmp_path / "none")
     settings = Settings(**none, gateway_host="127.0.0.1", gateway_port=0)
     with pytest.raises(SettingsError, match="certificates or port"):
         await Gateway(settings, shipper, None).run(asyncio.Event())
