@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.chart.helm import Helm
 
 ENABLED = "gateway.enabled=true"
+ISSUED = "gateway.certificate.issuerRef.name=ca"
 
 
 def only(objects: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
@@ -70,7 +71,7 @@ def test_its_pods_are_restricted_and_keep_what_they_have_answered_for(helm: Helm
 
 def test_a_certificate_is_asked_of_cert_manager_only_with_an_issuer(helm: Helm) -> None:
     assert not [each for each in helm.objects(ENABLED) if each["kind"] == "Certificate"]
-    issued = helm.objects(ENABLED, "gateway.certificate.issuerRef.name=ca", "gateway.certificate.dnsNames={a.example}")
+    issued = helm.objects(ENABLED, ISSUED, "gateway.clients.names={api}", "gateway.certificate.dnsNames={a.example}")
     certificate = only(issued, "Certificate")["spec"]
     assert certificate["dnsNames"] == [f"audit-operator-gateway.{NAMESPACE}.svc", "a.example"]
     assert certificate["secretName"] == "audit-operator-gateway"
@@ -86,6 +87,12 @@ def test_api_servers_and_scrapers_reach_it(helm: Helm) -> None:
     events, metrics = ingress("networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus")
     assert "from" not in events
     assert metrics["from"] == [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]
+
+
+def test_not_everybody_whom_an_issuer_signs_for_may_post(helm: Helm) -> None:
+    assert "whoever has a certificate of that issuer could write records" in helm.template(ENABLED, ISSUED, check=False)
+    for said in ("names={api-server}", "caSecretName=api-servers", "anonymous=true"):
+        assert only(helm.objects(ENABLED, ISSUED, f"gateway.clients.{said}"), "Certificate")
 
 
 def test_it_does_not_go_together_with_shippers_on_nodes(helm: Helm) -> None:
