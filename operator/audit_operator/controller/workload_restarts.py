@@ -16,6 +16,7 @@ from audit_operator.cluster.resources import (
     Resource,
 )
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError
+from audit_operator.controller.origins import origin
 from audit_operator.plan.restarts import (
     RESTARTED,
     Wish,
@@ -71,6 +72,8 @@ class WorkloadRestarts:
                 await self.step()
             except (ApiError, ApiUnreachableError, InconsistentListError) as error:
                 _LOG.warning("No workload restarted: %s", error, extra={"reason": type(error).__name__})
+            except Exception as error:  # noqa: BLE001 - no tenant's workload may be the end of the operator
+                _LOG.error("No workload restarted: %s", origin(error), extra={"reason": type(error).__name__})
 
     async def step(self) -> bool:
         """Restart a workload if one may be restarted; whether one was.
