@@ -55,7 +55,8 @@ def _documents(*values: str) -> list[str]:
         command += ["--set", value]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - Helm
     documents = re.split(r"^(?=---\n)", _HELMS_OWN.sub("", done.stdout), flags=re.MULTILINE)
-    return [each for each in documents if each.strip()]
+    # Helm ends the last one otherwise than the others, and it would not be found again among more.
+    return [each.strip() + "\n" for each in documents if each.strip()]
 
 
 def main() -> int:

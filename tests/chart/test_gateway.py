@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.settings import Settings, ShipperMode
 from tests.chart.helm import NAMESPACE
-from tests.chart.test_rights import OPERATOR, SHIPPER, SHIPPING, rights, together
+from tests.chart.test_rights import OPERATOR, SHIPPING, rights, together
 
 if TYPE_CHECKING:
     from tests.chart.helm import Helm
@@ -53,7 +53,11 @@ def test_the_operator_is_told_that_there_is_one(helm: Helm) -> None:
 
 def test_it_may_read_one_secret_and_report_and_the_operator_need_not_know_nodes(helm: Helm) -> None:
     objects = helm.objects(ENABLED)
-    assert rights(objects, "audit-operator-gateway") == SHIPPER
+    replicas = [f"audit-shipper-audit-operator-gateway-{replica}" for replica in range(2)]
+    reports = {f"{verb} coordination.k8s.io/leases {name}" for verb in ("create", "patch") for name in replicas}
+    assert rights(objects, "audit-operator-gateway") == {
+        ("Role", NAMESPACE): {"get secrets audit-shipper-cluster"} | reports
+    }
     assert rights(objects, "audit-operator") == together(OPERATOR, {("Role", NAMESPACE): SHIPPING["Role", NAMESPACE]})
 
 
