@@ -129,6 +129,8 @@ def test_what_is_too_large_for_the_table_is_said_at_the_control_plane():
     )
     missing, finding = shipped(snapshot).findings
     assert missing.id == "no-cluster-wide-sink"
+    assert "stay in the API servers' files" in missing.message
+    assert "post to a gateway they are kept nowhere" in missing.message
     assert (finding.id, "payments" in finding.message) == ("shipped-as-recorded", True)
 
 

@@ -143,7 +143,8 @@ def _findings(table: Table, *, everywhere: bool) -> Iterable[Finding]:
             NO_CLUSTER_WIDE_SINK,
             Severity.WARNING,
             "no cluster-wide policy ships: events of namespaces that nobody has seen, events without a namespace, and "
-            "lines that cannot be read go to no sink; they stay in the API servers' files",
+            "lines that cannot be read go to no sink; on nodes they stay in the API servers' files, and of what API "
+            "servers post to a gateway they are kept nowhere",
             mend="name a ClusterAuditSink in spec.sinkRefs of a ClusterAuditPolicy",
         )
     for names in table.unenforced:
