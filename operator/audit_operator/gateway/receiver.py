@@ -128,7 +128,7 @@ class Receiver:
                 share.take(len(events) * EVENT)
                 await self.handover.deliver(events)
         except TimeoutError as error:
-            raise NotTaken("the collector does not answer in time") from error
+            raise NotTaken("the collector has not taken it in time") from error
         self.figures.events += len(events)
         self.figures.bytes += size
 
