@@ -142,6 +142,30 @@ async def test_a_bug_at_one_sink_concerns_that_sink_alone_and_is_logged_without_
     assert [each.reason for each in caplog.records if each.levelname == "ERROR"] == ["TypeError"]
 
 
+@pytest.fixture
+def negative(tmp_path):
+    """A certificate whose serial number is none."""
+    command = [
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+        tmp_path / "key", "-out", tmp_path / "negative", "-days", "1", "-subj", "/CN=x", "-set_serial", "-5",
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - no input from elsewhere
+    return (tmp_path / "negative").read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+async def test_what_only_python_takes_is_not_handed_to_a_collector(certificate, negative):
+    good = certificate["tls.crt"]
+    wanted = {"tls": {"caSecretRef": {"name": "authority"}}}
+    refused = await World(authority={"ca.crt": negative}).of(own(**wanted))
+    assert "takes none of the certificates" in refused.message
+    taken = await World(authority={"ca.crt": negative + "# é\n".encode() + good}).of(own(**wanted))
+    assert taken.files == {"ca.crt": good}
+    both = {"tls.crt": certificate["tls.key"] + good, "tls.key": b"nothing"}
+    elsewhere = await World(client=both).of(own(tls={"clientSecretRef": {"name": "client"}}))
+    assert "key of the client certificate cannot be read" in elsewhere.message
+
+
 async def test_a_certificate_of_any_characters_ends_nothing():
     world = World(authority={"ca.crt": "-----BEGIN CERTIFICATE-----\né\n".encode()}, client=LOGIN)
     wanted = {"tls": {"caSecretRef": {"name": "authority"}}}

@@ -26,8 +26,9 @@ from audit_operator.plan.credentials import (
     sink_credentials,
     unusable,
 )
-from audit_operator.sinks.access import Access, connect
-from audit_operator.sinks.store import Failure
+from audit_operator.sinks.access import Access, connect, failure
+from audit_operator.sinks.certificates import NotTaken, authorities, client
+from audit_operator.sinks.store import Failure, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -146,12 +147,20 @@ def _references(sink: Sink) -> tuple[object, ...]:
 
 
 def _checked(sink: Sink, made: SinkCredentials) -> Credentials:
-    """The same, unless a collector could not use it. Blocks."""
+    """The same as a collector can use it, or why it cannot. Blocks."""
     ca, certificate, key = (made.files.get(name, b"").decode("utf-8", "replace") for name in (CA, CERTIFICATE, KEY))
     if not (ca or certificate):
         return made
     tried = connect("https://localhost", Access(ca=ca, certificate=certificate, key=key))
+    where = " and ".join(map(str, secrets_of(sink)))
     if isinstance(tried, Failure):
-        where = " and ".join(map(str, secrets_of(sink)))
         return unusable(sink, f"Secret {where}: {tried.message}", tried.mend)
-    return made
+    files = dict(made.files)
+    try:
+        if ca:
+            files[CA] = authorities(files[CA])
+        if certificate:
+            files[CERTIFICATE], files[KEY] = client(files[CERTIFICATE], files[KEY])
+    except NotTaken as refused:
+        return unusable(sink, f"Secret {where}: {refused}", failure(Reason.TLS_FILES_INVALID, "").mend)
+    return SinkCredentials(files)
