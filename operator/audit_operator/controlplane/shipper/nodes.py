@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _EVERY_NODE = "*"
 _FIRST_LOOK = 10.0
+_UNLISTED = "nodes cannot be listed: there may be some that nothing is shipped from"
 
 WITHHELD = "gateway-not-told"
 TOO_LARGE = "shipper-instructions-too-large"
@@ -53,6 +54,7 @@ class NodeShippers:
         look_every: seconds between two looks at what they say.
         silent_after: seconds after which a shipper that says nothing is taken for gone.
         nodes_age: seconds for which a list of nodes is good.
+        nodes_trusted: seconds after which a list that cannot be renewed is not believed any more.
         clock: seconds, monotonic.
     """
 
@@ -65,11 +67,12 @@ class NodeShippers:
     look_every: float = 5.0
     silent_after: float = 60.0
     nodes_age: float = 30.0
+    nodes_trusted: float = 300.0
     clock: Callable[[], float] = time.monotonic
     _files: CollectorFiles | None = None
     _asked: bool = False
     _told: tuple[CollectorFiles | None, str] | None = None
-    _encoded: tuple[CollectorFiles | None, bytes] | None = None
+    _encoded: tuple[CollectorFiles | None, bytes] | None = field(default=None, repr=False)
     _key: str = field(default="", repr=False)
     _problem: Finding | None = None
     _nodes: tuple[str, ...] | None = None
@@ -200,20 +203,28 @@ class NodeShippers:
     def _observations(self) -> Iterator[ShipperObservation]:
         """One for each node that must have a shipper, and for each other one that has one."""
         mine = {node: each for node, each in self._reports.items() if each.report.plane == self.plane}
-        expected = [each for each in self._nodes or () if each in mine or each not in self._reports]
+        # What a node says of another control plane excuses it for as long as somebody there says it.
+        elsewhere = {each for each in self._reports if each not in mine and not self._is_silent(each)}
+        expected = [each for each in self._nodes or () if each not in elsewhere]
         stay = self.selector is None
         others = [each for each in mine if each not in expected and (stay or not self._is_silent(each))]
         for node in sorted({*expected, *others}):
             yield self._observation(node, mine.get(node))
         if not expected and not others:
             yield ShipperObservation(_EVERY_NODE, last_error=self._why_none())
+        elif self._nodes_are_unknown():
+            yield ShipperObservation(_EVERY_NODE, last_error=_UNLISTED)
+
+    def _nodes_are_unknown(self) -> bool:
+        """Whether there may be nodes that nobody has seen, and from which nothing is shipped."""
+        return self.selector is not None and self.clock() - self._listed > self.nodes_trusted
 
     def _why_none(self) -> str:
         """Why no node is known that ships what this control plane records."""
         if self.selector is None:
             return "no replica of a gateway has reported (audit-operator gateway run)"
         if self._nodes is None:
-            return "nodes could not be listed yet"
+            return _UNLISTED
         if not self._nodes:
             return f"there is no node with the labels {self.selector} (AUDIT_OPERATOR_SHIPPER_NODE_SELECTOR)"
         return "the shippers of all nodes serve other AuditControlPlanes (AUDIT_OPERATOR_CONTROL_PLANE)"
