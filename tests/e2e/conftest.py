@@ -47,7 +47,14 @@ if TYPE_CHECKING:
     from tests.e2e.node.provider import Cluster
 
 
-_ORDER = ("test_node.py", "test_install.py", "test_shipping.py", "test_rollback.py", "test_uninstall.py")
+_ORDER = (
+    "test_node.py",
+    "test_install.py",
+    "test_shipping.py",
+    "test_sidecar.py",
+    "test_rollback.py",
+    "test_uninstall.py",
+)
 """All use one node, and each file finds it as the one before has left it."""
 
 
