@@ -118,6 +118,21 @@ def test_a_sink_that_no_sidecar_can_use_is_said_and_harms_no_other(unusable):
     assert [each.id for each in alone.findings] == [NOT_IN_PODS, NO_SINK]
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [{}, {"credentials": {"type": "AccessKey", "secretRef": {"name": "keys"}}}],
+    ids=["without a key", "with a key"],
+)
+def test_no_bucket_is_written_to_from_a_pod_where_the_node_would_lend_its_identity(keys):
+    bucket = parsed("AuditSink", "bucket", {"type": "S3", "s3": {"bucket": "any"}, **keys}, "shop")
+    platforms = parsed("ClusterAuditSink", "bucket", {"type": "S3", "s3": {"bucket": "any"}})
+    for each in (bucket, platforms):
+        made = files(each, credentials={each.ref: SinkCredentials({})})
+        assert (made.config, made.sinks, made.secrets) == ("", {}, {})
+        assert [found.id for found in made.findings] == [NOT_IN_PODS, NO_SINK]
+        assert "no access key is lent" in made.findings[0].message
+
+
 def test_an_authority_of_the_platform_is_no_secret():
     central = cluster_sink(tls={"caSecretRef": {"name": "ca", "namespace": "audit"}})
     made = files(central)

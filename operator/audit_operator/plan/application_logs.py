@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.redaction import PseudonymizedField, Redaction
 from audit_operator.api.sink import ClusterAuditSink, SinkType
+from audit_operator.plan.buckets import OWN_COLLECTOR
 from audit_operator.plan.collector_files import Places as CollectorPlaces
 from audit_operator.plan.collector_files import credential_files
 from audit_operator.plan.credentials import SinkCredentials, secrets_of, sink_name
@@ -246,6 +247,9 @@ def _not_in_pods(sink: Sink) -> tuple[str, str] | None:
     """Why a sink cannot be given to pods, and what to do instead."""
     if sink.spec.type is SinkType.FILE:
         return "its volume is the shippers' on control-plane nodes", "use a sink that is reached over the network"
+    if sink.spec.type is SinkType.S3:
+        # Without a key in its environment, the exporter writes as the worker node, wherever a tenant's sink says.
+        return "the sidecar would write to all buckets as one, and no access key is lent to pods", OWN_COLLECTOR
     tls = sink.spec.tls
     secret = sink.spec.credentials is not None or (tls is not None and tls.client_secret_ref is not None)
     if isinstance(sink, ClusterAuditSink) and secret:

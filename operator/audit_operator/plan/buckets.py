@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from audit_operator.api.findings import Finding, ObjectRef
     from audit_operator.plan.sinks import Sink
 
-_OWN_COLLECTOR = "send OTLP to a collector of yours that writes there"
+OWN_COLLECTOR = "send OTLP to a collector of yours that writes there"
 
 
 def barred_buckets(
@@ -29,14 +29,14 @@ def barred_buckets(
     for sink in sorted((each for each in sinks if each.spec.type is SinkType.S3), key=lambda each: str(each.ref)):
         if isinstance(sink, AuditSink):
             said = "the shippers write to all buckets as one, and an AuditSink must not choose where"
-            barred[sink.ref] = unusable(sink, said, f"ask for a ClusterAuditSink, or {_OWN_COLLECTOR}")
+            barred[sink.ref] = unusable(sink, said, f"ask for a ClusterAuditSink, or {OWN_COLLECTOR}")
         elif not isinstance(credentials.get(sink.ref, SinkCredentials({})), SinkCredentials):
             continue  # there is another finding about it
         elif first is None:
             first = sink
         elif secrets_of(sink) != secrets_of(first):
             said = f"the shippers write to all buckets as one, and {first.ref} names another access key"
-            barred[sink.ref] = unusable(sink, said, f"use one Secret for all sinks of type S3, or {_OWN_COLLECTOR}")
+            barred[sink.ref] = unusable(sink, said, f"use one Secret for all sinks of type S3, or {OWN_COLLECTOR}")
     return barred
 
 
