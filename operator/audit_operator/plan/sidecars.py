@@ -32,6 +32,7 @@ class Lack(StrEnum):
     NAMESPACE_EXCLUDED = "NamespaceExcluded"
     NAME_DOES_NOT_FIT = "NameDoesNotFit"
     CANNOT_RUN = "CannotRun"
+    POD_RESOURCES = "PodResources"
     NAME_TAKEN = "NameTaken"
     NO_VOLUME = "NoVolume"
     NO_SINK = "NoSink"
@@ -57,6 +58,10 @@ _SAID: dict[Lack, tuple[str, str]] = {
     Lack.CANNOT_RUN: (
         "the pod takes no Linux container more: it is for Windows, or a kubelet made it from a file",
         "exclude such pods with spec.applicationLogs.podSelector",
+    ),
+    Lack.POD_RESOURCES: (
+        "the pod has resources as a whole (spec.resources); where its containers ask for more, it is refused",
+        "give its containers resources of their own in place of spec.resources, or exclude it with podSelector",
     ),
     Lack.NAME_TAKEN: (
         "the pod has a container or a volume of its own that is named as the sidecar's",

@@ -135,6 +135,7 @@ LEFT_ALONE: dict[str, dict[str, Any]] = {
         containers=[{**inits("app")[0], "volumeDevices": [{"name": "logs", "devicePath": "/dev/xvda"}]}],
     ),
     "for Windows": pod(os={"name": "windows"}),
+    "has resources as a whole": pod(resources={"requests": {"memory": "32Mi"}, "limits": {"memory": "32Mi"}}),
     "has a container of that name": pod(containers=[container("audit-shipper-pci")]),
     "has an init container of that name": pod(initContainers=inits("audit-shipper-pci")),
     "has a volume of that name": pod(volumes=[LOGS, {"name": "audit-shipper-state-pci", "emptyDir": {}}]),

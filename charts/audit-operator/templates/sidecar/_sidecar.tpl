@@ -45,6 +45,9 @@ operator counts pods with another one as stale. The same text is a setting of th
   expression: >-
     object.spec.?os.?name.orValue("linux") == "linux"
     && !("kubernetes.io/config.mirror" in object.metadata.?annotations.orValue({}))
+# With what the sidecar asks for, its containers could ask for more than the pod has, and the pod would be refused.
+- name: has-no-resources-as-a-whole
+  expression: '!has(object.spec.resources)'
 {{- end -}}
 
 {{/* The conditions under which a pod gets the sidecar of a policy; the webhook's patch has the same in Python. */}}

@@ -20,6 +20,7 @@ class Obstacle(StrEnum):
     NAMESPACE_EXCLUDED = "NamespaceExcluded"
     NAME_DOES_NOT_FIT = "NameDoesNotFit"
     CANNOT_RUN = "CannotRun"
+    POD_RESOURCES = "PodResources"
     NAME_TAKEN = "NameTaken"
     NO_VOLUME = "NoVolume"
 
@@ -37,14 +38,13 @@ def collected(pod: Pod, logs: ApplicationLogs) -> tuple[str, ...]:
 
 def obstacle(pod: Pod, policy: str, logs: ApplicationLogs, template: SidecarTemplate) -> Obstacle | None:
     """Why a pod without the sidecar of the policy of this name could not be given it; None if it could."""
-    if pod.namespace in template.excluded_namespaces:
-        return Obstacle.NAMESPACE_EXCLUDED
-    if not fits(policy):
-        return Obstacle.NAME_DOES_NOT_FIT
-    if not pod.can_run:
-        return Obstacle.CANNOT_RUN
-    if any(each.name == shipper_name(policy) for each in pod.carried) or pod.reserved & set(volumes_of(policy)):
-        return Obstacle.NAME_TAKEN
-    if not collected(pod, logs):
-        return Obstacle.NO_VOLUME
-    return None
+    reserved = pod.reserved & set(volumes_of(policy))
+    found = {
+        Obstacle.NAMESPACE_EXCLUDED: pod.namespace in template.excluded_namespaces,
+        Obstacle.NAME_DOES_NOT_FIT: not fits(policy),
+        Obstacle.CANNOT_RUN: not pod.can_run,
+        Obstacle.POD_RESOURCES: pod.has_resources,
+        Obstacle.NAME_TAKEN: bool(reserved) or any(each.name == shipper_name(policy) for each in pod.carried),
+        Obstacle.NO_VOLUME: not collected(pod, logs),
+    }
+    return next((each for each, is_there in found.items() if is_there), None)

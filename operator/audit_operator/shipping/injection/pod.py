@@ -53,6 +53,7 @@ class Pod:
         labels: its labels.
         opted_out: whether it asks not to be injected.
         can_run: whether a Linux container can be added to it at all.
+        has_resources: whether it has resources as a whole, of which each of its containers takes a part (KEP-2837).
         volumes: names of the volumes that can hold log files, in order.
         reserved: names of its volumes that begin as those of sidecars do.
         carried: its containers that bear names of sidecars.
@@ -67,6 +68,7 @@ class Pod:
     labels: Mapping[str, str]
     opted_out: bool
     can_run: bool
+    has_resources: bool
     volumes: tuple[str, ...]
     reserved: frozenset[str]
     carried: tuple[Carried, ...]
@@ -87,6 +89,7 @@ def pod_of(document: Document, namespace: str = "") -> Pod:
         labels=dict(labels),
         opted_out="false" in (labels.get(INJECT), annotations.get(INJECT)),
         can_run=(spec.get("os") or {}).get("name", "linux") == "linux" and MIRROR not in annotations,
+        has_resources=spec.get("resources") is not None,
         volumes=tuple(_collectable(spec)),
         reserved=frozenset(each for each in volumes if each.startswith(PREFIX)),
         carried=tuple(_carried(spec, annotations)),
