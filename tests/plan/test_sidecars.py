@@ -69,6 +69,7 @@ def test_a_pod_that_was_opted_out_or_is_not_selected_or_has_ended_is_not_expecte
         ("the volume is a secret", Lack.NO_VOLUME),
         ("the volume is a block device", Lack.NO_VOLUME),
         ("for Windows", Lack.CANNOT_RUN),
+        ("for Windows by its node selector alone", Lack.CANNOT_RUN),
         ("has resources as a whole", Lack.POD_RESOURCES),
         ("has a container of that name", Lack.NAME_TAKEN),
         ("has an init container of that name", Lack.NAME_TAKEN),

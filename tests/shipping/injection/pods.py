@@ -101,6 +101,8 @@ INJECTED: dict[str, dict[str, Any]] = {
     "with an NFS volume": pod(volumes=[{"name": "logs", "nfs": {"server": "nfs.example", "path": "/"}}]),
     "one secret among the volumes": pod(volumes=[{"name": "more", "secret": {"secretName": "tls"}}, LOGS]),
     "that says it is for Linux": pod(os={"name": "linux"}),
+    "for nodes with Linux": pod(nodeSelector={"kubernetes.io/os": "linux", "disk": "fast"}),
+    "for nodes that say nothing of their system": pod(nodeSelector={"disk": "fast"}),
     "of a Job": pod(
         {"generateName": "job-", "labels": {**LABELS, "batch.kubernetes.io/job-name": "job"}}, restartPolicy="Never"
     ),
@@ -135,6 +137,7 @@ LEFT_ALONE: dict[str, dict[str, Any]] = {
         containers=[{**inits("app")[0], "volumeDevices": [{"name": "logs", "devicePath": "/dev/xvda"}]}],
     ),
     "for Windows": pod(os={"name": "windows"}),
+    "for Windows by its node selector alone": pod(nodeSelector={"kubernetes.io/os": "windows"}),
     "has resources as a whole": pod(resources={"requests": {"memory": "32Mi"}, "limits": {"memory": "32Mi"}}),
     "has a container of that name": pod(containers=[container("audit-shipper-pci")]),
     "has an init container of that name": pod(initContainers=inits("audit-shipper-pci")),

@@ -40,10 +40,11 @@ operator counts pods with another one as stale. The same text is a setting of th
   expression: >-
     object.metadata.?labels[?"audit-operator.dev/inject"].orValue("") != "false"
     && object.metadata.?annotations[?"audit-operator.dev/inject"].orValue("") != "false"
-# Mirror pods are made by a kubelet from a file, and nothing can be added to them.
+# An affinity that leads to Windows alone is not looked at. Mirror pods are made by a kubelet from a file, and nothing can be added to them.
 - name: can-run-it
   expression: >-
     object.spec.?os.?name.orValue("linux") == "linux"
+    && object.spec.?nodeSelector[?"kubernetes.io/os"].orValue("linux") == "linux"
     && !("kubernetes.io/config.mirror" in object.metadata.?annotations.orValue({}))
 # With what the sidecar asks for, its containers could ask for more than the pod has, and the pod would be refused.
 - name: has-no-resources-as-a-whole

@@ -88,7 +88,7 @@ def pod_of(document: Document, namespace: str = "") -> Pod:
         created=metadata.get("creationTimestamp") or "",
         labels=dict(labels),
         opted_out="false" in (labels.get(INJECT), annotations.get(INJECT)),
-        can_run=(spec.get("os") or {}).get("name", "linux") == "linux" and MIRROR not in annotations,
+        can_run=_is_for_linux(spec) and MIRROR not in annotations,
         has_resources=spec.get("resources") is not None,
         volumes=tuple(_collectable(spec)),
         reserved=frozenset(each for each in volumes if each.startswith(PREFIX)),
@@ -97,6 +97,12 @@ def pod_of(document: Document, namespace: str = "") -> Pod:
         alive=not metadata.get("deletionTimestamp")
         and (document.get("status") or {}).get("phase") not in ("Succeeded", "Failed"),
     )
+
+
+def _is_for_linux(spec: Document) -> bool:
+    """As far as `os` and the node selector say; an affinity that leads to Windows alone is not looked at."""
+    names = (spec.get("os") or {}).get("name"), (spec.get("nodeSelector") or {}).get("kubernetes.io/os")
+    return all(each in (None, "linux") for each in names)
 
 
 def containers(spec: Document) -> Iterator[Document]:
