@@ -19,6 +19,7 @@ TEMPLATE_TEXT = json.dumps(
 TEMPLATE = SidecarTemplate.parse(TEMPLATE_TEXT)
 
 LOGS = {"name": "logs", "emptyDir": {}}
+STORAGE = {"limits": {"ephemeral-storage": "1Gi"}}
 LABELS = {"app": "web", "tier": "front"}
 SELECTOR = {
     "matchLabels": {"app": "web"},
@@ -103,6 +104,14 @@ INJECTED: dict[str, dict[str, Any]] = {
     "that says it is for Linux": pod(os={"name": "linux"}),
     "for nodes with Linux": pod(nodeSelector={"kubernetes.io/os": "linux", "disk": "fast"}),
     "for nodes that say nothing of their system": pod(nodeSelector={"disk": "fast"}),
+    "with limited storage": pod(containers=[container(), container("second", resources=STORAGE)]),
+    "with an init container with limited storage": pod(initContainers=[{**inits("setup")[0], "resources": STORAGE}]),
+    "with a native sidecar with limited storage": pod(
+        initContainers=[{**inits("proxy")[0], "restartPolicy": "Always", "resources": STORAGE}]
+    ),
+    "with storage asked for but not limited": pod(
+        containers=[container(resources={"requests": {"ephemeral-storage": "1Gi"}, "limits": {"memory": "64Mi"}})]
+    ),
     "of a Job": pod(
         {"generateName": "job-", "labels": {**LABELS, "batch.kubernetes.io/job-name": "job"}}, restartPolicy="Never"
     ),

@@ -73,6 +73,32 @@ def test_the_sidecar_runs_as_whoever_writes_and_never_as_root():
     assert user("with a container that is root") == (65532, 65532)
 
 
+def sidecar_resources(document, template=TEMPLATE):
+    operations = patch(document, "payments", [model(policy())], template)
+    [found] = [each["value"] for each in operations if each["path"].startswith("/spec/initContainers/")]
+    return found["resources"]
+
+
+@pytest.mark.parametrize("who", ["", "an init container ", "a native sidecar "])
+def test_the_queues_of_a_sink_that_is_away_do_not_count_against_the_limits_of_the_application(who):
+    name = f"with {who and who + 'with '}limited storage"
+    plain, limited = sidecar_resources(pod()), sidecar_resources(INJECTED[name])
+    assert limited["limits"] == {**plain["limits"], "ephemeral-storage": "576Mi"}
+    assert limited["requests"] == {**plain["requests"], "ephemeral-storage": "16Mi"}
+    assert "ephemeral-storage" not in plain["limits"] | plain["requests"]
+
+
+def test_where_no_limit_is_no_storage_of_the_pod_is_limited_by_the_sidecar():
+    assert sidecar_resources(INJECTED["with storage asked for but not limited"]) == sidecar_resources(pod())
+
+
+def test_storage_that_the_template_names_is_left_as_it_is():
+    text = pods.TEMPLATE_TEXT.replace('"160Mi"', '"160Mi", "ephemeral-storage": "2Gi"')
+    named = SidecarTemplate.parse(text)
+    limited = sidecar_resources(INJECTED["with limited storage"], named)
+    assert limited == {"requests": dict(named.requests), "limits": dict(named.limits)}
+
+
 def test_policies_whose_names_do_not_fit_and_those_without_application_logs_inject_nothing():
     without = policy()
     del without["spec"]["applicationLogs"]

@@ -34,6 +34,17 @@ operator counts pods with another one as stale. The same text is a setting of th
 { {{- range $index, $key := keys . | sortAlpha }}{{ if $index }}, {{ end }}{{ $key | quote }}: {{ get $ $key | toString | quote }}{{ end -}} }
 {{- end -}}
 
+{{/* The template's requests or limits, in CEL; with so much storage where the pod's is limited and the template says nothing of it. */}}
+{{- define "audit-operator.sidecarResources" -}}
+{{- $resources := (index . 0).resources -}}
+{{- $own := get $resources (index . 1) | default dict -}}
+{{- if or (hasKey (default dict $resources.requests) "ephemeral-storage") (hasKey (default dict $resources.limits) "ephemeral-storage") -}}
+{{- include "audit-operator.celMap" $own -}}
+{{- else -}}
+variables.isStorageLimited ? {{ include "audit-operator.celMap" (merge (dict "ephemeral-storage" (index . 2)) $own) }} : {{ include "audit-operator.celMap" $own }}
+{{- end -}}
+{{- end -}}
+
 {{/* Those that speak of the pod alone. */}}
 {{- define "audit-operator.podConditions" -}}
 - name: is-not-opted-out

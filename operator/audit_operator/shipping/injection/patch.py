@@ -26,7 +26,7 @@ from audit_operator.shipping.injection.names import (
     shipper_name,
     state_volume,
 )
-from audit_operator.shipping.injection.pod import pod_of
+from audit_operator.shipping.injection.pod import containers, pod_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +41,8 @@ NOBODY = 65532
 STATE_SIZE = "512Mi"
 """Of the volume with offsets and queues. It is no setting: queues are a part of it, and a pod whose volume grows too
 large is evicted."""
+_STORAGE, _STORAGE_REQUEST, _STORAGE_LIMIT = "ephemeral-storage", "16Mi", "576Mi"
+"""What the volume above can hold, and the sidecar's log."""
 _COMMAND = ["/usr/bin/python3.11", "-I", "-m", "audit_operator.sidecar"]  # no more than that is in the image
 _READ_ONLY = 0o444
 _VOLUMES_OF_ONE = 4
@@ -113,7 +115,6 @@ def _volumes(policy: str) -> list[Document]:
 
 
 def _container(spec: Document, policy: str, volumes: Sequence[str], template: SidecarTemplate) -> Document:
-    resources = {"requests": dict(template.requests), "limits": dict(template.limits)}
     return {
         "name": shipper_name(policy),
         "image": template.image,
@@ -127,7 +128,7 @@ def _container(spec: Document, policy: str, volumes: Sequence[str], template: Si
             _field("AUDIT_SHIPPER_NODE", "spec.nodeName"),
             {"name": "AUDIT_SHIPPER_MEMORY_LIMIT", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
         ],
-        "resources": {key: value for key, value in resources.items() if value},
+        "resources": _resources(spec, template),
         "securityContext": _security(spec, volumes),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
@@ -144,6 +145,20 @@ def _container(spec: Document, policy: str, volumes: Sequence[str], template: Si
 
 def _field(name: str, path: str) -> Document:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _resources(spec: Document, template: SidecarTemplate) -> Document:
+    """With storage of its own where the pod's is limited.
+
+    A kubelet compares what the whole pod holds, queues of the sidecar included, with the sum of those limits that its
+    containers have: without one of ours, a sink that is away would have the application evicted.
+    """
+    requests, limits = dict(template.requests), dict(template.limits)
+    is_limited = any(_STORAGE in ((each.get("resources") or {}).get("limits") or {}) for each in containers(spec))
+    if is_limited and _STORAGE not in requests.keys() | limits.keys():
+        requests[_STORAGE], limits[_STORAGE] = _STORAGE_REQUEST, _STORAGE_LIMIT
+    resources = {"requests": requests, "limits": limits}
+    return {key: value for key, value in resources.items() if value}
 
 
 def _security(spec: Document, volumes: Sequence[str]) -> Document:
