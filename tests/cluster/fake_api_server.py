@@ -137,13 +137,15 @@ class FakeApiServer:
         if request.method == "GET":
             found = self.objects.get(key)
             return web.json_response(found) if found else _status(404, "NotFound")
+        if request.method == "DELETE":
+            return self._delete(key, ((body or {}).get("preconditions") or {}).get("uid", ""))
         return self._write(request.method, key, body, match["sub"] or "")
 
     def _list(self, request, resource, namespace):
         items = [
             document
             for (plural, where, _), document in sorted(self.objects.items())
-            if plural == resource.plural and namespace in ("", where)
+            if plural == resource.plural and namespace in ("", where) and _selected(request.query, document["metadata"])
         ]
         limit, start = int(request.query.get("limit") or 0) or len(items), 0
         version = str(self.version)
@@ -204,6 +206,16 @@ class FakeApiServer:
             return web.json_response(old)
         return web.json_response(self._store(key, new))
 
+    def _delete(self, key, uid):
+        if key not in self.objects:
+            return _status(404, "NotFound")
+        if uid and uid != self.objects[key]["metadata"]["uid"]:
+            return _status(409, "Conflict")
+        document = self.objects.pop(key)
+        self.version += 1
+        self._record(key[0], "DELETED", document)
+        return web.json_response({"kind": "Status", "status": "Success"})
+
     def _store(self, key, document):
         self.version += 1
         document["metadata"]["resourceVersion"] = str(self.version)
@@ -216,6 +228,13 @@ class FakeApiServer:
         document = copy.deepcopy(document)
         document["metadata"]["resourceVersion"] = str(self.version)
         self.history.append((self.version, plural, kind, document))
+
+
+def _selected(query, metadata):
+    """Whether selectors of the form ``key=value`` select an object; others select everything."""
+    key, equals, value = query.get("labelSelector", "").partition("=")
+    name = query.get("fieldSelector", "").removeprefix("metadata.name=") or metadata["name"]
+    return (not equals or (metadata.get("labels") or {}).get(key) == value) and name == metadata["name"]
 
 
 def _status(code, reason, headers=None):

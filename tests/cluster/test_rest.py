@@ -129,6 +129,24 @@ async def test_status_is_not_written_to_an_object_that_was_recreated(api, client
     assert caught.value.conflict
 
 
+async def test_an_object_that_was_recreated_is_not_deleted_for_the_former_one(api, client):
+    there = api.put(LEASE, "l", "ns")
+    with pytest.raises(ApiError) as caught:
+        await client.delete(LEASE, name="l", namespace="ns", uid="an-earlier-one")
+    assert caught.value.conflict
+    await client.delete(LEASE, name="l", namespace="ns", uid=there["metadata"]["uid"])
+    assert api.get(LEASE, "l", "ns") is None
+    await client.delete(LEASE, name="l", namespace="ns")  # gone already is as good
+
+
+async def test_one_object_can_be_asked_for_with_the_right_to_list_alone(api, client):
+    for name in ("a", "b"):
+        api.put(LEASE, name, "ns")
+    one = replace(LEASE, field_selector="metadata.name=b")
+    listing = await client.list(one, lambda each: each["metadata"]["name"], namespace="ns")
+    assert listing.items == ("b",)
+
+
 async def test_a_fenced_client_reads_but_does_not_write(api, client):
     class NotLeadingError(Exception):
         pass

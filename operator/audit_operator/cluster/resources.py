@@ -25,6 +25,7 @@ class Resource:
     version: str
     namespaced: bool
     label_selector: str = ""
+    field_selector: str = ""
 
     @property
     def api_version(self) -> str:

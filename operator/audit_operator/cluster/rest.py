@@ -145,6 +145,8 @@ class RestClient:
         params = {"limit": str(page_size)}
         if resource.label_selector:
             params["labelSelector"] = resource.label_selector
+        if resource.field_selector:
+            params["fieldSelector"] = resource.field_selector
         version: str | None = None
         while True:
             page = await self._call("GET", resource.path(namespace=namespace), params=params)
@@ -219,10 +221,14 @@ class RestClient:
         path = resource.path(namespace=namespace, name=name)
         return await self._call("PATCH", path, body=body, content_type=_MERGE)
 
-    async def delete(self, resource: Resource, *, name: str, namespace: str = "") -> None:
-        """Delete one object; one that is gone already is as good. Raises ApiError, ApiUnreachableError."""
+    async def delete(self, resource: Resource, *, name: str, namespace: str = "", uid: str = "") -> None:
+        """Delete one object; one that is gone already is as good. With a `uid`, no other one of that name (409).
+
+        Raises ApiError, ApiUnreachableError.
+        """
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}} if uid else None
         try:
-            await self._call("DELETE", resource.path(namespace=namespace, name=name))
+            await self._call("DELETE", resource.path(namespace=namespace, name=name), body=options)
         except ApiError as error:
             if not error.not_found:
                 raise
