@@ -34,6 +34,11 @@ async def test_a_body_is_what_was_sent_in_whichever_pieces(content, size):
     assert await taken(gzip.compress(content), "gzip", size=size) == content
 
 
+def packed(content):
+    """The same each time, without the moment: what is tested makes the names of tests."""
+    return gzip.compress(content, mtime=0)
+
+
 @pytest.mark.parametrize("encoding", ["identity", " GZIP ", "gzip"])
 async def test_encodings_are_recognised_however_they_are_spelled(encoding):
     content = b"{}" if encoding == "identity" else gzip.compress(b"{}")
@@ -44,12 +49,12 @@ async def test_encodings_are_recognised_however_they_are_spelled(encoding):
     ("content", "encoding", "status"),
     [
         (b"x" * 101, "", 413),
-        (gzip.compress(b"x" * 101), "gzip", 413),
-        (gzip.compress(b"\0" * 50 * MIB), "gzip", 413),
+        (packed(b"x" * 101), "gzip", 413),
+        (packed(b"\0" * 50 * MIB), "gzip", 413),
         (b"x", "gzip", 400),
-        (gzip.compress(b"x")[:-1], "gzip", 400),
-        (gzip.compress(b"x") + b"y", "gzip", 400),
-        (gzip.compress(b"x") * 2, "gzip", 400),
+        (packed(b"x")[:-1], "gzip", 400),
+        (packed(b"x") + b"y", "gzip", 400),
+        (packed(b"x") * 2, "gzip", 400),
         (b"", "gzip", 400),
         (b"x", "zstd", 415),
     ],
