@@ -13,6 +13,7 @@ import yaml
 from audit_operator.api.crd import drift
 from audit_operator.plan.collector_files import Places
 from audit_operator.settings import Settings, ShipperMode
+from audit_operator.shipping.injection.template import SidecarTemplate
 from tests.chart.helm import CHART, EVERYTHING, MONITORING, NAMESPACE, VERSIONS
 from tests.chart.snapshots import FOLDER, VALUES, render
 from tools.image import rootfs
@@ -221,6 +222,21 @@ def test_every_value_is_in_the_readme() -> None:
     text = (CHART / "README.md").read_text()
     missing = [path for path in _leaves(yaml.safe_load((CHART / "values.yaml").read_text())) if f"`{path}`" not in text]
     assert missing == []
+
+
+@pytest.mark.parametrize("namespaces", ["{kube-system}", "{kube-system,monitoring}"])
+def test_the_revision_of_sidecars_is_the_operators_and_knows_no_excluded_namespaces(
+    helm: Helm, namespaces: str
+) -> None:
+    sidecars = ("sidecar.enabled=true", "sidecar.mechanism=AdmissionPolicy")
+    objects = helm.objects(*sidecars, f"sidecar.excludedNamespaces={namespaces}")
+    [policy] = [each for each in objects if each["kind"] == "MutatingAdmissionPolicy"]
+    [deployment] = [each for each in objects if each["kind"] == "Deployment"]
+    environment = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    [text] = [each["value"] for each in environment if each["name"] == "AUDIT_OPERATOR_SIDECAR"]
+    said = re.findall(r'variables\.policy,\s+value: "(\w+)"', policy["spec"]["mutations"][0]["jsonPatch"]["expression"])
+    assert said == [SidecarTemplate.parse(text).revision]
+    assert said == re.findall(r'variables\.policy,\s+value: "(\w+)"', helm.template(*sidecars))
 
 
 def _leaves(values: object, path: str = "") -> list[str]:

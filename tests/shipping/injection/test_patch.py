@@ -115,6 +115,13 @@ def test_another_template_has_another_revision():
     assert SidecarTemplate.parse(text).revision != TEMPLATE.revision
 
 
+def test_one_more_namespace_without_sidecars_makes_no_sidecar_stale():
+    text = pods.TEMPLATE_TEXT.replace('["kube-system"]', '["kube-system", "monitoring"]')
+    more = SidecarTemplate.parse(text)
+    assert more.excluded_namespaces == {"kube-system", "monitoring"}
+    assert more.revision == TEMPLATE.revision
+
+
 @pytest.mark.parametrize("text", ["", "{}", pods.TEMPLATE_TEXT.replace("image", "picture", 1)])
 def test_a_text_that_is_no_template_is_refused_with_the_place(text):
     with pytest.raises(TemplateError):

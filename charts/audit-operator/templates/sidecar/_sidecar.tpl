@@ -1,6 +1,5 @@
 {{/*
-What a sidecar is made from, as JSON. Its digest is the revision of the template: an injected pod carries it, and the
-operator counts pods with another one as stale. The same text is a setting of the operator.
+What a sidecar is made from, and who gets none, as JSON. The same text is a setting of the operator.
 */}}
 {{- define "audit-operator.sidecarTemplate" -}}
 {{- $image := default (include "audit-operator.image" .) .Values.sidecar.image -}}
@@ -12,8 +11,12 @@ operator counts pods with another one as stale. The same text is a setting of th
 | toJson -}}
 {{- end -}}
 
+{{/*
+The digest of what makes the container. An injected pod carries it, and the operator counts pods with another one as stale;
+so one more excluded namespace must not change it.
+*/}}
 {{- define "audit-operator.sidecarRevision" -}}
-{{- include "audit-operator.sidecarTemplate" . | sha256sum | trunc 16 -}}
+{{- omit (include "audit-operator.sidecarTemplate" . | fromJson) "excludedNamespaces" | toJson | sha256sum | trunc 16 -}}
 {{- end -}}
 
 {{/* Whether the API server injects, without any server of ours; the webhook does where it cannot. */}}

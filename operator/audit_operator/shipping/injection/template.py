@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -45,7 +46,7 @@ class SidecarTemplate:
         requests: quantities by resource.
         limits: quantities by resource.
         excluded_namespaces: pods in these never get a sidecar.
-        revision: another one for another template; an injected pod carries it.
+        revision: another one where the sidecar itself would be another; an injected pod carries it.
     """
 
     image: str
@@ -69,5 +70,12 @@ class SidecarTemplate:
             requests=read.resources.requests,
             limits=read.resources.limits,
             excluded_namespaces=frozenset(read.excluded_namespaces),
-            revision=hashlib.sha256(text.encode()).hexdigest()[:REVISION_LENGTH],
+            revision=_revision(text),
         )
+
+
+def _revision(text: str) -> str:
+    """Of what the container is made from, as the chart computes it; who gets none changes no container."""
+    made_from = {key: value for key, value in json.loads(text).items() if key != "excludedNamespaces"}
+    canonical = json.dumps(made_from, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:REVISION_LENGTH]
