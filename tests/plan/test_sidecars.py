@@ -106,6 +106,38 @@ def test_a_container_that_only_bears_the_name_is_no_sidecar():
     assert reasons(counted(with_annotation)) == {Lack.NAME_TAKEN: 1}
 
 
+def with_image(document, image):
+    """The pod as injected, and then changed by something else in the cluster."""
+    result = copy.deepcopy(document)
+    for each in patch(document, "payments", [model(SELECTIVE)], TEMPLATE):
+        _add(result, each["path"], each["value"])
+    [shipper] = [each for each in result["spec"]["initContainers"] if each["name"] == "audit-shipper-pci"]
+    shipper["image"] = image
+    return result
+
+
+def test_a_sidecar_whose_image_the_cluster_rewrote_is_injected_and_the_status_says_so():
+    mirrored = with_image(pod(), "mirror.example/audit-operator@sha256:abc")
+    result = counted(seen(mirrored, "web-2"), seen(mirrored, "web-1"), injected(pod(), "web-0"), findings=(NO_SINK,))
+    assert (result.expected, result.injected, result.lacking) == (3, 3, {})
+    first, said = result.findings
+    assert first == NO_SINK
+    assert said.severity is Severity.INFO
+    assert "the image was changed after injection" in said.message
+    assert "web-1: mirror.example/audit-operator@sha256:abc" in said.message
+    flowing = true(ConditionType.SHIPPING, Reason.SHIPPING, "")
+    assert with_sidecars(flowing, result) == flowing
+    assert not counted(injected(pod())).findings
+
+
+@pytest.mark.parametrize("stripped", ["command", "volumeMounts"])
+def test_a_foreign_image_in_what_is_not_made_as_a_sidecar_is_none(stripped):
+    forged = with_image(pod(), "other:1")
+    [shipper] = [each for each in forged["spec"]["initContainers"] if each["name"] == "audit-shipper-pci"]
+    shipper[stripped] = shipper[stripped][-1:]
+    assert reasons(counted(seen(forged))) == {Lack.NAME_TAKEN: 1}
+
+
 def test_policies_whose_names_do_not_fit_and_excluded_namespaces_are_said():
     assert reasons(counted(seen(pod()), of=model(policy("a" * 43)))) == {Lack.NAME_DOES_NOT_FIT: 1}
     there = dataclasses.replace(seen(pod()), namespace="kube-system")

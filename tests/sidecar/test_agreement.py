@@ -8,7 +8,7 @@ import sys
 from audit_operator.controller.sidecar_objects import SECRET_KEY
 from audit_operator.plan.application_logs import CONFIG_FILE, Places
 from audit_operator.shipping.collector import configuration
-from audit_operator.shipping.injection import names, patch
+from audit_operator.shipping.injection import names
 from audit_operator.sidecar import collector, places, wanted
 from tools.image import debian
 
@@ -47,6 +47,6 @@ def test_credentials_that_no_configuration_names_are_deleted(tmp_path):
 
 
 def test_the_injected_command_is_one_that_the_image_has():
-    [program, *arguments] = patch._COMMAND
+    [program, *arguments] = names.COMMAND
     assert program == f"/usr/bin/{debian.PYTHON}"
     assert arguments == ["-I", "-m", "audit_operator.sidecar"]

@@ -12,18 +12,21 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from audit_operator.api.conditions import ConditionType, Reason
+from audit_operator.api.findings import Finding, Severity
 from audit_operator.api.policy_status import MAX_FINDINGS, MissingSidecars, Sidecars, StatusFinding
 from audit_operator.plan.claim import Claim, false
 from audit_operator.shipping.injection.eligibility import collected, is_meant, obstacle
 from audit_operator.shipping.injection.names import MAX_POLICY_NAME, shipper_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from audit_operator.api.audit_policy import AuditPolicy
-    from audit_operator.api.findings import Finding
     from audit_operator.shipping.injection.pod import Carried, Pod
     from audit_operator.shipping.injection.template import SidecarTemplate
+
+
+IMAGE_CHANGED = "sidecar-image-changed"
 
 
 class Lack(StrEnum):
@@ -152,6 +155,7 @@ def count(
     if logs is None:
         return None
     expected = injected = 0
+    changed: dict[str, str] = {}
     lacking: defaultdict[Lack, list[Pod]] = defaultdict(list)
     for pod in pods:
         if not pod.alive or not is_meant(pod, logs):
@@ -162,9 +166,11 @@ def count(
             why = Lack.NO_SINK
         if why is None:
             injected += 1
+            changed.update(_changed_image(pod, policy, template))
         else:
             lacking[why].append(pod)
-    return SidecarCount(expected, injected, {why: tuple(them) for why, them in lacking.items()}, findings)
+    known = (*findings, *_said_of_images(changed))
+    return SidecarCount(expected, injected, {why: tuple(them) for why, them in lacking.items()}, known)
 
 
 def lack(pod: Pod, policy: AuditPolicy, template: SidecarTemplate) -> Lack | None:
@@ -174,7 +180,7 @@ def lack(pod: Pod, policy: AuditPolicy, template: SidecarTemplate) -> Lack | Non
         return None
     found = next((each for each in pod.carried if each.name == shipper_name(name)), None)
     if found is not None and _is_ours(found):
-        if found.revision == template.revision and found.image != template.image:
+        if found.revision == template.revision and found.image != template.image and not found.is_whole:
             return Lack.NAME_TAKEN
         is_fresh = found.revision == template.revision and found.volumes == set(collected(pod, logs))
         return None if is_fresh and found.volumes else Lack.STALE
@@ -184,6 +190,25 @@ def lack(pod: Pod, policy: AuditPolicy, template: SidecarTemplate) -> Lack | Non
     created = policy.metadata.creation_timestamp or ""
     # Both are written by the API server, in the same form and to the second.
     return Lack.OLDER_THAN_POLICY if pod.created <= created else Lack.NOT_INJECTED
+
+
+def _changed_image(pod: Pod, policy: AuditPolicy, template: SidecarTemplate) -> Iterator[tuple[str, str]]:
+    """The pod and the image of its sidecar, where that is not the template's."""
+    for each in pod.carried:
+        if each.name == shipper_name(policy.metadata.name) and each.image != template.image:
+            yield pod.name, each.image
+
+
+def _said_of_images(changed: Mapping[str, str]) -> Iterator[Finding]:
+    """That a cluster rewrites images: what was injected is known, what runs is for whoever rewrites to say."""
+    if changed:
+        example = min(changed)
+        yield Finding(
+            IMAGE_CHANGED,
+            Severity.INFO,
+            f"the image was changed after injection: of {len(changed)} pods, for example {example}: {changed[example]}",
+            mend="nothing, where the cluster pins digests or has a mirror; elsewhere see who changes pods",
+        )
 
 
 def _is_ours(found: Carried) -> bool:

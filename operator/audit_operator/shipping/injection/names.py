@@ -17,6 +17,8 @@ CREDENTIALS_FOLDER = "/etc/audit-shipper-credentials"
 STATE_FOLDER = "/var/lib/audit-shipper"
 LOGS_FOLDER = "/var/log/audit-shipper"
 TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a folder
+COMMAND = ("/usr/bin/python3.11", "-I", "-m", "audit_operator.sidecar")
+"""No more than that is in the image."""
 
 MESH = (
     "istio-validation",
@@ -63,6 +65,11 @@ def secret_volume(policy: str) -> str:
 def state_volume(policy: str) -> str:
     """Name of the volume with offsets and queues."""
     return f"{PREFIX}state-{policy}"
+
+
+def places_of(policy: str) -> dict[str, str]:
+    """Where the container mounts the four volumes."""
+    return dict(zip(volumes_of(policy), (CONFIG_FOLDER, CREDENTIALS_FOLDER, SECRET_FOLDER, STATE_FOLDER), strict=True))
 
 
 def volumes_of(policy: str) -> tuple[str, str, str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.injection.eligibility import collected, is_meant, obstacle
 from audit_operator.shipping.injection.names import (
+    COMMAND,
     CONFIG_FOLDER,
     CREDENTIALS_FOLDER,
     LOGS_FOLDER,
@@ -43,7 +44,6 @@ STATE_SIZE = "512Mi"
 large is evicted."""
 _STORAGE, _STORAGE_REQUEST, _STORAGE_LIMIT = "ephemeral-storage", "16Mi", "576Mi"
 """What the volume above can hold, and the sidecar's log."""
-_COMMAND = ["/usr/bin/python3.11", "-I", "-m", "audit_operator.sidecar"]  # no more than that is in the image
 _READ_ONLY = 0o444
 _VOLUMES_OF_ONE = 4
 
@@ -119,7 +119,7 @@ def _container(spec: Document, policy: str, volumes: Sequence[str], template: Si
         "name": shipper_name(policy),
         "image": template.image,
         "imagePullPolicy": template.pull_policy,
-        "command": _COMMAND,
+        "command": list(COMMAND),
         "restartPolicy": "Always",
         "env": [
             _field("AUDIT_SHIPPER_POD", "metadata.name"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.shipping.injection.names import INJECT, LOGS_FOLDER, PREFIX, REVISIONS
+from audit_operator.shipping.injection.names import COMMAND, INJECT, LOGS_FOLDER, PREFIX, REVISIONS, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +35,7 @@ class Carried:
         revision: of the template it was made from; empty where the pod does not say.
         volumes: volumes of the pod whose log files it reads.
         is_sidecar: whether it is an init container that goes on running.
+        is_whole: whether its command and the places of its own volumes are those of a sidecar, whatever its image.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Carried:
     revision: str
     volumes: frozenset[str]
     is_sidecar: bool
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +126,17 @@ def _carried(spec: Document, annotations: Mapping[str, str]) -> Iterator[Carried
     for each in containers(spec):
         name = each["name"]
         if name.startswith(PREFIX):
-            mounts = each.get("volumeMounts") or ()
+            policy, mounts = name.removeprefix(PREFIX), each.get("volumeMounts") or ()
             yield Carried(
                 name=name,
                 image=each.get("image", ""),
-                revision=annotations.get(REVISIONS + name.removeprefix(PREFIX), ""),
+                revision=annotations.get(REVISIONS + policy, ""),
                 volumes=frozenset(
                     mount["name"] for mount in mounts if mount["mountPath"] == f"{LOGS_FOLDER}/{mount['name']}"
                 ),
                 is_sidecar=each.get("restartPolicy") == "Always",
+                is_whole=tuple(each.get("command") or ()) == COMMAND
+                and places_of(policy).items() <= {(mount["name"], mount["mountPath"]) for mount in mounts},
             )
 
 
