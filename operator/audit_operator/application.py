@@ -293,7 +293,7 @@ def _sidecars(
 ) -> Sidecars | None:
     if template is None:
         return None
-    objects = SidecarObjects(client, FIELD_MANAGER)
+    objects = SidecarObjects(client, FIELD_MANAGER, settings.namespace)
     return Sidecars(template, PodStore(client), objects, credentials, dirty.mark, settings.resync_seconds)
 
 

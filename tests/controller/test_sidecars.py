@@ -7,7 +7,7 @@ import pytest
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.sink import AuditSink
-from audit_operator.controller.sidecar_objects import SidecarObjectsError
+from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
 from audit_operator.controller.sidecars import Sidecars
 from audit_operator.plan.sidecars import Lack
 from audit_operator.plan.snapshot import Snapshot
@@ -55,8 +55,10 @@ class Pods:
 class Objects:
     """Notes what is written; fails if told to."""
 
+    own_namespace = "audit-operator"
+
     def __init__(self):
-        self.written, self.kept, self.fault = {}, None, None
+        self.written, self.kept, self.fault, self.stuck = {}, None, None, {}
 
     async def look(self):
         pass
@@ -67,7 +69,8 @@ class Objects:
         self.written[policy.ref] = files
 
     async def keep_only(self, policies):
-        self.kept = [each.ref for each in policies]
+        self.kept = list(policies)
+        return self.stuck
 
 
 class Secrets:
@@ -125,6 +128,32 @@ async def test_a_failure_to_write_is_said_at_the_policy_and_stops_nothing(keeper
     assert (finding.id, "you may not" in finding.message) == ("sidecar-not-configured", True)
     keeper.objects.fault = RuntimeError("a bug")
     await keeper.deliver(snapshot(with_sink()), PLANNED)  # raises nothing
+
+
+@pytest.mark.parametrize("namespace", ["kube-system", "audit-operator"])
+async def test_nothing_is_written_in_excluded_namespaces_nor_in_the_operators_own(keeper, namespace):
+    sink = SINK.model_copy(update={"metadata": SINK.metadata.model_copy(update={"namespace": namespace})})
+    await keeper.deliver(snapshot(with_sink(namespace=namespace), sinks=(sink,)), PLANNED)
+    assert (keeper.objects.written, keeper.objects.kept) == ({}, [])
+    keeper.pods.known[namespace] = ()
+    await keeper.deliver(snapshot(with_sink(namespace=namespace), sinks=(sink,)), PLANNED)
+    [counted] = keeper.facts.values()
+    assert [each.id for each in counted.findings] == ["sidecars-excluded"]
+
+
+async def test_a_name_that_somebody_else_has_taken_is_said(keeper):
+    keeper.objects.fault = NameTakenError("Secret payments/audit-shipper-pci is there already")
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert [each.id for each in keeper.facts[PCI].findings] == ["sidecar-name-taken"]
+
+
+async def test_what_cannot_be_deleted_is_said_at_its_policy_and_hinders_no_other(keeper):
+    keeper.objects.stuck = {ObjectRef("AuditPolicy", "gone", "shop"): SidecarObjectsError("403")}
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert (list(keeper.objects.written), keeper.facts[PCI].findings) == ([PCI], ())
+    keeper.objects.stuck = {PCI: SidecarObjectsError("403 Forbidden")}
+    await keeper.deliver(snapshot(with_sink(), sinks=()), PLANNED)
+    assert "sidecar-not-withdrawn" in [each.id for each in keeper.facts[PCI].findings]
 
 
 async def test_credentials_that_cannot_be_used_are_said(keeper):

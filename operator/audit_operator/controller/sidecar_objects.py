@@ -1,6 +1,7 @@
 """What sidecars read: a ConfigMap for each policy, and a Secret where a sink of the namespace needs one.
 
-Both go with the policy, which owns them, and with its applicationLogs.
+Both go with the policy, which owns them, and with its applicationLogs. Their names are no secret, and namespaces belong
+to others: an object of such a name that no AuditPolicy of ours controls is never written, adopted or deleted.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.cluster.resources import AUDIT_POLICY, CONFIG_MAP, SECRET, Resource
-from audit_operator.cluster.rest import ApiError, ApiUnreachableError
+from audit_operator.api.findings import ObjectRef
+from audit_operator.cluster.resources import AUDIT_POLICY, CONFIG_MAP, SECRET
+from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError
 from audit_operator.plan.application_logs import CONFIG_FILE, PSEUDONYM_VARIABLE
 from audit_operator.shipping.injection.names import PREFIX, shipper_name
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from audit_operator.api.audit_policy import AuditPolicy
+    from audit_operator.cluster.resources import Resource
     from audit_operator.cluster.rest import Document, RestClient
     from audit_operator.plan.application_logs import ApplicationFiles
 
@@ -27,11 +30,15 @@ COMPONENT_LABEL, COMPONENT = "app.kubernetes.io/component", "audit-shipper-sidec
 DIGEST = "audit-operator.dev/digest"
 HAS_SECRET = "audit-operator.dev/has-secret"  # noqa: S105 - an annotation
 SECRET_KEY = "sidecar.json"  # noqa: S105 - a key
-_OURS = Resource("ConfigMap", "configmaps", "", "v1", namespaced=True, label_selector=f"{COMPONENT_LABEL}={COMPONENT}")
+_OURS = replace(CONFIG_MAP, label_selector=f"{COMPONENT_LABEL}={COMPONENT}")
 
 
 class SidecarObjectsError(Exception):
     """They could not be read or written; the message says why."""
+
+
+class NameTakenError(SidecarObjectsError):
+    """There is an object of that name, and it is somebody else's; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +53,14 @@ class _Written:
 
 @dataclass(slots=True)
 class SidecarObjects:
-    """Writes on change alone. What somebody else has changed or deleted is found by `look`."""
+    """Writes on change alone. What somebody else has changed or deleted is found by `look`.
+
+    Nothing is touched in `own_namespace`, the operator's: what instructs shippers bears such names there, too.
+    """
 
     client: RestClient
     field_manager: str
+    own_namespace: str = ""
     _written: dict[tuple[str, str], _Written] = field(default_factory=dict)
     _secrets: dict[tuple[str, str], str] = field(default_factory=dict, repr=False)
     _keys: dict[str, str] = field(default_factory=dict, repr=False)
@@ -58,42 +69,80 @@ class SidecarObjects:
         """See what is there, from whomever. Raises SidecarObjectsError."""
         try:
             listing = await self.client.list(_OURS, _read)
-        except (ApiError, ApiUnreachableError) as error:
+        except (ApiError, ApiUnreachableError, InconsistentListError) as error:
             raise SidecarObjectsError(str(error)) from error
-        self._written = {name: written for name, written in listing.items if name[1].startswith(PREFIX)}
+        self._written = {name: written for name, written in filter(None, listing.items) if self._may_touch(name)}
         self._secrets.clear()
 
     async def bring(self, policy: AuditPolicy, files: ApplicationFiles) -> None:
         """Make what the policy's sidecars read like this. Raises SidecarObjectsError."""
-        namespace, name = policy.metadata.namespace, shipper_name(policy.metadata.name)
+        namespace, name = place = policy.metadata.namespace, shipper_name(policy.metadata.name)
         needs_secret = bool(files.credentials or files.pseudonyms)
         wanted = _Written(policy.metadata.uid, {CONFIG_FILE: files.config}, files.digest, needs_secret)
-        known = self._written.get((namespace, name))
+        known = self._written.get(place)
         try:
+            if known != wanted:
+                await self._check(CONFIG_MAP, namespace, name)
             if needs_secret:
                 # Before the configuration that names what is in it.
                 await self._apply_secret(policy, files)
             if known != wanted:
                 await self.client.apply(CONFIG_MAP, _config_map(policy, wanted), field_manager=self.field_manager)
-                self._written[namespace, name] = wanted
+                self._written[place] = wanted
             if not needs_secret and known is not None and known.has_secret:
-                await self.client.delete(SECRET, name=name, namespace=namespace)
-                self._secrets.pop((namespace, name), None)
-        except (ApiError, ApiUnreachableError) as error:
+                await self._delete(SECRET, namespace, name)
+                self._secrets.pop(place, None)
+        except (ApiError, ApiUnreachableError, InconsistentListError) as error:
             raise SidecarObjectsError(str(error)) from error
 
-    async def keep_only(self, policies: Collection[AuditPolicy]) -> None:
-        """Delete what no policy wants any more. Raises SidecarObjectsError."""
-        wanted = {(each.metadata.namespace, shipper_name(each.metadata.name)) for each in policies}
-        try:
-            for namespace, name in self._written.keys() - wanted:
+    async def keep_only(self, policies: Collection[ObjectRef]) -> dict[ObjectRef, SidecarObjectsError]:
+        """Delete what no policy wants any more; what could not be deleted, by policy, stops nothing else."""
+        wanted = {(each.namespace, shipper_name(each.name)) for each in policies}
+        failed = {}
+        for namespace, name in sorted(self._written.keys() - wanted):
+            try:
                 if self._written[namespace, name].has_secret:
-                    await self.client.delete(SECRET, name=name, namespace=namespace)
-                await self.client.delete(CONFIG_MAP, name=name, namespace=namespace)
+                    await self._delete(SECRET, namespace, name)
+                await self._delete(CONFIG_MAP, namespace, name)
+            except (ApiError, ApiUnreachableError, InconsistentListError) as error:
+                ref = ObjectRef(AUDIT_POLICY.kind, name.removeprefix(PREFIX), namespace)
+                failed[ref] = SidecarObjectsError(str(error))
+            else:
                 del self._written[namespace, name]
                 self._secrets.pop((namespace, name), None)
-        except (ApiError, ApiUnreachableError) as error:
-            raise SidecarObjectsError(str(error)) from error
+        return failed
+
+    def _may_touch(self, place: tuple[str, str]) -> bool:
+        namespace, name = place
+        return namespace != self.own_namespace and name.startswith(PREFIX)
+
+    async def _there(self, resource: Resource, namespace: str, name: str) -> Document | None:
+        """Metadata of an object; None where there is none."""
+        if resource is CONFIG_MAP:
+            # The operator may list them, for its inputs, and has no use for another right.
+            one = replace(CONFIG_MAP, field_selector=f"metadata.name={name}")
+            listing = await self.client.list(one, lambda document: document["metadata"], namespace=namespace)
+            return next(iter(listing.items), None)
+        try:
+            document = await self.client.metadata(resource, name=name, namespace=namespace)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            return None
+        metadata: Document = document["metadata"]
+        return metadata
+
+    async def _check(self, resource: Resource, namespace: str, name: str) -> None:
+        """Raises NameTakenError where what is there is not ours."""
+        there = await self._there(resource, namespace, name)
+        if there is not None and not _is_ours(there):
+            raise NameTakenError(f"{resource.kind} {namespace}/{name} is there already, and belongs to no AuditPolicy")
+
+    async def _delete(self, resource: Resource, namespace: str, name: str) -> None:
+        """Delete what is ours; whatever else bears the name stays."""
+        there = await self._there(resource, namespace, name)
+        if there is not None and _is_ours(there):
+            await self.client.delete(resource, name=name, namespace=namespace, uid=there["uid"])
 
     async def _apply_secret(self, policy: AuditPolicy, files: ApplicationFiles) -> None:
         namespace, name = policy.metadata.namespace, shipper_name(policy.metadata.name)
@@ -104,6 +153,7 @@ class SidecarObjects:
         text = json.dumps(content, sort_keys=True)
         if self._secrets.get((namespace, name)) == text:
             return
+        await self._check(SECRET, namespace, name)
         encoded = base64.b64encode(text.encode()).decode()
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": _metadata(policy), "data": {SECRET_KEY: encoded}}
         await self.client.apply(SECRET, body, field_manager=self.field_manager)
@@ -132,17 +182,33 @@ def _key_in(document: Document) -> str:
         return ""
 
 
-def _read(document: Document) -> tuple[tuple[str, str], _Written]:
+def _read(document: Document) -> tuple[tuple[str, str], _Written] | None:
+    """What a ConfigMap of ours says; None for somebody else's that bears our label."""
     metadata = document["metadata"]
+    if not _is_ours(metadata):
+        return None
     annotations = metadata.get("annotations") or {}
-    owner = next((each["uid"] for each in metadata.get("ownerReferences") or () if each.get("controller")), "")
     written = _Written(
-        owner,
+        str(_controller(metadata).get("uid", "")),
         dict(document.get("data") or {}),
         annotations.get(DIGEST, ""),
         annotations.get(HAS_SECRET) == "true",
     )
     return (metadata["namespace"], metadata["name"]), written
+
+
+def _is_ours(metadata: Document) -> bool:
+    """Whether the AuditPolicy whose name an object bears controls it, or one that had that name."""
+    owner = _controller(metadata)
+    return (
+        owner.get("kind") == AUDIT_POLICY.kind
+        and str(owner.get("apiVersion")).startswith(f"{AUDIT_POLICY.group}/")
+        and metadata["name"] == shipper_name(str(owner.get("name")))
+    )
+
+
+def _controller(metadata: Document) -> Document:
+    return next((each for each in metadata.get("ownerReferences") or () if each.get("controller")), {})
 
 
 def _config_map(policy: AuditPolicy, wanted: _Written) -> Document:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
-from audit_operator.controller.sidecar_objects import SidecarObjectsError
+from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
 from audit_operator.plan.application_logs import ApplicationFiles, Places, application_files
 from audit_operator.plan.sidecars import SidecarCount, count
 from audit_operator.plan.sinks import Sinks
@@ -147,10 +147,16 @@ class Sidecars:
             if time.monotonic() - self._looked_at > self.look_every:
                 await self.objects.look()
                 self._looked_at = time.monotonic()
-            await self.objects.keep_only(policies)
         except SidecarObjectsError as error:
             refused[_ALL] = _not_written(error)
+        admitted = [each for each in policies if not self._is_excluded(each)]
+        for ref, fault in (await self.objects.keep_only([each.ref for each in admitted])).items():
+            refused[ref] = _not_withdrawn(fault)
+            _LOG.warning("Sidecar not withdrawn: %s", fault, extra={"object": str(ref), "reason": "NotDeleted"})
         for each in policies:
+            if self._is_excluded(each):
+                refused[each.ref] = _EXCLUDED
+                continue
             theirs = files[each.ref]
             # Without a sink there is nothing to write; what is there stays: the sink may be back in a moment.
             if theirs is None or not theirs.config or not fits(each.metadata.name):
@@ -158,11 +164,15 @@ class Sidecars:
             try:
                 await self.objects.bring(each, theirs)
             except SidecarObjectsError as error:
-                refused[each.ref] = _not_written(error)
+                refused[each.ref] = _taken(error) if isinstance(error, NameTakenError) else _not_written(error)
                 _LOG.warning(
                     "Sidecar not configured: %s", error, extra={"object": str(each.ref), "reason": "NotWritten"}
                 )
         return refused
+
+    def _is_excluded(self, policy: AuditPolicy) -> bool:
+        namespace = policy.metadata.namespace
+        return namespace == self.objects.own_namespace or namespace in self.template.excluded_namespaces
 
     def _count(self, policy: AuditPolicy, state: _State) -> SidecarCount | None:
         pods = self.pods.pods(policy.metadata.namespace)
@@ -205,6 +215,33 @@ def _not_written(error: SidecarObjectsError) -> Finding:
         f"what sidecars read cannot be written: {error}",
         "see that the operator may write ConfigMaps, and Secrets where sinks need them: docs/design/injection.md",
     )
+
+
+def _not_withdrawn(error: SidecarObjectsError) -> Finding:
+    return Finding(
+        "sidecar-not-withdrawn",
+        Severity.ERROR,
+        f"what sidecars read should be deleted, and cannot be: {error}",
+        "see that the operator may delete ConfigMaps, and Secrets where sinks need them: docs/design/injection.md",
+    )
+
+
+def _taken(error: SidecarObjectsError) -> Finding:
+    return Finding(
+        "sidecar-name-taken",
+        Severity.ERROR,
+        f"what sidecars read cannot be written: {error}",
+        "delete or rename it, or name the policy differently",
+    )
+
+
+_EXCLUDED = Finding(
+    "sidecars-excluded",
+    Severity.ERROR,
+    "application logs are not collected: nothing is injected in this namespace",
+    "ask whoever installed the operator: sidecar.excludedNamespaces of the chart, which never leaves out its own",
+    path="spec.applicationLogs",
+)
 
 
 def _not_seen(refusal: str) -> Finding:
