@@ -10,7 +10,7 @@ from audit_operator.api.sink import AuditSink
 from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
 from audit_operator.controller.sidecars import Sidecars
 from audit_operator.plan.sidecars import Lack
-from audit_operator.plan.snapshot import Snapshot
+from audit_operator.plan.snapshot import InvalidObject, Snapshot
 from tests.plan.test_sidecars import injected, seen
 from tests.shipping.injection.pods import TEMPLATE, model, pod, policy
 
@@ -139,6 +139,14 @@ async def test_nothing_is_written_in_excluded_namespaces_nor_in_the_operators_ow
     await keeper.deliver(snapshot(with_sink(namespace=namespace), sinks=(sink,)), PLANNED)
     [counted] = keeper.facts.values()
     assert [each.id for each in counted.findings] == ["sidecars-excluded"]
+
+
+async def test_a_policy_that_the_models_refuse_keeps_what_it_has(keeper):
+    # As a new leader sees it, who has never seen it valid: its pseudonym key cannot be made a second time.
+    broken = InvalidObject(ObjectRef("AuditPolicy", "pci", "payments"), 2, ())
+    sink = InvalidObject(ObjectRef("AuditSink", "pci", "payments"), 2, ())
+    await keeper.deliver(Snapshot(invalid=(broken, sink)), PLANNED)
+    assert (keeper.objects.written, keeper.objects.kept) == ({}, [PCI])
 
 
 async def test_a_name_that_somebody_else_has_taken_is_said(keeper):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
+from audit_operator.cluster.resources import AUDIT_POLICY
 from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
 from audit_operator.plan.application_logs import ApplicationFiles, Places, application_files
 from audit_operator.plan.sidecars import SidecarCount, count
@@ -110,7 +111,9 @@ class Sidecars:
         policies = [each for each in snapshot.audit_policies if each.spec.application_logs is not None]
         self.pods.follow({each.metadata.namespace for each in policies})
         files = await self._files(policies, snapshot, planned)
-        refused = await self._write(policies, files)
+        # A policy that is refused today may be mended tomorrow: what it has, the key of its pseudonyms above all, stays.
+        spared = [each.ref for each in snapshot.invalid if each.ref.kind == AUDIT_POLICY.kind]
+        refused = await self._write(policies, files, spared)
         self._policies = {
             each.ref: (each, _State.of(files[each.ref], refused.get(each.ref) or refused.get(_ALL)))
             for each in policies
@@ -139,7 +142,7 @@ class Sidecars:
         return {ref: files for ref, (_, files) in made.items()}
 
     async def _write(
-        self, policies: list[AuditPolicy], files: dict[ObjectRef, ApplicationFiles | None]
+        self, policies: list[AuditPolicy], files: dict[ObjectRef, ApplicationFiles | None], spared: list[ObjectRef]
     ) -> dict[ObjectRef, Finding]:
         """Bring the objects there; the finding for each policy where that fails."""
         refused: dict[ObjectRef, Finding] = {}
@@ -150,7 +153,7 @@ class Sidecars:
         except SidecarObjectsError as error:
             refused[_ALL] = _not_written(error)
         admitted = [each for each in policies if not self._is_excluded(each)]
-        for ref, fault in (await self.objects.keep_only([each.ref for each in admitted])).items():
+        for ref, fault in (await self.objects.keep_only([*spared, *(each.ref for each in admitted)])).items():
             refused[ref] = _not_withdrawn(fault)
             _LOG.warning("Sidecar not withdrawn: %s", fault, extra={"object": str(ref), "reason": "NotDeleted"})
         for each in policies:
@@ -239,7 +242,7 @@ _EXCLUDED = Finding(
     "sidecars-excluded",
     Severity.ERROR,
     "application logs are not collected: nothing is injected in this namespace",
-    "ask whoever installed the operator: sidecar.excludedNamespaces of the chart, which never leaves out its own",
+    "ask whoever installed the operator: sidecar.excludedNamespaces of the chart; its own namespace is always excluded",
     path="spec.applicationLogs",
 )
 
