@@ -148,3 +148,28 @@ async def test_one_namespace_in_which_nothing_can_be_deleted_hinders_no_other(ap
     api.faults.clear()
     assert await objects.keep_only([]) == {}
     assert there(api, CONFIG_MAP, namespace="a") is None
+
+
+async def test_to_which_sinks_a_configuration_writes_is_known_after_a_restart(api, objects):
+    own, other = (ObjectRef("AuditSink", name, "payments") for name in ("own", "other"))
+    await objects.bring(made(), replace(FILES, sinks={own: "a", other: "b"}))
+    await objects.look()
+    assert objects.knows(PCI)
+    assert not objects.knows(replace(PCI, name="another"))
+    assert objects.writes_only_to(PCI, [own, other])
+    assert not objects.writes_only_to(PCI, [own])
+    assert not objects.writes_only_to(replace(PCI, name="another"), [own])
+    writes = len(api.writes())
+    await objects.bring(made(), replace(FILES, sinks={own: "a", other: "b"}))
+    assert len(api.writes()) == writes
+
+
+async def test_a_key_that_stays_alone_is_the_same_when_a_sink_is_back(api, objects):
+    await objects.bring(made(), replace(PSEUDONYMS, credentials=WITH_SECRET.credentials))
+    before = pseudonym_key(there(api, SECRET))
+    await objects.bring(made(), replace(PSEUDONYMS, config="", digest=""))
+    content = json.loads(base64.b64decode(there(api, SECRET)["data"]["sidecar.json"]))
+    assert content == {"files": {}, "environment": before}
+    assert there(api, CONFIG_MAP)["data"] == {"config.yaml": ""}
+    await objects.bring(made(), PSEUDONYMS)
+    assert pseudonym_key(there(api, SECRET)) == before

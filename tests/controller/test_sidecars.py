@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
-from audit_operator.api.sink import AuditSink
+from audit_operator.api.sink import AuditSink, ClusterAuditSink
 from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
 from audit_operator.controller.sidecars import Sidecars
 from audit_operator.plan.sidecars import Lack
-from audit_operator.plan.snapshot import InvalidObject, Snapshot
+from audit_operator.plan.snapshot import InvalidObject, NamespaceFact, Snapshot
 from tests.plan.test_sidecars import injected, seen
 from tests.shipping.injection.pods import TEMPLATE, model, pod, policy
 
@@ -31,6 +32,12 @@ def with_sink(**more):
     document = policy(**more)
     document["spec"]["sinkRefs"] = [{"kind": "AuditSink", "name": "logs"}]
     return model(document)
+
+
+def bearing_a_secret():
+    refs = {"credentials": {"type": "Bearer", "secretRef": {"name": "s"}}}
+    spec = {"type": "VictoriaLogs", "victoriaLogs": {"url": "https://logs.example"}, **refs}
+    return AuditSink.model_validate({**SINK.model_dump(by_alias=True, mode="json"), "spec": spec}, strict=False)
 
 
 class Pods:
@@ -58,7 +65,7 @@ class Objects:
     own_namespace = "audit-operator"
 
     def __init__(self):
-        self.written, self.kept, self.fault, self.stuck = {}, None, None, {}
+        self.written, self.kept, self.fault, self.stuck, self.there = {}, None, None, {}, {}
 
     async def look(self):
         pass
@@ -67,6 +74,12 @@ class Objects:
         if self.fault:
             raise self.fault
         self.written[policy.ref] = files
+
+    def knows(self, policy):
+        return policy in self.there
+
+    def writes_only_to(self, policy, sinks):
+        return policy in self.there and self.there[policy] <= set(sinks)
 
     async def keep_only(self, policies):
         self.kept = list(policies)
@@ -115,10 +128,71 @@ async def test_what_was_rendered_is_not_rendered_again_while_nothing_changes(kee
     assert keeper.objects.written[PCI] is not first
 
 
-async def test_without_a_sink_nothing_is_written_and_what_is_there_stays(keeper):
+async def test_without_a_sink_nothing_is_written_and_what_is_there_goes(keeper):
+    keeper.objects.there = {PCI: {SINK.ref}}
     await keeper.deliver(snapshot(with_sink(), sinks=()), PLANNED)
-    assert (keeper.objects.written, keeper.objects.kept) == ({}, [PCI])
+    assert (keeper.objects.written, keeper.objects.kept) == ({}, [])
     assert [each.severity for each in keeper.facts[PCI].findings] == [Severity.ERROR]
+
+
+async def test_a_namespace_that_a_sink_admits_no_more_has_nothing_left_to_write_to_it_with(keeper):
+    policy_ = policy()
+    policy_["spec"]["sinkRefs"] = [{"kind": "ClusterAuditSink", "name": "central"}]
+    spec = {**SINK.model_dump(by_alias=True, mode="json")["spec"], "allowedNamespaces": {"matchLabels": {"a": "b"}}}
+    document = {"apiVersion": "audit-operator.dev/v1alpha1", "kind": "ClusterAuditSink", "spec": spec}
+    sink = ClusterAuditSink.model_validate({**document, "metadata": {"name": "central"}}, strict=False)
+    admitted = Snapshot(
+        audit_policies=(model(policy_),),
+        cluster_audit_sinks=(sink,),
+        namespaces=(NamespaceFact("payments", {"a": "b"}),),
+    )
+    await keeper.deliver(admitted, PLANNED)
+    assert (list(keeper.objects.written), keeper.objects.kept) == ([PCI], [PCI])
+    keeper.objects.written, keeper.objects.there = {}, {PCI: {sink.ref}}
+    await keeper.deliver(replace(admitted, namespaces=(NamespaceFact("payments"),)), PLANNED)
+    assert (keeper.objects.written, keeper.objects.kept) == ({}, [])
+
+
+async def test_the_pseudonym_key_outlives_the_last_sink_and_its_credentials_do_not(keeper):
+    document = policy()
+    document["spec"] |= {
+        "sinkRefs": [{"kind": "AuditSink", "name": "logs"}],
+        "redaction": {"pseudonymize": ["Username"]},
+    }
+    keeper.objects.there = {PCI: {SINK.ref}}
+    await keeper.deliver(snapshot(model(document), sinks=()), PLANNED)
+    assert keeper.objects.kept == [PCI]
+    written = keeper.objects.written[PCI]
+    assert (written.config, dict(written.credentials), written.pseudonyms) == ("", {}, True)
+    keeper.objects.written, keeper.objects.there = {}, {}
+    await keeper.deliver(snapshot(model(document), sinks=()), PLANNED)
+    assert keeper.objects.written == {}
+
+
+async def test_what_is_there_stays_while_only_the_secrets_of_its_sinks_or_the_sinks_themselves_are_broken(keeper):
+    sink = bearing_a_secret()
+    keeper.secrets.found = {sink.ref: Finding("sink-not-usable", Severity.ERROR, "no such Secret", "create it")}
+    keeper.objects.there = {PCI: {sink.ref}}
+    await keeper.deliver(snapshot(with_sink(), sinks=(sink,)), PLANNED)
+    assert (keeper.objects.written, keeper.objects.kept) == ({}, [PCI])
+    broken = Snapshot(audit_policies=(with_sink(),), invalid=(InvalidObject(sink.ref, 2, ()),))
+    await keeper.deliver(broken, PLANNED)
+    assert (keeper.objects.written, keeper.objects.kept) == ({}, [PCI])
+    # It writes to another one, too, which has gone.
+    keeper.objects.there = {PCI: {sink.ref, ObjectRef("AuditSink", "former", "payments")}}
+    await keeper.deliver(snapshot(with_sink(), sinks=(sink,)), PLANNED)
+    assert keeper.objects.kept == []
+
+
+async def test_what_was_refused_is_tried_again_later(keeper, changes):
+    keeper.look_every, keeper.objects.fault = 0.0, SidecarObjectsError("away")
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    await asyncio.sleep(0.01)
+    assert changes == [1]
+    keeper.objects.fault = None
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    await asyncio.sleep(0.01)
+    assert changes == [1]
 
 
 async def test_a_failure_to_write_is_said_at_the_policy_and_stops_nothing(keeper):
@@ -165,10 +239,7 @@ async def test_what_cannot_be_deleted_is_said_at_its_policy_and_hinders_no_other
 
 
 async def test_credentials_that_cannot_be_used_are_said(keeper):
-    refs = {"credentials": {"type": "Bearer", "secretRef": {"name": "s"}}}
-    spec = {"type": "VictoriaLogs", "victoriaLogs": {"url": "https://logs.example"}, **refs}
-    document = {**SINK.model_dump(by_alias=True, mode="json"), "spec": spec}
-    sink = AuditSink.model_validate(document, strict=False)
+    sink = bearing_a_secret()
     keeper.secrets.found = {sink.ref: Finding("sink-not-usable", Severity.ERROR, "no such Secret", "create it")}
     await keeper.deliver(snapshot(with_sink(), sinks=(sink,)), PLANNED)
     assert any("no such Secret" in each.message for each in keeper.facts[PCI].findings)

@@ -16,6 +16,7 @@ from audit_operator.api.findings import ObjectRef
 from audit_operator.cluster.resources import AUDIT_POLICY, CONFIG_MAP, SECRET
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError
 from audit_operator.plan.application_logs import CONFIG_FILE, PSEUDONYM_VARIABLE
+from audit_operator.plan.credentials import sink_name
 from audit_operator.shipping.injection.names import PREFIX, shipper_name
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 COMPONENT_LABEL, COMPONENT = "app.kubernetes.io/component", "audit-shipper-sidecar"
 DIGEST = "audit-operator.dev/digest"
+SINKS = "audit-operator.dev/sinks"
 HAS_SECRET = "audit-operator.dev/has-secret"  # noqa: S105 - an annotation
 SECRET_KEY = "sidecar.json"  # noqa: S105 - a key
 _OURS = replace(CONFIG_MAP, label_selector=f"{COMPONENT_LABEL}={COMPONENT}")
@@ -43,11 +45,12 @@ class NameTakenError(SidecarObjectsError):
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What a ConfigMap of ours says, and whether a Secret belongs to it."""
+    """What a ConfigMap of ours says, to which sinks its configuration writes, and whether a Secret belongs to it."""
 
     owner: str
     data: dict[str, str]
     digest: str
+    sinks: frozenset[str]
     has_secret: bool
 
 
@@ -76,9 +79,10 @@ class SidecarObjects:
 
     async def bring(self, policy: AuditPolicy, files: ApplicationFiles) -> None:
         """Make what the policy's sidecars read like this. Raises SidecarObjectsError."""
-        namespace, name = place = policy.metadata.namespace, shipper_name(policy.metadata.name)
+        namespace, name = place = _place(policy.ref)
         needs_secret = bool(files.credentials or files.pseudonyms)
-        wanted = _Written(policy.metadata.uid, {CONFIG_FILE: files.config}, files.digest, needs_secret)
+        sinks = frozenset(map(sink_name, files.sinks))
+        wanted = _Written(policy.metadata.uid, {CONFIG_FILE: files.config}, files.digest, sinks, needs_secret)
         known = self._written.get(place)
         try:
             if known != wanted:
@@ -97,7 +101,7 @@ class SidecarObjects:
 
     async def keep_only(self, policies: Collection[ObjectRef]) -> dict[ObjectRef, SidecarObjectsError]:
         """Delete what no policy wants any more; what could not be deleted, by policy, stops nothing else."""
-        wanted = {(each.namespace, shipper_name(each.name)) for each in policies}
+        wanted = set(map(_place, policies))
         failed = {}
         for namespace, name in sorted(self._written.keys() - wanted):
             try:
@@ -111,6 +115,15 @@ class SidecarObjects:
                 del self._written[namespace, name]
                 self._secrets.pop((namespace, name), None)
         return failed
+
+    def knows(self, policy: ObjectRef) -> bool:
+        """Whether there is something that the policy's sidecars read."""
+        return _place(policy) in self._written
+
+    def writes_only_to(self, policy: ObjectRef, sinks: Collection[ObjectRef]) -> bool:
+        """Whether there is, and its configuration writes to none but these sinks."""
+        known = self._written.get(_place(policy))
+        return known is not None and known.sinks <= set(map(sink_name, sinks))
 
     def _may_touch(self, place: tuple[str, str]) -> bool:
         namespace, name = place
@@ -174,6 +187,10 @@ class SidecarObjects:
         return self._keys[uid]
 
 
+def _place(policy: ObjectRef) -> tuple[str, str]:
+    return policy.namespace, shipper_name(policy.name)
+
+
 def _key_in(document: Document) -> str:
     try:
         content = json.loads(base64.b64decode(document["data"][SECRET_KEY]))
@@ -192,6 +209,7 @@ def _read(document: Document) -> tuple[tuple[str, str], _Written] | None:
         str(_controller(metadata).get("uid", "")),
         dict(document.get("data") or {}),
         annotations.get(DIGEST, ""),
+        frozenset(filter(None, annotations.get(SINKS, "").split(","))),
         annotations.get(HAS_SECRET) == "true",
     )
     return (metadata["namespace"], metadata["name"]), written
@@ -212,7 +230,11 @@ def _controller(metadata: Document) -> Document:
 
 
 def _config_map(policy: AuditPolicy, wanted: _Written) -> Document:
-    annotations = {DIGEST: wanted.digest, HAS_SECRET: "true" if wanted.has_secret else "false"}
+    annotations = {
+        DIGEST: wanted.digest,
+        SINKS: ",".join(sorted(wanted.sinks)),
+        HAS_SECRET: "true" if wanted.has_secret else "false",
+    }
     return {
         "apiVersion": CONFIG_MAP.api_version,
         "kind": CONFIG_MAP.kind,

@@ -16,7 +16,7 @@ from audit_operator.cluster.resources import AUDIT_POLICY
 from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
 from audit_operator.plan.application_logs import ApplicationFiles, Places, application_files
 from audit_operator.plan.sidecars import SidecarCount, count
-from audit_operator.plan.sinks import Sinks
+from audit_operator.plan.sinks import Sinks, named
 from audit_operator.shipping.collector.configuration import (
     HEALTH_VARIABLE,
     METRICS_PORT_VARIABLE,
@@ -51,7 +51,7 @@ class Sidecars:
 
     Attributes:
         on_change: called when what `facts` said is not true any more.
-        look_every: seconds until what was written is looked at again.
+        look_every: seconds until what was written is looked at again, and what was refused is tried again.
         count_after: seconds from a change of a pod to the next count.
         facts: the pods of each policy that collects application logs, as of the last delivery.
     """
@@ -69,6 +69,7 @@ class Sidecars:
     _looked_at: float = float("-inf")
     _changed: set[str] = field(default_factory=set)
     _counting: asyncio.TimerHandle | None = None
+    _trying_again: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
         self.pods.on_change = self.pods_changed
@@ -101,35 +102,44 @@ class Sidecars:
             if (found := self._count(policy, state)) is not None:
                 yield policy, found
 
+    def _try_again(self) -> None:
+        """What was refused is no change of anything that is watched."""
+        self._trying_again = None
+        self.on_change()
+
     async def aclose(self) -> None:
         """Stop watching."""
-        if self._counting is not None:
-            self._counting.cancel()
+        for each in (self._counting, self._trying_again):
+            if each is not None:
+                each.cancel()
         await self.pods.aclose()
 
     async def _deliver(self, snapshot: Snapshot, planned: Plan) -> None:
         policies = [each for each in snapshot.audit_policies if each.spec.application_logs is not None]
         self.pods.follow({each.metadata.namespace for each in policies})
-        files = await self._files(policies, snapshot, planned)
-        # A policy that is refused today may be mended tomorrow: what it has, the key of its pseudonyms above all, stays.
+        rendered = await self._rendered(policies, snapshot, planned)
+        # A policy that is refused today may be mended tomorrow: what it has stays, its pseudonym key above all.
         spared = [each.ref for each in snapshot.invalid if each.ref.kind == AUDIT_POLICY.kind]
-        refused = await self._write(policies, files, spared)
+        refused = await self._write(policies, rendered, spared)
         self._policies = {
-            each.ref: (each, _State.of(files[each.ref], refused.get(each.ref) or refused.get(_ALL)))
+            each.ref: (each, _State.of(rendered[each.ref].files, refused.get(each.ref) or refused.get(_ALL)))
             for each in policies
         }
         facts = {ref: self._count(*known) for ref, known in self._policies.items()}
         self.facts = {ref: counted for ref, counted in facts.items() if counted is not None}
+        if refused and self._trying_again is None:
+            self._trying_again = asyncio.get_running_loop().call_later(self.look_every, self._try_again)
 
-    async def _files(
+    async def _rendered(
         self, policies: list[AuditPolicy], snapshot: Snapshot, planned: Plan
-    ) -> dict[ObjectRef, ApplicationFiles | None]:
+    ) -> dict[ObjectRef, _Rendered]:
         """What each policy's sidecars run with; made anew only where something that it depends on is not the same."""
         sinks = Sinks.of(snapshot)
         usable = {each.ref: sinks.of_policy(each)[0] for each in policies}
-        named = {ref for refs in usable.values() for ref in refs}
-        credentials = await self.secrets.of(_ASKER, [sinks.existing[ref] for ref in sorted(named)])
-        made = {}
+        all_of_them = sorted({ref for refs in usable.values() for ref in refs})
+        credentials = await self.secrets.of(_ASKER, [sinks.existing[ref] for ref in all_of_them])
+        broken = {each.ref for each in snapshot.invalid}
+        made, rendered = {}, {}
         for each in policies:
             theirs = {ref: credentials[ref] for ref in usable[each.ref] if ref in credentials}
             cluster = planned.assigned.get(each.ref, "")
@@ -138,11 +148,13 @@ class Sidecars:
             if known is None or known[0] != basis:
                 known = basis, await asyncio.to_thread(_make, each, snapshot, cluster, theirs)
             made[each.ref] = known
+            unreadable = {ref for ref, found in theirs.items() if isinstance(found, Finding)}
+            rendered[each.ref] = _Rendered(known[1], frozenset(unreadable | broken.intersection(named(each))))
         self._made = made
-        return {ref: files for ref, (_, files) in made.items()}
+        return rendered
 
     async def _write(
-        self, policies: list[AuditPolicy], files: dict[ObjectRef, ApplicationFiles | None], spared: list[ObjectRef]
+        self, policies: list[AuditPolicy], rendered: dict[ObjectRef, _Rendered], spared: list[ObjectRef]
     ) -> dict[ObjectRef, Finding]:
         """Bring the objects there; the finding for each policy where that fails."""
         refused: dict[ObjectRef, Finding] = {}
@@ -152,26 +164,38 @@ class Sidecars:
                 self._looked_at = time.monotonic()
         except SidecarObjectsError as error:
             refused[_ALL] = _not_written(error)
-        admitted = [each for each in policies if not self._is_excluded(each)]
-        for ref, fault in (await self.objects.keep_only([*spared, *(each.ref for each in admitted)])).items():
+        wanted = {each.ref: self._wanted(each, rendered[each.ref]) for each in policies}
+        kept = [ref for ref, (stays, _) in wanted.items() if stays]
+        for ref, fault in (await self.objects.keep_only([*spared, *kept])).items():
             refused[ref] = _not_withdrawn(fault)
             _LOG.warning("Sidecar not withdrawn: %s", fault, extra={"object": str(ref), "reason": "NotDeleted"})
         for each in policies:
+            _, files = wanted[each.ref]
             if self._is_excluded(each):
                 refused[each.ref] = _EXCLUDED
-                continue
-            theirs = files[each.ref]
-            # Without a sink there is nothing to write; what is there stays: the sink may be back in a moment.
-            if theirs is None or not theirs.config or not fits(each.metadata.name):
+            if files is None:
                 continue
             try:
-                await self.objects.bring(each, theirs)
+                await self.objects.bring(each, files)
             except SidecarObjectsError as error:
                 refused[each.ref] = _taken(error) if isinstance(error, NameTakenError) else _not_written(error)
                 _LOG.warning(
                     "Sidecar not configured: %s", error, extra={"object": str(each.ref), "reason": "NotWritten"}
                 )
         return refused
+
+    def _wanted(self, policy: AuditPolicy, rendered: _Rendered) -> tuple[bool, ApplicationFiles | None]:
+        """Whether what a policy's sidecars read stays, and what is to be written."""
+        files = rendered.files
+        if files is None or self._is_excluded(policy) or not fits(policy.metadata.name):
+            return False, None
+        if files.config:
+            return True, files
+        if self.objects.writes_only_to(policy.ref, rendered.awaited):
+            return True, None
+        # No sink may be written to. The key cannot be made again, so it stays, and nothing else does.
+        keeps_key = files.pseudonyms and self.objects.knows(policy.ref)
+        return keeps_key, files if keeps_key else None
 
     def _is_excluded(self, policy: AuditPolicy) -> bool:
         namespace = policy.metadata.namespace
@@ -190,6 +214,20 @@ class Sidecars:
 
 _ALL = ObjectRef("", "")
 """Stands for every policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """What a policy's sidecars run with.
+
+    Attributes:
+        files: None where it collects no application logs.
+        awaited: sinks that may be written to, and cannot be now: their Secrets, or they themselves, are broken. What
+            sidecars have for these stays.
+    """
+
+    files: ApplicationFiles | None
+    awaited: frozenset[ObjectRef]
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,7 @@ class Sinks:
     def of_policy(self, policy: AuditPolicy | ClusterAuditPolicy) -> tuple[tuple[ObjectRef, ...], tuple[Finding, ...]]:
         """The sinks that a policy names and may ship to, and a finding for each other one."""
         usable, findings = [], []
-        for number, wanted in enumerate(policy.spec.sink_refs):
-            namespace = policy.metadata.namespace if wanted.kind == "AuditSink" else ""
-            ref = ObjectRef(wanted.kind, wanted.name, namespace)
+        for number, ref in enumerate(named(policy)):
             path, sink = f"spec.sinkRefs[{number}]", self.existing.get(ref)
             if sink is None:
                 said, mend = f"there is no {ref}", "create it, or name another"
@@ -74,3 +72,11 @@ class Sinks:
             return True
         name = policy.metadata.namespace
         return selector_matches(sink.spec.allowed_namespaces, {**self.labels.get(name, {}), NAME_LABEL: name})
+
+
+def named(policy: AuditPolicy | ClusterAuditPolicy) -> tuple[ObjectRef, ...]:
+    """The sinks that a policy names, whether there are any such."""
+    return tuple(
+        ObjectRef(each.kind, each.name, policy.metadata.namespace if each.kind == "AuditSink" else "")
+        for each in policy.spec.sink_refs
+    )
