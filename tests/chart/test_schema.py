@@ -24,6 +24,7 @@ FREE = {
     "networkPolicy.metricsFrom[]",
     "networkPolicy.shipperEgress[]",
     "networkPolicy.sinkEgress[]",
+    "networkPolicy.webhookFrom[]",
     "resources.claims[]",
     "topologySpreadConstraints[]",
 }

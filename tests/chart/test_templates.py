@@ -224,6 +224,17 @@ def test_every_value_is_in_the_readme() -> None:
     assert missing == []
 
 
+def test_only_those_reach_the_webhook_whom_values_name(helm: Helm) -> None:
+    def webhook(*values: str) -> list[dict[str, Any]]:
+        objects = helm.objects("sidecar.enabled=true", "sidecar.mechanism=Webhook", *values)
+        [policy] = [each for each in objects if each["kind"] == "NetworkPolicy"]
+        return [each for each in policy["spec"]["ingress"] if each["ports"] == [{"port": "webhook"}]]
+
+    assert webhook() == [{"ports": [{"port": "webhook"}]}]
+    [named] = webhook("networkPolicy.webhookFrom[0].ipBlock.cidr=10.0.0.0/28")
+    assert named["from"] == [{"ipBlock": {"cidr": "10.0.0.0/28"}}]
+
+
 @pytest.mark.parametrize("namespaces", ["{kube-system}", "{kube-system,monitoring}"])
 def test_the_revision_of_sidecars_is_the_operators_and_knows_no_excluded_namespaces(
     helm: Helm, namespaces: str

@@ -163,8 +163,9 @@ def _resources(spec: Document, template: SidecarTemplate) -> Document:
 
 def _security(spec: Document, volumes: Sequence[str]) -> Document:
     """Who writes the files can read them. Nobody is root here."""
+    read = frozenset(volumes)  # anybody can send a pod with very many
     writers = [
-        each for each in spec["containers"] if any(mount["name"] in volumes for mount in each.get("volumeMounts") or ())
+        each for each in spec["containers"] if any(mount["name"] in read for mount in each.get("volumeMounts") or ())
     ]
     contexts = [each.get("securityContext") or {} for each in (*writers[:1], spec)]
     user = next((each["runAsUser"] for each in contexts if each.get("runAsUser") is not None), 0)
