@@ -37,6 +37,8 @@ class Times:
         calm: how long nothing more must have been read before the end.
         drain: how long the end may take at most; less than the usual grace period of a pod.
         stop: how long the collector may take to end.
+        withdrawal: how long there must be no configuration until what runs is ended. A kubelet may fail to read the
+            ConfigMap, or the operator be in the middle of making it anew.
     """
 
     look: float = 1.0
@@ -45,6 +47,7 @@ class Times:
     calm: float = 3.0
     drain: float = 20.0
     stop: float = 5.0
+    withdrawal: float = 60.0
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class Supervisor:
     _running: Wanted | None = None
     _failures: int = 0
     _start_at: float = 0.0
+    _empty_since: float | None = None
     _said: str = ""
 
     def __post_init__(self) -> None:
@@ -120,9 +124,9 @@ class Supervisor:
     def _look(self) -> None:
         wanted = read(self.places.config, self.places.secret)
         if not wanted.config:
-            if self._seen is None:
-                self._say_once("INFO", "waiting for a configuration; has the operator written one?")
+            self._miss()
             return
+        self._empty_since = None
         if wanted == self._seen and time.monotonic() < self._try_again_at:
             return
         lay_out(wanted.files, self.places.credentials)
@@ -141,6 +145,25 @@ class Supervisor:
             self._refuse(refused)
             return
         self._use(wanted)
+
+    def _miss(self) -> None:
+        """There is no configuration: not yet, or not any more."""
+        if self._seen is None:
+            self._say_once("INFO", "waiting for a configuration; has the operator written one?")
+            return
+        now = time.monotonic()
+        if self._empty_since is None:
+            self._empty_since = now
+        if now - self._empty_since < self.times.withdrawal:
+            return
+        if self._running is not None:
+            say("INFO", "ends the collector: its configuration has been withdrawn")
+        # In order, but without waiting for its queues: nobody may be sent anything any more.
+        self.collector.stop(self.times.stop)
+        self.collector.config.unlink(missing_ok=True)
+        clear_out("", self.places.credentials)
+        self._seen = self._good = self._running = self._empty_since = None
+        self._try_again_at, self._failures, self._start_at, self._said = float("inf"), 0, 0.0, ""
 
     def _use(self, wanted: Wanted) -> None:
         before, self._running = self._running, wanted
