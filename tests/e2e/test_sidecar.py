@@ -77,9 +77,9 @@ def pod(product, name, lines, *, stays):
 
 
 def ids(store, name):
-    """Ids of the records of one pod, in the store."""
+    """Ids of the records of one pod, in the store; audit events that speak of it lie there, too."""
     records = store.records(f'"{name}-0" OR "{name}"*')
-    found = {json.loads(each["_msg"])["id"] for each in records if each["_msg"].startswith("{")}
+    found = {json.loads(each["_msg"]).get("id", "") for each in records if each["_msg"].startswith("{")}
     return {each for each in found if each.startswith(f"{name}-")}
 
 
