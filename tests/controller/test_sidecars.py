@@ -63,12 +63,14 @@ class Objects:
     """Notes what is written; fails if told to."""
 
     own_namespace = "audit-operator"
+    look_fault = None
 
     def __init__(self):
         self.written, self.kept, self.fault, self.stuck, self.there = {}, None, None, {}, {}
 
     async def look(self):
-        pass
+        if self.look_fault:
+            raise self.look_fault
 
     async def bring(self, policy, files):
         if self.fault:
@@ -200,6 +202,7 @@ async def test_a_failure_to_write_is_said_at_the_policy_and_stops_nothing(keeper
     await keeper.deliver(snapshot(with_sink()), PLANNED)
     [finding] = keeper.facts[PCI].findings
     assert (finding.id, "you may not" in finding.message) == ("sidecar-not-configured", True)
+    assert "shipper.secretNamespaces" in finding.mend
     keeper.objects.fault = RuntimeError("a bug")
     await keeper.deliver(snapshot(with_sink()), PLANNED)  # raises nothing
 
@@ -236,6 +239,28 @@ async def test_what_cannot_be_deleted_is_said_at_its_policy_and_hinders_no_other
     keeper.objects.stuck = {PCI: SidecarObjectsError("403 Forbidden")}
     await keeper.deliver(snapshot(with_sink(), sinks=()), PLANNED)
     assert "sidecar-not-withdrawn" in [each.id for each in keeper.facts[PCI].findings]
+
+
+async def test_a_sidecar_whose_configuration_could_not_be_written_is_not_counted_as_one_that_collects(keeper):
+    # As where pseudonyms need a Secret in a namespace in which the operator may write none.
+    keeper.pods.known["payments"] = (injected(pod(), by=policy()),)
+    keeper.objects.fault = SidecarObjectsError("403 Forbidden: secrets")
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert (keeper.facts[PCI].injected, list(keeper.facts[PCI].lacking)) == (0, [Lack.NO_SINK])
+    keeper.objects.fault = None
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert (keeper.facts[PCI].injected, keeper.facts[PCI].findings) == (1, ())
+
+
+async def test_one_list_that_fails_says_nothing_against_what_was_written_but_the_first_must_succeed(keeper):
+    keeper.look_every, keeper.objects.look_fault = 0.0, SidecarObjectsError("away")
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert [each.id for each in keeper.facts[PCI].findings] == ["sidecar-not-configured"]
+    keeper.objects.look_fault = None
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    keeper.objects.look_fault = SidecarObjectsError("away")
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert keeper.facts[PCI].findings == ()
 
 
 async def test_credentials_that_cannot_be_used_are_said(keeper):

@@ -6,19 +6,25 @@ import json
 
 import pytest
 
-from audit_operator.api.conditions import ConditionType, Reason
+from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from audit_operator.api.findings import Finding, Severity
 from audit_operator.api.parsing import to_json
 from audit_operator.plan.claim import false, true, unknown
-from audit_operator.plan.sidecars import Lack, count, with_sidecars
+from audit_operator.plan.planning import plan
+from audit_operator.plan.sidecars import Lack, count, not_collected, with_sidecars
+from audit_operator.plan.snapshot import Snapshot
+from audit_operator.plan.status import statuses
 from audit_operator.shipping.injection.eligibility import Obstacle
 from audit_operator.shipping.injection.patch import _add, patch
 from audit_operator.shipping.injection.pod import pod_of
 from audit_operator.shipping.injection.template import SidecarTemplate
+from tests.plan.objects import cluster_policy, control_plane
 from tests.shipping.injection.pods import LABELS, LEFT_ALONE, SELECTIVE, TEMPLATE, TEMPLATE_TEXT, model, pod, policy
 
 CREATED, BEFORE, AFTER = "2026-01-01T12:00:00Z", "2026-01-01T11:59:59Z", "2026-01-01T12:00:01Z"
 POLICY = model({**SELECTIVE, "metadata": {**SELECTIVE["metadata"], "creationTimestamp": CREATED}})
+FLOWING = true(ConditionType.SHIPPING, Reason.SHIPPING, "")
+ONE_SINK_REFUSED = Finding("sink-not-for-sidecars", Severity.ERROR, "not to this one", "use another")
 NO_SINK = Finding("application-logs-not-shipped", Severity.ERROR, "there is no sink", "name one")
 
 
@@ -41,6 +47,14 @@ def injected(document, name="web-1", created=AFTER, template=TEMPLATE, by=SELECT
 
 def counted(*pods, of=POLICY, **more):
     return count(of, pods, TEMPLATE, **more)
+
+
+def judged(claim, result):
+    return with_sidecars(claim, POLICY, {} if result is None else {POLICY.ref: result})
+
+
+def condition(status, type_):
+    return next(each for each in status["conditions"] if each["type"] == type_)
 
 
 def reasons(result):
@@ -125,8 +139,8 @@ def test_a_sidecar_whose_image_the_cluster_rewrote_is_injected_and_the_status_sa
     assert said.severity is Severity.INFO
     assert "the image was changed after injection" in said.message
     assert "web-1: mirror.example/audit-operator@sha256:abc" in said.message
-    flowing = true(ConditionType.SHIPPING, Reason.SHIPPING, "")
-    assert with_sidecars(flowing, result) == flowing
+    flowing = FLOWING
+    assert judged(flowing, result) == flowing
     assert not counted(injected(pod())).findings
 
 
@@ -147,7 +161,7 @@ def test_policies_whose_names_do_not_fit_and_excluded_namespaces_are_said():
 def test_a_sidecar_without_a_configuration_collects_nothing():
     result = counted(injected(pod()), findings=(NO_SINK,), configured=False)
     assert (result.injected, reasons(result)) == (0, {Lack.NO_SINK: 1})
-    claim = with_sidecars(unknown(ConditionType.SHIPPING, Reason.NOT_REQUESTED, ""), result)
+    claim = judged(unknown(ConditionType.SHIPPING, Reason.NOT_REQUESTED, ""), result)
     assert (claim.holds, claim.reason, claim.message) == (False, Reason.SIDECARS_MISSING, "there is no sink (name one)")
 
 
@@ -159,14 +173,79 @@ def test_the_same_pods_make_the_same_status_in_any_order():
 
 
 def test_shipping_is_not_claimed_while_pods_lack_their_sidecar():
-    flowing = true(ConditionType.SHIPPING, Reason.SHIPPING, "")
-    assert with_sidecars(flowing, None) == flowing
-    assert with_sidecars(flowing, counted(injected(pod()))) == flowing
-    claim = with_sidecars(flowing, counted(injected(pod()), seen(pod(), "web-2", BEFORE)))
+    flowing = FLOWING
+    assert judged(flowing, counted(injected(pod()))) == flowing
+    claim = judged(flowing, counted(injected(pod()), seen(pod(), "web-2", BEFORE)))
     assert (claim.status.value, claim.reason) == ("False", Reason.SIDECARS_MISSING)
     assert "web-2" in claim.message
     worse = false(ConditionType.SHIPPING, Reason.LOSSY, "records were given up")
-    assert with_sidecars(worse, counted(seen(pod()))) == worse
+    assert judged(worse, counted(seen(pod()))) == worse
+
+
+CLAIMS = (
+    FLOWING,
+    unknown(ConditionType.SHIPPING, Reason.NOT_REQUESTED, ""),
+    unknown(ConditionType.SHIPPING, Reason.NOTHING_YET, ""),
+    unknown(ConditionType.SHIPPING, Reason.SHIPPER_DOWN, ""),
+    false(ConditionType.SHIPPING, Reason.LOSSY, ""),
+)
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("pods", [(), (injected(pod()),), (seen(pod()),)], ids=["no pods", "injected", "not injected"])
+def test_shipping_is_false_wherever_an_error_is_known_whatever_the_pods(claim, pods):
+    result = judged(claim, counted(*pods, findings=(ONE_SINK_REFUSED,)))
+    assert result.status is ConditionStatus.FALSE
+    remark = Finding("remark", Severity.WARNING, "something", "mend it")
+    assert judged(claim, counted(injected(pod()), findings=(remark,))) == claim
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_nobody_says_that_records_arrive_before_pods_were_counted(claim):
+    result = judged(claim, None)
+    assert result.status is (
+        ConditionStatus.FALSE if claim.status is ConditionStatus.FALSE else ConditionStatus.UNKNOWN
+    )
+    assert result.reason is not Reason.NOT_REQUESTED
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_policy_without_application_logs_is_not_judged_on_pods(claim):
+    without = policy()
+    del without["spec"]["applicationLogs"]
+    for sidecars in (None, {}):
+        assert with_sidecars(claim, model(without), sidecars) == claim
+        assert not_collected(model(without), sidecars) == ()
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_without_any_sidecars_the_policy_says_which_value_of_the_chart_makes_them(claim):
+    [finding] = not_collected(POLICY, None)
+    assert (finding.id, "sidecar.enabled" in finding.mend) == ("sidecars-not-enabled", True)
+    assert with_sidecars(claim, POLICY, None).status is ConditionStatus.FALSE
+    assert not_collected(POLICY, {}) == ()
+
+
+@pytest.mark.parametrize("sidecars", [None, {}], ids=["without sidecars", "with sidecars"])
+def test_application_logs_of_a_cluster_wide_policy_are_never_claimed_and_said_once(sidecars):
+    logs = {"files": [{"volume": "logs", "path": "*.log"}]}
+    wide = cluster_policy(rules=[{"level": "Metadata"}], applicationLogs=logs)
+    assert with_sidecars(FLOWING, wide, sidecars).status is ConditionStatus.FALSE
+    snapshot = Snapshot(cluster_audit_policies=(wide,), control_planes=(control_plane(),))
+    status = statuses(snapshot, plan(snapshot), {}, sidecars=sidecars)[wide.ref]
+    assert [each["id"] for each in status["composition"]["findings"]] == ["application-logs-not-injected"]
+    assert condition(status, "Shipping")["reason"] == "SidecarsMissing"
+
+
+def test_status_says_that_sidecars_are_switched_off_or_not_counted_yet():
+    snapshot = Snapshot(audit_policies=(POLICY,), control_planes=(control_plane(),))
+    planned = plan(snapshot)
+    off = statuses(snapshot, planned, {})[POLICY.ref]
+    assert "sidecars-not-enabled" in [each["id"] for each in off["composition"]["findings"]]
+    assert (condition(off, "Shipping")["status"], condition(off, "Ready")["status"]) == ("False", "False")
+    early = statuses(snapshot, planned, {}, sidecars={})[POLICY.ref]
+    assert condition(early, "Shipping")["status"] == "Unknown"
+    assert "composition" not in early
 
 
 def test_every_obstacle_is_a_reason_that_status_can_say():

@@ -143,7 +143,7 @@ class Reconciler:
         if self.sinks is not None:
             self.sinks.follow(Sinks.of(snapshot).in_use(snapshot.policies()))
             stores = dict(self.sinks.observations)
-        pods: Mapping[ObjectRef, SidecarCount] = {}
+        pods: Mapping[ObjectRef, SidecarCount] | None = None
         if self.sidecars is not None:
             await self.sidecars.deliver(snapshot, planned)
             pods = self.sidecars.facts
@@ -176,7 +176,7 @@ def _encode(  # noqa: PLR0913, PLR0917 - everything that is known
     refused: Mapping[str, tuple[Finding, ...]],
     shipped: Mapping[str, ShippingFacts],
     stores: Mapping[ObjectRef, StoreObservation],
-    sidecars: Mapping[ObjectRef, SidecarCount],
+    sidecars: Mapping[ObjectRef, SidecarCount] | None,
 ) -> dict[ObjectRef, EncodedStatus]:
     documents = statuses(snapshot, planned, refused, shipped, stores, sidecars)
     encoded = {id(each): EncodedStatus.of(each) for each in {id(each): each for each in documents.values()}.values()}

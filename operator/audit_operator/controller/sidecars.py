@@ -163,7 +163,10 @@ class Sidecars:
                 await self.objects.look()
                 self._looked_at = time.monotonic()
         except SidecarObjectsError as error:
-            refused[_ALL] = _not_written(error)
+            # What was seen or written before is still believed: one list that fails says nothing against it.
+            _LOG.warning("Sidecars not looked at: %s", error, extra={"reason": "ListFailed"})
+            if self._looked_at == float("-inf"):
+                refused[_ALL] = _not_written(error)
         wanted = {each.ref: self._wanted(each, rendered[each.ref]) for each in policies}
         kept = [ref for ref, (stays, _) in wanted.items() if stays]
         for ref, fault in (await self.objects.keep_only([*spared, *kept])).items():
@@ -232,7 +235,7 @@ class _Rendered:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Whether there is something for a policy's sidecars to run with, and what is to be said about it."""
+    """Whether a policy's sidecars have what they are to run with, and what is to be said about it."""
 
     configured: bool
     findings: tuple[Finding, ...]
@@ -240,7 +243,7 @@ class _State:
     @classmethod
     def of(cls, files: ApplicationFiles | None, refused: Finding | None) -> _State:
         findings: Iterable[Finding] = files.findings if files else ()
-        return cls(bool(files and files.config), (*findings, *([refused] if refused else [])))
+        return cls(bool(files and files.config) and not refused, (*findings, *([refused] if refused else [])))
 
 
 def _make(
@@ -254,7 +257,8 @@ def _not_written(error: SidecarObjectsError) -> Finding:
         "sidecar-not-configured",
         Severity.ERROR,
         f"what sidecars read cannot be written: {error}",
-        "see that the operator may write ConfigMaps, and Secrets where sinks need them: docs/design/injection.md",
+        "see that the operator may write ConfigMaps; and, where a sink has credentials or the policy wants pseudonyms, "
+        "Secrets: shipper.secretNamespaces of the chart",
     )
 
 

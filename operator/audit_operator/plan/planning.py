@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.conditions import Reason
 from audit_operator.api.findings import Finding, ObjectRef
+from audit_operator.plan.application_logs import not_injected
 from audit_operator.plan.compiled import CompiledPolicy, compile_policy
 from audit_operator.plan.contributions import contribution_of, rule_of
 from audit_operator.plan.control_planes import ControlPlanes
@@ -62,13 +63,7 @@ def plan(snapshot: Snapshot) -> Plan:
     """Decide what each control plane is to run."""
     planes = ControlPlanes.of(snapshot.control_planes)
     known, sinks = known_namespaces(snapshot), Sinks.of(snapshot)
-    findings: defaultdict[ObjectRef, list[Finding]] = defaultdict(list)
-    for broken in snapshot.invalid:
-        findings[broken.ref].extend(broken.findings)
-    for name in planes.by_name:
-        if (rivalry := planes.rivalry(name)) is not None:
-            findings[ObjectRef("AuditControlPlane", name)].append(rivalry)
-
+    findings = _before_any_assignment(snapshot, planes)
     assigned: dict[ObjectRef, str] = {}
     contributions: defaultdict[str, set[Contribution]] = defaultdict(set)
     shared: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
@@ -112,6 +107,19 @@ def plan(snapshot: Snapshot) -> Plan:
     }
     found = {ref: tuple(each) for ref, each in findings.items() if each}
     return Plan(compiled, withheld, assigned, found, given, patterns)
+
+
+def _before_any_assignment(snapshot: Snapshot, planes: ControlPlanes) -> defaultdict[ObjectRef, list[Finding]]:
+    """What is wrong with objects wherever they belong."""
+    findings: defaultdict[ObjectRef, list[Finding]] = defaultdict(list)
+    for broken in snapshot.invalid:
+        findings[broken.ref].extend(broken.findings)
+    for name in planes.by_name:
+        if (rivalry := planes.rivalry(name)) is not None:
+            findings[ObjectRef("AuditControlPlane", name)].append(rivalry)
+    for policy in snapshot.cluster_audit_policies:
+        findings[policy.ref].extend(not_injected(policy))
+    return findings
 
 
 def _withheld(plane: AuditControlPlane, planes: ControlPlanes, assigned: Mapping[ObjectRef, str]) -> Reason | None:

@@ -11,17 +11,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from audit_operator.api.conditions import ConditionType, Reason
+from audit_operator.api.audit_policy import AuditPolicy
+from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from audit_operator.api.findings import Finding, Severity
 from audit_operator.api.policy_status import MAX_FINDINGS, MissingSidecars, Sidecars, StatusFinding
-from audit_operator.plan.claim import Claim, false
+from audit_operator.plan.application_logs import not_injected
+from audit_operator.plan.claim import Claim, false, unknown
 from audit_operator.shipping.injection.eligibility import collected, is_meant, obstacle
 from audit_operator.shipping.injection.names import MAX_POLICY_NAME, shipper_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from audit_operator.api.audit_policy import AuditPolicy
+    from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
+    from audit_operator.api.findings import ObjectRef
     from audit_operator.shipping.injection.pod import Carried, Pod
     from audit_operator.shipping.injection.template import SidecarTemplate
 
@@ -75,7 +78,7 @@ _SAID: dict[Lack, tuple[str, str]] = {
         "name its volume in spec.applicationLogs.files, or exclude it with podSelector",
     ),
     Lack.NO_SINK: (
-        "there is no configuration for the sidecar, since no sink can be used",
+        "the sidecar has no configuration, or not the one that it should have",
         "see sidecars.findings",
     ),
     Lack.OLDER_THAN_POLICY: (
@@ -149,7 +152,7 @@ def count(
 ) -> SidecarCount | None:
     """Count the pods of a policy's namespace; None where the policy collects no application logs.
 
-    `configured` says whether there is a configuration for the sidecar: one without collects nothing.
+    `configured` says whether the sidecar's configuration is where it reads it: one without collects nothing.
     """
     logs = policy.spec.application_logs
     if logs is None:
@@ -216,15 +219,47 @@ def _is_ours(found: Carried) -> bool:
     return found.is_sidecar and bool(found.revision)
 
 
-def with_sidecars(shipping: Claim, counted: SidecarCount | None) -> Claim:
-    """Whether records arrive, when some of them should come from pods."""
-    if counted is None:
+def not_collected(
+    policy: AuditPolicy | ClusterAuditPolicy, sidecars: Mapping[ObjectRef, SidecarCount] | None
+) -> tuple[Finding, ...]:
+    """Why no line of a policy's application logs is collected, whatever its pods; `sidecars` is None without any."""
+    if policy.spec.application_logs is None:
+        return ()
+    if not isinstance(policy, AuditPolicy):
+        return tuple(not_injected(policy))
+    return (_SWITCHED_OFF,) if sidecars is None else ()
+
+
+_SWITCHED_OFF = Finding(
+    "sidecars-not-enabled",
+    Severity.ERROR,
+    "application logs are not collected: there are no sidecars in this cluster",
+    "ask whoever installed the operator: sidecar.enabled of the chart",
+    path="spec.applicationLogs",
+)
+
+
+def with_sidecars(
+    shipping: Claim, policy: AuditPolicy | ClusterAuditPolicy, sidecars: Mapping[ObjectRef, SidecarCount] | None
+) -> Claim:
+    """Whether records arrive, when some of them should come from pods; `sidecars` is None where there are none.
+
+    It is true only where pods have been counted, all that are meant carry their sidecar, and nothing is known that
+    keeps these from shipping to all sinks.
+    """
+    if policy.spec.application_logs is None or shipping.status is ConditionStatus.FALSE:
         return shipping
-    if counted.findings and not counted.injected and Lack.NO_SINK in counted.lacking:
-        worst = counted.findings[0]
+    counted = sidecars.get(policy.ref) if sidecars is not None else None
+    never = not_collected(policy, sidecars)
+    errors = [*never, *(each for each in counted.findings if each.severity is Severity.ERROR)] if counted else never
+    if errors:
+        worst = errors[0]
         return false(ConditionType.SHIPPING, Reason.SIDECARS_MISSING, f"{worst.message} ({worst.mend})")
+    less = shipping.holds or shipping.reason in _LESS_THAN_MISSING
+    if counted is None:
+        return unknown(ConditionType.SHIPPING, Reason.PENDING, _NOT_COUNTED) if less else shipping
     lacking = {why: pods for why, pods in counted.lacking.items() if why is not Lack.STALE}
-    if not lacking or not (shipping.holds or shipping.reason in _LESS_THAN_MISSING):
+    if not lacking or not less:
         return shipping
     why = max(sorted(lacking), key=lambda each: len(lacking[each]))
     said, mend = _SAID[why]
@@ -236,6 +271,7 @@ def with_sidecars(shipping: Claim, counted: SidecarCount | None) -> Claim:
     )
 
 
+_NOT_COUNTED = "the pods of the namespace are not known yet, so nobody can say which of them carry the sidecar"
 _LESS_THAN_MISSING = frozenset(
     {Reason.NOT_REQUESTED, Reason.NOTHING_YET, Reason.NOT_IMPLEMENTED, Reason.SINK_UNREACHABLE}
 )

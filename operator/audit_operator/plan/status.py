@@ -31,7 +31,7 @@ from audit_operator.plan.shipping_status import (
     worst,
 )
 from audit_operator.plan.shortfall import SHORTFALL
-from audit_operator.plan.sidecars import with_sidecars
+from audit_operator.plan.sidecars import not_collected, with_sidecars
 from audit_operator.plan.sink_shipping import Way, ways
 from audit_operator.plan.sinks import NOT_FOUND as SINK_NOT_FOUND
 from audit_operator.plan.sinks import Sinks
@@ -63,13 +63,13 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     refused: Mapping[str, tuple[Finding, ...]],
     shipped: Mapping[str, ShippingFacts] = MappingProxyType({}),
     stores: Mapping[ObjectRef, StoreObservation] = MappingProxyType({}),
-    sidecars: Mapping[ObjectRef, SidecarCount] = MappingProxyType({}),
+    sidecars: Mapping[ObjectRef, SidecarCount] | None = None,
 ) -> dict[ObjectRef, Status]:
     """The status of every object that has one; a document may be shared between objects, and must not be changed.
 
     `refused` holds, by control plane, why its compiled policy was not delivered; `shipped` what is known of its
     shippers, where any are ours; `stores` what was found of the stores of sinks, where they were asked;
-    `sidecars` the pods of policies that collect application logs, where there are sidecars at all.
+    `sidecars` the pods of policies that collect application logs, as far as they are known; None without sidecars.
     """
     programmed = {
         plane.metadata.name: programming(
@@ -104,12 +104,13 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
             basis = CoverageBasis.GIVEN if assigned in plan.given else CoverageBasis.DESIRED
             treatment = _Treatment(programmed[assigned], judges.get(assigned), parts[assigned], basis)
         shippers = ships.get(assigned or "")
-        pods = sidecars.get(policy.ref)
+        pods = sidecars.get(policy.ref) if sidecars is not None else None
         shipped_by = _Shipped(
-            with_sidecars(_shipping(policy, shippers, usable, unusable), pods),
+            with_sidecars(_shipping(policy, shippers, usable, unusable), policy, sidecars),
             tuple(ways(policy, _on_the_way(shippers, usable), unusable)),
         )
-        status = _policy_status(policy, plan, treatment, shipped_by, unusable, shared)
+        findings = tuple(dict.fromkeys((*plan.findings.get(policy.ref, ()), *not_collected(policy, sidecars))))
+        status = _policy_status(policy, findings, treatment, shipped_by, unusable, shared)
         result[policy.ref] = {**status, "sidecars": to_json(pods.status())} if pods else status
     for each in snapshot.sinks():
         shipping = worst(ships[plane].of_sink(each.ref) for plane in dict.fromkeys(by_sink[each.ref]))
@@ -305,7 +306,7 @@ def _shipping(
 
 def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
     policy: AuditPolicy | ClusterAuditPolicy,
-    plan: Plan,
+    findings: tuple[Finding, ...],
     treatment: _Treatment,
     shipping: _Shipped,
     unusable: tuple[Finding, ...],
@@ -313,7 +314,6 @@ def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
 ) -> Status:
     """The status of a policy; objects about which the same is to be said share one document."""
     namespace, generation = policy.metadata.namespace, policy.metadata.generation
-    findings = plan.findings.get(policy.ref, ())
     servers = treatment.part.programmed(namespace) if treatment.part else ()
     programmed = treatment.programmed
     if not programmed.holds and servers and all(holds for _, holds in servers):
