@@ -33,7 +33,8 @@ test-unit: $(STAMP) ## Run the tests that need no API server
 	@$(BIN)/python -m pytest -m "not integration and not e2e" --numprocesses auto $(ARGS)
 
 test-integration: $(STAMP) assets ## Run the tests against a real API server
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m integration $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "integration and not measurement" \
+		--numprocesses 2 --dist loadfile $(ARGS)
 
 test-e2e: $(STAMP) ## Run the tests on a real node (root; the first time 10 minutes more, for what it runs)
 	@$(BIN)/python -m tests.e2e.node binaries

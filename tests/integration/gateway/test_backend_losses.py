@@ -56,7 +56,7 @@ def metrics(control_plane):
     return control_plane.request("GET", "/metrics", headers={"Accept": "text/plain"}).body
 
 
-@pytest.mark.slow
+@pytest.mark.measurement
 @pytest.mark.parametrize("who", ["collector", "gateway"])
 @pytest.mark.parametrize("mode", ["batch", "blocking", "blocking-strict"])
 def test_what_is_lost_while_nobody_takes_events(private_control_plane, tmp_path, mode, who):
