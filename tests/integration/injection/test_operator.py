@@ -135,9 +135,50 @@ def test_credentials_of_the_namespaces_own_sink_reach_the_pod_and_follow_the_sec
     assert path in cluster.config_map()["data"]["config.yaml"]
     server.apply({**secret, "stringData": {"token": "second"}})
     eventually(lambda: list((files() or {}).values()) == ["Bearer second"], "the new token")
+    # A sink that is gone leaves nothing behind that pods could go on writing to it with.
+    server.kubectl("delete", "auditsink", "-n", "payments", "logs")
+    eventually(lambda: files() is None and cluster.config_map() is None, "the credentials go with the sink")
     log = (server.plane.folder / "operator-0.log").read_text()
     assert "first" not in log
     assert "second" not in log
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
+def test_an_object_that_somebody_else_has_under_the_name_stays_as_it_is_and_the_policy_says_so(cluster, kind):
+    server = cluster.control_plane
+    name = {"name": "audit-shipper-pci", "namespace": "payments"}
+    server.apply({"apiVersion": "v1", "kind": kind, "metadata": name, "data": {"a": "Yg=="}})
+    document = logs()
+    document["spec"]["redaction"] = {"pseudonymize": ["Username"]}
+    start(cluster)
+    server.apply(thing("AuditSink", "logs", SINK, "payments"), document)
+
+    def findings():
+        return [each["id"] for each in cluster.sidecars().get("findings", ())]
+
+    eventually(lambda: findings() == ["sidecar-name-taken"], "the name is taken")
+    cluster.until("Shipping", ("False", "SidecarsMissing"), "auditpolicies", "pci", "payments")
+    path = f"/api/v1/namespaces/payments/{kind.lower()}s/audit-shipper-pci"
+    server.apply({**document, "spec": {**document["spec"], "sinkRefs": []}})
+    eventually(lambda: findings() == ["application-logs-not-shipped"], "there is no sink")
+    found = server.get(path)
+    assert found["data"] == {"a": "Yg=="}
+    assert "ownerReferences" not in found["metadata"]
+
+
+def test_where_the_operator_may_write_no_secret_a_policy_that_needs_one_claims_nothing(cluster):
+    server = cluster.control_plane
+    server.create_namespace("elsewhere")
+    document = logs(namespace="elsewhere")
+    document["spec"]["redaction"] = {"pseudonymize": ["Username"]}
+    start(cluster)
+    server.apply(PLANE, thing("AuditSink", "logs", SINK, "elsewhere"), document)
+    cluster.until("Shipping", ("False", "SidecarsMissing"), "auditpolicies", "pci", "elsewhere")
+    eventually(lambda: is_injecting(server, "elsewhere", "pci"), "injection")
+    cluster.create(pod(), "web", "elsewhere")
+    cluster.until_counted("its sidecar waits for ever", 1, 0, 0, 1, namespace="elsewhere")
+    assert [each["id"] for each in cluster.sidecars("pci", "elsewhere")["findings"]] == ["sidecar-not-configured"]
+    assert cluster.config_map(namespace="elsewhere") is None
 
 
 def test_a_second_operator_finds_everything_as_it_is_and_writes_nothing(cluster):
@@ -157,11 +198,22 @@ def test_a_second_operator_finds_everything_as_it_is_and_writes_nothing(cluster)
             "name": "audit-shipper-gone",
             "namespace": "payments",
             "labels": {COMPONENT_LABEL: "audit-shipper-sidecar"},
+            "ownerReferences": [
+                {
+                    "apiVersion": "audit-operator.dev/v1alpha1",
+                    "kind": "AuditPolicy",
+                    "name": "gone",
+                    "uid": "00000000-0000-0000-0000-000000000000",
+                    "controller": True,
+                }
+            ],
         },
     }
-    server.apply(left)
+    metadata = {**left["metadata"], "name": "audit-shipper-theirs"}
+    server.apply(left, {**left, "metadata": metadata})
     start(cluster)
     eventually(lambda: cluster.config_map("audit-shipper-gone") is None, "what nobody wants goes")
+    assert cluster.config_map("audit-shipper-theirs")
     assert cluster.config_map()["metadata"]["resourceVersion"] == version
 
 
