@@ -137,8 +137,6 @@ class FakeApiServer:
         if request.method == "GET":
             found = self.objects.get(key)
             return web.json_response(found) if found else _status(404, "NotFound")
-        if request.method == "DELETE":
-            return self._delete(key, ((body or {}).get("preconditions") or {}).get("uid", ""))
         return self._write(request.method, key, body, match["sub"] or "")
 
     def _list(self, request, resource, namespace):
@@ -187,6 +185,8 @@ class FakeApiServer:
         return web.json_response(self._store(key, body), status=201)
 
     def _write(self, method, key, body, subresource):
+        if method == "DELETE":
+            return self._delete(key, ((body or {}).get("preconditions") or {}).get("uid", ""))
         old = self.objects.get(key)
         if old is None and (subresource or method == "PUT"):
             return _status(404, "NotFound")
