@@ -130,7 +130,8 @@ class Reason(StrEnum):
     )
     SIDECARS_MISSING = (
         "SidecarsMissing",
-        "Pods that spec.applicationLogs selects carry no sidecar, or it has nowhere to send to; see sidecars.",
+        "Not all of spec.applicationLogs is collected: pods carry no sidecar, it has no configuration or a sink that it "
+        "cannot write to, or there are no sidecars; see sidecars and composition.findings.",
     )
 
     # Shipping, RetentionEnforced
