@@ -130,8 +130,7 @@ class Reason(StrEnum):
     )
     SIDECARS_MISSING = (
         "SidecarsMissing",
-        "Not all of spec.applicationLogs is collected: pods carry no sidecar, it has no configuration or a sink that it "
-        "cannot write to, or there are no sidecars; see sidecars and composition.findings.",
+        "Not all application logs are collected: pods carry no sidecar, or it cannot send; see status.sidecars.",
     )
 
     # Shipping, RetentionEnforced
