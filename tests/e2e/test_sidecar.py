@@ -119,3 +119,12 @@ def test_a_pod_is_ready_with_its_sidecar_and_counted_and_has_no_token_in_it(prod
     product.kubectl("-n", TEAM, "exec", "stays", "-c", "app", "--", "/usr/bin/python3.11", "-c", _WRITE, "later", "5")
     product.eventually(lambda: len(ids(team, "later")) == 5, "what was written later")
     product.report("an application's lines reached the store through an injected sidecar, of a pod and of a Job")
+
+
+def test_credentials_go_with_their_sink(product, team):  # noqa: ARG001  # has made it
+    def secrets():
+        return product.kubectl("-n", TEAM, "get", "secrets", "--output=name").split()
+
+    assert "secret/audit-shipper-logs" in secrets()
+    product.kubectl("-n", TEAM, "delete", "auditsink", "store")
+    product.eventually(lambda: "secret/audit-shipper-logs" not in secrets(), "the copy of its credentials to go")
