@@ -7,6 +7,7 @@ import sys
 
 from audit_operator.controller.sidecar_objects import SECRET_KEY
 from audit_operator.plan.application_logs import CONFIG_FILE, Places
+from audit_operator.shipping.application import configuration as application
 from audit_operator.shipping.collector import configuration
 from audit_operator.shipping.injection import names
 from audit_operator.sidecar import collector, places, wanted
@@ -17,6 +18,7 @@ def test_names_and_places_are_the_operators():
     assert collector.ARGUMENTS == configuration.ARGUMENTS
     assert collector.HEALTH_VARIABLE == configuration.HEALTH_VARIABLE
     assert collector.METRICS_PORT_VARIABLE == configuration.METRICS_PORT_VARIABLE
+    assert application.ENVIRONMENT["GOGC"] == collector.COLLECTS_GARBAGE_AT
     assert (wanted.CONFIG_FILE, wanted.SECRET_FILE) == (CONFIG_FILE, SECRET_KEY)
     mounted, planned = places.Places.from_environment({}), Places()
     assert str(mounted.config) == names.CONFIG_FOLDER == planned.config

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # The operator says the same in shipping.collector.configuration; a test compares them.
 ARGUMENTS = ("--feature-gates=stanza.synchronousLogEmitter",)
+# As shipping.application.configuration says.
+COLLECTS_GARBAGE_AT = "40"
 HEALTH_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_HEALTH"
 METRICS_PORT_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_METRICS_PORT"
 
@@ -144,6 +146,7 @@ class Collector:
         return {
             **kept,
             **environment,
+            "GOGC": COLLECTS_GARBAGE_AT,
             "GOMEMLIMIT": f"{self.places.heap}MiB",
             HEALTH_VARIABLE: f"{HOST}:{health}",
             METRICS_PORT_VARIABLE: str(metrics),
