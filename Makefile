@@ -32,7 +32,8 @@ test: test-unit test-integration test-e2e ## Run every test
 test-unit: $(STAMP) ## Run the tests that need no API server
 	@$(BIN)/python -m pytest -m "not integration and not e2e" --numprocesses auto $(ARGS)
 
-test-integration: $(STAMP) assets ## Run the tests against a real API server
+test-integration: $(STAMP) ## Run the tests against a real API server
+	@$(BIN)/python -m tests.integration.binaries
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "integration and not measurement" \
 		--numprocesses 2 --dist loadfile $(ARGS)
 

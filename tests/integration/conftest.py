@@ -28,14 +28,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from audit_operator.controlplane.assets import Asset, Assets, Tool, provide, provide_one
+from audit_operator.controlplane.assets import Assets, provide, provide_one
+from tests.integration.binaries import OLDER_API_SERVER
 from tests.integration.control_plane import RunningControlPlane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
-OLDER = (ROOT / "tools" / "k8s-1.35" / "VERSION").read_text().strip()
 """The last minor before `group: "*"`."""
 
 
@@ -52,7 +52,7 @@ def assets() -> Assets:
 
 @pytest.fixture(scope="session")
 def older_api_server() -> Path:
-    return provide_one(Asset(Tool.KUBE_APISERVER, OLDER))
+    return provide_one(OLDER_API_SERVER)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ import pytest
 
 from audit_operator.controlplane.local_control_plane import ClusterUser
 from tests.chart.helm import CHART, NAMESPACE
-from tests.e2e.node.binaries import NODE_BINARIES, get
+from tests.e2e.node.binaries import get
+from tests.integration.binaries import CONTROLLER_MANAGER
 from tests.integration.control_plane import OPERATOR
 from tests.integration.injection.conftest import SIDECARS, is_injecting, shipper_containers
 from tests.integration.injection.test_operator import PLANE, SINK, Cluster, logs, start
@@ -76,7 +77,6 @@ class Workloads(Cluster):
 @pytest.fixture
 def cluster(private_control_plane, helm):
     mine = private_control_plane(users=(OPERATOR, ClusterUser(USER)))
-    [manager] = [each for each in NODE_BINARIES if each.tool == "kube-controller-manager"]
     values = [*SIDECARS, "sidecar.mechanism=AdmissionPolicy", "sidecar.restartWorkloads=true"]
     options = [option for value in values for option in ("--set", value)]
     config = ["--kubeconfig", mine.kubeconfig(), "--namespace", NAMESPACE, "--create-namespace"]
@@ -85,7 +85,7 @@ def cluster(private_control_plane, helm):
     with (mine.plane.folder / "controllers.log").open("wb") as log:
         running = subprocess.Popen(  # noqa: S603 - kube-controller-manager
             [
-                get(manager),
+                get(CONTROLLER_MANAGER),
                 f"--kubeconfig={mine.kubeconfig()}",
                 "--leader-elect=false",
                 "--secure-port=0",
