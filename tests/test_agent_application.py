@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from audit_operator import agent_application
+from audit_operator.controller import lifetime
 from audit_operator.controlplane.files import exclusive
 
 
@@ -85,7 +86,7 @@ async def test_it_waits_for_an_agent_before_it_and_can_be_stopped_meanwhile(tmp_
 
 
 async def test_it_works_once_the_agent_before_it_has_gone(tmp_path, monkeypatch):
-    monkeypatch.setattr(agent_application, "_LOCK_RETRY", 0.001)
+    monkeypatch.setattr(lifetime, "_LOCK_RETRY", 0.001)
     world = World(tmp_path)
     with exclusive(world.lock):
         working = world.start()

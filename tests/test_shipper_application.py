@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from audit_operator import shipper_application
 from audit_operator.api.observations import ShipperObservation
+from audit_operator.controller import lifetime
 from audit_operator.controlplane.files import exclusive
 from audit_operator.settings import Settings
 from audit_operator.shipper_application import Shipper
@@ -72,7 +72,7 @@ async def test_a_bug_ends_the_process(tmp_path):
 
 
 async def test_it_waits_for_the_one_before_it_and_can_be_stopped_meanwhile(tmp_path, monkeypatch):
-    monkeypatch.setattr(shipper_application, "_LOCK_RETRY", 0.001)
+    monkeypatch.setattr(lifetime, "_LOCK_RETRY", 0.001)
     world = World(tmp_path)
     with exclusive(world.lock):
         working = world.start()
@@ -83,7 +83,7 @@ async def test_it_waits_for_the_one_before_it_and_can_be_stopped_meanwhile(tmp_p
 
 
 async def test_it_works_once_the_one_before_it_has_gone(tmp_path, monkeypatch):
-    monkeypatch.setattr(shipper_application, "_LOCK_RETRY", 0.001)
+    monkeypatch.setattr(lifetime, "_LOCK_RETRY", 0.001)
     world = World(tmp_path)
     with exclusive(world.lock):
         working = world.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from audit_operator.controller import logs
 from audit_operator.controller.agent_metrics import agent_metrics
 from audit_operator.controller.board import ClusterBoard
 from audit_operator.controller.health import HealthServer
-from audit_operator.controlplane.files import exclusive
+from audit_operator.controller.lifetime import alone, stop_on_signals
 from audit_operator.controlplane.static_pod.agent import Agent
 from audit_operator.controlplane.static_pod.change import ChangeTiming
 from audit_operator.controlplane.static_pod.host import NodeHost, Places
@@ -32,7 +31,6 @@ FIELD_MANAGER = "audit-operator-agent"
 
 _LOG = logging.getLogger(__name__)
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_LOCK_RETRY = 1.0
 
 
 async def run(settings: Settings) -> int:
@@ -44,10 +42,7 @@ async def run(settings: Settings) -> int:
     """
     logs.configure(settings.log_level)
     settings.agent_folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    stop, halted = asyncio.Event(), threading.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop, halted = stop_on_signals(), threading.Event()
     connection = await connect(settings.kubeconfig, settings.context)
     agent = _agent(settings, connection, halted)
     health = HealthServer(agent_metrics(lambda: agent.rollout.report), {}, {})
@@ -63,24 +58,21 @@ async def run(settings: Settings) -> int:
 
 async def _work(agent: Agent, lock: Path, stop: asyncio.Event, halted: threading.Event) -> int:
     """Work while holding the node's lock, until `stop` is set; raises what ends the agent before, which is a bug."""
-    while not stop.is_set():
-        try:
-            with exclusive(lock, wait=False):
-                working = asyncio.create_task(agent.run())
-                stopping = asyncio.create_task(stop.wait())
-                await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                halted.set()
-                if not working.done():
-                    # A thread may be at work: it stops at its next look at `halted`, and the lock is held until then.
-                    await agent.stopped()
-                    working.cancel()
-                with suppress(asyncio.CancelledError):
-                    await working
-                return 0
-        except BlockingIOError:
-            _LOG.info("Another agent works on this node; waiting", extra={"reason": "Locked"})
-            await asyncio.wait({asyncio.create_task(stop.wait())}, timeout=_LOCK_RETRY)
-    return 0
+
+    async def until_stopped() -> int:
+        working = asyncio.create_task(agent.run())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        halted.set()
+        if not working.done():
+            # A thread may be at work: it stops at its next look at `halted`, and the lock is held until then.
+            await agent.stopped()
+            working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+        return 0
+
+    return await alone(lock, stop, until_stopped, waiting="Another agent works on this node; waiting")
 
 
 def _agent(settings: Settings, connection: Connection, halted: threading.Event) -> Agent:

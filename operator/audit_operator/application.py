@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +34,7 @@ from audit_operator.controller.credentials import SinkSecrets
 from audit_operator.controller.delivery import Delivery
 from audit_operator.controller.health import HealthServer
 from audit_operator.controller.injection_webhook import InjectionWebhook
+from audit_operator.controller.lifetime import stop_on_signals
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.notices import notice_of
 from audit_operator.controller.reconciler import Dirty, Reconciler
@@ -82,10 +82,7 @@ async def run(settings: Settings) -> int:
         ConnectionConfigError: there are no usable credentials.
     """
     logs.configure(settings.log_level)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_on_signals()
     connection = await connect(settings.kubeconfig, settings.context)
     operator = Operator(settings, connection)
     try:

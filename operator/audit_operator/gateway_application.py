@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from audit_operator.cluster.connection import connect
 from audit_operator.controller import logs
 from audit_operator.controller.gateway_metrics import GatewayMetrics
 from audit_operator.controller.health import HealthServer
+from audit_operator.controller.lifetime import stop_on_signals
 from audit_operator.gateway.handover import Handover
 from audit_operator.gateway.listener import Listener, TlsFiles
 from audit_operator.gateway.receiver import PATH, Receiver
@@ -36,10 +36,7 @@ async def run(settings: Settings) -> int:
     """
     logs.configure(settings.log_level)
     settings.shipper_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_on_signals()
     async with AsyncExitStack() as stack:
         connection = await connect(settings.kubeconfig, settings.context)
         stack.push_async_callback(connection.aclose)

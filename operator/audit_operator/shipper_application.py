@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +14,9 @@ from audit_operator.cluster.connection import connect
 from audit_operator.cluster.rest import RestClient, Timeouts
 from audit_operator.controller import logs
 from audit_operator.controller.health import HealthServer
+from audit_operator.controller.lifetime import alone, stop_on_signals
 from audit_operator.controller.shipper_board import ClusterShipperBoard
 from audit_operator.controller.shipping_metrics import ShippingMetrics
-from audit_operator.controlplane.files import exclusive
 from audit_operator.controlplane.shipper.collector import Collector
 from audit_operator.controlplane.shipper.keeper import ShipperTimes
 from audit_operator.controlplane.shipper.kept import KeptCollector
@@ -35,7 +34,6 @@ FIELD_MANAGER = "audit-operator-shipper"
 DEFAULT_COLLECTOR = Path("/usr/local/bin/otelcol")
 
 _LOG = logging.getLogger(__name__)
-_LOCK_RETRY = 1.0
 _GRACE = 9.0
 """Seconds that a collector has to end in order: below those that a pod has."""
 
@@ -49,10 +47,7 @@ async def run(settings: Settings) -> int:
     """
     logs.configure(settings.log_level)
     settings.shipper_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_on_signals()
     connection = await connect(settings.kubeconfig, settings.context)
     shipper = Shipper(settings, connection)
     health = HealthServer(shipper.registry, {}, {"collector": shipper.unready})
@@ -94,16 +89,8 @@ class Shipper:
 
     async def run(self, stop: asyncio.Event) -> int:
         """Work while holding the folder's lock, until `stop` is set; raises what ends the work before: a bug."""
-        while not stop.is_set():
-            try:
-                with exclusive(self._lock, wait=False):
-                    return await self._work(stop)
-            except BlockingIOError:
-                _LOG.info("Another shipper works in this folder; waiting", extra={"reason": "Locked"})
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOCK_RETRY):
-                        await stop.wait()
-        return 0
+        waiting = "Another shipper works in this folder; waiting"
+        return await alone(self._lock, stop, lambda: self._work(stop), waiting=waiting)
 
     def unready(self) -> str:
         """Why the shipper does not do its part; empty where it does, or has nothing to do."""

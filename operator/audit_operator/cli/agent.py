@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 
-from audit_operator.cli.usage import UsageError
+from audit_operator.cli.serving import serve
 
 EXAMPLES = """examples:
   audit-operator agent                     in a pod of the DaemonSet that the chart installs (nodeAgent.enabled)
@@ -31,15 +30,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command has this shape
     """Run it."""
-    # Imported here: the client takes half a second that no other command should pay.
-    from audit_operator.agent_application import run as run_agent  # noqa: PLC0415
-    from audit_operator.cluster.connection import ConnectionConfigError  # noqa: PLC0415
-    from audit_operator.settings import Settings, SettingsError  # noqa: PLC0415
+    from audit_operator.agent_application import run as run_agent  # noqa: PLC0415 - see serve
 
-    try:
-        settings = Settings.from_environment()
-        if not settings.node:
-            raise UsageError("AUDIT_OPERATOR_NODE must name the node that this agent works on")
-        return asyncio.run(run_agent(settings))
-    except (SettingsError, ConnectionConfigError) as error:
-        raise UsageError(str(error)) from error
+    return serve(run_agent, node="the node that this agent works on")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
 
+from audit_operator.cli.serving import serve
 from audit_operator.cli.usage import UsageError
 from audit_operator.shipping.audit_webhook import FLAGS, Client, kubeconfig
 
@@ -68,18 +68,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command has this shape
     """Run a replica."""
-    # Imported here: the client takes half a second that no other command should pay.
-    from audit_operator.cluster.connection import ConnectionConfigError  # noqa: PLC0415
-    from audit_operator.gateway_application import run as run_until_stopped  # noqa: PLC0415
-    from audit_operator.settings import Settings, SettingsError  # noqa: PLC0415
+    from audit_operator.gateway_application import run as run_until_stopped  # noqa: PLC0415 - see serve
 
-    try:
-        settings = Settings.from_environment()
-        if not settings.node:
-            raise UsageError("AUDIT_OPERATOR_NODE must name this replica: the name of its pod")
-        return asyncio.run(run_until_stopped(settings))
-    except (SettingsError, ConnectionConfigError) as error:
-        raise UsageError(str(error)) from error
+    return serve(run_until_stopped, node="this replica: the name of its pod")
 
 
 def print_kubeconfig(options: argparse.Namespace) -> int:

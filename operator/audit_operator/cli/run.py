@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 
-from audit_operator.cli.usage import UsageError
+from audit_operator.cli.serving import serve
 
 EXAMPLES = """examples:
   audit-operator run                                           in a pod, with its service account
@@ -30,12 +29,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command has this shape
     """Run it."""
-    # Imported here: kopf and the client take half a second that no other command should pay.
-    from audit_operator.application import run as run_operator  # noqa: PLC0415
-    from audit_operator.cluster.connection import ConnectionConfigError  # noqa: PLC0415
-    from audit_operator.settings import Settings, SettingsError  # noqa: PLC0415
+    from audit_operator.application import run as run_operator  # noqa: PLC0415 - see serve
 
-    try:
-        return asyncio.run(run_operator(Settings.from_environment()))
-    except (SettingsError, ConnectionConfigError) as error:
-        raise UsageError(str(error)) from error
+    return serve(run_operator)

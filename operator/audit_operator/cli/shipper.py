@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
+from audit_operator.cli.serving import serve
 from audit_operator.cli.usage import UsageError, add_fail_on, add_version, exit_status
 from audit_operator.controlplane.static_pod.audit_flags import LogSettings
 from audit_operator.plan.collector_files import (
@@ -112,18 +112,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run_shipper(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command has this shape
     """Run the shipper of a node."""
-    # Imported here: the client takes half a second that no other command should pay.
-    from audit_operator.cluster.connection import ConnectionConfigError  # noqa: PLC0415
-    from audit_operator.settings import Settings, SettingsError  # noqa: PLC0415
-    from audit_operator.shipper_application import run as run_until_stopped  # noqa: PLC0415
+    from audit_operator.shipper_application import run as run_until_stopped  # noqa: PLC0415 - see serve
 
-    try:
-        settings = Settings.from_environment()
-        if not settings.node:
-            raise UsageError("AUDIT_OPERATOR_NODE must name the node that this shipper works on")
-        return asyncio.run(run_until_stopped(settings))
-    except (SettingsError, ConnectionConfigError) as error:
-        raise UsageError(str(error)) from error
+    return serve(run_until_stopped, node="the node that this shipper works on")
 
 
 def run(options: argparse.Namespace) -> int:
