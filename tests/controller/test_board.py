@@ -7,7 +7,8 @@ import pytest
 from audit_operator.api.observations import policy_digest
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError
 from audit_operator.controller.board import ClusterBoard, _age
-from audit_operator.controlplane.static_pod.board import BoardUnavailable, Turn, TurnLost
+from audit_operator.controlplane.board import BoardUnavailable
+from audit_operator.controlplane.static_pod.board import Turn, TurnLost
 from audit_operator.controlplane.static_pod.instructions import Instructions
 from audit_operator.controlplane.static_pod.report import NodeReport
 

@@ -6,7 +6,7 @@ import pytest
 
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError
 from audit_operator.controller.shipper_board import ClusterShipperBoard, _decoded, _time
-from audit_operator.controlplane.shipper.board import BoardUnavailable
+from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.controlplane.shipper.report import ShipperReport
 from tests.controller.test_board import NOT_FOUND, FailingClient
 

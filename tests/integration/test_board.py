@@ -9,8 +9,9 @@ from audit_operator.cluster.connection import connect
 from audit_operator.cluster.resources import CONFIG_MAP
 from audit_operator.cluster.rest import ApiError, RestClient
 from audit_operator.controller.board import ClusterBoard
+from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.controlplane.static_pod.audit_flags import AuditConfiguration, LogSettings
-from audit_operator.controlplane.static_pod.board import BoardUnavailable, TurnLost
+from audit_operator.controlplane.static_pod.board import TurnLost
 from audit_operator.controlplane.static_pod.instructions import COMPONENT_LABEL, Instructions, policy_name
 from audit_operator.controlplane.static_pod.report import NodeReport, NodeState
 

@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from audit_operator.api.observations import policy_digest
 from audit_operator.cluster.lease import micro_time
-from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, CONFIG_MAP, LEASE, NODE, Resource
-from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError
+from audit_operator.cluster.resources import CONFIG_MAP, LEASE, NODE, Resource
+from audit_operator.cluster.rest import ApiError, ApiUnreachableError
+from audit_operator.controller.posting import asked, found, held, labelled, listed, named, owners
+from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.controlplane.configmap import DIGEST_ANNOTATION, POLICY_KEY
-from audit_operator.controlplane.static_pod.board import TURN_SECONDS, BoardUnavailable, Posted, Turn, TurnLost
+from audit_operator.controlplane.static_pod.board import TURN_SECONDS, Posted, Turn, TurnLost
 from audit_operator.controlplane.static_pod.instructions import (
     AGENT_COMPONENT,
-    COMPONENT_LABEL,
     INSTRUCTIONS_KEY,
     POLICY_COMPONENT,
     ROLLOUT_COMPONENT,
@@ -29,14 +30,13 @@ from audit_operator.controlplane.static_pod.instructions import (
 from audit_operator.controlplane.static_pod.report import REPORT_ANNOTATION, NodeReport
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Collection, Mapping
+    from collections.abc import Collection, Mapping
 
     from audit_operator.cluster.rest import Document, RestClient
 
 _LOG = logging.getLogger(__name__)
 _KEPT = 5
 """Policies that stay although nobody needs them now: ways back."""
-_REPORT_SECONDS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class ClusterBoard:
 
     async def instructions(self) -> tuple[Instructions, ...]:  # noqa: D102
         found = []
-        for document in await self._list(_labelled(CONFIG_MAP, ROLLOUT_COMPONENT)):
+        for document in await self._list(labelled(CONFIG_MAP, ROLLOUT_COMPONENT)):
             try:
                 found.append(Instructions.model_validate_json((document.get("data") or {}).get(INSTRUCTIONS_KEY, "")))
             except ValidationError as error:
@@ -58,13 +58,11 @@ class ClusterBoard:
         return tuple(found)
 
     async def instruct(self, instructions: Instructions) -> None:  # noqa: D102
-        body = self._config_map(rollout_name(instructions.plane), ROLLOUT_COMPONENT)
+        body = named(CONFIG_MAP, rollout_name(instructions.plane), self.namespace, ROLLOUT_COMPONENT)
         body["data"] = {INSTRUCTIONS_KEY: instructions.model_dump_json()}
         if instructions.uid:
-            # So that it goes with the AuditControlPlane. To block that object's deletion would be another right.
-            owner = {"apiVersion": AUDIT_CONTROL_PLANE.api_version, "kind": AUDIT_CONTROL_PLANE.kind}
-            body["metadata"]["ownerReferences"] = [{**owner, "name": instructions.plane, "uid": instructions.uid}]
-        await _asked(self.client.apply(CONFIG_MAP, body, field_manager=self.field_manager))
+            body["metadata"]["ownerReferences"] = owners(instructions.plane, instructions.uid)
+        await asked(self.client.apply(CONFIG_MAP, body, field_manager=self.field_manager))
 
     async def policy(self, digest: str) -> str:  # noqa: D102
         document = await self._find(CONFIG_MAP, policy_name(digest)) or {}
@@ -72,23 +70,23 @@ class ClusterBoard:
         return text if policy_digest(text) == digest else ""
 
     async def publish_policy(self, digest: str, text: str) -> None:  # noqa: D102
-        body = self._config_map(policy_name(digest), POLICY_COMPONENT)
+        body = named(CONFIG_MAP, policy_name(digest), self.namespace, POLICY_COMPONENT)
         body["metadata"]["annotations"] = {DIGEST_ANNOTATION: digest}
         body |= {"data": {POLICY_KEY: text}, "immutable": True}
-        await _asked(self.client.apply(CONFIG_MAP, body, field_manager=self.field_manager))
+        await asked(self.client.apply(CONFIG_MAP, body, field_manager=self.field_manager))
 
     async def forget_policies_except(self, digests: Collection[str]) -> None:  # noqa: D102
         kept = {policy_name(each) for each in digests}
-        found = await self._list(_labelled(CONFIG_MAP, POLICY_COMPONENT))
+        found = await self._list(labelled(CONFIG_MAP, POLICY_COMPONENT))
         found.sort(key=lambda each: str(each["metadata"].get("creationTimestamp", "")), reverse=True)
         for document in found[_KEPT:]:
             name = document["metadata"]["name"]
             if name not in kept:
-                await _asked(self.client.delete(CONFIG_MAP, name=name, namespace=self.namespace))
+                await asked(self.client.delete(CONFIG_MAP, name=name, namespace=self.namespace))
 
     async def reports(self) -> Mapping[str, Posted]:  # noqa: D102
         found = {}
-        for document in await self._list(_labelled(LEASE, AGENT_COMPONENT)):
+        for document in await self._list(labelled(LEASE, AGENT_COMPONENT)):
             metadata, spec = document["metadata"], document.get("spec") or {}
             node = str(spec.get("holderIdentity", ""))
             try:
@@ -100,11 +98,10 @@ class ClusterBoard:
         return found
 
     async def report(self, node: str, report: NodeReport) -> None:  # noqa: D102
-        body = self._lease(agent_name(node))
-        body["metadata"]["labels"] = {COMPONENT_LABEL: AGENT_COMPONENT}
+        body = named(LEASE, agent_name(node), self.namespace, AGENT_COMPONENT)
         body["metadata"]["annotations"] = {REPORT_ANNOTATION: report.model_dump_json()}
-        body["spec"] = {"holderIdentity": node, "leaseDurationSeconds": _REPORT_SECONDS, "renewTime": micro_time()}
-        await _asked(self.client.apply(LEASE, body, field_manager=self.field_manager))
+        body["spec"] = held(node)
+        await asked(self.client.apply(LEASE, body, field_manager=self.field_manager))
 
     async def turn(self, plane: str) -> Turn:  # noqa: D102
         document = await self._find(LEASE, rollout_name(plane))
@@ -113,7 +110,7 @@ class ClusterBoard:
     async def write_turn(self, plane: str, turn: Turn, holder: str) -> Turn:  # noqa: D102
         now = micro_time()
         spec = {"holderIdentity": holder, "leaseDurationSeconds": TURN_SECONDS, "acquireTime": now, "renewTime": now}
-        body = {**self._lease(rollout_name(plane)), **turn.document, "spec": spec}
+        body = {**named(LEASE, rollout_name(plane), self.namespace), **turn.document, "spec": spec}
         try:
             if turn.document:
                 return _turn(await self.client.replace(LEASE, body))
@@ -132,44 +129,15 @@ class ClusterBoard:
 
     async def _find(self, resource: Resource, name: str) -> Document | None:
         """An object of the operator's namespace; None if there is none."""
-        try:
-            return await self.client.get(resource, name=name, namespace=self.namespace)
-        except ApiError as error:
-            if error.not_found:
-                return None
-            raise BoardUnavailable(str(error)) from error
-        except ApiUnreachableError as error:
-            raise BoardUnavailable(str(error)) from error
+        return await found(self.client.get(resource, name=name, namespace=self.namespace))
 
     async def _list(self, resource: Resource, namespace: str | None = None) -> list[Document]:
-        where = self.namespace if namespace is None else namespace
-        listing = await _asked(self.client.list(resource, lambda document: document, namespace=where))
-        return list(listing.items)
-
-    def _config_map(self, name: str, component: str) -> dict[str, Any]:
-        metadata = {"name": name, "namespace": self.namespace, "labels": {COMPONENT_LABEL: component}}
-        return {"apiVersion": CONFIG_MAP.api_version, "kind": CONFIG_MAP.kind, "metadata": metadata}
-
-    def _lease(self, name: str) -> dict[str, Any]:
-        metadata = {"name": name, "namespace": self.namespace}
-        return {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata}
-
-
-async def _asked(request: Awaitable[Any]) -> Any:
-    """The answer to a request, in the words of the board."""
-    try:
-        return await request
-    except (ApiError, ApiUnreachableError, InconsistentListError) as error:
-        raise BoardUnavailable(str(error)) from error
+        return await listed(self.client, resource, self.namespace if namespace is None else namespace)
 
 
 def _kubelet_version(node: Document) -> str:
     info = (node.get("status") or {}).get("nodeInfo") or {}
     return str(info.get("kubeletVersion", ""))
-
-
-def _labelled(resource: Resource, component: str) -> Resource:
-    return replace(resource, label_selector=f"{COMPONENT_LABEL}={component}")
 
 
 def _turn(document: Mapping[str, Any]) -> Turn:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from audit_operator.controlplane.shipper.board import BoardUnavailable, Posted, Told
+from audit_operator.controlplane.board import BoardUnavailable
+from audit_operator.controlplane.shipper.board import Posted, Told
 from audit_operator.plan.collector_files import CollectorFiles
 
 RENEWED = datetime(2026, 11, 28, 11, 0, 0, tzinfo=UTC)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from audit_operator.api.observations import policy_digest
-from audit_operator.controlplane.static_pod.board import BoardUnavailable, Posted, Turn, TurnLost
+from audit_operator.controlplane.board import BoardUnavailable
+from audit_operator.controlplane.static_pod.board import Posted, Turn, TurnLost
 
 
 class MemoryBoard:

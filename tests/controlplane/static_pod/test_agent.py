@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from audit_operator.api.observations import policy_digest
+from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.controlplane.static_pod.agent import Agent
 from audit_operator.controlplane.static_pod.audit_flags import AuditConfiguration, LogSettings
-from audit_operator.controlplane.static_pod.board import BoardUnavailable
 from audit_operator.controlplane.static_pod.instructions import Instructions
 from audit_operator.controlplane.static_pod.report import NodeReport, NodeState
 from audit_operator.controlplane.static_pod.rollout import NodeRollout

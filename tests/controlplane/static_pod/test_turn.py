@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from audit_operator.controlplane.static_pod.board import BoardUnavailable, Posted
+from audit_operator.controlplane.board import BoardUnavailable
+from audit_operator.controlplane.static_pod.board import Posted
 from audit_operator.controlplane.static_pod.report import NodeReport, NodeState
 from audit_operator.controlplane.static_pod.turn import Turns, failure_elsewhere, unready_elsewhere
 from tests.controlplane.static_pod.memory_board import MemoryBoard

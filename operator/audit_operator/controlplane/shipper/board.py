@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from audit_operator.controlplane.shipper.report import ShipperReport
 
 
-class BoardUnavailable(Exception):  # noqa: N818  # a state of the cluster
-    """It could not be read or written now; the message says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Told:
     """What shippers were told last.

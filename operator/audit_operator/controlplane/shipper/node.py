@@ -12,8 +12,9 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.controlplane.files import write_atomically
-from audit_operator.controlplane.shipper.board import BoardUnavailable, Told
+from audit_operator.controlplane.shipper.board import Told
 from audit_operator.controlplane.shipper.instructions import ShipperInstructions, UnknownInstructions
 from audit_operator.controlplane.shipper.report import Refusal, ShipperReport
 

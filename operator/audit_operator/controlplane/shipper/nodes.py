@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, Severity
 from audit_operator.api.observations import ShipperObservation
-from audit_operator.controlplane.shipper.board import BoardUnavailable
+from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.controlplane.shipper.instructions import (
     LARGEST,
     ShippedFiles,

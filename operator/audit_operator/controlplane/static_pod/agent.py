@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from audit_operator.controlplane.static_pod.board import BoardUnavailable
+from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.controlplane.static_pod.change import Halted
 from audit_operator.controlplane.static_pod.journal import UNENROLLED
 from audit_operator.controlplane.static_pod.report import NodeState

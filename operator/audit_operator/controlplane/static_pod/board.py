@@ -16,10 +16,6 @@ TURN_SECONDS = 30
 """For how long a turn is good; a whole number, since it stands in a Lease."""
 
 
-class BoardUnavailable(Exception):  # noqa: N818  # a state of the cluster
-    """It could not be read or written now; the message says why."""
-
-
 class TurnLost(Exception):  # noqa: N818  # an answer
     """Somebody else has written the turn since it was read."""
 

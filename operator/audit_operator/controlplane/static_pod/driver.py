@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from audit_operator.api.control_plane import Rollout, StaticPod
 from audit_operator.api.observations import ApiServerObservation, ApiServerState
 from audit_operator.api.text import seconds
+from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.controlplane.configmap import LARGEST, too_large
 from audit_operator.controlplane.static_pod.audit_flags import AuditConfiguration, LogSettings
-from audit_operator.controlplane.static_pod.board import BoardUnavailable
 from audit_operator.controlplane.static_pod.instructions import Instructions
 from audit_operator.controlplane.static_pod.report import NodeState
 
