@@ -6,12 +6,7 @@ The audit log says what they asked for.
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,12 +16,24 @@ from audit_operator.controller.board import ClusterBoard
 from audit_operator.controlplane.local_control_plane import ClusterUser
 from audit_operator.controlplane.static_pod.report import NodeReport
 from tests.chart.helm import NAMESPACE
-from tests.chart.test_rights import AGENT, DELIVERY, OWN, WITH_AGENTS
+from tests.chart.rights_in_use import (
+    NODE,
+    RARE,
+    denied,
+    installed,
+    kubeconfig,
+    requests,
+    running_operator,
+    without_names,
+)
+from tests.chart.test_rights import AGENT, DELIVERY, WITH_AGENTS
 from tests.integration.control_plane import OPERATOR
 from tests.integration.operator_process import GROUP, eventually, thing
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.chart.helm import Helm
     from tests.integration.control_plane import RunningControlPlane
@@ -40,11 +47,6 @@ VALUES = (
     "nodeAgent.enabled=true",
     "configMapDriver.targets[0].namespace=kube-system,configMapDriver.targets[0].name=audit-policy",
 )
-NODE = {
-    "apiVersion": "v1",
-    "kind": "Node",
-    "metadata": {"name": "node-1", "labels": {"node-role.kubernetes.io/control-plane": ""}},
-}
 PLANES = (
     thing(
         "AuditControlPlane",
@@ -64,44 +66,26 @@ POLICIES = (
     thing("ClusterAuditSink", "logs", {"type": "VictoriaLogs", "victoriaLogs": {"url": "https://logs.example:9428"}}),
 )
 
-# Only after a conflict of two writers is one of our own objects read by itself.
-_RARE = {f"get audit-operator.dev/{kind}" for kind in OWN}
-# Only when policies have been published that nobody needs any more.
-_RARE |= {"delete configmaps"}
-# What is applied and not there yet has to be allowed to be created, and is logged as the patch that it was.
-_RARE |= {"create configmaps"}
-
 
 @pytest.fixture
 def cluster(private_control_plane: Callable[..., RunningControlPlane], helm: Helm) -> RunningControlPlane:
     mine = private_control_plane(users=(OPERATOR, NODE_AGENT))
-    options = [option for value in VALUES for option in ("--set", value)]
-    config = ["--kubeconfig", mine.kubeconfig(), "--namespace", NAMESPACE, "--create-namespace"]
-    helm.run("install", "audit-operator", "charts/audit-operator", *options, *config)
+    installed(mine, helm, VALUES)
     mine.apply(NODE, *PLANES, *POLICIES)
     return mine
 
 
 @pytest.fixture
 def operator(cluster: RunningControlPlane, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {
-        "AUDIT_OPERATOR_KUBECONFIG": str(_kubeconfig(cluster, OPERATOR, tmp_path)),
-        "AUDIT_OPERATOR_LISTEN_HOST": "127.0.0.1",
-        "AUDIT_OPERATOR_LISTEN_PORT": "0",
-        "AUDIT_OPERATOR_OBSERVE_SECONDS": "1",
-    }
-    # What it logs, pytest shows where the test fails.
-    process = subprocess.Popen([sys.executable, "-m", "audit_operator", "run"], env={**os.environ, **environment})
-    yield process
-    process.terminate()
-    process.wait(60)
+    with running_operator(cluster, tmp_path) as process:
+        yield process
 
 
 def test_the_operator_is_denied_nothing_and_uses_what_it_was_granted(
     cluster: RunningControlPlane, operator: subprocess.Popen[bytes]
 ) -> None:
-    granted = _without_names({**WITH_AGENTS, **{key: DELIVERY[key] for key in DELIVERY if key[1] == "kube-system"}})
-    expected = granted - _RARE
+    granted = without_names({**WITH_AGENTS, **{key: DELIVERY[key] for key in DELIVERY if key[1] == "kube-system"}})
+    expected = granted - RARE
 
     def settled() -> bool:
         return operator.poll() is not None or not expected - requests(cluster, OPERATOR.name)
@@ -115,9 +99,9 @@ def test_the_operator_is_denied_nothing_and_uses_what_it_was_granted(
 
 
 def test_an_agent_is_denied_nothing_and_uses_what_it_was_granted(cluster: RunningControlPlane, tmp_path: Path) -> None:
-    asyncio.run(_talk(_kubeconfig(cluster, NODE_AGENT, tmp_path)))
+    asyncio.run(_talk(kubeconfig(cluster, NODE_AGENT, tmp_path)))
     assert denied(cluster, NODE_AGENT.name) == []
-    assert requests(cluster, NODE_AGENT.name) == _without_names(AGENT)
+    assert requests(cluster, NODE_AGENT.name) == without_names(AGENT)
 
 
 async def _talk(kubeconfig: Path) -> None:
@@ -133,34 +117,3 @@ async def _talk(kubeconfig: Path) -> None:
         await board.write_turn("nodes", turn, "")
     finally:
         await connection.aclose()
-
-
-def requests(cluster: RunningControlPlane, user: str) -> set[str]:
-    """What a user has asked for, as rights are written in test_rights.py, without names; discovery aside."""
-    return {_spelt(event["verb"], event["objectRef"]) for event in _events(cluster, user) if "objectRef" in event}
-
-
-def denied(cluster: RunningControlPlane, user: str) -> list[str]:
-    return [event["requestURI"] for event in _events(cluster, user) if event["responseStatus"]["code"] in (401, 403)]
-
-
-def _events(cluster: RunningControlPlane, user: str) -> Iterator[dict[str, Any]]:
-    for event in cluster.audit_events():
-        # A watch is answered long before it ends.
-        if event["user"].get("username") == user and event["stage"] in ("ResponseStarted", "ResponseComplete"):
-            yield event
-
-
-def _spelt(verb: str, ref: dict[str, str]) -> str:
-    group = f"{ref['apiGroup']}/" if ref.get("apiGroup") else ""
-    subresource = f"/{ref['subresource']}" if ref.get("subresource") else ""
-    return f"{verb} {group}{ref['resource']}{subresource}"
-
-
-def _without_names(granted: dict[tuple[str, str], set[str]]) -> set[str]:
-    return {" ".join(each.split()[:2]) for rights in granted.values() for each in rights}
-
-
-def _kubeconfig(cluster: RunningControlPlane, user: ClusterUser, folder: Path) -> Path:
-    # Colons in a file's name would be taken for a list of files.
-    return Path(shutil.copy(cluster.kubeconfig(user.name), folder / "kubeconfig"))

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,13 +15,23 @@ from audit_operator.controlplane.local_control_plane import ClusterUser
 from audit_operator.controlplane.shipper.instructions import ShipperInstructions
 from audit_operator.controlplane.shipper.report import ShipperReport
 from tests.chart.helm import NAMESPACE
+from tests.chart.rights_in_use import (
+    NODE,
+    RARE,
+    denied,
+    installed,
+    kubeconfig,
+    requests,
+    running_operator,
+    without_names,
+)
 from tests.chart.test_rights import OPERATOR as WITHOUT_SHIPPERS
 from tests.chart.test_rights import SHIPPER, SHIPPING, together
-from tests.chart.test_rights_suffice import _RARE, NODE, _kubeconfig, _without_names, denied, requests
 from tests.integration.control_plane import OPERATOR
 from tests.integration.operator_process import GROUP, eventually, thing
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -45,17 +52,15 @@ SINK = {
 }
 SHIPPED = {"preset": "Baseline", "sinkRefs": [{"kind": "ClusterAuditSink", "name": "logs"}]}
 # Applied where it is not there yet, which is logged as the patch that it was.
-RARE = _RARE | {"create secrets", "create coordination.k8s.io/leases"}
+SELDOM = RARE | {"create secrets", "create coordination.k8s.io/leases"}
 
 
 @pytest.fixture
 def cluster(private_control_plane: Callable[..., RunningControlPlane], helm: Helm) -> RunningControlPlane:
     mine = private_control_plane(users=(OPERATOR, NODE_SHIPPER))
     mine.create_namespace("payments")
-    options = [f"shipper.enabled=true,shipper.controlPlane={PLANE}", "shipper.secretNamespaces={payments}"]
-    values = [option for value in options for option in ("--set", value)]
-    config = ["--kubeconfig", mine.kubeconfig(), "--namespace", NAMESPACE, "--create-namespace"]
-    helm.run("install", "audit-operator", "charts/audit-operator", *values, *config)
+    values = [f"shipper.enabled=true,shipper.controlPlane={PLANE}", "shipper.secretNamespaces={payments}"]
+    installed(mine, helm, values)
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -71,32 +76,23 @@ def cluster(private_control_plane: Callable[..., RunningControlPlane], helm: Hel
 
 @pytest.fixture
 def operator(cluster: RunningControlPlane, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {
-        "AUDIT_OPERATOR_KUBECONFIG": str(_kubeconfig(cluster, OPERATOR, tmp_path)),
-        "AUDIT_OPERATOR_LISTEN_HOST": "127.0.0.1",
-        "AUDIT_OPERATOR_LISTEN_PORT": "0",
-        "AUDIT_OPERATOR_OBSERVE_SECONDS": "1",
-        "AUDIT_OPERATOR_SHIPPERS": "Nodes",
-    }
-    process = subprocess.Popen([sys.executable, "-m", "audit_operator", "run"], env={**os.environ, **environment})
-    yield process
-    process.terminate()
-    process.wait(60)
+    with running_operator(cluster, tmp_path, SHIPPERS="Nodes") as process:
+        yield process
 
 
 def test_the_chart_grants_operator_and_shipper_what_they_ask_for(
     cluster: RunningControlPlane, operator: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    granted = _without_names(together(WITHOUT_SHIPPERS, SHIPPING))
-    expected = _without_names(SHIPPING) - RARE
+    granted = without_names(together(WITHOUT_SHIPPERS, SHIPPING))
+    expected = without_names(SHIPPING) - SELDOM
 
     def settled() -> bool:
         return operator.poll() is not None or not expected - requests(cluster, OPERATOR.name)
 
     eventually(settled, f"each of {sorted(expected)} to be used")
     assert operator.poll() is None
-    asyncio.run(_learn_and_report(_kubeconfig(cluster, NODE_SHIPPER, tmp_path)))
-    assert requests(cluster, NODE_SHIPPER.name) == _without_names(SHIPPER) - RARE
+    asyncio.run(_learn_and_report(kubeconfig(cluster, NODE_SHIPPER, tmp_path)))
+    assert requests(cluster, NODE_SHIPPER.name) == without_names(SHIPPER) - SELDOM
     assert denied(cluster, NODE_SHIPPER.name) == []
     assert denied(cluster, OPERATOR.name) == []
     assert requests(cluster, OPERATOR.name) <= granted
