@@ -93,8 +93,7 @@ class OpenStore:
 def _access(sink: Sink, read: Mapping[SecretName, Mapping[str, bytes]]) -> Access | Failure:
     credentials = sink.spec.credentials
     if credentials is not None and credentials.type is CredentialType.ACCESS_KEY:
-        ref = credentials.secret_ref
-        secret = read[SecretName(sink.metadata.namespace or getattr(ref, "namespace", ""), ref.name)]
+        secret = read[secret_name(sink, credentials.secret_ref)]
         identity, key = (secret.get(each, b"").decode("latin-1").strip() for each in ("accessKeyID", "secretAccessKey"))
         if identity and key:
             return Access(access_key_id=identity, secret_access_key=key)

@@ -81,7 +81,7 @@ def secrets_of(sink: Sink) -> tuple[SecretName, ...]:
         tls.ca_secret_ref if tls else None,
         tls.client_secret_ref if tls else None,
     )
-    return tuple(sorted({_name(sink, each) for each in named if each is not None}))
+    return tuple(sorted({secret_name(sink, each) for each in named if each is not None}))
 
 
 def sink_credentials(sink: Sink, secrets: Mapping[SecretName, Mapping[str, bytes]]) -> SinkCredentials | Finding:
@@ -91,7 +91,7 @@ def sink_credentials(sink: Sink, secrets: Mapping[SecretName, Mapping[str, bytes
     """
     files: dict[str, bytes] = {}
     if sink.spec.credentials is not None:
-        name = _name(sink, sink.spec.credentials.secret_ref)
+        name = secret_name(sink, sink.spec.credentials.secret_ref)
         kind = sink.spec.credentials.type
         is_key = kind is CredentialType.ACCESS_KEY
         made = access_key(secrets[name]) if is_key else authorization(kind, secrets[name])
@@ -134,13 +134,13 @@ def _certificates(sink: Sink) -> Iterator[tuple[SecretName, str]]:
     """Secrets and keys of what TLS needs."""
     tls = sink.spec.tls
     if tls is not None and tls.ca_secret_ref is not None:
-        yield _name(sink, tls.ca_secret_ref), CA
+        yield secret_name(sink, tls.ca_secret_ref), CA
     if tls is not None and tls.client_secret_ref is not None:
-        name = _name(sink, tls.client_secret_ref)
+        name = secret_name(sink, tls.client_secret_ref)
         yield name, CERTIFICATE
         yield name, KEY
 
 
-def _name(sink: Sink, ref: SecretRef | ClusterSecretRef) -> SecretName:
+def secret_name(sink: Sink, ref: SecretRef | ClusterSecretRef) -> SecretName:
     """A tenant's sink names no namespace: its Secrets lie in its own, and in no other."""
     return SecretName(sink.metadata.namespace or getattr(ref, "namespace", ""), ref.name)
