@@ -15,6 +15,7 @@ from audit_operator.plan.credentials import (
     CERTIFICATE,
     KEY,
     SecretName,
+    secret_name,
     secrets_of,
     sink_credentials,
 )
