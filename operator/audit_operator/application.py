@@ -257,7 +257,7 @@ class Operator:
             return ""
         if self.store.synced and self._sync_age() > limit:
             return f"facts are older than {limit:.0f} s"
-        if self.dirty.age() > limit:
+        if max(self.dirty.age(), self.reconciler.busy()) > limit:
             return f"changes wait for more than {limit:.0f} s"
         return ""
 

@@ -57,8 +57,14 @@ class Cluster:
 
     def submit(self, **statuses):
         """Statuses by name, computed from what the store holds now."""
+        self._hand(self.writer.submit, statuses)
+
+    def amend(self, **statuses):
+        self._hand(self.writer.amend, statuses)
+
+    def _hand(self, take, statuses):
         encoded = {ObjectRef("AuditPolicy", name, "ns"): EncodedStatus.of(each) for name, each in statuses.items()}
-        self.writer.submit(encoded, {fact.ref: fact for fact in self.store.facts(AUDIT_POLICY)})
+        take(encoded, {fact.ref: fact for fact in self.store.facts(AUDIT_POLICY)})
 
     async def settled(self):
         await self.api.wait_for(lambda: self.writer.pending == 0)
@@ -98,6 +104,17 @@ async def test_a_new_writer_does_not_write_what_the_old_one_has_written(cluster,
     successor.listed()
     successor.submit(a=ready())
     assert successor.writer.pending == 0
+
+
+async def test_an_amended_status_replaces_its_own_and_leaves_those_of_others_to_be_written(cluster):
+    cluster.put("a")
+    cluster.put("b")
+    cluster.listed()
+    cluster.submit(a=ready(), b=ready())
+    cluster.amend(a=ready("False"))
+    await cluster.settled()
+    assert [cluster.status(each)["conditions"][0]["status"] for each in "ab"] == ["False", "True"]
+    assert len(cluster.api.writes()) == 2
 
 
 async def test_the_time_of_a_condition_moves_only_with_its_status(cluster):

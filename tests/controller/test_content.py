@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from audit_operator.cluster.resources import AUDIT_POLICY, INPUT, NAMESPACE
+from audit_operator.controller import content
 from audit_operator.controller.content import decode
 
 
@@ -26,6 +27,14 @@ def test_a_broken_edit_keeps_the_last_accepted_version_in_force_and_says_so():
     broken = decode(AUDIT_POLICY, document(2, preset="Nonsense"), known)
     assert broken.model is known.model
     assert broken.findings
+
+
+def test_a_defect_of_the_parser_concerns_one_object_alone_and_keeps_its_last_version(monkeypatch):
+    known = decode(AUDIT_POLICY, document(), None)
+    monkeypatch.setattr(content, "parse_object", lambda _: {}["defect"])
+    broken = decode(AUDIT_POLICY, document(2), known)
+    assert broken.model is known.model
+    assert [each.id for each in broken.findings] == ["operator-defect"]
 
 
 def test_another_object_of_the_same_name_inherits_nothing():

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
+from audit_operator.api.findings import ObjectRef
 from audit_operator.api.observations import ApiServerObservation, ApiServerState
 from audit_operator.cluster.backoff import Backoff
 from audit_operator.cluster.facts import FactStore
 from audit_operator.cluster.lease import LeadershipLostError
-from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, AUDIT_POLICY, WATCHED
+from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, AUDIT_POLICY, CLUSTER_AUDIT_POLICY, WATCHED
 from audit_operator.cluster.rest import Listing
+from audit_operator.controller import reconciler, shipment
 from audit_operator.controller.content import decode
 from audit_operator.controller.credentials import SinkSecrets
 from audit_operator.controller.delivery import Delivery
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.reconciler import Dirty, Reconciler
 from audit_operator.controller.shipment import Shipment
+from audit_operator.plan.collector_files import Places
 
 
 class Writer:
     """Remembers what it was given."""
 
     def __init__(self):
-        self.submitted = []
+        self.submitted, self.said = [], {}
 
     def submit(self, statuses, basis):
         self.submitted.append((statuses, basis))
+        self.said = dict(statuses)
+
+    def amend(self, statuses, _basis):
+        self.said |= statuses
 
 
 class RecordingDriver:
@@ -87,6 +95,9 @@ class World:
             began = self.store.begin_list()
             listed = list(self.store.facts(resource))
             self.store.replace(resource, began, Listing(tuple(listed), str(self._version)))
+
+    def metric(self, name):
+        return self.reconciler.metrics.registry.get_sample_value(name)
 
     async def until(self, condition):
         async with asyncio.timeout(10):
@@ -218,3 +229,155 @@ async def test_no_policy_is_made_before_the_versions_of_the_api_servers_are_know
     world.driver.version = "v1.37.2"
     world.dirty.mark()
     await world.until(lambda: '"*"' in world.driver.texts[-1])
+
+
+PLANTED = "planted"
+
+
+@pytest.fixture
+def defective(monkeypatch):
+    """A defect that policies bring out which are named for it, at one of the places where plans are made."""
+
+    def plant(place):
+        original = getattr(reconciler, place)
+
+        def failing(snapshot, *args, **kwargs):
+            if any(PLANTED in str(each.spec) for each in snapshot.audit_policies):
+                raise RuntimeError("a defect")
+            return original(snapshot, *args, **kwargs)
+
+        monkeypatch.setattr(reconciler, place, failing)
+
+    return plant
+
+
+def put_defective(world, name="bad", namespace="mallory"):
+    world.put(AUDIT_POLICY, name, {"rules": [{"level": "Request", "users": [PLANTED]}]}, namespace)
+
+
+def condition(world, ref, type_):
+    status = json.loads(world.writer.said[ref].text) if ref in world.writer.said else {"conditions": []}
+    return next((each for each in status["conditions"] if each["type"] == type_), {"reason": "", "status": ""})
+
+
+BAD, PLANE = ObjectRef("AuditPolicy", "bad", "mallory"), ObjectRef("AuditControlPlane", "main")
+
+
+@pytest.mark.parametrize("place", ["plan", "statuses"])
+async def test_an_object_that_brings_out_a_defect_is_set_aside_and_the_others_are_reconciled(world, defective, place):
+    defective(place)
+    set_up(world)
+    put_defective(world)
+    for number in range(20):
+        world.put(AUDIT_POLICY, f"p{number}", {"rules": [{"level": "Metadata"}]}, f"web{number}")
+    world.list_everything()
+    await world.until(lambda: BAD in world.writer.said)
+    assert condition(world, BAD, "Accepted")["reason"] == "InternalError"
+    assert "takes no part" in condition(world, BAD, "Accepted")["message"]
+    assert condition(world, BAD, "Stalled")["status"] == "True"
+    assert condition(world, ObjectRef("AuditPolicy", "p7", "web7"), "Accepted")["status"] == "True"
+    assert world.driver.delivered
+    assert world.metric("audit_operator_defects_total") == 1
+    world.put(AUDIT_POLICY, "p7", {"rules": [{"level": "Request"}]}, "web7")
+    delivered = len(world.driver.delivered)
+    await world.until(lambda: len(world.driver.delivered) > delivered)
+    assert world.metric("audit_operator_defects_total") == 1  # it is not tried again before it changes
+    world.put(AUDIT_POLICY, "bad", {"rules": [{"level": "Metadata"}]}, "mallory")
+    await world.until(lambda: condition(world, BAD, "Accepted")["status"] == "True")
+
+
+async def test_the_version_before_the_one_that_brings_out_a_defect_stays_in_force(world, defective):
+    defective("plan")
+    set_up(world)
+    world.put(AUDIT_POLICY, "bad", {"rules": [{"level": "RequestResponse"}]}, "mallory")
+    world.list_everything()
+    await world.until(lambda: world.driver.delivered)
+    before = world.driver.delivered[-1]
+    put_defective(world)
+    await world.until(lambda: condition(world, BAD, "Accepted")["reason"] == "InternalError")
+    assert "stays in force" in condition(world, BAD, "Accepted")["message"]
+    assert world.driver.delivered[-1] == before
+
+
+async def test_a_defect_that_no_single_object_brings_out_leaves_the_last_plan_in_force_and_is_said(world, monkeypatch):
+    set_up(world)
+    world.list_everything()
+    await world.until(lambda: world.writer.submitted)
+    before, original = len(world.driver.delivered), reconciler.plan
+    monkeypatch.setattr(reconciler, "plan", lambda _: {}["defect"])
+    world.put(AUDIT_POLICY, "new", {"rules": [{"level": "Metadata"}]}, "web")
+    await world.until(lambda: condition(world, PLANE, "Stalled")["status"])
+    assert condition(world, PLANE, "Stalled")["reason"] == "InternalError"
+    assert condition(world, PLANE, "Ready")["status"] == condition(world, PLANE, "Programmed")["status"] == "Unknown"
+    assert "KeyError" in condition(world, PLANE, "Ready")["message"]
+    assert json.loads(world.writer.said[PLANE].text)["policies"] == 1
+    assert len(world.driver.delivered) == before
+    assert world.metric("audit_operator_defects_total") >= 1
+    monkeypatch.setattr(reconciler, "plan", original)
+    await world.until(lambda: condition(world, PLANE, "Programmed")["status"] == "True")
+    assert not condition(world, PLANE, "Stalled")["status"]
+
+
+async def test_a_cluster_wide_object_is_not_left_out_for_a_defect(world, monkeypatch):
+    original = reconciler.plan
+    monkeypatch.setattr(
+        reconciler, "plan", lambda each: {}["defect"] if each.cluster_audit_policies else original(each)
+    )
+    set_up(world)
+    world.put(CLUSTER_AUDIT_POLICY, "limits", {"limits": [{"level": "Metadata"}]})
+    world.list_everything()
+    await world.until(lambda: world.metric("audit_operator_defects_total") >= 2)
+    assert world.driver.delivered == []
+
+
+async def test_a_defect_in_what_shippers_are_told_is_isolated_too(world, defective, monkeypatch):
+    defective("shipping")
+    monkeypatch.setattr(shipment, "shipping", lambda *args: reconciler.shipping(*args))  # noqa: PLW0108 - as it is patched then
+    world.reconciler.shipment.make = lambda _plane: ShippersOfTests()
+    set_up(world)
+    put_defective(world)
+    world.list_everything()
+    await world.until(lambda: condition(world, BAD, "Accepted")["status"] == "False")
+    await world.until(lambda: not world.reconciler.shipment.failed)
+
+
+class ShippersOfTests:
+    places = Places()
+
+    def fits(self, _files):
+        return True
+
+    async def deliver(self, _files):
+        return ()
+
+    async def observe(self):
+        return ()
+
+    async def aclose(self):
+        pass
+
+
+async def test_a_reconciliation_that_hangs_is_seen_from_outside(world, monkeypatch):
+    assert world.reconciler.busy() == 0
+    hung = asyncio.Event()
+    monkeypatch.setattr(Delivery, "follow", lambda *_: hung.wait())
+    set_up(world)
+    world.list_everything()
+    await world.until(lambda: world.reconciler.busy() > 0.05)
+    hung.set()
+    await world.until(lambda: world.reconciler.busy() == 0)
+
+
+async def test_looking_at_api_servers_goes_on_after_a_defect(world, monkeypatch):
+    looks = []
+
+    async def observe(_):
+        looks.append(None)
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Delivery, "observe", observe)
+    world.reconciler.observe_every = 0.001
+    task = asyncio.create_task(world.reconciler.watch_api_servers())
+    await world.until(lambda: len(looks) > 2)
+    task.cancel()
+    assert world.metric("audit_operator_defects_total") >= 2

@@ -133,6 +133,12 @@ class Reason(StrEnum):
         "Not all application logs are collected: pods carry no sidecar, or it cannot send; see status.sidecars.",
     )
 
+    # Accepted, Ready, Stalled
+    INTERNAL_ERROR = (
+        "InternalError",
+        "A defect of the operator: it cannot work with this; what was in force stays, and its log says more.",
+    )
+
     # Shipping, RetentionEnforced
     NOT_REQUESTED = "NotRequested", "The spec does not ask for it."
     NOT_IMPLEMENTED = "NotImplemented", "This release of the operator does not do it yet, and does not claim to."

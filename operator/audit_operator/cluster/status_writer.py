@@ -106,6 +106,19 @@ class StatusWriter:
         self._wanted = {ref: each.digest for ref, each in statuses.items()}
         self._stored_as = {ref: each for ref, each in self._stored_as.items() if ref in statuses}
         before, self._pending = self._pending, {}
+        self._take(statuses, basis, before)
+
+    def amend(self, statuses: Mapping[ObjectRef, EncodedStatus], basis: Mapping[ObjectRef, Fact]) -> None:
+        """Replace what shall be written of these objects; what was submitted of others is still to be written."""
+        self._wanted |= {ref: each.digest for ref, each in statuses.items()}
+        self._take(statuses, basis, {ref: self._pending.pop(ref) for ref in statuses if ref in self._pending})
+
+    def _take(
+        self,
+        statuses: Mapping[ObjectRef, EncodedStatus],
+        basis: Mapping[ObjectRef, Fact],
+        before: Mapping[ObjectRef, _Pending],
+    ) -> None:
         for ref, status in statuses.items():
             fact, current = basis.get(ref), self.store.get(ref)
             if fact is None or current is None:

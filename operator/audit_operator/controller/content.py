@@ -6,16 +6,19 @@ server record less. What was never valid contributes nothing.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.audit_policy import AuditPolicy
 from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
 from audit_operator.api.control_plane import AuditControlPlane
+from audit_operator.api.findings import ObjectRef
 from audit_operator.api.parsing import parse_object
 from audit_operator.api.sink import AuditSink, ClusterAuditSink
 from audit_operator.cluster.resources import INPUT, NAMESPACE, OWN_KINDS
 from audit_operator.plan import NamespaceFact, Snapshot
+from audit_operator.plan.defect import defect
 from audit_operator.plan.snapshot import InputConfigMap, InvalidObject
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from audit_operator.cluster.facts import FactStore
     from audit_operator.cluster.resources import Resource
     from audit_operator.cluster.rest import Document
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ def _own_object(resource: Resource, document: Document, known: OwnObject | None)
     kept = {
         key: metadata[key] for key in ("name", "namespace", "uid", "generation", "creationTimestamp") if key in metadata
     }
-    parsed = parse_object(
+    parsed = _parsed(
         {
             "apiVersion": resource.api_version,
             "kind": resource.kind,
@@ -72,6 +77,19 @@ def _own_object(resource: Resource, document: Document, known: OwnObject | None)
         same = known is not None and known.uid == uid
         return OwnObject(uid, generation, known.model if known and same else None, parsed)
     return OwnObject(uid, generation, parsed)
+
+
+def _parsed(document: Document) -> AnyKind | tuple[Finding, ...]:
+    """The object, or what is wrong with it. Raises nothing: no list of a kind could be completed with this object."""
+    try:
+        return parse_object(document)
+    except Exception as error:  # noqa: BLE001 - see the docstring
+        metadata = document["metadata"]
+        ref = ObjectRef(document["kind"], metadata["name"], metadata.get("namespace", ""))
+        _LOG.error(
+            "An object cannot be read", exc_info=error, extra={"object": str(ref), "reason": type(error).__name__}
+        )
+        return (defect(ref, "it cannot read this object; the last version that it could read stays in force"),)
 
 
 def snapshot_of(

@@ -35,6 +35,7 @@ class Metrics:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     reconciled: Histogram = field(init=False)
     failed: Counter = field(init=False)
+    defects: Counter = field(init=False)
     objects: Gauge = field(init=False)
     findings: Gauge = field(init=False)
     rules: Gauge = field(init=False)
@@ -48,6 +49,7 @@ class Metrics:
             f"{_PREFIX}_reconcile_duration_seconds", "Time from facts to statuses.", registry=registry
         )
         self.failed = Counter(f"{_PREFIX}_reconcile_failures", "Reconciliations that failed.", registry=registry)
+        self.defects = Counter(f"{_PREFIX}_defects", "Exceptions that nothing is made for.", registry=registry)
         self.objects = _gauge(registry, "objects", "Objects that take part in the plan.", "kind")
         self.findings = _gauge(registry, "findings", "Findings at objects.", "severity")
         self.rules = _gauge(registry, "policy_rules", "Rules of the compiled policy.", "control_plane")

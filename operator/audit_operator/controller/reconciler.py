@@ -1,21 +1,30 @@
 """The one loop that acts: facts changed, so plan, deliver, and say in status what is true.
 
 Level-triggered: it looks at everything each time, so that it never matters which event brought it here, or how many.
+
+A defect of ours is no reason to end: whoever comes next would meet it again, and nobody's objects would be looked at
+any more. What is in force stays, and the object that brings it out is set aside where it can be found.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from audit_operator.cluster.backoff import Backoff
-from audit_operator.cluster.resources import OWN_KINDS
+from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, OWN_KINDS
 from audit_operator.cluster.status_writer import EncodedStatus
 from audit_operator.controller.content import snapshot_of
+from audit_operator.controller.quarantine import Quarantine
 from audit_operator.plan import plan
+from audit_operator.plan.collector_files import collector_files
+from audit_operator.plan.defect import unplanned
+from audit_operator.plan.shipping import shipping
 from audit_operator.plan.sinks import Sinks
 from audit_operator.plan.status import statuses
 
@@ -35,6 +44,8 @@ if TYPE_CHECKING:
     from audit_operator.plan.shipping_status import ShippingFacts
     from audit_operator.plan.sidecars import SidecarCount
     from audit_operator.policy.model import Policy
+
+_T = TypeVar("_T")
 
 _LOG = logging.getLogger(__name__)
 _REMEMBERED = 16
@@ -91,7 +102,14 @@ class Reconciler:
     sinks: SinkChecks | None = None
     sidecars: Sidecars | None = None
     backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, cap=60.0))
+    quarantine: Quarantine = field(default_factory=Quarantine)
     _earlier: dict[str, Policy] = field(default_factory=dict)
+    _said: dict[ObjectRef, EncodedStatus] = field(default_factory=dict)
+    _began: float | None = None
+
+    def busy(self) -> float:
+        """Seconds that the present reconciliation takes already; 0 where there is none."""
+        return time.monotonic() - self._began if self._began is not None else 0.0
 
     async def run(self) -> None:
         """Reconcile for ever. Raises what `fence` raises."""
@@ -102,43 +120,58 @@ class Reconciler:
                 continue
             # A change during the work marks dirty again, so that it is not lost.
             self.fence()
-            started = time.monotonic()
+            self._began = time.monotonic()
+            pause = 0.0
             try:
                 await self.reconcile()
                 failures = 0
-            except (OSError, TimeoutError) as error:
-                self.dirty.mark()
-                self.metrics.failed.inc()
-                _LOG.exception("Reconciliation failed", extra={"reason": type(error).__name__})
-                await asyncio.sleep(self.backoff.delay(failures))
+                self.metrics.reconciled.observe(self.busy())
+            except Exception as error:  # noqa: BLE001 - see the top of this file
+                self._failed(error)
+                pause = self.backoff.delay(failures)
                 failures += 1
-            else:
-                self.metrics.reconciled.observe(time.monotonic() - started)
+            self._began = None
+            await asyncio.sleep(pause)
+
+    def _failed(self, error: Exception) -> None:
+        self.fence()  # it may be this that went wrong
+        self.dirty.mark()
+        self.metrics.failed.inc()
+        _LOG.error("Reconciliation failed", exc_info=error, extra={"reason": type(error).__name__})
+        if not isinstance(error, (OSError, TimeoutError)):
+            self.metrics.defects.inc()
+            if not isinstance(error, _SetAsideError):
+                self._confess(error)
 
     async def watch_api_servers(self) -> None:
         """Look at the API servers every few seconds, for ever: what they run can change without any fact changing."""
         while True:
             await asyncio.sleep(self.observe_every)
-            if await self.shipment.observe():
-                self.dirty.mark()
-            if await self.delivery.observe():
-                self.dirty.mark()
-                self.on_restart()
+            try:
+                if await self.shipment.observe():
+                    self.dirty.mark()
+                if await self.delivery.observe():
+                    self.dirty.mark()
+                    self.on_restart()
+            except Exception as error:  # noqa: BLE001 - see the top of this file
+                self.fence()
+                self.metrics.defects.inc()
+                _LOG.error("API servers not looked at", exc_info=error, extra={"reason": type(error).__name__})
 
     async def reconcile(self) -> None:
         """Once: from the facts as they are now to statuses."""
         basis: dict[ObjectRef, Fact] = {fact.ref: fact for kind in OWN_KINDS for fact in self.store.facts(kind)}
-        snapshot = snapshot_of(self.store, {}, self.server_version())
+        snapshot = self.quarantine.without(snapshot_of(self.store, {}, self.server_version()))
         await self.delivery.follow(snapshot.control_planes)
         snapshot = replace(snapshot, observations=self.delivery.observations)
-        planned = await asyncio.to_thread(plan, snapshot)
+        planned = await self._made(snapshot, "plan", plan)
         self._remember(planned)
         wanted = {name: planned.compiled[name].desired for name in planned.deliverable}
         refused = await self.delivery.deliver(snapshot.control_planes, wanted)
         observed = replace(snapshot, observations=self.delivery.observations, earlier=dict(self._earlier))
         if _versions(observed) != _versions(snapshot):
             self.dirty.mark()  # the policy was made for others than those that have been seen now
-        await self.shipment.deliver(snapshot, planned)
+        await self._ship(snapshot, planned)
         stores: Mapping[ObjectRef, StoreObservation] = {}
         if self.sinks is not None:
             self.sinks.follow(Sinks.of(snapshot).in_use(snapshot.policies()))
@@ -147,9 +180,43 @@ class Reconciler:
         if self.sidecars is not None:
             await self.sidecars.deliver(snapshot, planned)
             pods = self.sidecars.facts
-        encoded = await asyncio.to_thread(_encode, observed, planned, refused, self.shipment.facts, stores, pods)
+        seen = _Seen(refused, self.shipment.facts, stores, pods)
+        encoded = await self._made(observed, "status", partial(_encode, seen=seen), planned)
         self.metrics.show(snapshot, planned)
         self.writer.submit(encoded, basis)
+        self._said = {ref: each for ref, each in encoded.items() if ref.kind == AUDIT_CONTROL_PLANE.kind}
+        if not self.shipment.failed:
+            self.quarantine.approve(snapshot)
+
+    async def _ship(self, snapshot: Snapshot, planned: Plan) -> None:
+        await self.shipment.deliver(snapshot, planned)
+        for name in self.shipment.failed:
+            self.metrics.defects.inc()
+            if await self.quarantine.search(snapshot, f"shipping of {name}", partial(_shipped, plane=name)):
+                self.dirty.mark()
+
+    async def _made(self, snapshot: Snapshot, what: str, work: Callable[..., _T], *planned: Plan) -> _T:
+        """What `work` makes of a snapshot, and of what was planned. If it raises, what brings that about is set aside.
+
+        Raises:
+            _SetAsideError: it raised, and will not the next time.
+        """
+        try:
+            return await asyncio.to_thread(work, snapshot, *planned)
+        except Exception as error:
+            if await self.quarantine.search(snapshot, what, partial(_anew, work) if planned else work):
+                raise _SetAsideError(what) from error
+            raise
+
+    def _confess(self, error: Exception) -> None:
+        """Nothing can be planned, for a reason that is ours. What was told to whoever ships and records stays."""
+        planes = {fact.ref: fact for fact in self.store.facts(AUDIT_CONTROL_PLANE)}
+        said = {ref: json.loads(each.text) for ref, each in self._said.items()}
+        amended = {
+            ref: EncodedStatus.of(unplanned(said.get(ref, {}), fact.generation, type(error).__name__))
+            for ref, fact in planes.items()
+        }
+        self.writer.amend(amended, planes)
 
     def _remember(self, planned: Plan) -> None:
         """Keep the policies that API servers may be running; without them, all that is known is that they differ."""
@@ -170,14 +237,32 @@ def _versions(snapshot: Snapshot) -> dict[str, list[tuple[str, ...]]]:
     }
 
 
-def _encode(  # noqa: PLR0913, PLR0917 - everything that is known
-    snapshot: Snapshot,
-    planned: Plan,
-    refused: Mapping[str, tuple[Finding, ...]],
-    shipped: Mapping[str, ShippingFacts],
-    stores: Mapping[ObjectRef, StoreObservation],
-    sidecars: Mapping[ObjectRef, SidecarCount] | None,
-) -> dict[ObjectRef, EncodedStatus]:
-    documents = statuses(snapshot, planned, refused, shipped, stores, sidecars)
+class _SetAsideError(Exception):
+    """Objects were set aside, so that it is worth while to begin anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is known besides the facts; see `statuses`."""
+
+    refused: Mapping[str, tuple[Finding, ...]]
+    shipped: Mapping[str, ShippingFacts]
+    stores: Mapping[ObjectRef, StoreObservation]
+    sidecars: Mapping[ObjectRef, SidecarCount] | None
+
+
+def _anew(work: Callable[[Snapshot, Plan], object], snapshot: Snapshot) -> None:
+    work(snapshot, plan(snapshot))
+
+
+def _shipped(snapshot: Snapshot, plane: str) -> None:
+    """What shippers would be told, but for credentials, to see whether that can be worked out."""
+    wanted = shipping(snapshot, plan(snapshot), plane)
+    if wanted is not None:
+        collector_files(wanted, snapshot, plane)
+
+
+def _encode(snapshot: Snapshot, planned: Plan, seen: _Seen) -> dict[ObjectRef, EncodedStatus]:
+    documents = statuses(snapshot, planned, seen.refused, seen.shipped, seen.stores, seen.sidecars)
     encoded = {id(each): EncodedStatus.of(each) for each in {id(each): each for each in documents.values()}.values()}
     return {ref: encoded[id(each)] for ref, each in documents.items()}

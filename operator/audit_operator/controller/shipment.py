@@ -44,11 +44,13 @@ class Shipment:
 
     `make` returns the shippers of a control plane, or None if this process has none for it. `secrets` reads what sinks
     need. `facts` has what is known, by control plane; a control plane is absent where shipping is not ours.
+    `failed` names the control planes for which a defect kept anything from being delivered the last time.
     """
 
     make: MakeShippers
     secrets: SinkSecrets
     facts: dict[str, ShippingFacts] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
     _shippers: dict[str, tuple[AuditControlPlane, Shippers]] = field(default_factory=dict)
     _made: dict[str, _Made] = field(default_factory=dict)
 
@@ -60,15 +62,16 @@ class Shipment:
                 await self._end(name)
             except Exception as error:  # noqa: BLE001 - as below
                 await self._give_up(name, error)
-        facts = {}
+        facts, failed = {}, []
         for name, plane in planes.items():
             try:
                 known = await self._deliver(plane, snapshot, planned)
             except Exception as error:  # noqa: BLE001 - whatever it is, audit policies must go on being delivered
                 known = await self._give_up(name, error)
+                failed.append(name)
             if known is not None:
                 facts[name] = known
-        self.facts = facts
+        self.facts, self.failed = facts, tuple(failed)
 
     async def observe(self) -> bool:
         """Look at what shippers have counted; what is true of them, they say by themselves when it changes.

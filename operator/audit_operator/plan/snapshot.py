@@ -33,7 +33,10 @@ class NamespaceFact:
 
 @dataclass(frozen=True, slots=True)
 class InvalidObject:
-    """An object that the API server has accepted and the models refuse; it contributes nothing but its findings."""
+    """An object that the API server has accepted and that cannot be worked with; it contributes only its findings.
+
+    The models refuse it, or there is a defect of ours.
+    """
 
     ref: ObjectRef
     generation: int

@@ -21,6 +21,7 @@ from audit_operator.coverage.restriction import Restrictions
 from audit_operator.plan.adoption import differences
 from audit_operator.plan.claim import Claim, false, true, unknown
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
+from audit_operator.plan.defect import DEFECT
 from audit_operator.plan.given import INVALID, NOT_FOUND
 from audit_operator.plan.shipping_status import (
     ShippingFacts,
@@ -116,7 +117,9 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
         shipping = worst(ships[plane].of_sink(each.ref) for plane in dict.fromkeys(by_sink[each.ref]))
         result[each.ref] = _sink_status(each, shipping, len(by_sink[each.ref]))
     for broken in snapshot.invalid:
-        claims = [false(ConditionType.ACCEPTED, Reason.INVALID, _said(broken.findings))]
+        is_ours = any(each.id == DEFECT for each in broken.findings)
+        reason = Reason.INTERNAL_ERROR if is_ours else Reason.INVALID
+        claims = [false(ConditionType.ACCEPTED, reason, _said(broken.findings))]
         result[broken.ref] = _document(broken.generation, _with_summary(claims))
     return result
 
@@ -452,6 +455,7 @@ def _later(type_: ConditionType, *, asked: bool) -> Claim:
 _STUCK = frozenset(
     {
         Reason.INVALID,
+        Reason.INTERNAL_ERROR,
         Reason.CONFLICTED,
         Reason.POLICY_REFUSED,
         Reason.ROLLED_BACK,
