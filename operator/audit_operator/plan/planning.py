@@ -18,6 +18,7 @@ from audit_operator.plan.control_planes import ControlPlanes
 from audit_operator.plan.given import GivenPolicy, given_policy
 from audit_operator.plan.limited import limited, limits_in
 from audit_operator.plan.redactions import OwnPatterns, overruled, own_patterns
+from audit_operator.plan.retention import Retention, retention
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.plan.shortfall import shortfalls
 from audit_operator.plan.sinks import Sinks
@@ -44,6 +45,7 @@ class Plan:
         findings: what is wrong with each object, by object; those of `compiled` concern whole control planes.
         given: the policy of each control plane that is only observed, by name; there, nothing that was compiled counts.
         patterns: what each policy wants taken out by patterns of its own, as far as that is done.
+        retention: what each sink must keep.
     """
 
     compiled: Mapping[str, CompiledPolicy]
@@ -52,6 +54,7 @@ class Plan:
     findings: Mapping[ObjectRef, tuple[Finding, ...]]
     given: Mapping[str, GivenPolicy]
     patterns: Mapping[ObjectRef, OwnPatterns]
+    retention: Retention
 
     @property
     def deliverable(self) -> list[str]:
@@ -102,11 +105,14 @@ def plan(snapshot: Snapshot) -> Plan:
                 if theirs is None
                 else _shortfalls(policy, contribution_of(policy, known), limiting[owner], theirs)
             )
+    kept = retention(snapshot, assigned)
+    for ref, about_retention in kept.findings.items():
+        findings[ref].extend(about_retention)
     withheld = {
         name: reason for name, plane in planes.by_name.items() if (reason := _withheld(plane, planes, assigned))
     }
     found = {ref: tuple(each) for ref, each in findings.items() if each}
-    return Plan(compiled, withheld, assigned, found, given, patterns)
+    return Plan(compiled, withheld, assigned, found, given, patterns, kept)
 
 
 def _before_any_assignment(snapshot: Snapshot, planes: ControlPlanes) -> defaultdict[ObjectRef, list[Finding]]:

@@ -35,6 +35,7 @@ class Wish:
         immutable: whether nobody may be able to delete before the minimum is over.
         confirmed: whether deleting at once down to this maximum was confirmed.
         sources: requirements that stand behind the periods.
+        unlimited: requirements that ask for a maximum without giving one.
     """
 
     policy: ObjectRef
@@ -45,15 +46,18 @@ class Wish:
     immutable: bool = False
     confirmed: bool = False
     sources: tuple[Requirement, ...] = ()
+    unlimited: tuple[Requirement, ...] = ()
 
     @classmethod
     def of(cls, policy: ObjectRef, retention: Retention | None, frameworks: Iterable[Framework] = ()) -> Wish:
         """From what a policy says; frameworks only ever lengthen."""
-        sources = tuple(each for each in requirements(frameworks) if each.minimum)
+        required = requirements(frameworks)
+        sources = tuple(each for each in required if each.minimum)
+        unlimited = tuple(each for each in required if each.needs_maximum)
         minimum = max((each.minimum for each in sources), default=0)
         hot = max((each.hot for each in sources), default=0)
         if retention is None:
-            return cls(policy, minimum, hot=hot, sources=sources)
+            return cls(policy, minimum, hot=hot, sources=sources, unlimited=unlimited)
         return cls(
             policy,
             max(minimum, hours(retention.minimum) if retention.minimum else 0),
@@ -63,6 +67,7 @@ class Wish:
             retention.immutable,
             retention.confirm_deletion is not None,
             sources,
+            unlimited,
         )
 
 

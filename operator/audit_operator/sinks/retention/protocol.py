@@ -1,0 +1,78 @@
+"""What every store can be asked about retention, and told.
+
+A store is told what it may delete now, not what policies say: legal holds, minimums, announcements and conflicts are
+decided before, for all stores in the same way, and no implementation can get them wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from audit_operator.retention.classes import RetentionClass
+    from audit_operator.retention.judgement import Facts, Mends
+    from audit_operator.sinks.store import Failure, Unsupported
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a store may do with records of some namespaces of one class.
+
+    Attributes:
+        wanted: the class, with all of its namespaces.
+        namespaces: those that this is about, in order; a class may be split, while a change is announced for some.
+        delete_after: age in hours at which their records are deleted; None: none of them may be.
+    """
+
+    wanted: RetentionClass
+    namespaces: tuple[str, ...]
+    delete_after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a store says about itself and what it has.
+
+    Attributes:
+        facts: for each class that it was asked about, by its name.
+        settings: those settings of the store that matter, as text; another text where somebody changed them.
+    """
+
+    facts: Mapping[str, Facts]
+    settings: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of telling a store.
+
+    Attributes:
+        deleted: records that are gone by it, by class; where a store deletes by itself, those are not counted.
+        repaired: settings of the store that were not as they had been left, one sentence each; they are again now.
+        under_way: whether it is still at it, so that what is observed now may be over in a while.
+    """
+
+    deleted: Mapping[str, int]
+    repaired: tuple[str, ...] = ()
+    under_way: bool = False
+
+
+class RetentionStore(Protocol):
+    """One store. No call raises for anything that the store, the network or a user does."""
+
+    @property
+    def mends(self) -> Mends:
+        """How whoever runs the store gives it what it lacks."""
+
+    async def observe(self, classes: Sequence[RetentionClass], now: datetime) -> Observed | Failure | Unsupported:
+        """What the store says; changes nothing. `now` is what ages are counted from, in UTC."""
+
+    async def enforce(self, orders: Sequence[Order], now: datetime) -> Done | Failure | Unsupported:
+        """Bring the store to it; again and again, to the same end. Nothing foreign is touched.
+
+        Whatever is told may be undone by others at any time, so that only `observe` says what is.
+        """
