@@ -153,6 +153,7 @@ class Operator:
             server_version=lambda: self.version,
             fence=self.elector.check,
             observe_every=settings.observe_seconds,
+            local_sinks=settings.local_sinks,
             on_restart=self.resync.hurry,
             sinks=self.sinks,
             sidecars=self.sidecars,

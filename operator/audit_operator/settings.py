@@ -115,6 +115,11 @@ class Settings(BaseModel):
     sink_check_tenants: bool = Field(
         default=True, description="Whether stores of AuditSinks are asked, too, whose addresses tenants choose."
     )
+    local_sinks: bool = Field(
+        default=False,
+        description="Whether AuditSinks may name addresses of the very machine that ships (loopback, link-local, "
+        "metadata services). For control planes that live on one machine; ClusterAuditSinks always may.",
+    )
     sidecar: str = Field(
         default="", description="What sidecars are made from, in JSON, as the chart writes it. Absent: there are none."
     )

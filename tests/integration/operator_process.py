@@ -59,6 +59,7 @@ class OperatorProcess:
             # Longer than a restart of the only API server takes.
             "AUDIT_OPERATOR_LEASE_SECONDS": "60",
             "AUDIT_OPERATOR_OBSERVE_SECONDS": "1",
+            "AUDIT_OPERATOR_LOCAL_SINKS": "true",  # stores of tests listen on loopback
             **{f"AUDIT_OPERATOR_{name.upper()}": value for name, value in settings.items()},
         }
         command = [sys.executable, "-m", "audit_operator", "run"]

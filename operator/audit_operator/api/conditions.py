@@ -57,7 +57,7 @@ class Reason(StrEnum):
     CONTROL_PLANE_NOT_FOUND = "ControlPlaneNotFound", "controlPlaneRef names an AuditControlPlane that does not exist."
     NO_DEFAULT_CONTROL_PLANE = "NoDefaultControlPlane", "No controlPlaneRef is set and no control plane is the default."
     SINK_NOT_FOUND = "SinkNotFound", "A sinkRef names a sink that does not exist."
-    SINK_NOT_PERMITTED = "SinkNotPermitted", "A ClusterAuditSink does not admit this policy's namespace."
+    SINK_NOT_PERMITTED = "SinkNotPermitted", "A sink may not be used by this policy; the message says why."
     CATALOGUE_NOT_FOUND = "CatalogueNotFound", "A catalogueRef names a ConfigMap that does not exist."
     CATALOGUE_INVALID = "CatalogueInvalid", "A catalogue of critical actions cannot be read; the message says why."
 

@@ -93,7 +93,11 @@ def _parsed(document: Document) -> AnyKind | tuple[Finding, ...]:
 
 
 def snapshot_of(
-    store: FactStore, observations: Mapping[str, tuple[ApiServerObservation, ...]], server_version: str
+    store: FactStore,
+    observations: Mapping[str, tuple[ApiServerObservation, ...]],
+    server_version: str,
+    *,
+    local_sinks: bool = False,
 ) -> Snapshot:
     """Everything that is known now, in a fixed order."""
     models: dict[type, list[Any]] = {}
@@ -118,4 +122,5 @@ def snapshot_of(
         invalid=tuple(invalid),
         observations=observations,
         server_version=server_version,
+        local_sinks=local_sinks,
     )

@@ -86,7 +86,7 @@ class Reconciler:
     """Plans and delivers whenever `dirty` says so. Nothing happens before every kind has been listed.
 
     `on_restart` is called when an API server was seen to come or go: watches may have missed something. `sinks` asks
-    stores, `sidecars` looks after those in pods; None where nobody does.
+    stores, `sidecars` looks after those in pods; None where nobody does. `local_sinks` is as in `Snapshot`.
     """
 
     store: FactStore
@@ -98,6 +98,7 @@ class Reconciler:
     server_version: Callable[[], str]
     fence: Callable[[], None]
     observe_every: float = 5.0
+    local_sinks: bool = False
     on_restart: Callable[[], None] = lambda: None
     sinks: SinkChecks | None = None
     sidecars: Sidecars | None = None
@@ -161,7 +162,8 @@ class Reconciler:
     async def reconcile(self) -> None:
         """Once: from the facts as they are now to statuses."""
         basis: dict[ObjectRef, Fact] = {fact.ref: fact for kind in OWN_KINDS for fact in self.store.facts(kind)}
-        snapshot = self.quarantine.without(snapshot_of(self.store, {}, self.server_version()))
+        found = snapshot_of(self.store, {}, self.server_version(), local_sinks=self.local_sinks)
+        snapshot = self.quarantine.without(found)
         await self.delivery.follow(snapshot.control_planes)
         snapshot = replace(snapshot, observations=self.delivery.observations)
         planned = await self._made(snapshot, "plan", plan)

@@ -67,6 +67,8 @@ def plan(snapshot: Snapshot) -> Plan:
     planes = ControlPlanes.of(snapshot.control_planes)
     known, sinks = known_namespaces(snapshot), Sinks.of(snapshot)
     findings = _before_any_assignment(snapshot, planes)
+    for ref, barred in sinks.barred.items():
+        findings[ref].append(barred)
     assigned: dict[ObjectRef, str] = {}
     contributions: defaultdict[str, set[Contribution]] = defaultdict(set)
     shared: defaultdict[str, frozenset[str]] = defaultdict(frozenset)

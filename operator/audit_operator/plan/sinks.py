@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from audit_operator.api.audit_policy import AuditPolicy
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.selector import selector_matches
 from audit_operator.api.sink import AuditSink, ClusterAuditSink
+from audit_operator.plan.local_addresses import is_local_url
 from audit_operator.plan.snapshot import NAME_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.plan.snapshot import Snapshot
 
 NOT_FOUND = "sink-not-found"
 NOT_PERMITTED = "sink-not-permitted"
+LOCAL_ADDRESS = "sink-address-local"
 
 
 Sink = AuditSink | ClusterAuditSink
@@ -31,16 +34,20 @@ class Sinks:
     Attributes:
         existing: the sinks of both kinds, by name.
         labels: of every namespace that exists, by name.
+        barred: why sinks that exist may be used by nobody, whatever they admit.
     """
 
     existing: Mapping[ObjectRef, Sink]
     labels: Mapping[str, Mapping[str, str]]
+    barred: Mapping[ObjectRef, Finding] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
         """The sinks of a snapshot."""
         return cls(
-            {each.ref: each for each in snapshot.sinks()}, {each.name: each.labels for each in snapshot.namespaces}
+            {each.ref: each for each in snapshot.sinks()},
+            {each.name: each.labels for each in snapshot.namespaces},
+            {} if snapshot.local_sinks else dict(_local(snapshot.audit_sinks)),
         )
 
     def of_policy(self, policy: AuditPolicy | ClusterAuditPolicy) -> tuple[tuple[ObjectRef, ...], tuple[Finding, ...]]:
@@ -51,6 +58,8 @@ class Sinks:
             if sink is None:
                 said, mend = f"there is no {ref}", "create it, or name another"
                 findings.append(Finding(NOT_FOUND, Severity.ERROR, said, mend=mend, path=path))
+            elif (why := self.barred.get(ref)) is not None:
+                findings.append(Finding(NOT_PERMITTED, Severity.ERROR, f"{ref}: {why.message}", why.mend, path=path))
             elif not self._admits(sink, policy):
                 said, mend = (
                     f"{ref} does not admit this namespace",
@@ -72,6 +81,34 @@ class Sinks:
             return True
         name = policy.metadata.namespace
         return selector_matches(sink.spec.allowed_namespaces, {**self.labels.get(name, {}), NAME_LABEL: name})
+
+
+def _local(sinks: Iterable[AuditSink]) -> Iterator[tuple[ObjectRef, Finding]]:
+    """Tenants' sinks at an address of the shipper's own machine, which a tenant has no business with."""
+    for sink in sinks:
+        for path, url in _addresses(sink):
+            if is_local_url(url):
+                said = f"{url} is an address of the very machine or pod that a shipper runs on, or of its link"
+                mend = "name a store that is somewhere else; or have the platform team write a ClusterAuditSink"
+                yield sink.ref, Finding(LOCAL_ADDRESS, Severity.ERROR, said, mend, object=sink.ref, path=path)
+
+
+def _addresses(sink: AuditSink) -> Iterator[tuple[str, str]]:
+    """The address of a sink's store, with the field in which it stands."""
+    spec = sink.spec
+    if spec.otlp is not None:
+        yield "spec.otlp.endpoint", spec.otlp.endpoint
+    if spec.s3 is not None and spec.s3.endpoint is not None:
+        yield "spec.s3.endpoint", spec.s3.endpoint
+    sections = {
+        "victoriaLogs": spec.victoria_logs,
+        "loki": spec.loki,
+        "openSearch": spec.open_search,
+        "elasticsearch": spec.elasticsearch,
+    }
+    for name, section in sections.items():
+        if section is not None:
+            yield f"spec.{name}.url", section.url
 
 
 def named(policy: AuditPolicy | ClusterAuditPolicy) -> tuple[ObjectRef, ...]:

@@ -61,6 +61,7 @@ class Snapshot:
         server_version: version of the API server that the objects were read from, for control planes whose own
             servers have not been seen; empty where unknown.
         earlier: policies by digest that API servers may still be running.
+        local_sinks: whether AuditSinks may name addresses that are local to whoever writes to them.
     """
 
     audit_policies: tuple[AuditPolicy, ...] = ()
@@ -74,6 +75,7 @@ class Snapshot:
     observations: Mapping[str, tuple[ApiServerObservation, ...]] = field(default_factory=dict)
     server_version: str = ""
     earlier: Mapping[str, Policy] = field(default_factory=dict)
+    local_sinks: bool = False
 
     def input(self, namespace: str, name: str, key: str) -> str | None:
         """One text of an input ConfigMap; None if there is no such ConfigMap, or no such key in it."""

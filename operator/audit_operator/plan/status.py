@@ -115,7 +115,7 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
         result[policy.ref] = {**status, "sidecars": to_json(pods.status())} if pods else status
     for each in snapshot.sinks():
         shipping = worst(ships[plane].of_sink(each.ref) for plane in dict.fromkeys(by_sink[each.ref]))
-        result[each.ref] = _sink_status(each, shipping, len(by_sink[each.ref]))
+        result[each.ref] = _sink_status(each, shipping, len(by_sink[each.ref]), sinks.barred.get(each.ref))
     for broken in snapshot.invalid:
         is_ours = any(each.id == DEFECT for each in broken.findings)
         reason = Reason.INTERNAL_ERROR if is_ours else Reason.INVALID
@@ -440,8 +440,10 @@ def _server(server: ApiServerObservation) -> dict[str, Any]:
     return {key: value for key, value in said.items() if value not in (None, "")}
 
 
-def _sink_status(sink: AuditSink | ClusterAuditSink, shipping: Claim, policies: int) -> Status:
+def _sink_status(sink: AuditSink | ClusterAuditSink, shipping: Claim, policies: int, barred: Finding | None) -> Status:
     claims = [true(ConditionType.ACCEPTED, Reason.ACCEPTED), shipping, ready(shipping)]
+    if barred is not None:
+        claims = _with_summary([false(ConditionType.ACCEPTED, Reason.INVALID, _said([barred]))])
     return {**_document(sink.metadata.generation, claims), "policies": policies}
 
 

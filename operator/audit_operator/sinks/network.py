@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from audit_operator.plan.local_addresses import is_local
+
 _THREADS = 32
 """More than can ever hang: five tenants are asked at a time, for 10 s each, and a name is looked for up to 40 s."""
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
@@ -36,7 +38,7 @@ class Network:
     def admits(self, host: str) -> bool:
         """Whether a host may be connected to, as far as it is an address; what a name stands for is seen later."""
         try:
-            return not self.foreign or not _is_local(ipaddress.ip_address(host.partition("%")[0].strip("[]")))
+            return not self.foreign or not is_local(ipaddress.ip_address(host.partition("%")[0].strip("[]")))
         except ValueError:
             return True
 
@@ -78,9 +80,3 @@ class _Resolver(AbstractResolver):
 
     async def close(self) -> None:
         """Its threads serve others, too."""
-
-
-def _is_local(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Of this machine or of its link, where clouds have their metadata services; or of no single machine."""
-    inner = getattr(address, "ipv4_mapped", None) or address
-    return inner.is_loopback or inner.is_link_local or inner.is_unspecified or inner.is_multicast
