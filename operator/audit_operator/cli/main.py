@@ -11,7 +11,21 @@ import sys
 from typing import TYPE_CHECKING
 
 from audit_operator import __version__
-from audit_operator.cli import agent, coverage, crds, demo, diff, explain, gateway, lint, logs, redact, shipper, sinks
+from audit_operator.cli import (
+    agent,
+    coverage,
+    crds,
+    demo,
+    diff,
+    explain,
+    gateway,
+    lint,
+    logs,
+    query,
+    redact,
+    shipper,
+    sinks,
+)
 from audit_operator.cli import compile as compile_command
 from audit_operator.cli import rollout as rollout_command
 from audit_operator.cli import run as run_command
@@ -21,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    compile_command, lint, explain, coverage, diff, redact, logs, crds, shipper, gateway, sinks, rollout_command,
+    compile_command, lint, explain, coverage, diff, redact, logs, crds, shipper, gateway, sinks, query, rollout_command,
     run_command, agent, demo,
 )  # fmt: skip
 

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
-import binascii
 import json
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.cli.from_cluster import add_connection, kubeconfig_file, read_cluster
-from audit_operator.cli.inputs import objects_in, read_facts, read_texts
-from audit_operator.cli.usage import UsageError
-from audit_operator.policy.document import parse_document
+from audit_operator.cli.from_cluster import add_connection
+from audit_operator.cli.named_sinks import named_sinks, readable_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from audit_operator.cluster.secrets import SecretUnreadable, SecretValues
     from audit_operator.controller.sink_access import Secrets
     from audit_operator.plan.sinks import Sink
     from audit_operator.sinks.trial import Step
@@ -96,52 +90,26 @@ class Tried:
 
 def run(options: argparse.Namespace) -> int:
     """Try, and say what came of it."""
-    facts = read_facts(options.filename) if options.filename else read_cluster(options)
-    for finding in facts.findings:
-        print(f"{finding.object or finding.location.file}: {finding.message}", file=sys.stderr)
-    sinks = _chosen(tuple(facts.snapshot.sinks()), options.sinks)
-    held = _secrets_in(options.filename) if options.filename else None
-    tried = asyncio.run(_try_all(sinks, held, options))
+    named = named_sinks(options, options.sinks)
+    tried = asyncio.run(_try_all(named.sinks, options))
     print(json.dumps([_as_json(each) for each in tried], indent=2) if options.output == "json" else _table(tried))
-    return int(bool(facts.findings) or not all(each.ok for each in tried))
+    return int(named.faulty or not all(each.ok for each in tried))
 
 
-def _chosen(sinks: tuple[Sink, ...], wanted: Sequence[str]) -> list[Sink]:
-    by_name = {"/".join(filter(None, (each.metadata.namespace, each.metadata.name))): each for each in sinks}
-    if unknown := [each for each in wanted if each not in by_name]:
-        raise UsageError(f"there is no sink {', '.join(unknown)}; there are: {', '.join(sorted(by_name)) or 'none'}")
-    if not by_name:
-        raise UsageError("there is no AuditSink and no ClusterAuditSink")
-    return [by_name[each] for each in (wanted or sorted(by_name))]
-
-
-async def _try_all(
-    sinks: Iterable[Sink], held: Mapping[tuple[str, str], Mapping[str, bytes]] | None, options: argparse.Namespace
-) -> list[Tried]:
-    # Imported here: the clients take a quarter of a second that other commands should not pay.
-    from audit_operator.cluster.connection import connect  # noqa: PLC0415
-    from audit_operator.cluster.rest import RestClient  # noqa: PLC0415
-    from audit_operator.cluster.secrets import SecretReader  # noqa: PLC0415
-
+async def _try_all(sinks: Iterable[Sink], options: argparse.Namespace) -> list[Tried]:
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(sink: Sink, secrets: Secrets) -> Tried:
         async with places:
             return await _try(sink, secrets, options)
 
-    if held is not None:
-        secrets = _InFiles(held)
+    async with readable_secrets(options) as secrets:
         return list(await asyncio.gather(*(one(each, secrets) for each in sinks)))
-    connection = await connect(kubeconfig_file(options), options.context)
-    try:
-        reader = SecretReader(RestClient(connection.session()))
-        return list(await asyncio.gather(*(one(each, reader) for each in sinks)))
-    finally:
-        await connection.aclose()
 
 
 async def _try(sink: Sink, secrets: Secrets, options: argparse.Namespace) -> Tried:
-    from audit_operator.controller.sink_access import Stores  # noqa: PLC0415 - see above
+    # Imported here: the clients take a quarter of a second that other commands should not pay.
+    from audit_operator.controller.sink_access import Stores  # noqa: PLC0415
     from audit_operator.sinks.network import Network  # noqa: PLC0415
     from audit_operator.sinks.store import Failure  # noqa: PLC0415
     from audit_operator.sinks.trial import Step, try_store  # noqa: PLC0415
@@ -151,42 +119,6 @@ async def _try(sink: Sink, secrets: Secrets, options: argparse.Namespace) -> Tri
         return Tried(sink, (Step("reached", 0.0, opened),))
     steps = await try_store(opened.store, sink.metadata.namespace, write=options.write_read, patience=options.timeout)
     return Tried(sink, steps)
-
-
-@dataclass(frozen=True, slots=True)
-class _InFiles:
-    """Secrets of files."""
-
-    held: Mapping[tuple[str, str], Mapping[str, bytes]]
-
-    async def read(self, namespace: str, name: str) -> SecretValues | SecretUnreadable:
-        """The values of one Secret, or that it is not there."""
-        from audit_operator.cluster.secrets import SecretUnreadable, SecretValues  # noqa: PLC0415 - see above
-
-        held = self.held.get((namespace, name))
-        if held is None:
-            return SecretUnreadable(f"Secret {namespace}/{name} is in no file", "name one that holds it with -f")
-        return SecretValues(held)
-
-
-def _secrets_in(paths: Iterable[str]) -> dict[tuple[str, str], dict[str, bytes]]:
-    """The Secrets in files, by namespace and name. Standard input has been read already, and holds none for us."""
-    held = {}
-    for text in read_texts(each for each in paths if each != "-"):
-        for _, item in objects_in(parse_document(text.content).value):
-            if (item.get("apiVersion"), item.get("kind")) == ("v1", "Secret"):
-                metadata = item.get("metadata") or {}
-                held[str(metadata.get("namespace", "")), str(metadata.get("name", ""))] = _values(item, text.file)
-    return held
-
-
-def _values(document: Mapping[str, Any], file: str) -> dict[str, bytes]:
-    plain = {key: str(value).encode() for key, value in (document.get("stringData") or {}).items()}
-    try:
-        encoded = document.get("data") or {}
-        return {**{key: base64.b64decode(value, validate=True) for key, value in encoded.items()}, **plain}
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise UsageError(f"{file}: a Secret holds a value under data that is not base64") from error
 
 
 def _as_json(tried: Tried) -> dict[str, Any]:

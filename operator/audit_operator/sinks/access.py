@@ -13,6 +13,7 @@ import os
 import re
 import ssl
 import tempfile
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -23,12 +24,14 @@ import aiohttp
 from audit_operator.sinks.store import Failure, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from audit_operator.sinks.network import Network
 
 _MOST_BYTES = 64 * 2**20
 _CHUNK = 2**16
+_LONGEST_LINE = 16 * 2**20
+"""Of an answer line by line: an event, with every character of it escaped."""
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 _CERTIFICATE = re.compile(rf"{_BEGIN}[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", re.ASCII)
 
@@ -120,10 +123,11 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds; `request` bounds all of one request."""
+    """Seconds; `request` bounds all of one request, `search` one whose answer is read line by line."""
 
     connect: float = 5.0
     request: float = 15.0
+    search: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +155,54 @@ class Connection:
         """Write; the statuses in `also` are answers as well."""
         return await self._call(_Request("POST", url, headers, body, also))
 
+    async def lines(
+        self, path: str, form: Mapping[str, str], headers: Mapping[str, str]
+    ) -> AsyncGenerator[bytes | Failure, None]:
+        """Ask a question in a form, and give the answer line by line as it comes; a Failure is the last of it.
+
+        Holds no more than one line, of `_LONGEST_LINE` bytes, and what comes with it.
+        """
+        try:
+            async with self._send(_Request("POST", self.base + path, headers, dict(form)), self.timeouts.search) as got:
+                if not HTTPStatus.OK <= got.status < HTTPStatus.MULTIPLE_CHOICES:
+                    yield _refusal(got.status)
+                    return
+                rest = bytearray()
+                async for chunk in got.content.iter_chunked(_CHUNK):
+                    rest += chunk
+                    if b"\n" in chunk:
+                        *whole, last = rest.split(b"\n")
+                        rest = last
+                        for line in whole:
+                            yield bytes(line)
+                    if len(rest) > _LONGEST_LINE:
+                        yield failure(Reason.ANSWER_TOO_LARGE, "a line of the store's answer is too long")
+                        return
+                if rest:
+                    yield failure(Reason.CUT_OFF, "the store's answer ends within a line")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            yield _explained(error, self.timeouts.search)
+
     async def _call(self, request: _Request) -> Answer | Failure:
         try:
             return await self._attempt(request)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # the first two include TLS errors and timeouts
-            return _explained(error, self.timeouts)
+            return _explained(error, self.timeouts.request)
 
     async def _attempt(self, request: _Request) -> Answer | Failure:
-        timeout = aiohttp.ClientTimeout(total=self.timeouts.request, sock_connect=self.timeouts.connect)
+        async with self._send(request, self.timeouts.request) as response:
+            if not (HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES or response.status in request.also):
+                return _refusal(response.status)
+            body, at_most = bytearray(), request.at_most or _MOST_BYTES
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                body += chunk
+                if len(body) > at_most:
+                    return failure(Reason.ANSWER_TOO_LARGE, f"the store's answer is larger than {at_most} bytes")
+            return Answer(response.status, bytes(body))
+
+    @asynccontextmanager
+    async def _send(self, request: _Request, seconds: float) -> AsyncIterator[aiohttp.ClientResponse]:
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=self.timeouts.connect)
         async with (
             # One session for one request: a store is asked a few times a minute, and nothing is left open.
             aiohttp.ClientSession(
@@ -178,14 +222,7 @@ class Connection:
                 server_hostname=self.server_name,
             ) as response,
         ):
-            if not (HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES or response.status in request.also):
-                return _refusal(response.status)
-            body, at_most = bytearray(), request.at_most or _MOST_BYTES
-            async for chunk in response.content.iter_chunked(_CHUNK):
-                body += chunk
-                if len(body) > at_most:
-                    return failure(Reason.ANSWER_TOO_LARGE, f"the store's answer is larger than {at_most} bytes")
-            return Answer(response.status, bytes(body))
+            yield response
 
 
 def connect(
@@ -245,10 +282,10 @@ def _load_client_certificate(context: ssl.SSLContext, access: Access) -> None:
         os.unlink(path)  # noqa: PTH108  # beside mkstemp, which speaks of paths as text
 
 
-def _explained(error: Exception, timeouts: Timeouts) -> Failure:
+def _explained(error: Exception, seconds: float) -> Failure:
     match error:
         case TimeoutError():
-            reason, message = Reason.TIMED_OUT, f"the store did not answer within {timeouts.request:g} s"
+            reason, message = Reason.TIMED_OUT, f"the store did not answer within {seconds:g} s"
         case aiohttp.ClientSSLError() | ssl.SSLError():
             reason, message = Reason.TLS_FAILED, f"TLS with the store failed: {_tls_problem(error)}"
         case aiohttp.ClientConnectorDNSError():

@@ -23,15 +23,18 @@ from audit_operator.sinks.store import (
     Reachable,
     Reason,
     Record,
+    Unsupported,
     without_copies,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import AsyncGenerator, Iterator, Mapping
 
     from audit_operator.sinks.access import Answer
     from audit_operator.sinks.otlp_endpoint import OtlpEndpoint
+    from audit_operator.sinks.selection import Selection
 
+_NO_SEARCH = Unsupported("this release searches no Loki, but for one audit ID; ask a VictoriaLogs")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_STREAMS = frozenset({int(HTTPStatus.UNPROCESSABLE_ENTITY)})
 """Loki's answer to a request without records, given after it has recognised user and tenant."""
@@ -64,6 +67,10 @@ class LokiStore:
         }
         answer = await self.endpoint.connection.ask("/loki/api/v1/query_range", form, self.tenant_headers)
         return answer if isinstance(answer, Failure) else _found(answer)
+
+    async def search(self, selection: Selection) -> AsyncGenerator[Unsupported, None]:  # noqa: ARG002  # Store's
+        """See `store.Store`."""
+        yield _NO_SEARCH
 
     async def health(self) -> Health | Failure:
         """See `store.Store`. Not every gateway lets /ready through, and none what Loki has discarded."""

@@ -35,16 +35,18 @@ from audit_operator.sinks.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
     from audit_operator.api.sink import S3
     from audit_operator.sinks.access import Access
     from audit_operator.sinks.network import Network
+    from audit_operator.sinks.selection import Selection
 
 _T = TypeVar("_T")
 _CONNECT, _READ = 5.0, 15.0
 _MOST_OBJECTS = 500
 _MOST_BYTES = 256 * 2**20
+_NO_SEARCH = Unsupported("this release searches no buckets, but for one audit ID; ask a VictoriaLogs")
 _SKEW = timedelta(minutes=1)
 """By how much the clocks of store and shippers may be behind ours."""
 _CODES = {
@@ -100,6 +102,10 @@ class S3Store:
     async def find(self, audit_id: str, stage: str | None, *, since: datetime) -> Found | Failure:
         """See `store.Store`. Records arrive late, never early: no object that was uploaded before `since` is read."""
         return await self._call(lambda: self._search(audit_id, stage, since))
+
+    async def search(self, selection: Selection) -> AsyncGenerator[Unsupported, None]:  # noqa: ARG002  # Store's
+        """See `store.Store`."""
+        yield _NO_SEARCH
 
     async def health(self) -> Unsupported:
         """See `store.Store`."""

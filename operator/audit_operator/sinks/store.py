@@ -7,8 +7,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Mapping
     from datetime import datetime
+
+    from audit_operator.sinks.selection import Selection
 
 MOST_RECORDS = 1000
 """How many records one question returns at most."""
@@ -123,6 +125,12 @@ class Store(Protocol):
 
     async def find(self, audit_id: str, stage: str | None, *, since: datetime) -> Found | Failure | Unsupported:
         """Records of one audit ID, of one stage or (None) of all, whose time is `since` or later."""
+
+    def search(self, selection: Selection) -> AsyncGenerator[Record | Failure | Unsupported, None]:
+        """Records that are asked for, in the order asked for, and copies among them; one more than the limit at most.
+
+        A Failure or Unsupported is the last. To be asked through `search.search`, which checks what comes.
+        """
 
     async def health(self) -> Health | Failure | Unsupported:
         """How the store says that it is."""

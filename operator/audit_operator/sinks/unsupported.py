@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from audit_operator.sinks.store import Unsupported
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from datetime import datetime
 
+    from audit_operator.sinks.selection import Selection
     from audit_operator.sinks.store import Record
 
 
@@ -30,6 +32,10 @@ class UnsupportedStore:
     async def find(self, audit_id: str, stage: str | None, *, since: datetime) -> Unsupported:  # noqa: ARG002  # Store's
         """See `store.Store`."""
         return Unsupported(self.reason)
+
+    async def search(self, selection: Selection) -> AsyncGenerator[Unsupported, None]:  # noqa: ARG002  # Store's
+        """See `store.Store`."""
+        yield Unsupported(self.reason)
 
     async def health(self) -> Unsupported:
         """See `store.Store`."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.exporters import AUDIT_ID, STAGE
+from audit_operator.sinks import logsql
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.quoting import UNASKABLE, are_askable, quoted
 from audit_operator.sinks.store import (
@@ -28,15 +30,18 @@ from audit_operator.sinks.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Iterable, Mapping
 
     from audit_operator.sinks.access import Answer
     from audit_operator.sinks.otlp_endpoint import OtlpEndpoint
+    from audit_operator.sinks.selection import Selection
 
 _TIME, _TEXT = "_time", "_msg"
 _METRIC = re.compile(
     rb'(vl_rows_dropped_total|vl_storage_is_read_only)(?:\{(?:reason="([a-z_]{1,64})")?.*\})? (\d{1,18})'
 )
+_NO_RECORD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_MALFORMED = failure(Reason.ANSWER_MALFORMED, "the store's answer is not the one that VictoriaLogs gives to a query")
 _MOST_OF_METRICS = 4 * 2**20
 _LONGEST_METRIC = 1024
 
@@ -70,6 +75,21 @@ class VictoriaLogsStore:
         answer = await self.endpoint.connection.ask("/select/logsql/query", form, self.tenant_headers)
         return answer if isinstance(answer, Failure) else _found(answer)
 
+    async def search(self, selection: Selection) -> AsyncGenerator[Record | Failure, None]:
+        """See `store.Store`. VictoriaLogs sorts in its memory, and refuses what would need too much of it."""
+        query = logsql.query(selection)
+        if len(query) > logsql.LONGEST:
+            yield failure(Reason.QUESTION_INVALID, "what is asked for is too long, taken together")
+            return
+        form = {"query": query, "allow_partial_response": "0"}
+        lines = self.endpoint.connection.lines("/select/logsql/query", form, self.tenant_headers)
+        async with aclosing(lines):
+            async for line in lines:
+                answer = line if isinstance(line, Failure) else _found_in(line)
+                yield answer
+                if isinstance(answer, Failure):
+                    return
+
     async def health(self) -> Health | Failure:
         """See `store.Store`. A cluster's counters are in its storage nodes, and are not told here."""
         answer = await self.endpoint.connection.get("/health")
@@ -83,8 +103,25 @@ def _found(answer: Answer) -> Found | Failure:
     """The answer is one JSON object a line."""
     try:
         return without_copies(_record(json.loads(line)) for line in answer.body.splitlines() if line)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return failure(Reason.ANSWER_MALFORMED, "the store's answer is not the one that VictoriaLogs gives to a query")
+    except _NO_RECORD:
+        return _MALFORMED
+
+
+def _found_in(line: bytes) -> Record | Failure:
+    """A record of any kind. Records of applications have no audit ID."""
+    try:
+        return _record({AUDIT_ID: "", **json.loads(line, object_pairs_hook=_each_once)})
+    except _NO_RECORD:
+        return _MALFORMED
+
+
+def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Of two values of one key, nobody could say which is the one that was asked for."""
+    pairs = list(pairs)
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError
+    return result
 
 
 def _record(row: dict[str, Any]) -> Record:

@@ -1,0 +1,202 @@
+"""`query`: read records, of some namespaces and some time."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections import deque
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from audit_operator.api.audit import Level, Stage
+from audit_operator.cli.from_cluster import add_connection
+from audit_operator.cli.named_sinks import named_sinks
+from audit_operator.cli.records import OUTPUTS, Printer
+from audit_operator.cli.usage import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from audit_operator.plan.sinks import Sink
+    from audit_operator.reading.answer import Piece
+
+    Parameters = dict[str, str]
+    Source = Callable[[Parameters], AsyncGenerator[Piece, None]]
+
+EXAMPLES = """examples:
+  audit-operator query -n payments --since 1h                          the last hour, newest first
+  audit-operator query -n payments --resource secrets --verb delete    who deleted Secrets?
+  audit-operator query -n payments --user jane --code 403 -o json      what was jane refused?
+  audit-operator query -n payments --resource pods/exec --since 7d --order oldest
+  audit-operator query -n payments,shop --contains 10.1.2.3 -o ndjson | jq -r 'select(.text) | .text | fromjson'
+  audit-operator query --audit-id 6f2c... -n payments --since 30d
+  audit-operator query -n payments --follow
+  audit-operator query --cluster-scoped --resource clusterrolebindings
+  audit-operator query -n payments --sink central                      if the cluster has several sinks
+  audit-operator query -n payments -f sink.yaml -f secret.yaml         a sink in a file, with its Secret
+
+Asked is the store of a sink, with the sink's credentials: who may read those reads everything in there, and -n only
+chooses. Values are compared as they are, without patterns. Times are a point in time, or an age such as 15m, 6h, 7d.
+
+Exit status: 0 if the answer is whole; 1 if it is not, whatever was printed before; 2 for wrong usage.
+"""
+_POLL, _LATE = 2.0, timedelta(minutes=2)
+_REMEMBERED = 20_000
+_FOLLOW_LIMIT = 1000
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "query",
+        help="read records",
+        description="Read the records of namespaces, newest first.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_what(parser)
+    _add_source(parser)
+    parser.add_argument("-o", "--output", choices=OUTPUTS, default="table", help="default: table")
+    parser.add_argument("--follow", action="store_true", help="go on with what comes, until interrupted; oldest first")
+    parser.set_defaults(run=run)
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_argument_group("what")
+    what.add_argument("-n", "--namespace", metavar="NAMES", action="append", help="namespaces, with commas between")
+    what.add_argument(
+        "--cluster-scoped", dest="clusterScoped", action="store_const", const="true", help="records without a namespace"
+    )
+    what.add_argument("--since", metavar="WHEN", help="default: 1h")
+    what.add_argument("--until", metavar="WHEN", help="default: now")
+    what.add_argument("--user", metavar="NAME", help="as the API server names them")
+    what.add_argument("--verb", metavar="VERB", help="get, create, delete, ...")
+    what.add_argument("--group", metavar="GROUP", help="API group of the resource")
+    what.add_argument("--resource", metavar="RESOURCE", help="plural, for example secrets, or pods/exec")
+    what.add_argument("--name", metavar="NAME", help="of the object")
+    what.add_argument("--level", choices=[each.value for each in Level if each is not Level.NONE], help="recorded at")
+    what.add_argument("--stage", choices=[each.value for each in Stage], help="of the request")
+    what.add_argument("--code", metavar="NNN", help="HTTP status of the response")
+    what.add_argument("--audit-id", metavar="ID", dest="auditID", help="of the request")
+    what.add_argument("--contains", metavar="TEXT", help="what the event must contain, as it is written in JSON")
+    what.add_argument("--limit", metavar="N", help="records at most (default: 100)")
+    what.add_argument("--order", choices=["newest", "oldest"], help="which come first (default: newest)")
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_argument_group("where from")
+    source.add_argument("--sink", metavar="SINK", help="NAMESPACE/NAME of an AuditSink, NAME of a ClusterAuditSink")
+    source.add_argument(
+        "-f",
+        "--filename",
+        metavar="PATH",
+        action="append",
+        help="file, folder, or - for standard input, with the sink and its Secrets (default: those of the cluster)",
+    )
+    add_connection(parser)
+
+
+_PARAMETERS = (
+    "clusterScoped", "since", "until", "user", "verb", "group", "resource", "name", "level", "stage", "code", "auditID",
+    "contains", "limit", "order",
+)  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask, and print the answer."""
+    asked = {name: value for name in _PARAMETERS if (value := getattr(options, name)) is not None}
+    if options.namespace:
+        asked["namespace"] = ",".join(options.namespace)
+    sink = _sink(options)
+    try:
+        return asyncio.run(_run(asked, sink, options))
+    except KeyboardInterrupt:
+        if not options.follow:
+            raise
+        return 0
+
+
+def _sink(options: argparse.Namespace) -> Sink:
+    sinks = named_sinks(options, [options.sink] if options.sink else []).sinks
+    if len(sinks) > 1:
+        names = ", ".join(sorted("/".join(filter(None, (each.ref.namespace, each.ref.name))) for each in sinks))
+        raise UsageError(f"there are several sinks; choose one with --sink: {names}")
+    return sinks[0]
+
+
+async def _run(asked: Parameters, sink: Sink, options: argparse.Namespace) -> int:
+    # Imported here: the clients take a quarter of a second that other commands should not pay.
+    from audit_operator.cli.query_source import store_of  # noqa: PLC0415
+
+    async with store_of(sink, options) as source:
+        printer = Printer(options.output)
+        return await (_follow if options.follow else _print)(source, asked, printer)
+
+
+async def _print(source: Source, asked: Parameters, printer: Printer) -> int:
+    async with aclosing(source(asked)) as pieces:
+        async for piece in pieces:
+            if "error" in piece:
+                printer.end(piece)
+                print(f"The answer is not whole: {piece['error']['message']}", file=sys.stderr)
+                return 1
+            if "end" in piece:
+                printer.end(piece)
+                if not piece["end"]["complete"]:
+                    said = "There are more: ask for less time, or for more with --limit."
+                    print(said, file=sys.stderr)
+                return 0
+            printer.record(piece)
+    printer.end({})
+    print("The answer is not whole: it ends without having said so.", file=sys.stderr)
+    return 1
+
+
+@dataclass(slots=True)
+class _Followed:
+    """What was shown lately: windows overlap, since records come late."""
+
+    shown: set[str] = field(default_factory=set)
+    order: deque[str] = field(default_factory=deque)
+
+    def is_new(self, record: Piece) -> bool:
+        key = f"{record['auditID']} {record['stage']} {record['time']} {hash(record['text'])}"
+        if key in self.shown:
+            return False
+        self.shown.add(key)
+        self.order.append(key)
+        if len(self.order) > _REMEMBERED:
+            self.shown.discard(self.order.popleft())
+        return True
+
+
+async def _follow(source: Source, asked: Parameters, printer: Printer) -> int:
+    if "until" in asked or "order" in asked:
+        raise UsageError("--follow goes on from --since, oldest first: leave out --until and --order")
+    followed, since = _Followed(), asked.get("since", "10s")
+    while True:
+        until = datetime.now(UTC)
+        window = {**asked, "since": since, "until": _text(until), "order": "oldest", "limit": str(_FOLLOW_LIMIT)}
+        last, complete = "", False
+        async with aclosing(source(window)) as pieces:
+            async for piece in pieces:
+                if "error" in piece:
+                    print(f"The answer is not whole: {piece['error']['message']}", file=sys.stderr)
+                    return 1
+                if "end" in piece:
+                    complete = piece["end"]["complete"]
+                else:
+                    last = piece["time"]
+                    if followed.is_new(piece):
+                        printer.record(piece)
+        # Where there was more than one answer holds, the next begins where it ended.
+        since = _text(until - _LATE) if complete or not last else last
+        if complete:
+            await asyncio.sleep(_POLL)
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

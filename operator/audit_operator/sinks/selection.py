@@ -1,0 +1,106 @@
+"""Which records are asked for, in typed values alone: nobody's text ever becomes a part of a store's query language.
+
+A selection always names the namespaces that it is about. So whoever makes one has to say whose records they want, and
+whoever answers it can see of each record whether it is one of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from audit_operator.shipping.exporters import AUDIT_ID, CLUSTER, NAMESPACE, STAGE
+from audit_operator.sinks.quoting import is_askable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from audit_operator.sinks.store import Record
+
+
+class Order(StrEnum):
+    """In which order records come; where there are more than asked for, the first in this order are taken."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
+
+class Attribute(StrEnum):
+    """What a record can be chosen by, under the name that it has in stores."""
+
+    AUDIT_ID = AUDIT_ID
+    STAGE = STAGE
+    LEVEL = "level"
+    VERB = "verb"
+    USER = "username"
+    API_GROUP = "apiGroup"
+    RESOURCE = "resource"
+    SUBRESOURCE = "subresource"
+    NAME = "name"
+    CODE = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The records of one namespace, by what the shipper has stamped on them.
+
+    Attributes:
+        namespace: its name; empty for records that are of none, or of one that nobody had seen.
+        since: if set, records from before are no part of it: they are of another namespace that had the name.
+    """
+
+    namespace: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Records of some namespaces and clusters in a time.
+
+    Attributes:
+        scopes: the namespaces, each once.
+        clusters: values of the attribute `cluster`; none: of all that write to this store.
+        since: of the first moment.
+        until: of the moment after the last.
+        equal: attributes and their values, of each at most one.
+        text: what the event must contain, case-sensitive; empty: anything.
+        limit: records at most.
+        order: see there.
+    """
+
+    scopes: tuple[Scope, ...]
+    since: datetime
+    until: datetime
+    clusters: tuple[str, ...] = ()
+    equal: tuple[tuple[Attribute, str], ...] = ()
+    text: str = ""
+    limit: int = 100
+    order: Order = Order.NEWEST
+
+    def is_askable(self) -> bool:
+        """Whether it names a namespace and no value that a store could not be asked for."""
+        values = [*(value for _, value in self.equal), *self.clusters, *filter(None, (self.text,))]
+        names = [each.namespace for each in self.scopes if each.namespace]
+        return bool(self.scopes) and self.limit > 0 and all(map(is_askable, (*values, *names)))
+
+    def admits(self, record: Record) -> bool:
+        """Whether a record is of these namespaces and clusters, and of this time.
+
+        Asked of every record before it is shown to anybody, whatever the store was asked.
+        """
+        if self.clusters and record.attributes.get(CLUSTER, "") not in self.clusters:
+            return False
+        namespace = record.attributes.get(NAMESPACE, "")
+        return self.since <= record.time < self.until and any(
+            each.namespace == namespace and (each.since is None or record.time >= each.since) for each in self.scopes
+        )
+
+    def matches(self, record: Record) -> bool:
+        """Whether a record is asked for: for stores that cannot look themselves."""
+        own = {**record.attributes, AUDIT_ID: record.audit_id, STAGE: record.stage}
+        return (
+            self.admits(record)
+            and all(own.get(name, "") == value for name, value in self.equal)
+            and self.text in record.text
+        )

@@ -1,0 +1,145 @@
+"""What comes from a store is checked once more, whatever the store was asked."""
+
+import json
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit_operator.sinks import Failure, Reason, Record, Unsupported
+from audit_operator.sinks.logsql import LONGEST, query
+from audit_operator.sinks.search import End, search
+from audit_operator.sinks.selection import Attribute, Order, Scope, Selection
+from tests.sinks.conftest import opened
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SELECTION = Selection((Scope("payments"),), NOW - timedelta(hours=1), NOW, ("cluster",), limit=3)
+
+
+def row(number=1, namespace="payments", *, age=1.0, **more):
+    time = (NOW - timedelta(minutes=age)).isoformat()
+    own = {"_time": time, "_msg": f'{{"n": {number}}}', "auditID": f"id-{number}", "stage": "ResponseComplete"}
+    return {**own, "cluster": "cluster", **({"namespace": namespace} if namespace else {}), **more}
+
+
+async def searched(server, rows, selection=SELECTION):
+    server.body = rows if isinstance(rows, bytes) else b"".join(json.dumps(each).encode() + b"\n" for each in rows)
+    async with aclosing(search(opened("VictoriaLogs", server.url), selection)) as found:
+        return [each async for each in found]
+
+
+async def test_records_come_as_the_store_gives_them_and_then_the_end(server):
+    first, second, end = await searched(server, [row(1), row(2)])
+    assert (first.audit_id, second.audit_id, second.text) == ("id-1", "id-2", '{"n": 2}')
+    assert end == End(copies=0, complete=True)
+    assert server.asked[0].headers["AccountID"] == "3"
+
+
+async def test_records_of_applications_have_no_audit_id(server):
+    made = row()
+    del made["auditID"], made["stage"]
+    record, _ = await searched(server, [made])
+    assert (record.audit_id, record.stage) == ("", "")
+
+
+async def test_copies_are_shown_once_and_more_than_asked_for_is_said(server):
+    assert [type(each) for each in await searched(server, [row(1), row(1), row(2)])] == [Record, Record, End]
+    assert (await searched(server, [row(1), row(1), row(2)]))[-1] == End(copies=1, complete=True)
+    assert (await searched(server, [row(n) for n in range(4)]))[-1] == End(copies=0, complete=False)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        row(2, "shop"),
+        row(2, ""),
+        row(2, "Payments"),
+        row(2, cluster="other"),
+        row(2, age=61),
+        row(2, age=-1),
+        row(2, age=0),
+    ],
+)
+async def test_a_record_that_was_not_asked_for_ends_the_answer_and_is_not_shown(server, foreign):
+    shown, failed = await searched(server, [row(1), foreign, row(3)])
+    assert shown.audit_id == "id-1"
+    assert failed.reason is Reason.ANSWER_MALFORMED
+
+
+async def test_records_of_a_namespace_that_had_the_name_before_are_foreign(server):
+    selection = replace(SELECTION, scopes=(Scope("payments", NOW - timedelta(minutes=5)),))
+    assert [type(each) for each in await searched(server, [row(1), row(2, age=6)], selection)] == [Record, Failure]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"no json\n",
+        b"[]\n",
+        b'{"_time": "2026-03-01T11:59:00", "namespace": "payments"}\n',
+        b'{"_time": "2026-03-01T11:59:00Z", "namespace": "shop", "namespace": "payments", "cluster": "cluster"}\n',
+        b'{"_time": "2026-03-01T11:59:00Z", "namespace": ["payments"], "cluster": "cluster"}\n',
+        json.dumps(row()).encode(),  # cut off
+    ],
+)
+async def test_what_is_no_record_ends_the_answer(server, line):
+    [failed] = await searched(server, line)
+    assert failed.reason in (Reason.ANSWER_MALFORMED, Reason.CUT_OFF)
+
+
+async def test_a_store_that_is_away_or_fails_half_way_is_said(server):
+    server.status = 503
+    [failed] = await searched(server, [row()])
+    assert failed.reason is Reason.STORE_FAILED
+    server.status, server.cut_after = 200, 300
+    *_, failed = await searched(server, [row(1), row(2)])
+    assert failed.reason is Reason.CUT_OFF
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        replace(SELECTION, scopes=()),
+        replace(SELECTION, limit=0),
+        replace(SELECTION, equal=((Attribute.USER, ""),)),
+        replace(SELECTION, equal=((Attribute.USER, '"' * 1000),)),
+        replace(SELECTION, equal=tuple((each, '"' * 600) for each in Attribute)),
+    ],
+)
+async def test_what_no_store_can_be_asked_is_not_asked(server, selection):
+    [failed] = await searched(server, [row()], selection)
+    assert failed.reason is Reason.QUESTION_INVALID
+    assert not server.asked
+
+
+async def test_a_store_that_cannot_search_says_so(server):
+    async with aclosing(search(opened("OTLP", server.url), SELECTION)) as found:
+        assert [type(each) async for each in found] == [Unsupported]
+
+
+def test_the_query_names_time_namespaces_and_clusters_and_asks_for_one_more():
+    selection = replace(
+        SELECTION,
+        scopes=(Scope("a"), Scope("b", NOW)),
+        equal=((Attribute.VERB, "get"),),
+        text="x",
+        order=Order.OLDEST,
+    )
+    assert query(selection) == (
+        "_time:[2026-03-01T11:00:00.000000Z, 2026-03-01T12:00:00.000000Z) "
+        '(namespace:="a" or (namespace:="b" _time:>=2026-03-01T12:00:00.000000Z)) '
+        'verb:="get" (cluster:="cluster") _msg:*"x"* | sort by (_time) limit 4'
+    )
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_value_is_ever_more_than_a_literal(user, text, cluster):
+    """Between the quotes there is nothing that could end them; outside of them, nothing of a value."""
+    selection = replace(SELECTION, equal=((Attribute.USER, user),), text=text or "x", clusters=(cluster,))
+    outside = query(selection).split('"')
+    plain = query(replace(selection, equal=((Attribute.USER, "u"),), text="t", clusters=("c",))).split('"')
+    assert outside[::2] == plain[::2]
+    assert LONGEST == 16384
