@@ -55,6 +55,9 @@ _MENDS = {
     Reason.STORE_FAILED: "see the store's log",
     Reason.ANSWER_MALFORMED: "check that the address belongs to a store of the sink's type, not to something else",
     Reason.ANSWER_TOO_LARGE: "see in the store why there is so much under one audit ID",
+    Reason.ANSWER_INCOMPLETE: "try again; if it stays so, see the store's log for queries that it cut short",
+    Reason.ARCHIVE_UNUSABLE: "name a folder that can be read and written to, with --seals",
+    Reason.CHAIN_UNUSABLE: "see what audit-operator verify says about the seals that are there",
     Reason.SECRET_UNREADABLE: "see that the Secret exists, and that the operator may read it",
     Reason.QUESTION_INVALID: "ask for some characters; an empty value would match every record that has none",
 }

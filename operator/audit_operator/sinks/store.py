@@ -36,6 +36,9 @@ class Reason(StrEnum):
     STORE_FAILED = "StoreFailed"
     ANSWER_MALFORMED = "AnswerMalformed"
     ANSWER_TOO_LARGE = "AnswerTooLarge"
+    ANSWER_INCOMPLETE = "AnswerIncomplete"
+    ARCHIVE_UNUSABLE = "ArchiveUnusable"
+    CHAIN_UNUSABLE = "ChainUnusable"
     QUESTION_INVALID = "QuestionInvalid"
     SECRET_UNREADABLE = "SecretUnreadable"  # noqa: S105 - a reason
 

@@ -1,0 +1,160 @@
+"""Whether the seals that are there are the seals that were made: each signed, each after the one before it, none gone.
+
+What a seal says is used only where its own signature is right. One trouble is one finding: where a seal is missing, the
+one behind it is not blamed for naming it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from audit_operator.integrity import seal as seals
+from audit_operator.integrity.discovery import Discovery, Kind
+from audit_operator.integrity.interval import MINUTE, Interval, moment, read_moment
+from audit_operator.integrity.seal import NO_SEAL, Scope, Seal, SealKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime, timedelta
+
+    from audit_operator.integrity.keys import VerifyKey
+
+_RESTORE = "find out who could delete there, and restore the seal from a copy or an older version of the object"
+_REPLACED = "find out who could write there; an older version of the object may be the seal as it was made"
+_GIVE_KEY = "if the key was renewed, name the earlier public key as well; if not, somebody else made this seal"
+_SEAL = "see why the sealer did not run; then let it seal what is still there"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What a check came to.
+
+    Attributes:
+        seals: those whose signature is right, in order.
+        discoveries: everything that is wrong with the chain.
+    """
+
+    seals: tuple[Seal, ...]
+    discoveries: tuple[Discovery, ...]
+
+
+def check(
+    held: Mapping[int, bytes], scope: Scope, keys: Iterable[VerifyKey], closed: datetime, allowance: timedelta
+) -> Chain:
+    """Check a chain.
+
+    Args:
+        held: bytes of the seals, by number.
+        scope: whose chain it must be.
+        keys: that are trusted.
+        closed: every interval that was over then must have been sealed.
+        allowance: for how long after its end an interval may be sealed without a warning.
+    """
+    walk = _Walk(scope, {each.id: each for each in keys}, allowance)
+    for number in sorted(held):
+        walk.take(number, held[number])
+    walk.end(closed)
+    return Chain(tuple(walk.seals), tuple(walk.discoveries))
+
+
+@dataclass(slots=True)
+class _Walk:
+    """From the first seal to the last.
+
+    Attributes:
+        number: of the last seal that was there.
+        digest: of its bytes; None where they are not to be relied on.
+        until: end of the last interval that a good seal is about; None before the first one.
+        length: of that interval.
+        excused: intervals behind it whose seals are missing or bad, which has been reported already.
+    """
+
+    scope: Scope
+    keys: Mapping[str, VerifyKey]
+    allowance: timedelta
+    seals: list[Seal] = field(default_factory=list)
+    discoveries: list[Discovery] = field(default_factory=list)
+    number: int = 0
+    digest: str | None = NO_SEAL
+    until: datetime | None = None
+    length: timedelta = MINUTE
+    excused: int = 0
+
+    def take(self, number: int, encoded: bytes) -> None:
+        """The next seal that is there."""
+        seal = seals.decode(encoded)
+        if number > self.number + 1:
+            self._missing(number, seal)
+        self.number = number
+        trouble = _unreadable(number) if seal is None else self._trouble(number, seal)
+        if seal is None or trouble is not None:
+            self.discoveries += [trouble] if trouble else []
+            self.digest = None
+            self.excused += seal is None or seal.kind is SealKind.INTERVAL
+            return
+        before, self.digest = self.digest, seals.digest(encoded)
+        if before not in {None, seal.previous}:
+            message = (
+                f"seal {number} does not follow on the seal {number - 1} that is there: one of the two was replaced by "
+                "another that the key has signed"
+            )
+            self.discoveries.append(Discovery(Kind.CHAIN_BROKEN, message, _REPLACED, seal.interval, number))
+        self.seals.append(seal)
+        if seal.kind is SealKind.INTERVAL:
+            self._interval(seal)
+
+    def end(self, closed: datetime) -> None:
+        """After the last seal."""
+        if self.until is None:
+            if not self.excused:
+                self.discoveries.append(Discovery(Kind.SEAL_MISSING, "there is no seal at all", _SEAL))
+            return
+        reported = self.until + self.excused * self.length
+        if reported + self.length <= closed:
+            gap = Interval(reported, reported + (closed - reported) // self.length * self.length)
+            message = f"nothing is sealed from {gap}"
+            self.discoveries.append(Discovery(Kind.SEAL_MISSING, message, _SEAL, gap, self.number + 1))
+
+    def _missing(self, number: int, following: Seal | None) -> None:
+        first, last = self.number + 1, number - 1
+        which = f"seal {first} is" if first == last else f"seals {first} to {last} are"
+        gap = None
+        if following is not None and following.kind is SealKind.INTERVAL and self.until is not None:
+            since = following.interval.since
+            gap = Interval(self.until, since) if self.until < since else None
+        message = f"{which} missing" + (f"; there is nothing that covers {gap}" if gap else "")
+        self.discoveries.append(Discovery(Kind.SEAL_MISSING, message, _RESTORE, gap, first))
+        self.digest = None
+        self.excused += number - first
+
+    def _trouble(self, number: int, seal: Seal) -> Discovery | None:
+        if (seal.scope, seal.sequence) != (self.scope, number):
+            message = f"in place of seal {number} there is seal {seal.sequence} of {seal.scope}"
+            return Discovery(Kind.SEAL_MISPLACED, message, _REPLACED, seal.interval, number)
+        key = self.keys.get(seal.key_id)
+        if key is None:
+            message = f"seal {number} was signed with the key {seal.key_id}, which is not among those that are trusted"
+            return Discovery(Kind.SEAL_KEY_UNKNOWN, message, _GIVE_KEY, seal.interval, number)
+        if key.signed(seal):
+            return None
+        message = f"seal {number} is not as it was made: its signature is wrong"
+        return Discovery(Kind.SEAL_CHANGED, message, _REPLACED, seal.interval, number)
+
+    def _interval(self, seal: Seal) -> None:
+        interval = seal.interval
+        if self.until is not None and interval.since != self.until and not self.excused:
+            gap = Interval(*sorted((self.until, interval.since)))
+            how = "nothing is sealed" if self.until < interval.since else "two intervals are sealed"
+            message = f"{how} from {gap}, before seal {seal.sequence}"
+            self.discoveries.append(Discovery(Kind.SEAL_MISSING, message, _SEAL, gap, seal.sequence))
+        self.until, self.length, self.excused = interval.until, interval.length, 0
+        made = read_moment(seal.sealed_at)
+        if made > interval.until + self.allowance:
+            message = f"this was sealed only at {moment(made)}: what happened to records before that is not known"
+            self.discoveries.append(Discovery(Kind.SEALED_LATE, message, "", interval, seal.sequence))
+
+
+def _unreadable(number: int) -> Discovery:
+    message = f"seal {number} is not as it was made: it cannot be read"
+    return Discovery(Kind.SEAL_CHANGED, message, _REPLACED, None, number)

@@ -1,0 +1,53 @@
+"""Reading all records of a span of time, batch after batch: what seals are made from, and verified with.
+
+Nothing is left out silently. A store that ends too early, gives less than it counted or cannot be reached is a Failure,
+and the last that comes; what is there and cannot be read is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from audit_operator.integrity.interval import Interval
+    from audit_operator.integrity.record import StoredRecord
+    from audit_operator.sinks.store import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Which records: those with these attributes; empty: whatever they have."""
+
+    cluster: str = ""
+    namespace: str = ""
+
+    def holds(self, record: StoredRecord) -> bool:
+        """Whether a record belongs to it."""
+        wanted = (("cluster", self.cluster), ("namespace", self.namespace))
+        return all(not value or record.attributes.get(name) == value for name, value in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some records, in no order; `unreadable` names objects that hold no records, or none that can be read."""
+
+    records: tuple[StoredRecord, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+
+class Scanner(Protocol):
+    """Reads all of one store.
+
+    Attributes:
+        by_time: whether a shorter span costs less. Where it does not, it is cheaper to read once for many spans.
+    """
+
+    @property
+    def by_time(self) -> bool:
+        """See above."""
+
+    def scan(self, span: Interval, stream: Stream) -> AsyncIterator[Batch | Failure]:
+        """Every record of these times, those that were written only now as well; a Failure ends it."""
