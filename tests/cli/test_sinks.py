@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 import yaml
 
+from audit_operator.api.references import ADDRESS_ANNOTATION
 from audit_operator.cli import main
 from tests.sinks.fake_store import serving
 
@@ -99,7 +100,7 @@ def test_secrets_are_read_from_files_and_shown_nowhere(check, store):
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "token", "namespace": "payments"},
+        "metadata": {"name": "token", "namespace": "payments", "annotations": {ADDRESS_ANNOTATION: store.url}},
         "stringData": {"token": "s3cret"},
     }
     guarded = sink(store.url, credentials={"type": "Bearer", "secretRef": {"name": "token"}})

@@ -8,22 +8,25 @@ import subprocess
 import pytest
 
 from audit_operator.api.findings import Finding
-from audit_operator.cluster.secrets import SecretUnreadable
+from audit_operator.cluster.secrets import SecretUnreadable, SecretValues
 from audit_operator.controller.credentials import SinkSecrets
 from audit_operator.plan.credentials import SinkCredentials
 from tests.plan.test_credentials import BASIC, TLS, own
-from tests.plan.test_shipping import OWN, sink
+from tests.plan.test_shipping import OWN, STORE, sink
 
 
 class MemorySecrets:
+    addresses = (STORE["victoriaLogs"]["url"],)
+
     def __init__(self, **secrets):
         self.held, self.asked = {("payments", name): values for name, values in secrets.items()}, []
 
     async def read(self, namespace, name):
         self.asked.append((namespace, name))
-        return self.held.get((namespace, name)) or SecretUnreadable(
-            f"Secret {namespace}/{name} is not there", "make it"
-        )
+        held = self.held.get((namespace, name))
+        if not held:
+            return SecretUnreadable(f"Secret {namespace}/{name} is not there", "make it")
+        return SecretValues(held, self.addresses)
 
 
 class World:
@@ -106,6 +109,23 @@ async def test_what_could_be_used_last_is_used_until_there_is_something_better()
     assert await world.of(own(**BASIC)) is kept
     world.secrets.held["payments", "login"] = LOGIN
     assert await world.of(own(**BASIC)) == first
+
+
+async def test_a_secret_that_does_not_name_the_address_is_sent_nowhere():
+    world = World(login=LOGIN)
+    world.secrets.addresses = ("https://elsewhere.example",)
+    refused = await world.of(own(**BASIC))
+    assert refused.message == "Secret payments/login does not say that it may be sent to http://logs.audit:9428"
+    assert refused.mend.startswith("kubectl annotate secret login -n payments audit-operator.dev/sink-address=http://")
+    world.secrets.addresses = ("https://elsewhere.example", "http://LOGS.audit:9428/any/path")
+    assert isinstance(await world.of(own(**BASIC)), SinkCredentials)
+
+
+@pytest.mark.parametrize("url", ["https://logs.audit:9428", "http://logs.audit", "http://mallory.example:9428"])
+async def test_credentials_of_one_store_are_not_used_for_another(url):
+    world = World(login=LOGIN)
+    assert isinstance(await world.of(own(**BASIC)), SinkCredentials)
+    assert isinstance(await world.of(own(**BASIC, victoriaLogs={"url": url})), Finding)
 
 
 @pytest.mark.parametrize("now", [BASIC, {"credentials": {"type": "Basic", "secretRef": {"name": "other"}}}])

@@ -8,14 +8,14 @@ import pytest
 
 from audit_operator.api.findings import ObjectRef
 from audit_operator.api.observations import ExporterFigures, ExporterObservation, Flow, ShipperObservation
-from audit_operator.cluster.secrets import SecretUnreadable
+from audit_operator.cluster.secrets import SecretUnreadable, SecretValues
 from audit_operator.controller.credentials import SinkSecrets
 from audit_operator.controller.shipment import Shipment
 from audit_operator.plan import NamespaceFact, plan
 from audit_operator.plan.collector_files import Places
 from audit_operator.plan.shipping_status import NO_COLLECTOR
 from tests.plan.objects import audit_policy, control_plane
-from tests.plan.test_shipping import CENTRAL, OWN, SNAPSHOT, sink
+from tests.plan.test_shipping import CENTRAL, OWN, SNAPSHOT, STORE, sink
 
 
 class RecordingShippers:
@@ -120,7 +120,8 @@ async def test_so_does_one_that_gets_another_driver(world):
 
 async def test_a_sink_whose_secret_is_gone_is_shipped_to_with_the_former_and_says_so(world):
     held = world.shipment.secrets.secrets.held
-    held["payments", "login"] = {"username": b"audit", "password": b"x"}
+    login = {"username": b"audit", "password": b"x"}
+    held["payments", "login"] = SecretValues(login, [STORE["victoriaLogs"]["url"]])
     credentials = {"type": "Basic", "secretRef": {"name": "login"}}
     snapshot = replace(SNAPSHOT, audit_sinks=(sink("AuditSink", "own", "payments", credentials=credentials),))
     await world.deliver(snapshot)
@@ -219,7 +220,8 @@ async def test_what_a_secret_holds_is_handed_over_and_so_is_what_it_holds_next(w
     snapshot = replace(SNAPSHOT, audit_sinks=(guarded,))
     digests = []
     for token in (b"one", b"one", b"two"):
-        world.shipment.secrets.secrets.held["payments", "token"] = {"token": token}
+        held = SecretValues({"token": token}, [STORE["victoriaLogs"]["url"]])
+        world.shipment.secrets.secrets.held["payments", "token"] = held
         files = (await world.deliver(snapshot))["main"].files
         assert list(files.credentials.values()) == [b"Bearer " + token]
         digests.append(files.digest)

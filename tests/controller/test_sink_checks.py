@@ -37,7 +37,7 @@ class Secrets:
     async def read(self, namespace, name):
         self.asked.append((namespace, name))
         held = self.held.get((namespace, name))
-        return SecretUnreadable(f"no Secret {namespace}/{name}", "make it") if held is None else SecretValues(held)
+        return SecretUnreadable(f"no Secret {namespace}/{name}", "make it") if held is None else held
 
 
 class World:
@@ -156,13 +156,21 @@ async def test_sinks_of_one_namespace_wait_for_each_other(world):
 
 
 async def test_credentials_are_read_from_the_sinks_namespace_and_renewed_ones_used(world, store):
-    world.secrets.held["payments", "token"] = {"token": b"one"}
+    world.secrets.held["payments", "token"] = SecretValues({"token": b"one"}, [store.url])
     world.checks.follow([sink(store.url, credentials={"type": "Bearer", "secretRef": {"name": "token"}})])
     await world.until(lambda: store.asked)
     assert store.asked[0].headers["Authorization"] == "Bearer one"
-    world.secrets.held["payments", "token"] = {"token": b"two"}
+    world.secrets.held["payments", "token"] = SecretValues({"token": b"two"}, [store.url])
     await world.until(lambda: store.asked[-1].headers["Authorization"] == "Bearer two")
     assert {namespace for namespace, _ in world.secrets.asked} == {"payments"}
+
+
+async def test_a_secret_that_does_not_name_the_address_is_not_sent_there(world, store):
+    world.secrets.held["payments", "token"] = SecretValues({"token": b"one"}, ["https://elsewhere.example"])
+    world.checks.follow([sink(store.url, credentials={"type": "Bearer", "secretRef": {"name": "token"}})])
+    await world.until(lambda: OWN in world.checks.observations and world.checks.observations[OWN].message)
+    assert "does not say that it may be sent to" in world.checks.observations[OWN].message
+    assert not store.asked
 
 
 async def test_a_secret_that_cannot_be_read_is_said_to_the_tenant_whose_it_is(world, store):
@@ -214,7 +222,7 @@ def test_pauses_grow_with_failures_and_have_an_end():
 
 async def test_an_access_key_is_taken_from_the_secret_that_the_sink_names(world):
     keys = {"accessKeyID": b"me", "secretAccessKey": b"s3cret\n"}
-    world.secrets.held = {("vault", "s3"): keys, ("elsewhere", "s3"): {"ca.crt": b"x"}}
+    world.secrets.held = {("vault", "s3"): SecretValues(keys), ("elsewhere", "s3"): SecretValues({"ca.crt": b"x"})}
     bucket = parsed(
         "ClusterAuditSink",
         "central",
@@ -228,7 +236,7 @@ async def test_an_access_key_is_taken_from_the_secret_that_the_sink_names(world)
     access = await world.checks.stores.access(bucket)
     assert (access.access_key_id, access.secret_access_key) == ("me", "s3cret")
     assert "s3cret" not in repr(access)
-    world.secrets.held["vault", "s3"] = {"accessKeyID": b"me"}
+    world.secrets.held["vault", "s3"] = SecretValues({"accessKeyID": b"me"})
     assert (await world.checks.stores.access(bucket)).reason is Reason.CREDENTIALS_INVALID
 
 

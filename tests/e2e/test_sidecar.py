@@ -41,7 +41,11 @@ def team(product, victoria_logs):
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": CREDENTIALS, "namespace": TEAM},
+            "metadata": {
+                "name": CREDENTIALS,
+                "namespace": TEAM,
+                "annotations": {"audit-operator.dev/sink-address": sink["victoriaLogs"]["url"]},
+            },
             "data": secret["data"],
         },
         {

@@ -13,6 +13,9 @@ INPUT_LABEL = "audit-operator.dev/input"
 """ConfigMaps that objects refer to are read only if they have this label, whatever its value: the operator is not to
 watch the content of all ConfigMaps of a cluster."""
 
+ADDRESS_ANNOTATION = "audit-operator.dev/sink-address"
+"""On a Secret: the addresses, with commas between, to which an AuditSink of its namespace may have its content sent."""
+
 
 class SinkKind(StrEnum):
     """The two kinds of sink."""

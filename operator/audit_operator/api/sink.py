@@ -165,7 +165,10 @@ class Credentials(ApiModel):
     """Credentials from a Secret; never in clear in the object."""
 
     type: CredentialType = Field(description=_CREDENTIAL_TYPE)
-    secret_ref: SecretRef = Field(description="The Secret, in the sink's namespace.")
+    secret_ref: SecretRef = Field(
+        description="The Secret, in the sink's namespace. Its annotation audit-operator.dev/sink-address must have the "
+        "address of the store: scheme, host and port."
+    )
 
 
 class ClusterCredentials(ApiModel):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from audit_operator.cluster.secrets import SecretUnreadable, SecretValues
-    from audit_operator.controller.sink_access import Secrets
+    from audit_operator.controller.sink_secrets import Secrets
     from audit_operator.plan.sinks import Sink
 
 
@@ -74,26 +74,29 @@ def _chosen(sinks: tuple[Sink, ...], wanted: Sequence[str]) -> list[Sink]:
 class _InFiles:
     """Secrets of files."""
 
-    held: Mapping[tuple[str, str], Mapping[str, bytes]]
+    held: Mapping[tuple[str, str], SecretValues]
 
     async def read(self, namespace: str, name: str) -> SecretValues | SecretUnreadable:
         """The values of one Secret, or that it is not there."""
-        from audit_operator.cluster.secrets import SecretUnreadable, SecretValues  # noqa: PLC0415 - see readable_secrets
+        from audit_operator.cluster.secrets import SecretUnreadable  # noqa: PLC0415 - see readable_secrets
 
         held = self.held.get((namespace, name))
         if held is None:
             return SecretUnreadable(f"Secret {namespace}/{name} is in no file", "name one that holds it with -f")
-        return SecretValues(held)
+        return held
 
 
-def _secrets_in(paths: Iterable[str]) -> dict[tuple[str, str], dict[str, bytes]]:
+def _secrets_in(paths: Iterable[str]) -> dict[tuple[str, str], SecretValues]:
     """The Secrets in files, by namespace and name. Standard input has been read already, and holds none for us."""
+    from audit_operator.cluster.secrets import SecretValues, addresses_of  # noqa: PLC0415 - see readable_secrets
+
     held = {}
     for text in read_texts(each for each in paths if each != "-"):
         for _, item in objects_in(parse_document(text.content).value):
             if (item.get("apiVersion"), item.get("kind")) == ("v1", "Secret"):
                 metadata = item.get("metadata") or {}
-                held[str(metadata.get("namespace", "")), str(metadata.get("name", ""))] = _values(item, text.file)
+                key = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+                held[key] = SecretValues(_values(item, text.file), addresses_of(item))
     return held
 
 

@@ -14,7 +14,7 @@ from audit_operator.cli.named_sinks import named_sinks, readable_secrets
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from audit_operator.controller.sink_access import Secrets
+    from audit_operator.controller.sink_secrets import Secrets
     from audit_operator.plan.sinks import Sink
     from audit_operator.sinks.trial import Step
 

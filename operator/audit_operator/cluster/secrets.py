@@ -11,11 +11,12 @@ import base64
 import binascii
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from audit_operator.api.references import ADDRESS_ANNOTATION
 from audit_operator.cluster.resources import SECRET
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError
 
@@ -37,12 +38,17 @@ class SecretUnreadable:
 
 
 class SecretValues(Mapping[str, bytes]):
-    """What a Secret holds, by key. Its text form has the keys alone."""
+    """What a Secret holds, by key. Its text form has the keys alone.
 
-    __slots__ = ("_values",)
+    Attributes:
+        addresses: where it says that its content may be sent (`ADDRESS_ANNOTATION`).
+    """
 
-    def __init__(self, values: Mapping[str, bytes]) -> None:
+    __slots__ = ("_values", "addresses")
+
+    def __init__(self, values: Mapping[str, bytes], addresses: Iterable[str] = ()) -> None:
         self._values = dict(values)
+        self.addresses = tuple(addresses)
 
     def __getitem__(self, key: str) -> bytes:
         return self._values[key]
@@ -177,13 +183,21 @@ def _shown(key: tuple[str, str]) -> str:
 def _values_of(document: Mapping[str, Any], key: tuple[str, str]) -> Answer:
     data = document.get("data") or {}
     try:
-        return SecretValues({name: base64.b64decode(value, validate=True) for name, value in data.items()})
+        values = {name: base64.b64decode(value, validate=True) for name, value in data.items()}
+        return SecretValues(values, addresses_of(document))
     except (binascii.Error, ValueError, TypeError, AttributeError):
         # Not the error itself: it may quote what it could not read.
         return SecretUnreadable(
             f"Secret {_shown(key)} holds a value that is not base64",
             "write the Secret again, for example with `kubectl create secret`; values under `data` are base64",
         )
+
+
+def addresses_of(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where a Secret, as the API server has it, says that its content may be sent."""
+    annotations = (document.get("metadata") or {}).get("annotations")
+    said = annotations.get(ADDRESS_ANNOTATION) if isinstance(annotations, Mapping) else None
+    return tuple(filter(None, map(str.strip, str(said or "").split(","))))
 
 
 def _refusal(key: tuple[str, str], error: ApiError) -> SecretUnreadable:

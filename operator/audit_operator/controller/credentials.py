@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding
-from audit_operator.cluster.secrets import SecretUnreadable
 from audit_operator.controller.origins import origin
+from audit_operator.controller.sink_secrets import read_secrets
 from audit_operator.plan.credentials import (
     CA,
     CERTIFICATE,
@@ -26,16 +26,17 @@ from audit_operator.plan.credentials import (
     sink_credentials,
     unusable,
 )
+from audit_operator.plan.sink_addresses import address_of
+from audit_operator.plan.sink_addresses import origin as store_origin
 from audit_operator.sinks.access import Access, connect, failure
 from audit_operator.sinks.certificates import NotTaken, authorities, client
 from audit_operator.sinks.store import Failure, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
     from audit_operator.api.findings import ObjectRef
-    from audit_operator.controller.sink_access import Secrets
-    from audit_operator.plan.credentials import SecretName
+    from audit_operator.controller.sink_secrets import Secrets
     from audit_operator.plan.sinks import Sink
 
     Credentials = SinkCredentials | Finding
@@ -117,13 +118,8 @@ class SinkSecrets:
         return made
 
     async def _read(self, sink: Sink) -> Credentials:
-        read: dict[SecretName, Mapping[str, bytes]] = {}
-        for name in secrets_of(sink):
-            values = await self.secrets.read(name.namespace, name.name)
-            if isinstance(values, SecretUnreadable):
-                return unusable(sink, values.message, values.mend)
-            read[name] = values
-        return sink_credentials(sink, read)
+        read = await read_secrets(self.secrets, sink)
+        return read if isinstance(read, Finding) else sink_credentials(sink, read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +133,18 @@ class _Known:
 
 
 def _names_the_same(one: Sink, other: Sink) -> bool:
-    """Whether two states of a sink name the same Secrets for the same purposes; one made anew is another sink."""
+    """Whether two states of a sink name the same Secrets for the same store; one made anew is another sink."""
     return (one.metadata.uid, _references(one)) == (other.metadata.uid, _references(other))
 
 
 def _references(sink: Sink) -> tuple[object, ...]:
     tls = sink.spec.tls
-    return sink.spec.credentials, tls and tls.ca_secret_ref, tls and tls.client_secret_ref
+    return (
+        sink.spec.credentials,
+        tls and tls.ca_secret_ref,
+        tls and tls.client_secret_ref,
+        store_origin(address_of(sink)[1]),
+    )
 
 
 def _checked(sink: Sink, made: SinkCredentials) -> Credentials:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding
 from audit_operator.api.sink import AuditSink, CredentialType, SinkType
-from audit_operator.cluster.secrets import SecretUnreadable
+from audit_operator.controller.sink_secrets import read_secrets
 from audit_operator.plan.credentials import (
     AUTHORIZATION,
     CA,
     CERTIFICATE,
     KEY,
-    SecretName,
     secret_name,
-    secrets_of,
     sink_credentials,
 )
-from audit_operator.sinks.access import Access, failure
+from audit_operator.shipping.exporters import Unusable, access_key_parts
+from audit_operator.sinks.access import Access
 from audit_operator.sinks.network import Network
 from audit_operator.sinks.opening import open_store
 from audit_operator.sinks.store import Failure, Reason
@@ -28,19 +27,13 @@ from audit_operator.sinks.unsupported import UnsupportedStore
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from audit_operator.controller.sink_secrets import Secrets
+    from audit_operator.plan.credentials import SecretName
     from audit_operator.plan.sinks import Sink
     from audit_operator.sinks.store import Store
 
 _NOT_FOR_TENANTS = "the operator asks S3 for ClusterAuditSinks alone: it cannot keep an address of a tenant's in bounds"
 _NOT_ITS_IDENTITY = "the sink names no access key: shippers have the identity of their node, and the operator has not"
-
-
-class Secrets(Protocol):
-    """Where Secrets are read."""
-
-    async def read(self, namespace: str, name: str) -> Mapping[str, bytes] | SecretUnreadable:
-        """The values of one Secret, or why there are none."""
-        ...
 
 
 @dataclass(slots=True)
@@ -73,12 +66,9 @@ class Stores:
 
     async def access(self, sink: Sink) -> Access | Failure:
         """What the Secrets of a sink hold."""
-        read: dict[SecretName, Mapping[str, bytes]] = {}
-        for name in secrets_of(sink):
-            values = await self.secrets.read(name.namespace, name.name)
-            if isinstance(values, SecretUnreadable):
-                return Failure(Reason.SECRET_UNREADABLE, values.message, values.mend)
-            read[name] = values
+        read = await read_secrets(self.secrets, sink)
+        if isinstance(read, Finding):
+            return Failure(Reason.SECRET_UNREADABLE, read.message, read.mend)
         return _access(sink, read)
 
 
@@ -94,13 +84,10 @@ class OpenStore:
 def _access(sink: Sink, read: Mapping[SecretName, Mapping[str, bytes]]) -> Access | Failure:
     credentials = sink.spec.credentials
     if credentials is not None and credentials.type is CredentialType.ACCESS_KEY:
-        secret = read[secret_name(sink, credentials.secret_ref)]
-        identity, key = (secret.get(each, b"").decode("latin-1").strip() for each in ("accessKeyID", "secretAccessKey"))
-        if identity and key:
-            return Access(access_key_id=identity, secret_access_key=key)
-        return failure(
-            Reason.CREDENTIALS_INVALID, "the Secret's keys accessKeyID and secretAccessKey hold no access key"
-        )
+        parts = access_key_parts(read[secret_name(sink, credentials.secret_ref)])
+        if isinstance(parts, Unusable):
+            return Failure(Reason.CREDENTIALS_INVALID, parts.message, parts.mend)
+        return Access(access_key_id=parts[0], secret_access_key=parts[1])
     made = sink_credentials(sink, read)
     if isinstance(made, Finding):
         return Failure(Reason.CREDENTIALS_INVALID, made.message, made.mend)

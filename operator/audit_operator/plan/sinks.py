@@ -11,6 +11,7 @@ from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.selector import selector_matches
 from audit_operator.api.sink import AuditSink, ClusterAuditSink
 from audit_operator.plan.local_addresses import is_local_url
+from audit_operator.plan.sink_addresses import address_of
 from audit_operator.plan.snapshot import NAME_LABEL
 
 if TYPE_CHECKING:
@@ -86,29 +87,11 @@ class Sinks:
 def _local(sinks: Iterable[AuditSink]) -> Iterator[tuple[ObjectRef, Finding]]:
     """Tenants' sinks at an address of the shipper's own machine, which a tenant has no business with."""
     for sink in sinks:
-        for path, url in _addresses(sink):
-            if is_local_url(url):
-                said = f"{url} is an address of the very machine or pod that a shipper runs on, or of its link"
-                mend = "name a store that is somewhere else; or have the platform team write a ClusterAuditSink"
-                yield sink.ref, Finding(LOCAL_ADDRESS, Severity.ERROR, said, mend, object=sink.ref, path=path)
-
-
-def _addresses(sink: AuditSink) -> Iterator[tuple[str, str]]:
-    """The address of a sink's store, with the field in which it stands."""
-    spec = sink.spec
-    if spec.otlp is not None:
-        yield "spec.otlp.endpoint", spec.otlp.endpoint
-    if spec.s3 is not None and spec.s3.endpoint is not None:
-        yield "spec.s3.endpoint", spec.s3.endpoint
-    sections = {
-        "victoriaLogs": spec.victoria_logs,
-        "loki": spec.loki,
-        "openSearch": spec.open_search,
-        "elasticsearch": spec.elasticsearch,
-    }
-    for name, section in sections.items():
-        if section is not None:
-            yield f"spec.{name}.url", section.url
+        path, url = address_of(sink)
+        if is_local_url(url):
+            said = f"{url} is an address of the very machine or pod that a shipper runs on, or of its link"
+            mend = "name a store that is somewhere else; or have the platform team write a ClusterAuditSink"
+            yield sink.ref, Finding(LOCAL_ADDRESS, Severity.ERROR, said, mend, object=sink.ref, path=path)
 
 
 def named(policy: AuditPolicy | ClusterAuditPolicy) -> tuple[ObjectRef, ...]:

@@ -287,9 +287,18 @@ def authorization(kind: CredentialType, secret: Mapping[str, bytes]) -> str | Un
 
 def access_key(secret: Mapping[str, bytes]) -> str | Unusable:
     """What the file of an access key must hold: credentials as the tools of AWS share them."""
+    parts = access_key_parts(secret)
+    if isinstance(parts, Unusable):
+        return parts
+    identity, key = parts
+    return f"[default]\naws_access_key_id = {identity}\naws_secret_access_key = {key}\n"
+
+
+def access_key_parts(secret: Mapping[str, bytes]) -> tuple[str, str] | Unusable:
+    """The access key's ID, and its secret part."""
     identity, key = (secret.get(name, b"").decode("latin-1").strip() for name in ("accessKeyID", "secretAccessKey"))
     if _KEY_PART.fullmatch(identity) and _KEY_PART.fullmatch(key):
-        return f"[default]\naws_access_key_id = {identity}\naws_secret_access_key = {key}\n"
+        return identity, key
     return Unusable(
         "the Secret's keys accessKeyID and secretAccessKey are missing, or hold no access key",
         "put both there as they are, not encoded",

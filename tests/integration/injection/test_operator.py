@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from audit_operator.api.references import ADDRESS_ANNOTATION
 from audit_operator.controller.sidecar_objects import COMPONENT_LABEL
 from audit_operator.controlplane.local_control_plane import ClusterUser
 from tests.chart.helm import CHART, NAMESPACE
@@ -15,7 +16,8 @@ from tests.integration.injection.conftest import SIDECARS, is_injecting
 from tests.integration.operator_process import USER, OperatorProcess, eventually, thing
 from tests.shipping.injection.pods import pod, policy
 
-SINK = {"type": "VictoriaLogs", "victoriaLogs": {"url": "https://logs.example:9428"}}
+SINK_URL = "https://logs.example:9428"
+SINK = {"type": "VictoriaLogs", "victoriaLogs": {"url": SINK_URL}}
 
 PLANE = thing("AuditControlPlane", "main", {"default": True, "driver": "Observe", "observe": {"provider": "EKS"}})
 
@@ -116,7 +118,7 @@ def test_credentials_of_the_namespaces_own_sink_reach_the_pod_and_follow_the_sec
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "store", "namespace": "payments"},
+        "metadata": {"name": "store", "namespace": "payments", "annotations": {ADDRESS_ANNOTATION: SINK_URL}},
         "stringData": {"token": "first"},
     }
     credentials = {"type": "Bearer", "secretRef": {"name": "store"}}

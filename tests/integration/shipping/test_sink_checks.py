@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from audit_operator.api.conditions import Reason
+from audit_operator.api.references import ADDRESS_ANNOTATION
 from audit_operator.api.store_observations import Drop, StoreState
 from audit_operator.cli import main
 from audit_operator.controller.sink_access import Stores
@@ -95,7 +96,7 @@ def test_a_clusters_sinks_are_tried_with_the_secrets_that_one_may_read(control_p
         assert f"Secret {namespace}/store does not exist" in capsys.readouterr().out
         for password, status, said in (("wrong", 1, "HTTP status 401"), ("right", 0, "yes")):
             values = {"username": "audit", "password": password}
-            metadata = {"name": "store", "namespace": namespace}
+            metadata = {"name": "store", "namespace": namespace, "annotations": {ADDRESS_ANNOTATION: url}}
             control_plane.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values})
             assert main(command) == status
             assert said in capsys.readouterr().out
