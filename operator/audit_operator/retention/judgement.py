@@ -54,7 +54,7 @@ class Facts:
     def effective(self) -> str:
         """What it does by itself, as people write it; in the words of a class's name."""
         parts = ["keeps for ever" if self.deletes_after is None else f"deletes after {period(self.deletes_after)}"]
-        parts += ["refuses deletion"] if self.immutable else []
+        parts += ["refuses deletion through its API"] if self.immutable else []
         return ", ".join(parts)
 
 

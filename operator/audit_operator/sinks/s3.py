@@ -78,7 +78,7 @@ class S3Store:
 
     async def check(self) -> Reachable | Failure:
         """See `store.Store`. That the bucket may be listed; whether it may be written to, only `write` shows."""
-        answer = await self._call(lambda: self.client.bucket_exists(self.bucket.bucket))
+        answer = await self.call(lambda: self.client.bucket_exists(self.bucket.bucket))
         if isinstance(answer, Failure):
             return answer
         return Reachable() if answer else failure(Reason.NOT_FOUND, "there is no such bucket")
@@ -87,7 +87,7 @@ class S3Store:
         """See `store.Store`. An object of its own, in the form of the collector's."""
         body = gzip.compress(json.dumps(_document(record)).encode())
         key = f"{self._folder(self.now())}logs_{uuid.uuid4()}.json.gz"
-        answer = await self._call(
+        answer = await self.call(
             lambda: self.client.put_object(
                 self.bucket.bucket,
                 key,
@@ -101,7 +101,7 @@ class S3Store:
 
     async def find(self, audit_id: str, stage: str | None, *, since: datetime) -> Found | Failure:
         """See `store.Store`. Records arrive late, never early: no object that was uploaded before `since` is read."""
-        return await self._call(lambda: self._search(audit_id, stage, since))
+        return await self.call(lambda: self._search(audit_id, stage, since))
 
     async def search(self, selection: Selection) -> AsyncGenerator[Unsupported, None]:  # noqa: ARG002  # Store's
         """See `store.Store`."""
@@ -155,7 +155,8 @@ class S3Store:
     def _folder(self, hour: datetime) -> str:
         return f"{self.bucket.prefix}{hour.astimezone(UTC).strftime(S3_PARTITION)}/"
 
-    async def _call(self, work: Callable[[], _T]) -> _T | Failure:
+    async def call(self, work: Callable[[], _T]) -> _T | Failure:
+        """What blocking work with the client gives; what it raises for the store, or the way there, as a value."""
         try:
             return await asyncio.to_thread(work)
         except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:

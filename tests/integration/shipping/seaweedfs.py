@@ -33,6 +33,7 @@ class SeaweedFs:
 
     url: str
     client: minio.Minio
+    filer: str
 
 
 @contextmanager
@@ -44,7 +45,9 @@ def seaweedfs(folder: Path) -> Iterator[SeaweedFs]:
     ports = free_ports()
     wanted = ("master.port", "volume.port", "filer.port", "s3.port")
     flags = [flag for name in wanted for flag in (f"-{name}={next(ports)}", f"-{name}.grpc={next(ports)}")]
-    address = next(flag.split("=")[1] for flag in flags if flag.startswith("-s3.port="))
+    address, filer = (
+        next(flag.split("=")[1] for flag in flags if flag.startswith(f"-{name}.port=")) for name in ("s3", "filer")
+    )
     command = [
         Path(sys.executable).parent / "weed",
         "server",
@@ -66,7 +69,8 @@ def seaweedfs(folder: Path) -> Iterator[SeaweedFs]:
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder
         )
         try:
-            yield _await(process, f"127.0.0.1:{address}", folder)
+            trial = _await(process, f"127.0.0.1:{address}", folder)
+            yield SeaweedFs(f"http://127.0.0.1:{address}", trial, f"http://127.0.0.1:{filer}")
         finally:
             process.kill()  # asked to end, it takes half a minute
             process.wait()
@@ -77,7 +81,7 @@ def client(address: str, key: str = KEY) -> minio.Minio:
     return minio.Minio(address, access_key=KEY_ID, secret_key=key, secure=False, region="us-east-1", http_client=pool)
 
 
-def _await(process: subprocess.Popen[bytes], address: str, folder: Path) -> SeaweedFs:
+def _await(process: subprocess.Popen[bytes], address: str, folder: Path) -> minio.Minio:
     """Until it takes an object: it answers long before it can."""
     trial = client(address)
     for _ in range(int(_PATIENCE / _STEP)):
@@ -88,5 +92,5 @@ def _await(process: subprocess.Popen[bytes], address: str, folder: Path) -> Seaw
         except (minio.error.MinioException, urllib3.exceptions.HTTPError):
             time.sleep(_STEP)
             continue
-        return SeaweedFs(f"http://{address}", trial)
+        return trial
     raise AssertionError(f"SeaweedFS is not up:\n{(folder / 'weed.log').read_text()[-3000:]}")

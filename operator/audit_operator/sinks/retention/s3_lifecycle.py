@@ -1,0 +1,67 @@
+"""When the lifecycle rules of a bucket delete what lies below a prefix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minio.lifecycleconfig import LifecycleConfig, Rule
+
+_DAY = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """Ages in hours at which rules delete below the prefix.
+
+    Attributes:
+        earliest: at which the first of them deletes anything that may be a record; None: none does.
+        all_by: at which everything is gone for good, older versions too; None: that is not sure to happen.
+        dated: whether a rule deletes on a date, whatever the age.
+    """
+
+    earliest: int | None
+    all_by: int | None
+    dated: bool
+
+
+def lifecycle(config: LifecycleConfig | None, prefix: str, *, versioned: bool) -> Lifecycle:
+    """What the enabled rules do to objects whose keys begin with the prefix; None: there are no rules."""
+    rules = [
+        each for each in (config.rules if config else ()) if each.status == "Enabled" and each.expiration is not None
+    ]
+    near = [each for each in rules if _prefix(each).startswith(prefix) or prefix.startswith(_prefix(each))]
+    expirations = [each.expiration for each in near if each.expiration is not None]
+    days = [each.days for each in expirations if each.days]
+    whole = [_gone_after(each, versioned=versioned) for each in near if _is_whole(each, prefix)]
+    sure = [each for each in whole if each is not None]
+    return Lifecycle(
+        min(days) * _DAY if days else None,
+        min(sure) * _DAY if sure else None,
+        any(each.date is not None for each in expirations),
+    )
+
+
+def _prefix(rule: Rule) -> str:
+    chosen = rule.rule_filter
+    if chosen is None:
+        return ""
+    return str((chosen.and_operator.prefix if chosen.and_operator else chosen.prefix) or "")
+
+
+def _is_whole(rule: Rule, prefix: str) -> bool:
+    """Whether it is about every object below the prefix, whatever its tags."""
+    chosen = rule.rule_filter
+    return prefix.startswith(_prefix(rule)) and (
+        chosen is None or not (chosen.tag or (chosen.and_operator and chosen.and_operator.tags))
+    )
+
+
+def _gone_after(rule: Rule, *, versioned: bool) -> int | None:
+    """Days until nothing is left: where there are versions, to expire an object only hides it."""
+    days = rule.expiration.days if rule.expiration else None
+    if not days or not versioned:
+        return days
+    older = rule.noncurrent_version_expiration
+    return days + older.noncurrent_days if older is not None and older.noncurrent_days else None
