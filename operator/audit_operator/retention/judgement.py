@@ -35,25 +35,30 @@ class Facts:
     """What a store does with the records of one class, as it says itself. Ages are in hours.
 
     Attributes:
-        deletes_after: age at which it deletes them by a setting of its own; None: by none.
+        deletes_after: age at which it deletes them by a setting of its own, and never before; None: by none.
+        later: for how long they may still be there after that.
         can_delete: whether it deletes them when the operator tells it to.
         immutable: whether it was seen to refuse a deletion before the minimum was over.
         oldest: time of the oldest record; None where there is none, or where it cannot be had.
         overdue: how many records are older than the demand's maximum.
+        unknown: whether the store does not say by which settings it deletes; then, nothing else may be read into None.
         gaps: what else is not as demanded, and only such a store can know.
     """
 
     deletes_after: int | None
+    later: int = 0
     can_delete: bool = False
     immutable: bool = False
     oldest: datetime | None = None
     overdue: int = 0
+    unknown: bool = False
     gaps: tuple[Gap, ...] = ()
 
     @property
     def effective(self) -> str:
-        """What it does by itself, as people write it; in the words of a class's name."""
-        parts = ["keeps for ever" if self.deletes_after is None else f"deletes after {period(self.deletes_after)}"]
+        """What it does by itself, as people write it."""
+        by_itself = "keeps for ever" if self.deletes_after is None else f"deletes after {period(self.deletes_after)}"
+        parts = ["not known" if self.unknown else by_itself]
         parts += ["refuses deletion through its API"] if self.immutable else []
         return ", ".join(parts)
 
@@ -114,6 +119,6 @@ def _gaps(wanted: RetentionClass, facts: Facts, mends: Mends) -> Iterator[Gap]:
         said = "nobody may be able to delete before the minimum is over, and the store does not prevent it"
         yield Gap(RetentionState.UNSUPPORTED, said, mends.lock)
     latest = demand.delete_after
-    if latest is not None and not facts.can_delete and (after is None or after > latest):
+    if latest is not None and not facts.can_delete and (after is None or after + facts.later > latest):
         said = f"records are to be deleted after {period(latest)}, and the store does not do it"
         yield Gap(RetentionState.PARTIAL, said, mends.delete)

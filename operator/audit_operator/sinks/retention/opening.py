@@ -1,0 +1,50 @@
+"""From a sink and what its Secrets hold to whoever asks its store about retention."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from audit_operator.api.sink import SinkType
+from audit_operator.shipping.exporters import tenant_headers
+from audit_operator.sinks.access import Timeouts, connect
+from audit_operator.sinks.retention.unsupported import UnsupportedRetention
+from audit_operator.sinks.retention.victoria_logs import VictoriaLogsRetention
+from audit_operator.sinks.store import Failure
+
+if TYPE_CHECKING:
+    from audit_operator.shipping.exporters import SinkSpec
+    from audit_operator.sinks.access import Access
+    from audit_operator.sinks.network import Network
+    from audit_operator.sinks.retention.protocol import RetentionStore
+
+_CANNOT = {
+    SinkType.OTLP: "nothing is known of what takes OTLP: declare in the store behind it how long it keeps records",
+    SinkType.LOKI: "this release does not set Loki's retention: declare it in its runtime overrides, per stream of "
+    "{cluster, namespace}, with the compactor's retention_enabled",
+    SinkType.S3: "this release does not set a bucket's retention: declare lifecycle rules and Object Lock there",
+    SinkType.OPEN_SEARCH: "this release does not ask OpenSearch: declare an Index State Management policy there",
+    SinkType.ELASTICSEARCH: "this release does not ask Elasticsearch: declare the data stream's lifecycle",
+    SinkType.FILE: "files are in a volume of the shipper's, which the operator does not mount: delete dated files in "
+    "the volume by their age",
+}
+_COUNTING = Timeouts(request=60.0)
+"""Records are counted over everything that the store has."""
+
+
+def open_retention(
+    sink: SinkSpec, access: Access, network: Network | None, clusters: tuple[str, ...], *, may_delete: bool
+) -> RetentionStore | Failure:
+    """The sink's store, not talked to yet; a Failure where the Secrets hold what no connection can use.
+
+    `clusters` are the names that records of ours carry. `may_delete`: whether anything may ever be deleted there.
+    """
+    section = sink.victoria_logs
+    if section is None:
+        return UnsupportedRetention(_CANNOT[sink.type])
+    connection = connect(section.url, access, server_name=sink.tls.server_name if sink.tls else None, network=network)
+    if isinstance(connection, Failure):
+        return connection
+    return VictoriaLogsRetention(
+        replace(connection, timeouts=_COUNTING), clusters, tenant_headers(sink), may_delete=may_delete
+    )

@@ -1,0 +1,183 @@
+"""What a real VictoriaLogs keeps, and what it deletes when it is told: counted, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.request
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from audit_operator.api.policy_status import RetentionState
+from audit_operator.retention.classes import RetentionClass
+from audit_operator.retention.demand import Demand
+from audit_operator.retention.judgement import judge
+from audit_operator.sinks import Access, Failure, Reason
+from audit_operator.sinks.retention.opening import open_retention
+from audit_operator.sinks.retention.protocol import Done, Order
+from tests.integration.shipping.victoria_logs import victoria_logs
+from tests.plan.objects import parsed
+
+DAY = 24
+MAIN, TENANT = "main", {"AccountID": "7"}
+
+
+def insert(url, namespace, ages, *, cluster=MAIN, field="namespace", **headers):
+    """One record for each age in days."""
+    now = datetime.now(UTC)
+    rows = [
+        {"_time": (now - timedelta(days=age)).isoformat(), "_msg": "{}", "cluster": cluster, "auditID": f"{number}"}
+        | ({field: namespace} if namespace else {})
+        for number, age in enumerate(ages)
+    ]
+    request = urllib.request.Request(  # noqa: S310  # loopback
+        f"{url}/insert/jsonline?_stream_fields=cluster,namespace",
+        "\n".join(map(json.dumps, rows)).encode(),
+        {"Content-Type": "application/stream+json", **headers},
+    )
+    with urllib.request.urlopen(request, timeout=60):  # noqa: S310
+        pass
+
+
+def count(url, query, **headers):
+    body = urllib.parse.urlencode({"query": f"{query} | stats count() n"}).encode()
+    request = urllib.request.Request(f"{url}/select/logsql/query", body, headers)  # noqa: S310  # loopback
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        return int(json.loads(answer.read())["n"])
+
+
+async def shows(url, number, **headers):
+    """What was written shows after a second."""
+    for _ in range(600):
+        if await asyncio.to_thread(count, url, "*", **headers) == number:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(await asyncio.to_thread(count, url, "*", **headers))
+
+
+def retention(url, *, may_delete=True, account=0):
+    section = {"url": url, "accountID": account}
+    sink = parsed("ClusterAuditSink", "central", {"type": "VictoriaLogs", "victoriaLogs": section})
+    return open_retention(sink.spec, Access(), None, (MAIN,), may_delete=may_delete)
+
+
+def kept(*namespaces, **demand):
+    return RetentionClass(Demand(**demand), namespaces)
+
+
+async def judged(store, wanted):
+    seen = await store.observe([wanted], datetime.now(UTC))
+    return judge(wanted, seen.facts[wanted.name], store.mends)
+
+
+async def enforced(store, *orders):
+    done = await store.enforce(orders, datetime.now(UTC))
+    assert isinstance(done, Done), done
+    assert not done.under_way
+    return done.deleted
+
+
+async def test_records_beyond_their_time_go_and_younger_and_foreign_ones_stay(tmp_path):
+    with victoria_logs(tmp_path, "-retentionPeriod=400d", "-delete.enable") as url:
+        insert(url, "payments", [100] * 40 + [29] * 30)
+        insert(url, "web", [100] * 20 + [91] * 10 + [1] * 5)
+        insert(url, 'in")', [100] * 3)
+        insert(url, "payments", [100] * 4, cluster="another")
+        insert(url, "", [100] * 6)
+        insert(url, "payments", [100] * 2, field="unseen")
+        insert(url, "payments", [100] * 8, **TENANT)
+        await shows(url, 120)
+        await shows(url, 8, **TENANT)
+        store = retention(url)
+        payments, web = kept("payments", maximum=30 * DAY), kept("web", minimum=95 * DAY, maximum=95 * DAY)
+        assert (await judged(store, payments)).state is RetentionState.PENDING
+
+        orders = Order(payments, ("payments",), 30 * DAY), Order(web, ("web",), 95 * DAY)
+        assert await enforced(store, *orders) == {payments.name: 42, web.name: 20}
+        assert count(url, "cluster:=main namespace:=payments") == 30
+        assert count(url, "cluster:=main namespace:=web") == 15
+        assert count(url, "cluster:=another") == 4
+        assert count(url, 'cluster:=main namespace:=""') == 6
+        assert count(url, 'namespace:="in\\")"') == 3
+        assert count(url, "*", **TENANT) == 8
+        assert (await judged(store, payments)).state is RetentionState.ENFORCED
+        assert await enforced(store, *orders) == {payments.name: 0, web.name: 0}
+
+        seen = await store.observe([web], datetime.now(UTC))
+        assert timedelta(days=91) <= datetime.now(UTC) - seen.facts[web.name].oldest < timedelta(days=92)
+
+        none = kept("", maximum=30 * DAY)
+        assert await enforced(store, Order(none, ("",), 30 * DAY)) == {none.name: 6}
+        broken = kept('in")', maximum=30 * DAY)
+        assert await enforced(store, Order(broken, ('in")',), 30 * DAY)) == {broken.name: 3}
+        # It leaves rows without any field where the oldest record of a block was deleted (VictoriaLogs issue 1798).
+        assert count(url, "cluster:*") == 49
+        assert await enforced(retention(url, account=7), Order(payments, ("payments",), 30 * DAY)) == {payments.name: 8}
+
+
+async def test_nothing_goes_under_legal_hold_nor_where_it_must_not_be_deleted(tmp_path):
+    with victoria_logs(tmp_path, "-retentionPeriod=400d", "-delete.enable") as url:
+        insert(url, "payments", [100] * 5)
+        await shows(url, 5)
+        held = kept("payments", maximum=30 * DAY, legal_hold=True)
+        # A deletion that was begun before must not go on.
+        await asyncio.gather(
+            retention(url)._delete(Order(held, ("payments",), 120 * DAY), 120 * DAY, datetime.now(UTC))
+        )
+        assert await enforced(retention(url), Order(held, ("payments",), None)) == {}
+        made = await judged(retention(url), held)
+        assert made.state is RetentionState.PARTIAL
+        assert "a legal hold is demanded, and the store deletes after 400d" in made.reason
+
+        tenants = retention(url, may_delete=False)
+        after = kept("payments", maximum=30 * DAY)
+        assert await enforced(tenants, Order(after, ("payments",), 30 * DAY)) == {}
+        assert "in no store whose address a namespace chose" in (await judged(tenants, after)).reason
+        assert count(url, "*") == 5
+
+
+@pytest.mark.parametrize(
+    ("flags", "demand", "state", "part"),
+    [
+        (("-retentionPeriod=30d",), {"minimum": 90 * DAY}, RetentionState.PARTIAL, "the store deletes after 30d"),
+        (("-retentionPeriod=1y",), {"minimum": 365 * DAY}, RetentionState.ENFORCED, ""),
+        (("-retentionPeriod=12",), {"minimum": 372 * DAY}, RetentionState.ENFORCED, ""),
+        ((), {"minimum": 8 * DAY}, RetentionState.PARTIAL, "the store deletes after 7d"),
+        (("-retentionPeriod=30d",), {"maximum": 31 * DAY}, RetentionState.ENFORCED, ""),
+        (("-retentionPeriod=30d",), {"maximum": 30 * DAY}, RetentionState.PARTIAL, "-delete.enable"),
+        (("-retentionPeriod=30d", "-delete.enable"), {"maximum": 30 * DAY}, RetentionState.ENFORCED, ""),
+        (("-retentionPeriod=1y",), {"immutable": True}, RetentionState.UNSUPPORTED, "objectLock"),
+        (
+            ("-retentionPeriod=1y", "-retention.maxDiskUsagePercent=80"),
+            {"minimum": 30 * DAY},
+            RetentionState.PARTIAL,
+            "maxDiskUsagePercent",
+        ),
+        (("-storageNode=127.0.0.1:1",), {"legal_hold": True}, RetentionState.PARTIAL, "storage nodes"),
+    ],
+)
+async def test_what_it_was_started_with_decides(tmp_path, flags, demand, state, part):
+    with victoria_logs(tmp_path, *flags) as url:
+        store = retention(url)
+        settings = await store._settings()
+        wanted = kept("payments", **demand)
+        if settings.is_cluster:
+            assert isinstance(await store.observe([wanted], datetime.now(UTC)), Failure)  # its node is not there
+            assert part in next(settings.gaps(keeps=True)).message
+            return
+        made = await judged(store, wanted)
+        assert made.state is state, made
+        assert part in made.reason
+
+
+async def test_a_store_that_is_away_is_a_failure(tmp_path):
+    with victoria_logs(tmp_path) as url:
+        pass
+    store, wanted = retention(url), kept("payments", maximum=30 * DAY)
+    for answer in (
+        await store.observe([wanted], datetime.now(UTC)),
+        await store.enforce([Order(wanted, ("payments",), 30 * DAY)], datetime.now(UTC)),
+    ):
+        assert isinstance(answer, Failure)
+        assert answer.reason is Reason.UNREACHABLE
