@@ -289,6 +289,20 @@ def test_waiting_ends_when_it_is_done(run):
     assert run(client, "resume", "--wait")[0] == 0
 
 
+def test_waiting_goes_on_until_it_stays_done(run):
+    client, seen = FakeClient(plane()), []
+
+    def come_and_go(each):
+        seen.append(len(seen) != 1)
+        each["status"]["apiServers"] = [server(ready=seen[-1])]
+        if len(seen) == 4:
+            client.errors.append(ApiUnreachableError("away once more"))
+
+    client.on_get = come_and_go
+    assert run(client, "status", "--wait")[0] == 0
+    assert seen == [True, False, True, True, True, True, True, True]  # the last: what is shown
+
+
 def test_waiting_in_vain_ends_with_status_1(run):
     client = FakeClient(plane(servers=[server(ready=False)]))
     status, said = run(client, "status", "--wait", "--timeout", "0.05")

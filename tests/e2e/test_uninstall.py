@@ -110,5 +110,5 @@ def test_uninstalling_can_give_back_what_was_there(product):
 @pytest.mark.parametrize("namespace", [NAMESPACE, AGENTS])
 def test_nothing_is_stuck_in_deletion(product, namespace):
     product.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=80s")
-    assert namespace not in product.kubectl("get", "namespaces")
+    assert f"namespace/{namespace}" not in product.kubectl("get", "namespaces", "--output=name").split()
     product.kubectl("delete", "auditcontrolplane", "--all", "--timeout=60s")

@@ -47,6 +47,8 @@ EXAMPLES = """examples:
 NAME may be left out where there is one AuditControlPlane with driver StaticPod; unenrol without a name means all.
 """
 _POLL = 2.0
+_STEADY = 3
+"""Answers in a row that must say the same before something counts as done."""
 _Answer = TypeVar("_Answer")
 _SHOWN = 12
 
@@ -115,8 +117,8 @@ async def _run(options: argparse.Namespace) -> int:
 
 async def _act(client: RestClient, plane: Status, options: argparse.Namespace, end: float) -> bool:
     """Act on one control plane, wait if that is asked for, and show it; whether it was done in time."""
-    change: dict[str, Any] | None = await _patiently(lambda: options.act(client, plane, options), end)
-    if change is not None:
+    change: dict[str, Any] = await _patiently(lambda: options.act(client, plane, options), end)
+    if change:
         plane = await _patiently(lambda: _patch(client, plane, change), end)
     done = await _wait(client, plane, end) if options.wait else True
     plane = await _patiently(lambda: _get(client, plane["metadata"]["name"]), end)
@@ -131,11 +133,11 @@ def _kubeconfig(options: argparse.Namespace) -> Path | None:
     return None if in_pod else file
 
 
-# The actions: what each changes in the spec; None for nothing
+# The actions: what each changes in the spec; empty for nothing
 
 
-async def _status(_client: RestClient, _plane: Status, _options: argparse.Namespace) -> None:
-    """Only look."""
+async def _status(_client: RestClient, _plane: Status, _options: argparse.Namespace) -> dict[str, Any]:
+    return {}  # only look
 
 
 async def _pause(_client: RestClient, _plane: Status, _options: argparse.Namespace) -> dict[str, Any]:
@@ -176,7 +178,7 @@ async def _unenrol(_client: RestClient, _plane: Status, _options: argparse.Names
     return {"rollout": {"paused": False}, "staticPod": {"enrolled": False}}
 
 
-_ACTIONS: dict[str, tuple[str, Callable[..., Coroutine[Any, Any, dict[str, Any] | None]]]] = {
+_ACTIONS: dict[str, tuple[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]]] = {
     "status": ("show what each API server runs", _status),
     "pause": ("leave API servers as they are; a change under way is finished", _pause),
     "resume": ("go on, try once more what has failed, and end a rollback", _resume),
@@ -228,10 +230,12 @@ async def _published(client: RestClient, namespace: str) -> list[str]:
 
 
 async def _wait(client: RestClient, plane: Status, end: float) -> bool:
-    """Whether it is done before the time is over."""
-    name, generation = plane["metadata"]["name"], plane["metadata"]["generation"]
+    """Whether it is done before the time is over, and stays so: who has just come up may go once more."""
+    name, generation, steady = plane["metadata"]["name"], plane["metadata"]["generation"], 0
     while time.monotonic() < end:
-        if is_done(await _patiently(lambda: _get(client, name), end), generation):
+        found = await _ask(lambda: _get(client, name), end)
+        steady = steady + 1 if found is not None and is_done(found, generation) else 0
+        if steady == _STEADY:
             return True
         await asyncio.sleep(_POLL)
     return False
@@ -239,20 +243,28 @@ async def _wait(client: RestClient, plane: Status, end: float) -> bool:
 
 async def _patiently(ask: Callable[[], Awaitable[_Answer]], end: float) -> _Answer:
     """The answer, until a time also of an API server that is away just now, or that does not know its roles yet."""
+    while True:
+        answer = await _ask(ask, end)
+        if answer is not None:
+            return answer
+        await asyncio.sleep(_POLL)
+
+
+async def _ask(ask: Callable[[], Awaitable[_Answer]], end: float) -> _Answer | None:
+    """The answer; None where there may be one in a moment, and there is time."""
     from audit_operator.cluster.rest import ApiError, ApiUnreachableError  # noqa: PLC0415 - see run
 
-    while True:
-        try:
-            return await ask()
-        except ApiUnreachableError as error:
-            if time.monotonic() >= end:
-                raise
-            print(f"the API server is away: {error}", file=sys.stderr)
-        except ApiError as error:
-            transient = error.status == HTTPStatus.FORBIDDEN or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            if not transient or time.monotonic() >= end:
-                raise
-        await asyncio.sleep(_POLL)
+    try:
+        return await ask()
+    except ApiUnreachableError as error:
+        if time.monotonic() >= end:
+            raise
+        print(f"the API server is away: {error}", file=sys.stderr)
+    except ApiError as error:
+        transient = error.status == HTTPStatus.FORBIDDEN or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        if not transient or time.monotonic() >= end:
+            raise
+    return None
 
 
 def is_done(plane: Status, generation: int) -> bool:
