@@ -133,7 +133,8 @@ class Settings(BaseModel):
         description="Label selector of the nodes that must have a shipper: `Shipping` speaks of all of them.",
     )
     control_plane: _Name = Field(
-        default="cluster", description="AuditControlPlane that is served by a node's shipper, or a gateway."
+        default="cluster",
+        description="AuditControlPlane that is served by a node's shipper, or a gateway; whose records a reader shows.",
     )
     shipper_folder: Path = Field(
         default=Path("/var/lib/audit-operator-shipper"),
@@ -181,6 +182,36 @@ class Settings(BaseModel):
     gateway_anonymous: bool = Field(
         default=False,
         description="Whether a gateway asks for no client certificate: whoever reaches it can then write records.",
+    )
+    reader_host: str = Field(
+        default="0.0.0.0",  # noqa: S104  # callers come from outside the pod
+        description="Address on which a reader answers.",
+    )
+    reader_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=8444, description="Port of it; 0 takes any free one."
+    )
+    reader_certificate: Path = Field(
+        default=Path("/etc/audit-operator-reader/tls/tls.crt"),
+        description="Certificate of a reader, in PEM. It is read again when it changes, as is the next.",
+    )
+    reader_key: Path = Field(default=Path("/etc/audit-operator-reader/tls/tls.key"), description="Its key, in PEM.")
+    reader_sink: Path = Field(
+        default=Path("/etc/audit-operator-reader/sink/sink.yaml"),
+        description="File with the ClusterAuditSink whose store a reader asks. It is read again, as are its Secrets.",
+    )
+    reader_secrets: Path = Field(
+        default=Path("/etc/audit-operator-reader/secrets"),
+        description="Folder with a folder for each Secret that this sink names, with a file for each key.",
+    )
+    reader_audiences: str = Field(
+        default="",
+        description="Audiences of which a caller's token must have one, with commas between. Absent: that of the API "
+        "server, so that a reader gets tokens that are good there.",
+    )
+    reader_clusters: str = Field(
+        default="",
+        description="Values of the attribute `cluster` of the records that a reader shows, with commas between. "
+        "Absent: AUDIT_OPERATOR_CONTROL_PLANE.",
     )
     agent_folder: Path = Field(
         default=Path("/etc/kubernetes/audit-operator"),

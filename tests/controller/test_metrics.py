@@ -22,11 +22,13 @@ from audit_operator.cluster.status_writer import StatusStats
 from audit_operator.controller.agent_metrics import agent_metrics
 from audit_operator.controller.gateway_metrics import GatewayMetrics
 from audit_operator.controller.metrics import Metrics
+from audit_operator.controller.reader_metrics import ReaderMetrics
 from audit_operator.controlplane.static_pod.report import NodeReport, NodeState
 from audit_operator.gateway.handover import Handover
 from audit_operator.gateway.receiver import Receiver
 from audit_operator.plan import plan
 from audit_operator.plan.shipping_status import ShippingFacts
+from audit_operator.reading.server import Reader
 from tests.plan.test_planning import SNAPSHOT, seen
 
 DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
@@ -42,6 +44,7 @@ def test_every_metric_is_documented_and_none_that_there_is_not():
     metrics.follow_stores(dict)
     gateway = CollectorRegistry()
     gateway.register(GatewayMetrics(Receiver(Handover(None, str)), SimpleNamespace(complaint="")))
+    gateway.register(ReaderMetrics(Reader(None, None, ()), SimpleNamespace(complaint="")))
     registries = metrics.registry, agent_metrics(NodeReport), gateway
     text = "".join(generate_latest(each).decode() for each in registries)
     served = {name for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE) if not name.endswith("_created")}

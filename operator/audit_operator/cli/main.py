@@ -22,6 +22,7 @@ from audit_operator.cli import (
     lint,
     logs,
     query,
+    reader,
     redact,
     shipper,
     sinks,
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    compile_command, lint, explain, coverage, diff, redact, logs, crds, shipper, gateway, sinks, query, rollout_command,
-    run_command, agent, demo,
+    compile_command, lint, explain, coverage, diff, redact, logs, crds, shipper, gateway, sinks, query, reader,
+    rollout_command, run_command, agent, demo,
 )  # fmt: skip
 
 

@@ -7,7 +7,9 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-_FIELDS = ("object", "digest", "reason")
+from aiohttp.http_exceptions import HttpProcessingError
+
+_FIELDS = ("object", "digest", "reason", "user", "since", "until", "records")
 
 
 class JsonFormatter(logging.Formatter):
@@ -27,10 +29,18 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+def without_requests(record: logging.LogRecord) -> bool:
+    """A filter that keeps from the log what aiohttp could not parse: it would show the bytes, and a token in them."""
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        record.exc_info = None
+    return True
+
+
 def configure(level: str) -> None:
     """Send all loggers' records to standard error, as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("aiohttp.server").addFilter(without_requests)
     # kopf tells of every event that it handles; what matters is told here.
     logging.getLogger("kopf").setLevel(logging.WARNING)

@@ -1,0 +1,96 @@
+"""The composition root of a reader: a proxy before a store, for callers that the API server recognises."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from audit_operator.cluster.connection import connect
+from audit_operator.cluster.rest import RestClient, Timeouts
+from audit_operator.controller import logs
+from audit_operator.controller.health import HealthServer
+from audit_operator.controller.lifetime import stop_on_signals
+from audit_operator.controller.reader_metrics import ReaderMetrics
+from audit_operator.controller.sink_in_files import SinkInFiles
+from audit_operator.gateway.listener import Listener, TlsFiles
+from audit_operator.reading.permission import Permissions
+from audit_operator.reading.reviews import Reviews
+from audit_operator.reading.server import PATH, Reader
+from audit_operator.settings import SettingsError
+from audit_operator.sinks.store import Failure
+
+if TYPE_CHECKING:
+    from audit_operator.cluster.connection import Connection
+    from audit_operator.settings import Settings
+
+_LOG = logging.getLogger(__name__)
+_REVIEW = Timeouts(connect=5.0, request=10.0)
+
+
+async def run(settings: Settings) -> int:
+    """Run the reader until SIGTERM or SIGINT; returns the exit status.
+
+    Raises:
+        ConnectionConfigError: there are no usable credentials.
+        SettingsError: the sink, the certificates or the port cannot be used.
+    """
+    logs.configure(settings.log_level)
+    stop = stop_on_signals()
+    async with AsyncExitStack() as stack:
+        connection = await connect(settings.kubeconfig, settings.context)
+        stack.push_async_callback(connection.aclose)
+        server = ReaderServer(settings, connection)
+        if isinstance(failed := await server.sink.store(), Failure):
+            raise SettingsError(f"AUDIT_OPERATOR_READER_SINK: {failed.message} ({failed.mend})")
+        health = HealthServer(server.registry, {}, {})
+        stack.push_async_callback(health.aclose)
+        await health.start(settings.listen_host, settings.listen_port)
+        stack.push_async_callback(server.aclose)
+        await server.start()
+        await stop.wait()
+    return 0
+
+
+class ReaderServer:
+    """One replica of a reader."""
+
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        """Starts nothing yet."""
+        self._settings = settings
+        self.sink = SinkInFiles(settings.reader_sink, settings.reader_secrets)
+        client = RestClient(connection.session(), timeouts=_REVIEW, attempts=2)
+        self.reader = Reader(
+            Permissions(Reviews(client, _listed(settings.reader_audiences))),
+            self.sink.store,
+            _listed(settings.reader_clusters) or (settings.control_plane,),
+        )
+        files = TlsFiles(settings.reader_certificate, settings.reader_key, client_ca=None)
+        self._listener = Listener(self.reader.application(), files)
+        self.registry = CollectorRegistry()
+        self.registry.register(ReaderMetrics(self.reader, self._listener))
+
+    async def start(self) -> int:
+        """Begin to answer; returns the port.
+
+        Raises:
+            SettingsError: the certificates or the port cannot be used.
+        """
+        try:
+            port = await self._listener.start(self._settings.reader_host, self._settings.reader_port)
+        except OSError as error:
+            raise SettingsError(f"the reader's certificates or port cannot be used: {error}") from error
+        shown = ",".join(self.reader.clusters)
+        _LOG.info("Records of %s are read on port %d, at %s", shown, port, PATH, extra={"reason": "Started"})
+        return port
+
+    async def aclose(self) -> None:
+        """Stop, once what was begun is answered."""
+        await asyncio.shield(self._listener.aclose())
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(name for each in text.split(",") if (name := each.strip()))

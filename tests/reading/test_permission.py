@@ -1,0 +1,113 @@
+"""Who may read what, and for how long that is remembered."""
+
+import itertools
+
+import pytest
+
+from audit_operator.reading.load import Load
+from audit_operator.reading.memory import Memory
+from audit_operator.reading.permission import REMEMBERED_SECONDS, Permissions
+from audit_operator.reading.refusal import Refused
+from audit_operator.reading.reviews import Existing
+from audit_operator.sinks.selection import Scope
+from tests.reading.fakes import CREATED, FakeJudge
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def judge():
+    return FakeJudge()
+
+
+@pytest.fixture
+def permissions(judge, clock):
+    return Permissions(judge, Memory(REMEMBERED_SECONDS, 3, clock), Memory(REMEMBERED_SECONDS, 100, clock))
+
+
+async def scopes(permissions, token, *namespaces):
+    return await permissions.scopes(await permissions.who(token), namespaces)
+
+
+async def test_a_namespace_is_read_from_when_it_was_made(permissions):
+    assert await scopes(permissions, "token-a", "payments") == (Scope("payments", CREATED),)
+
+
+async def test_all_that_is_asked_for_must_be_allowed(permissions):
+    assert await scopes(permissions, "token-a", "payments", "shop") is None
+    assert await scopes(permissions, "token-a", "shop") is None
+    assert await scopes(permissions, "token-a", "") is None
+
+
+async def test_whoever_may_read_everywhere_reads_what_was_before_and_what_has_no_namespace(permissions, judge):
+    judge.may |= {("a", ""), ("a", "gone")}
+    assert await scopes(permissions, "token-a", "", "payments", "gone") == (Scope(""), Scope("payments"), Scope("gone"))
+
+
+async def test_a_namespace_that_is_gone_is_nobodys(permissions, judge):
+    del judge.namespaces["payments"]
+    assert await scopes(permissions, "token-a", "payments") is None
+
+
+async def test_what_is_remembered_is_forgotten_in_time(permissions, judge, clock):
+    assert await scopes(permissions, "token-a", "payments")
+    judge.may.clear()
+    judge.callers.clear()
+    clock.now = REMEMBERED_SECONDS - 0.1
+    assert await scopes(permissions, "token-a", "payments")
+    clock.now = REMEMBERED_SECONDS
+    assert await permissions.who("token-a") is None
+
+
+async def test_a_right_in_a_namespace_is_none_in_another_of_its_name(permissions, judge):
+    assert await scopes(permissions, "token-a", "payments")
+    judge.may.clear()
+    judge.namespaces["payments"] = Existing("another", CREATED)
+    assert await scopes(permissions, "token-a", "payments") is None
+
+
+async def test_tokens_are_not_remembered_without_end(permissions, judge):
+    for number in range(20):
+        assert await permissions.who(f"token-{number}") is None
+    assert len(permissions._callers._held) == 3
+    assert len(judge.asked) == 20
+
+
+def test_a_caller_has_a_share_of_requests_at_once():
+    load = Load(most=3, most_of_one=2)
+    with load.request(), load.of("a"), load.request(), load.of("a"), load.request():
+        with pytest.raises(Refused, match="of yours at once"), load.of("a"):
+            pass
+        with load.of("b"), pytest.raises(Refused, match="at once"), load.request():
+            pass
+    assert load.requests == 0
+    assert not load._of_one
+
+
+def test_a_caller_has_a_share_of_requests_in_a_second(clock):
+    load = Load(burst=3, per_second=2, now=clock)
+
+    def taken(caller="a"):
+        for number in itertools.count():
+            try:
+                with load.of(caller):
+                    pass
+            except Refused:
+                return number
+        raise AssertionError
+
+    assert (taken(), taken(), taken("b")) == (3, 0, 3)
+    clock.now = 1.0
+    assert taken() == 2
+    clock.now = 100.0
+    assert taken() == 3
