@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from audit_operator.shipping.redaction.demand import RedactionDemand
 
 LITERALS = sorted({literal for rule in RULES for literal in rule.literals})
-PLAIN = [rule for rule in RULES if not rule.gate and rule.literals != ("last-applied-configuration",)]
+PLAIN = [rule for rule in RULES if not rule.gates and rule.literals != ("last-applied-configuration",)]
 _LOOKED_FOR = re.compile(r'Index\((?P<path>log[.]cache\["(?P<name>raw|low)"\]), "(?P<literal>(?:[^"\\]|\\.)*)"\) >= 0')
 
 

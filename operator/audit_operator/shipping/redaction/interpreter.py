@@ -233,8 +233,8 @@ class _Work:
             if rule.literals == (places.LAST_APPLIED_LITERAL,):
                 continue
             found = stands(rule, raw, low)
-            if rule.gate:
-                found = (found or not rule.literals) and _matches(rule.gate, raw)
+            if rule.gates:
+                found = (found or not rule.literals) and any(_matches(gate, raw) for gate in rule.gates)
             if rule.scope is Scope.EVERYWHERE:
                 self.hit |= found
             else:

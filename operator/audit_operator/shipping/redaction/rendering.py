@@ -284,7 +284,7 @@ def _look_for(rules: tuple[Rule, ...]) -> Statements:
     """Set HIT or OBJECTS_HIT where some rule may match: a pass over the line for each literal, and no more for most."""
     raw, low = cache("raw"), cache("low")
     hit, objects_hit = attribute(HIT), attribute(OBJECTS_HIT)
-    plain = [rule for rule in rules if not rule.gate]
+    plain = [rule for rule in rules if not rule.gates]
     in_objects = f"{attribute(SEALED)} == nil and ({_has_objects()})"
     statements = [
         assign(raw, attribute(RAW)),
@@ -299,20 +299,17 @@ def _look_for(rules: tuple[Rule, ...]) -> Statements:
             f"({_any_literal(raw, low, (rule for rule in plain if rule.scope is Scope.OBJECTS))})",
         ),
     ]
-    for literals, gate, scope in _gates(rules):
-        attributes = (hit,) if scope is Scope.EVERYWHERE else (hit, objects_hit)
+    for rule in sorted((rule for rule in rules if rule.gates), key=lambda rule: not rule.literals):
+        attributes = (hit,) if rule.scope is Scope.EVERYWHERE else (hit, objects_hit)
         unset = " and ".join(f"{each} == nil" for each in attributes)
-        cheap = f" and ({_any_of(raw, literals)})" if literals else ""
-        statements.append(assign(attributes[-1], "true", f"{unset}{cheap} and IsMatch({raw}, {text(gate)})"))
+        cheap = f" and ({_any_of(raw, rule.literals)})" if rule.literals else ""
+        statements.append(assign(attributes[-1], "true", f"{unset}{cheap} and ({_passes(raw, rule)})"))
     return Statements(tuple(statements), ("IsMap(log.body)",))
 
 
-def _gates(rules: Iterable[Rule]) -> list[tuple[tuple[str, ...], str, Scope]]:
-    """Literals, expression and scope of what is looked for by expression; those without literals in one pass."""
-    gated = [rule for rule in rules if rule.gate]
-    apart = [(rule.literals, rule.gate, rule.scope) for rule in gated if rule.literals]
-    together = [rule.gate for rule in gated if not rule.literals]
-    return apart + ([((), "|".join(together), Scope.EVERYWHERE)] if together else [])
+def _passes(path: str, rule: Rule) -> str:
+    """That a text passes one of a rule's gates; together in one expression, none of them would be found quickly."""
+    return " or ".join(f"IsMatch({path}, {text(gate)})" for gate in rule.gates)
 
 
 def _doubtful(raw: str) -> str:
@@ -372,8 +369,7 @@ def substitutions(rules: Iterable[Rule]) -> list[str]:
             # Once for all rules that need the same ones; what a rule puts in holds none.
             looked[needed] = here = cache(f"has.{len(looked)}")
             statements.append(assign(here, "true", _any_of(low if rule.folded else found, rule.literals)))
-        gate = f"IsMatch({found}, {text(rule.gate)})" if rule.gate else "true"
-        where = f"{looked[needed]} != nil" if rule.literals else gate
+        where = f"{looked[needed]} != nil" if rule.literals else _passes(found, rule)
         if rule.also:
             both = f"IsMatch({found}, {text(rule.regex)}) and IsMatch({found}, {text(rule.also)})"
             statements.append(assign(whole, "true", f"{where} and {both}"))
