@@ -11,6 +11,8 @@ from audit_operator.api.observations import ExporterFigures, ExporterObservation
 from audit_operator.cluster.secrets import SecretUnreadable, SecretValues
 from audit_operator.controller.credentials import SinkSecrets
 from audit_operator.controller.shipment import Shipment
+from audit_operator.controlplane.board import BoardUnavailable
+from audit_operator.controlplane.shipper.instructions import ShippedFiles
 from audit_operator.plan import NamespaceFact, plan
 from audit_operator.plan.collector_files import Places
 from audit_operator.plan.shipping_status import NO_COLLECTOR
@@ -24,6 +26,12 @@ class RecordingShippers:
     def __init__(self):
         self.delivered, self.closed, self.broken, self.numbers = [], False, False, iter(range(100))
         self.most_sinks = 100
+        self.holds, self.unknown = {}, False
+
+    async def held(self):
+        if self.unknown:
+            raise BoardUnavailable("away")
+        return self.holds
 
     def fits(self, files):
         return len(files.sinks) <= self.most_sinks
@@ -58,11 +66,11 @@ def secrets():
 
 class World:
     def __init__(self):
-        self.made = []
+        self.made, self.new = [], RecordingShippers
         self.shipment = Shipment(self.make, secrets())
 
     def make(self, plane):
-        self.made.append(RecordingShippers())
+        self.made.append(self.new())
         return self.made[-1] if plane.spec.driver == "Process" else None
 
     async def deliver(self, snapshot):
@@ -89,6 +97,73 @@ async def test_the_same_facts_are_not_rendered_twice(world):
     first, second, third = world.made[0].delivered
     assert first is second
     assert first.table != third.table
+
+
+GUARDED = sink("AuditSink", "own", "payments", credentials={"type": "Basic", "secretRef": {"name": "login"}})
+LOGIN = {"username": b"audit", "password": b"x"}
+
+
+def successor(world):
+    """The operator has restarted, and what it told before is known from the cluster."""
+    other, told = World(), ShippedFiles.of(world.made[0].delivered[-1])
+
+    def new():
+        shippers = RecordingShippers()
+        shippers.holds = told.held()
+        return shippers
+
+    other.new = new
+    return other
+
+
+async def test_a_restart_takes_nothing_from_shippers_while_a_secret_is_broken(world):
+    held = world.shipment.secrets.secrets.held
+    held["payments", "login"] = SecretValues(LOGIN, [STORE["victoriaLogs"]["url"]])
+    snapshot = replace(SNAPSHOT, audit_sinks=(GUARDED,))
+    await world.deliver(snapshot)
+    other = successor(world)
+    facts = await other.deliver(snapshot)
+    before, after = world.made[0].delivered[-1], other.made[0].delivered[-1]
+    assert (after.digest, after.credentials) == (before.digest, before.credentials)
+    assert facts["main"].files.stale[OWN].message == "Secret payments/login does not exist"
+    other.shipment.secrets.secrets.held["payments", "login"] = SecretValues(
+        {**LOGIN, "password": b"new"}, [STORE["victoriaLogs"]["url"]]
+    )
+    renewed = (await other.deliver(snapshot))["main"].files
+    assert renewed.stale == {}
+    assert renewed.credentials != before.credentials
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"victoriaLogs": {"url": "http://mallory.example:9428"}},
+        {"credentials": {"type": "Basic", "secretRef": {"name": "b"}}},
+    ],
+)
+async def test_what_shippers_hold_is_for_no_other_store_and_instead_of_no_other_secret(world, change):
+    held = world.shipment.secrets.secrets.held
+    held["payments", "login"] = SecretValues(LOGIN, [STORE["victoriaLogs"]["url"]])
+    await world.deliver(replace(SNAPSHOT, audit_sinks=(GUARDED,)))
+    spec = {"credentials": {"type": "Basic", "secretRef": {"name": "login"}}, **change}
+    other = successor(world)
+    facts = await other.deliver(replace(SNAPSHOT, audit_sinks=(sink("AuditSink", "own", "payments", **spec),)))
+    assert OWN in facts["main"].files.findings
+    assert facts["main"].files.credentials == {}
+
+
+async def test_shippers_are_told_nothing_before_it_is_known_what_they_hold(world):
+    unknown = RecordingShippers()
+    unknown.unknown = True
+    world.new = lambda: unknown
+    facts = await world.deliver(SNAPSHOT)
+    assert unknown.delivered == []
+    assert facts["main"].refused[0].id == "shippers-not-told"
+    assert await world.shipment.observe()  # so that it is tried again
+    unknown.unknown = False
+    await world.deliver(SNAPSHOT)
+    assert len(unknown.delivered) == 1
+    assert not await world.shipment.observe()
 
 
 async def test_other_places_are_rendered_for(world):

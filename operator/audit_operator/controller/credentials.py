@@ -21,19 +21,20 @@ from audit_operator.plan.credentials import (
     CA,
     CERTIFICATE,
     KEY,
+    HeldCredentials,
     SinkCredentials,
+    identity,
     secrets_of,
     sink_credentials,
+    sink_name,
     unusable,
 )
-from audit_operator.plan.sink_addresses import address_of
-from audit_operator.plan.sink_addresses import origin as store_origin
 from audit_operator.sinks.access import Access, connect, failure
 from audit_operator.sinks.certificates import NotTaken, authorities, client
 from audit_operator.sinks.store import Failure, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from audit_operator.api.findings import ObjectRef
     from audit_operator.controller.sink_secrets import Secrets
@@ -60,6 +61,7 @@ class SinkSecrets:
     look_every: float = 5.0
     _asked: dict[str, tuple[Sink, ...]] = field(default_factory=dict)
     _known: dict[ObjectRef, _Known] = field(default_factory=dict)
+    _recalled: dict[str, HeldCredentials] = field(default_factory=dict)
     _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def of(self, asker: str, sinks: Collection[Sink]) -> dict[ObjectRef, Credentials]:
@@ -70,6 +72,10 @@ class SinkSecrets:
         self._asked[asker] = tuple(each for each in sinks if secrets_of(each))
         found = await asyncio.gather(*map(self._credentials, self._asked[asker]))
         return {each.ref: credentials for each, credentials in zip(self._asked[asker], found, strict=True)}
+
+    def recall(self, held: Mapping[str, HeldCredentials]) -> None:
+        """Take note of what shippers hold already, by the name of the sink: it stays in use without a better."""
+        self._recalled |= held
 
     def forget(self, asker: str) -> None:
         """Somebody has no more use for what he asked for."""
@@ -107,7 +113,7 @@ class SinkSecrets:
 
     def _note(self, sink: Sink, read: Credentials, made: Credentials) -> Credentials:
         known = self._known.get(sink.ref)
-        former = known.usable if known is not None and _names_the_same(known.sink, sink) else None
+        former = self._former(sink)
         usable = former if isinstance(made, Finding) else made
         if isinstance(made, Finding):
             said = "Shipped to with former credentials: %s" if former else "Not shipped to: %s"
@@ -116,6 +122,13 @@ class SinkSecrets:
             made = replace(former, stale=made) if former else made
         self._known[sink.ref] = _Known(sink, read, made, usable)
         return made
+
+    def _former(self, sink: Sink) -> SinkCredentials | None:
+        """What could be used last for this sink: here, or by whoever did this before."""
+        known, recalled = self._known.get(sink.ref), self._recalled.pop(sink_name(sink.ref), None)
+        if known is not None:
+            return known.usable if identity(known.sink) == identity(sink) else None
+        return recalled.credentials if recalled is not None and recalled.identity == identity(sink) else None
 
     async def _read(self, sink: Sink) -> Credentials:
         read = await read_secrets(self.secrets, sink)
@@ -130,21 +143,6 @@ class _Known:
     read: Credentials
     credentials: Credentials
     usable: SinkCredentials | None
-
-
-def _names_the_same(one: Sink, other: Sink) -> bool:
-    """Whether two states of a sink name the same Secrets for the same store; one made anew is another sink."""
-    return (one.metadata.uid, _references(one)) == (other.metadata.uid, _references(other))
-
-
-def _references(sink: Sink) -> tuple[object, ...]:
-    tls = sink.spec.tls
-    return (
-        sink.spec.credentials,
-        tls and tls.ca_secret_ref,
-        tls and tls.client_secret_ref,
-        store_origin(address_of(sink)[1]),
-    )
 
 
 def _checked(sink: Sink, made: SinkCredentials) -> Credentials:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.control_plane import Driver as DriverName
 from audit_operator.api.findings import Finding, Severity
+from audit_operator.controlplane.board import BoardUnavailable
+from audit_operator.controlplane.shipper.nodes import NOT_TOLD
 from audit_operator.plan.collector_files import CollectorFiles, collector_files
 from audit_operator.plan.shares import no_room
 from audit_operator.plan.shipping import Shipping, shipping
@@ -53,6 +55,7 @@ class Shipment:
     failed: tuple[str, ...] = ()
     _shippers: dict[str, tuple[AuditControlPlane, Shippers]] = field(default_factory=dict)
     _made: dict[str, _Made] = field(default_factory=dict)
+    _recalled: set[str] = field(default_factory=set)
 
     async def deliver(self, snapshot: Snapshot, planned: Plan) -> None:
         """Hand over what is planned for each control plane, and note what is known of it. Raises nothing."""
@@ -76,7 +79,7 @@ class Shipment:
     async def observe(self) -> bool:
         """Look at what shippers have counted; what is true of them, they say by themselves when it changes.
 
-        Returns whether losses have reached another step, which no shipper knows of.
+        Returns whether losses have reached another step, which no shipper knows of, or something is to be tried again.
         """
         before = self._losses()
         for name, (_, shippers) in list(self._shippers.items()):
@@ -86,7 +89,7 @@ class Shipment:
                 self.facts[name] = replace(self.facts[name], shippers=await shippers.observe())
             except Exception as error:  # noqa: BLE001 - as above
                 self.facts[name] = await self._give_up(name, error)
-        return self._losses() != before
+        return self._losses() != before or not self._recalled.issuperset(self._shippers)
 
     def _losses(self) -> dict[str, dict[str, int]]:
         return {name: losses(each.shippers) for name, each in self.facts.items()}
@@ -102,9 +105,22 @@ class Shipment:
         if shippers is None:
             lacking = plane.spec.driver is DriverName.PROCESS and _is_asked_for(name, snapshot, planned)
             return ShippingFacts(refused=(_NO_COLLECTOR,)) if lacking else None
+        if not await self._recall(name, shippers):
+            return ShippingFacts(refused=(_UNKNOWN,), shippers=await shippers.observe())
         made = await self._files(name, snapshot, planned, shippers)
         refused = await shippers.deliver(made.files)
         return ShippingFacts(made.files, refused, made.remarks, await shippers.observe())
+
+    async def _recall(self, name: str, shippers: Shippers) -> bool:
+        """Whether it is known what shippers hold: without that, they might be told to forget it."""
+        if name not in self._recalled:
+            try:
+                self.secrets.recall(await shippers.held())
+            except BoardUnavailable as error:
+                _LOG.warning("Shippers are told later: %s", error, extra={"object": name, "reason": "BoardUnavailable"})
+                return False
+            self._recalled.add(name)
+        return True
 
     async def _of(self, plane: AuditControlPlane) -> Shippers | None:
         """The shippers of a control plane; others where it is not the same any more."""
@@ -157,6 +173,7 @@ class Shipment:
     async def _close(self, name: str) -> None:
         """Let go of a control plane's shippers, whatever state they are in."""
         self._made.pop(name, None)
+        self._recalled.discard(name)
         _, shippers = self._shippers.pop(name, (None, None))
         if shippers is None:
             return
@@ -212,6 +229,12 @@ _NO_COLLECTOR = Finding(
     severity=Severity.WARNING,
     message="this operator has no collector, so that nothing is shipped",
     mend="set AUDIT_OPERATOR_COLLECTOR, or run one by hand with what `audit-operator shipper render` writes",
+)
+_UNKNOWN = Finding(
+    id=NOT_TOLD,
+    severity=Severity.ERROR,
+    message="what shippers were told last cannot be read: they might be told to forget credentials that are good",
+    mend="nothing, if the API server is back soon; else see that the operator may get the Secret of the shippers",
 )
 _FAILED = Finding(
     id="shipping-failed",

@@ -23,6 +23,7 @@ from audit_operator.plan.credentials import (
     NOT_USABLE,
     SinkCredentials,
     bounded,
+    identity,
     sink_name,
 )
 from audit_operator.plan.shares import beyond_bounds, room_of
@@ -86,6 +87,7 @@ class CollectorFiles:
             reads goes on, and these events would go nowhere, or only to where they may be given up.
         stale: why sinks are written to with credentials that their Secrets do not hold any more, by sink.
         credentials: content of files by their path below the folder of credentials. Never shown.
+        identities: whose the credentials are (`credentials.identity`), by the name of the sink.
         pseudonym_key: in hex; all shippers of a control plane must have the same, or one person is several. Empty: the
             shipper makes its own. Never shown.
     """
@@ -100,6 +102,7 @@ class CollectorFiles:
     unkept: tuple[ObjectRef, ...] = ()
     stale: Mapping[ObjectRef, Finding] = field(default_factory=dict)
     credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    identities: Mapping[str, str] = field(default_factory=dict)
     pseudonym_key: str = field(default="", repr=False)
 
 
@@ -160,6 +163,11 @@ def collector_files(
         unkept=_unkept(shipping, existing, exporters),
         stale=_stale(credentials, exporters),
         credentials=contents,
+        identities={
+            sink_name(ref): identity(existing[ref])
+            for ref in exporters
+            if isinstance(credentials.get(ref), SinkCredentials)
+        },
     )
 
 

@@ -7,6 +7,7 @@ the collector is told, says when it uses them, and goes back to the former ones 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.sink import CredentialType
+from audit_operator.plan.sink_addresses import address_of, origin
 from audit_operator.shipping.exporters import Unusable, access_key, authorization
 
 if TYPE_CHECKING:
@@ -71,6 +73,28 @@ class SinkCredentials:
 def sink_name(ref: ObjectRef) -> str:
     """A name for a sink that no other sink has: a queue on disk is found again under it."""
     return ".".join(filter(None, (ref.kind.lower(), ref.namespace, ref.name)))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCredentials:
+    """Credentials that shippers hold, and whose they are (`identity`)."""
+
+    identity: str
+    credentials: SinkCredentials
+
+
+def identity(sink: Sink) -> str:
+    """Another one for a sink that was made anew, or names other Secrets or another store.
+
+    Credentials of the one are never used for the other.
+    """
+    named = {
+        "uid": sink.metadata.uid,
+        "credentials": sink.spec.credentials.model_dump(mode="json") if sink.spec.credentials else None,
+        "certificates": [(str(name), key) for name, key in _certificates(sink)],
+        "store": origin(address_of(sink)[1]),
+    }
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def secrets_of(sink: Sink) -> tuple[SecretName, ...]:

@@ -39,6 +39,21 @@ def test_a_node_gets_what_was_planned():
     assert instructions().encoded() == said.encoded()
 
 
+def test_the_credentials_that_a_node_holds_are_known_by_sink_and_by_whose_they_are():
+    identities = {"auditsink.payments.own": "one", "clusterauditsink.archive": "two"}
+    read = ShipperInstructions.decoded(
+        ShipperInstructions(
+            plane="main",
+            files=ShippedFiles.of(files(credentials={**SECRET, "access-key": b"k"}, identities=identities)),
+        ).encoded()
+    ).files.held()
+    own, archive = read["auditsink.payments.own"], read["clusterauditsink.archive"]
+    assert (own.identity, archive.identity) == ("one", "two")
+    assert own.credentials.files == {"tls.key": b"\x00\xff not text", "ca.crt": b"x"}
+    assert archive.credentials.files == {"access-key": b"k"}
+    assert instructions().files.held() == {}  # of a release that did not say whose they are
+
+
 def test_that_nothing_is_to_be_shipped_can_be_said():
     nothing = ShipperInstructions(plane="main")
     assert ShipperInstructions.decoded(nothing.encoded()).files is None

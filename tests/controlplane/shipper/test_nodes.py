@@ -92,6 +92,17 @@ async def test_the_next_operator_writes_nothing_where_it_stands_already_and_keep
     assert (world.told.files.config, world.board.secret.pseudonym_key) == ("better", key)
 
 
+async def test_what_nodes_hold_is_read_from_what_they_were_told(world):
+    assert await world.shippers.held() == {}
+    told = files(credentials={"auditsink.web.own/0a/authorization": b"x"}, identities={"auditsink.web.own": "one"})
+    await world.shippers.deliver(told)
+    await world.rounds()
+    held = await world.operator().held()
+    assert held["auditsink.web.own"].credentials.files == {"authorization": b"x"}
+    world.board.write(b"somebody else's")
+    assert await world.operator().held() == {}
+
+
 async def test_that_nothing_is_to_be_shipped_is_told_and_nothing_observed(world):
     await world.shippers.deliver(files())
     await world.shippers.deliver(None)

@@ -346,6 +346,14 @@ def test_credentials_reach_nodes_and_so_do_new_ones(world):
         assert PASSWORD not in log
         assert base64.b64encode(f"audit:{PASSWORD}".encode()).decode() not in log
 
+    world.operator.stop_all()
+    world.control_plane.kubectl("delete", "secret", "central", "-n", NAMESPACE)
+    with world.victoria_logs("-httpAuth.username=audit", f"-httpAuth.password={PASSWORD}"):
+        world.start_operator()
+        world.until_shipping(("False", "SinkNotUsable"))
+        assert "with what its Secrets held before" in world.message()
+        until_one_arrives(world, world.request, PASSWORD)
+
 
 def until_one_arrives(world, record, password=""):
     """Of several, since the first are lost where credentials are wrong."""

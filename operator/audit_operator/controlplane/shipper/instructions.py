@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections import defaultdict
 from collections.abc import Mapping  # pydantic needs it at run time
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from audit_operator.plan.collector_files import CollectorFiles
-from audit_operator.plan.credentials import ACCESS_KEY
+from audit_operator.plan.credentials import ACCESS_KEY, HeldCredentials, SinkCredentials
 
 SHIPPER_COMPONENT = "shipper"
 INSTRUCTIONS_KEY = "instructions.json.gz"
@@ -47,6 +48,7 @@ class ShippedFiles(BaseModel):
     table_file: _FileName
     settings: Mapping[str, str]
     credentials: Mapping[_CredentialPath, bytes] = Field(repr=False)
+    identities: Mapping[str, str] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, files: CollectorFiles) -> Self:
@@ -58,7 +60,21 @@ class ShippedFiles(BaseModel):
             table_file=files.table_file,
             settings=dict(files.settings),
             credentials=dict(files.credentials),
+            identities=dict(files.identities),
         )
+
+    def held(self) -> dict[str, HeldCredentials]:
+        """The credentials that collectors hold, by the name of the sink, where it is known whose they are."""
+        by_sink: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
+        for path, content in self.credentials.items():
+            sink, _, rest = path.partition("/")
+            if rest:
+                by_sink[sink][path.rpartition("/")[2]] = content
+        shared = {name: content for name, content in self.credentials.items() if name == ACCESS_KEY}
+        return {
+            sink: HeldCredentials(identity, SinkCredentials(by_sink.get(sink) or shared))
+            for sink, identity in self.identities.items()
+        }
 
     def for_collector(self, pseudonym_key: str) -> CollectorFiles:
         """As a collector is kept with them."""

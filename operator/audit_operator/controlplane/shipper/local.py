@@ -13,12 +13,13 @@ from audit_operator.controlplane.shipper.keeper import ShipperTimes
 from audit_operator.controlplane.shipper.kept import KeptCollector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from audit_operator.api.findings import Finding
     from audit_operator.api.observations import ShipperObservation
     from audit_operator.plan.collector_files import CollectorFiles, Places
+    from audit_operator.plan.credentials import HeldCredentials
 
 
 class LocalShipper:
@@ -60,6 +61,10 @@ class LocalShipper:
     def fits(self, files: CollectorFiles) -> bool:  # noqa: ARG002  # nothing travels, whatever it is
         """See `shippers.Shippers`."""
         return True
+
+    async def held(self) -> Mapping[str, HeldCredentials]:
+        """See `shippers.Shippers`. They lie in its folder, and nowhere is written whose they are."""
+        return {}
 
     async def observe(self) -> tuple[ShipperObservation, ...]:
         """See `shippers.Shippers`."""

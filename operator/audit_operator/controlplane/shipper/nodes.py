@@ -19,6 +19,7 @@ from audit_operator.controlplane.shipper.instructions import (
     LARGEST,
     ShippedFiles,
     ShipperInstructions,
+    UnknownInstructions,
     instructions_name,
 )
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from audit_operator.api.findings import ObjectRef
     from audit_operator.controlplane.shipper.board import Posted, ShipperBoard
     from audit_operator.plan.collector_files import CollectorFiles, Places
+    from audit_operator.plan.credentials import HeldCredentials
 
 _LOG = logging.getLogger(__name__)
 _EVERY_NODE = "*"
@@ -90,6 +92,19 @@ class NodeShippers:
         """See `shippers.Shippers`. What is told next need not be encoded again."""
         self._encoded = known = files, _encoded(self.plane, files)
         return len(known[1]) <= LARGEST
+
+    async def held(self) -> Mapping[str, HeldCredentials]:
+        """See `shippers.Shippers`."""
+        told = await self.board.told(self.plane)
+        if told is None:
+            return {}
+        try:
+            files = (await asyncio.to_thread(ShipperInstructions.decoded, told.instructions)).files
+        except UnknownInstructions as error:
+            extra = {"object": self.plane, "reason": "UnknownInstructions"}
+            _LOG.warning("What shippers were told last cannot be read: %s", error, extra=extra)
+            return {}
+        return files.held() if files is not None else {}
 
     async def deliver(self, files: CollectorFiles | None) -> tuple[Finding, ...]:
         """See `shippers.Shippers`. The first time, it waits a moment for what shippers say already."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from audit_operator.api.findings import Finding
     from audit_operator.api.observations import ShipperObservation
     from audit_operator.plan.collector_files import CollectorFiles, Places
+    from audit_operator.plan.credentials import HeldCredentials
 
 
 class Shippers(Protocol):
@@ -23,6 +26,14 @@ class Shippers(Protocol):
 
     def fits(self, files: CollectorFiles) -> bool:
         """Whether shippers can be told all of this. Takes a while: not for the event loop."""
+        ...
+
+    async def held(self) -> Mapping[str, HeldCredentials]:
+        """The credentials that shippers hold already, by the name of the sink, as far as somebody has written it down.
+
+        Raises:
+            BoardUnavailable: that cannot be read now.
+        """
         ...
 
     async def deliver(self, files: CollectorFiles | None) -> tuple[Finding, ...]:
