@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from audit_operator.cli import main
 from audit_operator.controlplane.api_server import trust
 from audit_operator.permissions.accesses import ACCESSES
 from audit_operator.permissions.authorizer import Question, decide
@@ -208,3 +209,18 @@ def test_a_new_cluster_has_nobody_unexpected(facts):
     }
     assert unexpected == set()
     assert any(each.expected for each in found)
+
+
+def test_the_command_reads_a_cluster(cluster, facts, capsys):
+    arguments = ["permissions", "--kubeconfig", str(cluster.kubeconfig()), "-o", "json", "--operator-namespace", "red"]
+    assert main(arguments) == 1
+    result = json.loads(capsys.readouterr().out)
+    places = Places(frozenset({"red", "red-agent"}), labels={"red": {}})
+    held = evaluate(facts, places, Expected(Installation("red", "red-agent", "audit-operator")))
+    assert {(each["subject"], each["access"]) for each in result["holdings"]} == {
+        (str(each.subject), each.access.id) for each in held
+    }
+    # Our kinds are not installed here.
+    assert any("nothing is known of stores" in each for each in result["unseen"])
+    assert main([*arguments[:1], "--kubeconfig", str(cluster.kubeconfig("alice"))]) == 2
+    assert "cannot read the cluster" in capsys.readouterr().err

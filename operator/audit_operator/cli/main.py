@@ -21,6 +21,7 @@ from audit_operator.cli import (
     gateway,
     lint,
     logs,
+    permissions,
     query,
     reader,
     redact,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    compile_command, lint, explain, coverage, diff, redact, logs, crds, shipper, gateway, sinks, query, reader,
+    compile_command, lint, explain, coverage, diff, redact, logs, crds, shipper, gateway, sinks, query, reader, permissions,
     rollout_command, run_command, agent, demo,
 )  # fmt: skip
 

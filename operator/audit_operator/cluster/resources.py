@@ -63,6 +63,12 @@ WEBHOOK_CONFIGURATION = Resource(
     "v1",
     namespaced=False,
 )
+ROLE = Resource("Role", "roles", "rbac.authorization.k8s.io", "v1", namespaced=True)
+CLUSTER_ROLE = Resource("ClusterRole", "clusterroles", "rbac.authorization.k8s.io", "v1", namespaced=False)
+ROLE_BINDING = Resource("RoleBinding", "rolebindings", "rbac.authorization.k8s.io", "v1", namespaced=True)
+CLUSTER_ROLE_BINDING = Resource(
+    "ClusterRoleBinding", "clusterrolebindings", "rbac.authorization.k8s.io", "v1", namespaced=False
+)
 NODE = Resource("Node", "nodes", "", "v1", namespaced=False)
 EVENT = Resource("Event", "events", "events.k8s.io", "v1", namespaced=True)
 
