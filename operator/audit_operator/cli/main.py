@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    compile_command, lint, explain, coverage, diff, redact, logs, crds, shipper, gateway, sinks, query, reader, permissions,
-    rollout_command, run_command, agent, demo,
+    compile_command, lint, explain, coverage, diff, redact, logs, crds, shipper, gateway, sinks, query, reader,
+    permissions, rollout_command, run_command, agent, demo,
 )  # fmt: skip
 
 
