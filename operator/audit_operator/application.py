@@ -41,6 +41,7 @@ from audit_operator.controller.reconciler import Dirty, Reconciler
 from audit_operator.controller.shipment import Shipment
 from audit_operator.controller.shipper_board import ClusterShipperBoard
 from audit_operator.controller.sidecar_objects import SidecarObjects
+from audit_operator.controller.sidecar_questions import SidecarQuestions
 from audit_operator.controller.sidecars import Sidecars
 from audit_operator.controller.sink_access import Stores
 from audit_operator.controller.sink_checks import CheckTimes, SinkChecks
@@ -162,7 +163,10 @@ class Operator:
         self.metrics.follow("dirty_age_seconds", "Age of the oldest change not acted on.", self.dirty.age)
         self.metrics.follow("sync_age_seconds", "Age of the oldest complete list.", self._sync_age)
         self.metrics.follow_shipping(lambda: self.shipment.facts)
-        self.metrics.follow_sidecars(lambda: self.sidecars.facts if self.sidecars else {})
+        questions = self.sidecars.questions if self.sidecars else None
+        self.metrics.follow_sidecars(
+            lambda: self.sidecars.facts if self.sidecars else {}, lambda: questions.facts if questions else {}
+        )
         self.metrics.follow_stores(lambda: self.sinks.observations if self.sinks else {})
         self.metrics.follow_statuses(self.writer.stats, lambda: self.writer.pending)
 
@@ -200,6 +204,7 @@ class Operator:
             "observe": self.reconciler.watch_api_servers(),
             "credentials": self.credentials.watch(),
             **({"trust": self.webhook.trust.keep()} if self.webhook is not None else {}),
+            **({"figures": self.sidecars.questions.run()} if self.sidecars and self.sidecars.questions else {}),
             **({"restarts": self.restarts.run()} if self.restarts is not None else {}),
             "watch": watching,
         }
@@ -291,8 +296,18 @@ def _sidecars(
 ) -> Sidecars | None:
     if template is None:
         return None
-    objects = SidecarObjects(client, FIELD_MANAGER, settings.namespace)
-    return Sidecars(template, PodStore(client), objects, credentials, dirty.mark, settings.resync_seconds)
+    every = settings.sidecar_figures_seconds
+    objects = SidecarObjects(client, FIELD_MANAGER, settings.namespace, asks=bool(every))
+    questions = SidecarQuestions(every) if every else None
+    return Sidecars(
+        template,
+        PodStore(client),
+        objects,
+        credentials,
+        dirty.mark,
+        look_every=settings.resync_seconds,
+        questions=questions,
+    )
 
 
 def _restarts(

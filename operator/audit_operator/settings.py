@@ -123,6 +123,11 @@ class Settings(BaseModel):
     sidecar: str = Field(
         default="", description="What sidecars are made from, in JSON, as the chart writes it. Absent: there are none."
     )
+    sidecar_figures_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=60.0,
+        description="Time between two questions of the operator to sidecars, what they have counted; 0: they are not "
+        "asked, and do not listen.",
+    )
     shippers: ShipperMode = Field(
         default=ShipperMode.NONE,
         description="Who ships what API servers record, but for driver Process. Nodes: a shipper on each control-plane "

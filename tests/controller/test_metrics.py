@@ -40,7 +40,7 @@ def test_every_metric_is_documented_and_none_that_there_is_not():
     metrics.follow("sync_age_seconds", "x", lambda: 0.0)
     metrics.follow_statuses(StatusStats(), lambda: 0)
     metrics.follow_shipping(dict)
-    metrics.follow_sidecars(dict)
+    metrics.follow_sidecars(dict, dict)
     metrics.follow_stores(dict)
     gateway = CollectorRegistry()
     gateway.register(GatewayMetrics(Receiver(Handover(None, str)), SimpleNamespace(complaint="")))

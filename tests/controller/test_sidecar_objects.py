@@ -173,3 +173,17 @@ async def test_a_key_that_stays_alone_is_the_same_when_a_sink_is_back(api, objec
     assert there(api, CONFIG_MAP)["data"] == {"config.yaml": ""}
     await objects.bring(made(), PSEUDONYMS)
     assert pseudonym_key(there(api, SECRET)) == before
+
+
+async def test_sidecars_listen_where_they_are_asked_and_nowhere_else(api, objects):
+    await objects.look()
+    objects.asks = True
+    await objects.bring(made(), FILES)
+    assert json.loads(there(api, CONFIG_MAP)["data"]["figures.json"]) == {"policy": "payments/pci"}
+    # What has no configuration counts nothing.
+    await objects.bring(made(), replace(FILES, config=""))
+    assert there(api, CONFIG_MAP)["data"] == {"config.yaml": ""}
+    await objects.bring(made(), FILES)
+    objects.asks = False
+    await objects.bring(made(), FILES)
+    assert there(api, CONFIG_MAP)["data"] == {"config.yaml": "config"}

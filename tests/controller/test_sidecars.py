@@ -9,11 +9,14 @@ import pytest
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.sink import AuditSink, ClusterAuditSink
 from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
+from audit_operator.controller.sidecar_questions import SidecarQuestions
 from audit_operator.controller.sidecars import Sidecars
+from audit_operator.plan.sidecar_figures import SidecarFigures
 from audit_operator.plan.sidecars import Lack
 from audit_operator.plan.snapshot import InvalidObject, NamespaceFact, Snapshot
+from audit_operator.shipping.injection.template import SidecarTemplate
 from tests.plan.test_sidecars import injected, seen
-from tests.shipping.injection.pods import TEMPLATE, model, pod, policy
+from tests.shipping.injection.pods import TEMPLATE, TEMPLATE_TEXT, model, pod, policy
 
 SINK = AuditSink.model_validate(
     {
@@ -24,6 +27,7 @@ SINK = AuditSink.model_validate(
     },
     strict=False,
 )
+OLDER = SidecarTemplate.parse(TEMPLATE_TEXT.replace("160Mi", "200Mi"))
 PCI = ObjectRef("AuditPolicy", "pci", "payments")
 PLANNED = SimpleNamespace(assigned={PCI: "main"})
 
@@ -294,3 +298,44 @@ async def test_only_another_count_is_a_change(keeper, changes):
     assert Lack.STALE not in keeper.facts[PCI].lacking
     await keeper.aclose()
     assert keeper.pods.followed == set()
+
+
+@pytest.fixture
+def asking(keeper):
+    questions = SidecarQuestions()
+    running = {"podIP": "10.1.2.3", "hostIP": "10.0.0.1"}
+    keeper.pods.known = {
+        "payments": (
+            injected({**pod(), "status": running}, uid="1"),
+            injected({**pod(), "status": running}, "old", template=OLDER, uid="2"),
+            injected({**pod(hostNetwork=True), "status": running}, "on-the-node", uid="3"),
+            injected({**pod(), "status": {"podIP": "10.0.0.1", "hostIP": "10.0.0.1"}}, "of-the-node", uid="4"),
+            injected(pod(), "without-address", uid="5"),
+            seen({**pod(), "status": running}, "without-sidecar", uid="6"),
+            injected({**pod(), "status": {**running, "phase": "Failed"}}, "ended", uid="7"),
+        )
+    }
+    return replace(keeper, questions=questions)
+
+
+async def test_whoever_carries_a_sidecar_and_has_an_address_of_its_own_is_asked(asking):
+    assert list(asking.carriers()) == []
+    await asking.deliver(snapshot(with_sink()), PLANNED)
+    [carriers] = asking.carriers()
+    assert [each.name for each in carriers.pods] == ["web-1", "old"]
+    assert carriers.fresh == {"1"}
+    assert carriers.sources == {"logs/audit/*.log", "logs/other.log", "more/*.log"}
+    assert carriers.sinks == {"otlp_http/auditsink.payments.logs"}
+    assert asking.questions.carriers == asking.carriers
+
+
+async def test_nobody_is_asked_whose_configuration_is_not_there(asking):
+    asking.objects.fault = SidecarObjectsError("no")
+    await asking.deliver(snapshot(with_sink()), PLANNED)
+    assert list(asking.carriers()) == []
+
+
+async def test_what_sidecars_say_comes_with_the_count(asking):
+    asking.questions.facts[PCI] = SidecarFigures(answering=2)
+    await asking.deliver(snapshot(with_sink()), PLANNED)
+    assert asking.facts[PCI].figures.answering == 2

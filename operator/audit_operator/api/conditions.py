@@ -132,6 +132,10 @@ class Reason(StrEnum):
         "SidecarsMissing",
         "Not all application logs are collected: pods carry no sidecar, or it cannot send; see status.sidecars.",
     )
+    SIDECARS_SILENT = (
+        "SidecarsSilent",
+        "The sidecars were asked what they have counted, and none answers: nobody knows whether they ship.",
+    )
 
     # Accepted, Ready, Stalled
     INTERNAL_ERROR = (

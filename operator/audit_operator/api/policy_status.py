@@ -166,6 +166,15 @@ class MissingSidecars(ApiModel):
     mend: Line = Field(default="", description="What to do about it.")
 
 
+class QuarantinedSource(ApiModel):
+    """Log files with lines that break the standard."""
+
+    source: Line = Field(description="The entry of spec.applicationLogs.files: volume/path.")
+    lines: Count = Field(
+        description="At least so many lines since the operator began to ask, in steps of 1, 2, 5, 10, 20, 50 and so on."
+    )
+
+
 class Sidecars(ApiModel):
     """Pods that should carry the collecting sidecar."""
 
@@ -173,6 +182,13 @@ class Sidecars(ApiModel):
     injected: Count = Field(default=0, description="Pods that carry it with the present configuration.")
     stale: Count = Field(default=0, description="Pods that carry an older one.")
     missing: Count = Field(default=0, description="Pods that do not carry it.")
+    answering: Count | None = Field(
+        default=None,
+        description="Pods whose sidecar has told the operator lately what it has counted. Absent: none was asked.",
+    )
+    quarantined: Annotated[tuple[QuarantinedSource, ...], Field(max_length=16), ATOMIC] = Field(
+        default=(), description="Log files with lines that break the standard, as the sidecars say, the most first."
+    )
     reasons: Annotated[tuple[MissingSidecars, ...], Field(max_length=MAX_FINDINGS), ATOMIC] = Field(
         default=(), description="Why pods are stale or do not carry it, the most frequent first."
     )

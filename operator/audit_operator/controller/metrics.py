@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from audit_operator.cluster.status_writer import StatusStats
     from audit_operator.plan import Plan, Snapshot
     from audit_operator.plan.shipping_status import ShippingFacts
+    from audit_operator.plan.sidecar_figures import SidecarFigures
     from audit_operator.plan.sidecars import SidecarCount
 
 _PREFIX = "audit_operator"
@@ -75,9 +76,13 @@ class Metrics:
         """Show at each scrape what was found of the stores of sinks."""
         self.registry.register(SinkMetrics(seen))
 
-    def follow_sidecars(self, facts: Callable[[], Mapping[ObjectRef, SidecarCount]]) -> None:
-        """Show at each scrape how many pods carry their sidecar, and why others do not."""
-        self.registry.register(SidecarMetrics(facts))
+    def follow_sidecars(
+        self,
+        facts: Callable[[], Mapping[ObjectRef, SidecarCount]],
+        figures: Callable[[], Mapping[ObjectRef, SidecarFigures]],
+    ) -> None:
+        """Show at each scrape how many pods carry their sidecar, why others do not, and what sidecars have counted."""
+        self.registry.register(SidecarMetrics(facts, figures))
 
     def show(self, snapshot: Snapshot, planned: Plan) -> None:
         """Show one plan; labels of what is gone go with it."""

@@ -32,6 +32,7 @@ DIGEST = "audit-operator.dev/digest"
 SINKS = "audit-operator.dev/sinks"
 HAS_SECRET = "audit-operator.dev/has-secret"  # noqa: S105 - an annotation
 SECRET_KEY = "sidecar.json"  # noqa: S105 - a key
+FIGURES_FILE = "figures.json"
 _OURS = replace(CONFIG_MAP, label_selector=f"{COMPONENT_LABEL}={COMPONENT}")
 
 
@@ -58,12 +59,14 @@ class _Written:
 class SidecarObjects:
     """Writes on change alone. What somebody else has changed or deleted is found by `look`.
 
-    Nothing is touched in `own_namespace`, the operator's: what instructs shippers bears such names there, too.
+    Nothing is touched in `own_namespace`, the operator's: what instructs shippers bears such names there, too. `asks`
+    says whether sidecars will be asked what they have counted: a sidecar listens for nobody else.
     """
 
     client: RestClient
     field_manager: str
     own_namespace: str = ""
+    asks: bool = False
     _written: dict[tuple[str, str], _Written] = field(default_factory=dict)
     _secrets: dict[tuple[str, str], str] = field(default_factory=dict, repr=False)
     _keys: dict[str, str] = field(default_factory=dict, repr=False)
@@ -82,7 +85,10 @@ class SidecarObjects:
         namespace, name = place = _place(policy.ref)
         needs_secret = bool(files.credentials or files.pseudonyms)
         sinks = frozenset(map(sink_name, files.sinks))
-        wanted = _Written(policy.metadata.uid, {CONFIG_FILE: files.config}, files.digest, sinks, needs_secret)
+        data = {CONFIG_FILE: files.config}
+        if self.asks and files.config:
+            data[FIGURES_FILE] = json.dumps({"policy": f"{namespace}/{policy.metadata.name}"})
+        wanted = _Written(policy.metadata.uid, data, files.digest, sinks, needs_secret)
         known = self._written.get(place)
         try:
             if known != wanted:

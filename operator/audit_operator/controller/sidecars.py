@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.cluster.resources import AUDIT_POLICY
 from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
+from audit_operator.controller.sidecar_questions import Carriers
 from audit_operator.plan.application_logs import ApplicationFiles, Places, application_files
-from audit_operator.plan.sidecars import SidecarCount, count
+from audit_operator.plan.sidecars import SidecarCount, carries, count, lack
 from audit_operator.plan.sinks import Sinks, named
 from audit_operator.shipping.collector.configuration import (
     HEALTH_VARIABLE,
@@ -23,6 +24,7 @@ from audit_operator.shipping.collector.configuration import (
     Endpoints,
     variable,
 )
+from audit_operator.shipping.injection.eligibility import is_meant
 from audit_operator.shipping.injection.names import fits
 
 if TYPE_CHECKING:
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from audit_operator.cluster.pods import PodStore
     from audit_operator.controller.credentials import Credentials, SinkSecrets
     from audit_operator.controller.sidecar_objects import SidecarObjects
+    from audit_operator.controller.sidecar_questions import SidecarQuestions
     from audit_operator.plan import Plan, Snapshot
+    from audit_operator.shipping.injection.pod import Pod
     from audit_operator.shipping.injection.template import SidecarTemplate
 
 PLACES = Places(
@@ -53,6 +57,7 @@ class Sidecars:
         on_change: called when what `facts` said is not true any more.
         look_every: seconds until what was written is looked at again, and what was refused is tried again.
         count_after: seconds from a change of a pod to the next count.
+        questions: asks sidecars what they have counted; None where nobody does.
         facts: the pods of each policy that collects application logs, as of the last delivery.
     """
 
@@ -63,6 +68,7 @@ class Sidecars:
     on_change: Callable[[], None]
     look_every: float = 300.0
     count_after: float = 0.5
+    questions: SidecarQuestions | None = None
     facts: dict[ObjectRef, SidecarCount] = field(default_factory=dict)
     _policies: dict[ObjectRef, tuple[AuditPolicy, _State]] = field(default_factory=dict)
     _made: dict[ObjectRef, tuple[tuple[object, ...], ApplicationFiles | None]] = field(default_factory=dict)
@@ -73,6 +79,8 @@ class Sidecars:
 
     def __post_init__(self) -> None:
         self.pods.on_change = self.pods_changed
+        if self.questions is not None:
+            self.questions.carriers, self.questions.on_change = self.carriers, self.on_change
 
     async def deliver(self, snapshot: Snapshot, planned: Plan) -> None:
         """Bring everything to what the policies want, and count. Raises nothing."""
@@ -101,6 +109,13 @@ class Sidecars:
         for policy, state in self._policies.values():
             if (found := self._count(policy, state)) is not None:
                 yield policy, found
+
+    def carriers(self) -> Iterable[Carriers]:
+        """The pods that carry the sidecar of each policy now, and have an address."""
+        for ref, (policy, state) in self._policies.items():
+            pods = self.pods.pods(policy.metadata.namespace)
+            if pods is not None and state.configured:
+                yield _carriers(ref, policy, state, pods, self.template)
 
     def _try_again(self) -> None:
         """What was refused is no change of anything that is watched."""
@@ -212,7 +227,10 @@ class Sidecars:
             if not refusal:
                 return None
             pods, findings = (), (*findings, _not_seen(refusal))
-        return count(policy, pods, self.template, findings, configured=state.configured)
+        counted = count(policy, pods, self.template, findings, configured=state.configured)
+        if counted is None or self.questions is None:
+            return counted
+        return replace(counted, figures=self.questions.facts.get(policy.ref))
 
 
 _ALL = ObjectRef("", "")
@@ -239,11 +257,27 @@ class _State:
 
     configured: bool
     findings: tuple[Finding, ...]
+    sinks: frozenset[str]
 
     @classmethod
     def of(cls, files: ApplicationFiles | None, refused: Finding | None) -> _State:
         findings: Iterable[Finding] = files.findings if files else ()
-        return cls(bool(files and files.config) and not refused, (*findings, *([refused] if refused else [])))
+        sinks = frozenset(files.sinks.values()) if files else frozenset()
+        return cls(bool(files and files.config) and not refused, (*findings, *([refused] if refused else [])), sinks)
+
+
+def _carriers(
+    ref: ObjectRef, policy: AuditPolicy, state: _State, pods: Iterable[Pod], template: SidecarTemplate
+) -> Carriers:
+    logs = policy.spec.application_logs
+    asked, fresh = [], set()
+    for pod in pods:
+        if pod.alive and pod.address and logs is not None and is_meant(pod, logs) and carries(pod, policy):
+            asked.append(pod)
+            if lack(pod, policy, template) is None:
+                fresh.add(pod.uid)
+    sources = frozenset(f"{each.volume}/{each.path}" for each in logs.files) if logs else frozenset[str]()
+    return Carriers(ref, tuple(asked), frozenset(fresh), sources, state.sinks)
 
 
 def _make(

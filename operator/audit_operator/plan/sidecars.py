@@ -17,6 +17,7 @@ from audit_operator.api.findings import Finding, Severity
 from audit_operator.api.policy_status import MAX_FINDINGS, MissingSidecars, Sidecars, StatusFinding
 from audit_operator.plan.application_logs import not_injected
 from audit_operator.plan.claim import Claim, false, unknown
+from audit_operator.plan.sidecar_figures import silence, trouble
 from audit_operator.shipping.injection.eligibility import collected, is_meant, obstacle
 from audit_operator.shipping.injection.names import MAX_POLICY_NAME, shipper_name
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.findings import ObjectRef
+    from audit_operator.plan.sidecar_figures import SidecarFigures
     from audit_operator.shipping.injection.pod import Carried, Pod
     from audit_operator.shipping.injection.template import SidecarTemplate
 
@@ -105,12 +107,14 @@ class SidecarCount:
         injected: of those, the ones with the sidecar as it should be.
         lacking: the others, by why.
         findings: what is not collected as the policy asks, whatever the pods.
+        figures: what the sidecars themselves say; None where none was asked.
     """
 
     expected: int
     injected: int
     lacking: dict[Lack, tuple[Pod, ...]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    figures: SidecarFigures | None = None
 
     @property
     def stale(self) -> int:
@@ -132,13 +136,17 @@ class SidecarCount:
             ),
             key=lambda each: (-each.pods, each.reason),
         )
+        figures = self.figures
+        findings = (*self.findings, *(figures.findings() if figures else ()))
         return Sidecars(
             expected=self.expected,
             injected=self.injected,
             stale=self.stale,
             missing=self.expected - self.injected - self.stale,
+            answering=figures.answering if figures else None,
+            quarantined=figures.sources if figures else (),
             reasons=tuple(missing),
-            findings=tuple(StatusFinding.of(each) for each in self.findings[:MAX_FINDINGS]),
+            findings=tuple(StatusFinding.of(each) for each in findings[:MAX_FINDINGS]),
         )
 
 
@@ -195,6 +203,11 @@ def lack(pod: Pod, policy: AuditPolicy, template: SidecarTemplate) -> Lack | Non
     return Lack.OLDER_THAN_POLICY if pod.created <= created else Lack.NOT_INJECTED
 
 
+def carries(pod: Pod, policy: AuditPolicy) -> bool:
+    """Whether a pod carries the policy's sidecar, of whatever age."""
+    return any(each.name == shipper_name(policy.metadata.name) and _is_ours(each) for each in pod.carried)
+
+
 def _changed_image(pod: Pod, policy: AuditPolicy, template: SidecarTemplate) -> Iterator[tuple[str, str]]:
     """The pod and the image of its sidecar, where that is not the template's."""
     for each in pod.carried:
@@ -245,7 +258,7 @@ def with_sidecars(
     """Whether records arrive, when some of them should come from pods; `sidecars` is None where there are none.
 
     It is true only where pods have been counted, all that are meant carry their sidecar, and nothing is known that
-    keeps these from shipping to all sinks.
+    keeps these from shipping to all sinks. Where they are asked what they have counted, one at least must answer.
     """
     if policy.spec.application_logs is None or shipping.status is ConditionStatus.FALSE:
         return shipping
@@ -258,9 +271,16 @@ def with_sidecars(
     less = shipping.holds or shipping.reason in _LESS_THAN_MISSING
     if counted is None:
         return unknown(ConditionType.SHIPPING, Reason.PENDING, _NOT_COUNTED) if less else shipping
+    return _with_pods(shipping, counted, less=less)
+
+
+def _with_pods(shipping: Claim, counted: SidecarCount, *, less: bool) -> Claim:
+    """What is worst of the pods; `less` says whether what is known of the sinks is less than a pod without sidecar."""
+    if (troubled := trouble(counted.figures)) is not None:
+        return troubled
     lacking = {why: pods for why, pods in counted.lacking.items() if why is not Lack.STALE}
-    if not lacking or not less:
-        return shipping
+    if not less or not lacking:
+        return (silence(counted.figures) if less else None) or shipping
     why = max(sorted(lacking), key=lambda each: len(lacking[each]))
     said, mend = _SAID[why]
     example = min(each.name for each in lacking[why])

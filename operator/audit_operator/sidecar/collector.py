@@ -129,6 +129,16 @@ class Collector:
 
     def figures(self) -> Figures | None:
         """What it has counted so far; None while it does not say."""
+        lines = self.metrics()
+        if lines is None:
+            return None
+        accepted = _total(lines, "otelcol_receiver_accepted_log_records")
+        return Figures(accepted, _total(lines, "otelcol_exporter_queue_size"))
+
+    def metrics(self) -> list[str] | None:
+        """Its metrics, line by line; None while it does not say."""
+        if not self.runs:
+            return None
         try:
             with socket.create_connection((HOST, self._port), timeout=_ANSWER_TIMEOUT) as connection:
                 connection.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
@@ -137,9 +147,7 @@ class Collector:
             return None
         if b" 200 " not in text.partition(b"\r\n")[0]:
             return None
-        lines = text.decode("utf-8", "replace").splitlines()
-        accepted = _total(lines, "otelcol_receiver_accepted_log_records")
-        return Figures(accepted, _total(lines, "otelcol_exporter_queue_size"))
+        return text.decode("utf-8", "replace").splitlines()
 
     def _settings(self, environment: Mapping[str, str], health: int, metrics: int) -> dict[str, str]:
         kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}

@@ -1,7 +1,7 @@
 """The loop: see what is wanted, bring the collector to it, keep it running, and let it finish at the end.
 
 The container itself never fails: its state counts for the readiness of the application's pod. So this process goes on
-whatever happens to the collector, opens no port, and has no probes.
+whatever happens to the collector, and has no probes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from audit_operator.sidecar.answers import Answers
 from audit_operator.sidecar.collector import Collector
 from audit_operator.sidecar.saying import say
-from audit_operator.sidecar.wanted import Wanted, clear_out, lay_out, missing, read, write
+from audit_operator.sidecar.wanted import Wanted, asked, clear_out, lay_out, missing, read, write
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -57,6 +58,7 @@ class Supervisor:
     places: Places
     times: Times = field(default_factory=Times)
     collector: Collector = field(init=False)
+    answers: Answers = field(init=False)
     _stopping: bool = False
     _seen: Wanted | None = None
     _try_again_at: float = float("inf")
@@ -69,6 +71,7 @@ class Supervisor:
 
     def __post_init__(self) -> None:
         self.collector = Collector(self.places)
+        self.answers = Answers(self.collector)
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT, and then until everything is sent, or time is up. Always 0."""
@@ -93,6 +96,7 @@ class Supervisor:
     def step(self) -> None:
         """Look once, and do what is to be done."""
         try:
+            self.answers.want(asked(self.places.config))
             self._look()
             self._keep()
         except OSError as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CONFIG_FILE, SECRET_FILE = "config.yaml", "sidecar.json"
+CONFIG_FILE, SECRET_FILE, FIGURES_FILE = "config.yaml", "sidecar.json", "figures.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,11 @@ def read(config: Path, secret: Path) -> Wanted:
         content = dict(json.loads(_text(secret / SECRET_FILE) or "{}"))
     files = {path: base64.b64decode(text) for path, text in content.get("files", {}).items() if _is_below(path)}
     return Wanted(_text(config / CONFIG_FILE), files, content.get("environment", {}))
+
+
+def asked(config: Path) -> str:
+    """What the operator says of asking for figures; empty if it says nothing."""
+    return _text(config / FIGURES_FILE)
 
 
 def missing(config: str, folder: Path) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -10,10 +11,13 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
 
+from audit_operator.api.findings import ObjectRef
+from audit_operator.controller.sidecar_questions import Carriers, ask
 from audit_operator.shipping.application.configuration import render
 from audit_operator.shipping.collector.configuration import (
     HEALTH_VARIABLE,
@@ -22,20 +26,23 @@ from audit_operator.shipping.collector.configuration import (
     variable,
 )
 from audit_operator.shipping.collector.yaml_text import yaml_text
+from audit_operator.shipping.injection.pod import pod_of
 from audit_operator.shipping.redaction.rendering import PSEUDONYM_VARIABLE
+from audit_operator.sinks.network import Network
 from tests.integration.shipping.collector import binary, records
 from tests.integration.shipping.sidecar import Sidecar
 
 ENDPOINTS = Endpoints(variable(HEALTH_VARIABLE), "127.0.0.1", variable(METRICS_PORT_VARIABLE))
 LINE = b'{"time":"2026-01-01T12:00:00Z","user":"ann","action":"pay","result":"ok","id":"%d","correlationId":"c"}\n'
 PATIENCE = 60.0
+ORDERS, ADDRESS = ObjectRef("AuditPolicy", "orders", "shop"), "127.83.19.9"
 
 
 class Container:
     """The folders that the injection mounts, and the process in them."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.pipeline = folder, Sidecar(folder)
+        self.folder, self.pipeline, self.uid = folder, Sidecar(folder), str(uuid.uuid4())
         for each in ("config", "secret", "keys", "state"):
             (folder / each).mkdir()
         (folder / "termination-log").touch()
@@ -65,7 +72,9 @@ class Container:
             "AUDIT_SHIPPER_COLLECTOR": str(binary()),
             "AUDIT_SHIPPER_MEMORY_LIMIT": str(160 * 2**20),
             "AUDIT_SHIPPER_POD": "web-1",
-            "AUDIT_SHIPPER_POD_UID": "5b1e8f0e",
+            "AUDIT_SHIPPER_POD_UID": self.uid,
+            "AUDIT_SHIPPER_POD_IP": ADDRESS,
+            "AUDIT_SHIPPER_HOST_IP": "10.0.0.1",
         }
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -211,6 +220,42 @@ def test_credentials_come_with_the_secret_and_the_configuration_waits_for_them(c
     environment = Path(f"/proc/{collector}/environ").read_bytes().split(b"\0")
     assert f"{PSEUDONYM_VARIABLE}={'k' * 64}".encode() in environment
     assert "Bearer" not in container.log()
+
+
+def ask_sidecar(web, sources, sinks):
+    of = Carriers(ORDERS, (web,), frozenset(), frozenset(sources), frozenset(sinks))
+    # The operator's own way to it, but that pods are never at addresses of its own machine.
+    return asyncio.run(ask(web, of, Network(), PATIENCE))
+
+
+def test_the_operator_learns_what_is_in_quarantine_and_what_was_sent(container):
+    container.configure(yaml_text(container.configuration()))
+    container.start()
+    container.write(1, 2)
+    container.pipeline.write("audit.log", b"no JSON\n{}\n")
+    container.until(arrived(container, 1, 2), "the records")
+    document = {"metadata": {"name": "web-1", "uid": container.uid}, "spec": {"containers": []}}
+    web = pod_of({**document, "status": {"podIP": ADDRESS, "hostIP": "10.0.0.1"}})
+    [source] = {each.name for each in container.pipeline.pipeline().files}
+    assert ask_sidecar(web, [source], ["file"]) is None, "it listens for nobody who did not say so"
+
+    (container.folder / "config" / "figures.json").write_text(json.dumps({"policy": "shop/orders"}))
+
+    def told():
+        answer = ask_sidecar(web, [source, "other/*.log"], ["file", "other"])
+        return answer if answer is not None and answer.received == 4 else None
+
+    answer = container.until(told, "an answer")
+    assert answer.runs
+    assert answer.quarantined == {source: 2}
+    assert answer.epoch
+    assert list(answer.sinks) == ["file"]
+    [collector] = container.collectors()
+    os.kill(collector, signal.SIGKILL)
+    # Counters begin anew, which the operator sees by the epoch.
+    container.until(lambda: (now := ask_sidecar(web, [source], ["file"])) and now.epoch != answer.epoch, "another")
+    (container.folder / "config" / "figures.json").unlink()
+    container.until(lambda: ask_sidecar(web, [source], ["file"]) is None, "it listens no more")
 
 
 def test_it_listens_nowhere_itself_and_its_collector_on_loopback_alone(container):

@@ -126,6 +126,8 @@ def _container(spec: Document, policy: str, volumes: Sequence[str], template: Si
             _field("AUDIT_SHIPPER_POD_UID", "metadata.uid"),
             _field("AUDIT_SHIPPER_NAMESPACE", "metadata.namespace"),
             _field("AUDIT_SHIPPER_NODE", "spec.nodeName"),
+            _field("AUDIT_SHIPPER_POD_IP", "status.podIP"),
+            _field("AUDIT_SHIPPER_HOST_IP", "status.hostIP"),
             {"name": "AUDIT_SHIPPER_MEMORY_LIMIT", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
         ],
         "resources": _resources(spec, template),

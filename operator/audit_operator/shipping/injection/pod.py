@@ -60,6 +60,7 @@ class Pod:
         reserved: names of its volumes that begin as those of sidecars do.
         carried: its containers that bear names of sidecars.
         owner: its controller.
+        address: its own in the cluster's network; empty where it has none, or that of its node.
         alive: whether it has neither ended nor is about to be deleted.
     """
 
@@ -76,11 +77,12 @@ class Pod:
     carried: tuple[Carried, ...]
     owner: Owner | None
     alive: bool
+    address: str = ""
 
 
 def pod_of(document: Document, namespace: str = "") -> Pod:
     """Read a pod; `namespace` is that of the request where the document does not say (while it is being created)."""
-    metadata, spec = document["metadata"], document["spec"]
+    metadata, spec, status = document["metadata"], document["spec"], document.get("status") or {}
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     volumes = [each["name"] for each in spec.get("volumes") or ()]
     return Pod(
@@ -96,9 +98,14 @@ def pod_of(document: Document, namespace: str = "") -> Pod:
         reserved=frozenset(each for each in volumes if each.startswith(PREFIX)),
         carried=tuple(_carried(spec, annotations)),
         owner=_owner(metadata),
-        alive=not metadata.get("deletionTimestamp")
-        and (document.get("status") or {}).get("phase") not in ("Succeeded", "Failed"),
+        alive=not metadata.get("deletionTimestamp") and status.get("phase") not in ("Succeeded", "Failed"),
+        address=_address(spec, status),
     )
+
+
+def _address(spec: Document, status: Document) -> str:
+    own: str = status.get("podIP") or ""
+    return "" if spec.get("hostNetwork") or own == status.get("hostIP") else own
 
 
 def _is_for_linux(spec: Document) -> bool:
