@@ -7,7 +7,13 @@ from dataclasses import replace
 import pytest
 
 from audit_operator.api.findings import ObjectRef
-from audit_operator.api.observations import ExporterFigures, ExporterObservation, Flow, ShipperObservation
+from audit_operator.api.observations import (
+    ExporterFigures,
+    ExporterObservation,
+    Flow,
+    ShipperFigures,
+    ShipperObservation,
+)
 from audit_operator.cluster.secrets import SecretUnreadable, SecretValues
 from audit_operator.controller.credentials import SinkSecrets
 from audit_operator.controller.shipment import Shipment
@@ -281,6 +287,17 @@ async def test_a_loss_is_news_when_it_reaches_another_step(world):
 
     world.made[0].observe = observe
     assert [await world.shipment.observe() for _ in range(4)] == [True, True, False, True]
+
+
+async def test_lines_that_are_no_event_are_news_when_they_reach_another_step(world):
+    await world.deliver(SNAPSHOT)
+    counted = iter([0, 1, 1, 2])
+
+    async def observe():
+        return (ShipperObservation("n1", figures=ShipperFigures(quarantined=next(counted))),)
+
+    world.made[0].observe = observe
+    assert [await world.shipment.observe() for _ in range(4)] == [False, True, False, True]
 
 
 async def test_a_sink_whose_secret_cannot_be_read_is_left_out_and_said(world):

@@ -118,6 +118,15 @@ def test_events_that_go_to_no_sink_that_keeps_them_are_said_of_policies_and_cont
     assert "ClusterAuditSink central" in finding.message
 
 
+def test_lines_that_are_no_event_are_said_of_the_control_plane_by_node_and_in_steps():
+    seen = replace(shipper(flows={}), figures=ShipperFigures(quarantined=47, refused=3, dropped=1000))
+    [finding] = [each for each in remarks_for_owner(facts(seen)) if each.id == "lines-quarantined"]
+    assert seen.node in finding.message
+    assert "20 lines or more" in finding.message
+    assert finding.severity is Severity.WARNING
+    assert not [each for each in remarks_for_owner(facts(shipper(flows={}))) if each.id == "lines-quarantined"]
+
+
 @pytest.mark.parametrize(
     "sinks",
     [{"other": {}, "central": GRPC}, {"central": {**GRPC, "delivery": {"guarantee": "BestEffort"}}}],

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_operator.api.observations import ExporterFigures, ExporterObservation, Flow, ShipperObservation
+from audit_operator.api.observations import ExporterFigures, ExporterObservation, Flow, ShipperObservation, lag
 from audit_operator.api.parsing import parse_object
 from audit_operator.plan import plan
 from audit_operator.plan.shipping_status import ShippingFacts
-from audit_operator.plan.sink_shipping import losses, step
+from audit_operator.plan.sink_shipping import lag_text, losses, step
 from audit_operator.plan.status import statuses
 from tests.plan.objects import audit_policy
 from tests.plan.test_shipping import CENTRAL, OWN, SNAPSHOT, TO_CENTRAL, TO_OWN
@@ -25,10 +25,10 @@ THREE = replace(
 )
 
 
-def shipping_of(snapshot, by_sink):
+def shipping_of(snapshot, by_sink, **more):
     made = files(snapshot)
     seen = tuple(ExporterObservation(made.sinks[sink], *what) for sink, what in by_sink.items())
-    shipper = ShipperObservation("n1", made.digest, healthy=True, exporters=seen)
+    shipper = ShipperObservation("n1", made.digest, healthy=True, exporters=seen, **more)
     facts = {"main": ShippingFacts(made, shippers=(shipper,))}
     return statuses(snapshot, plan(snapshot), {}, facts)[PCI]["shipping"]
 
@@ -49,6 +49,26 @@ def test_what_is_not_known_is_not_there():
     [_, own, central] = shipping_of(THREE, by_sink={OWN: (Flow.FLOWING,)})
     assert central["state"] == "Unknown"
     assert not {"lost", "lag", "quarantined"} & (own.keys() | central.keys())
+
+
+def test_how_long_records_have_waited_is_told_in_steps_at_the_sink_that_they_are_for():
+    stalled = (Flow.BACKLOG, ExporterFigures(queue=10), lag(400.0))
+    [_, own, central] = shipping_of(THREE, by_sink={OWN: stalled, CENTRAL: (Flow.FLOWING,)})
+    assert (own["state"], own["lag"]) == ("Lagging", "5m")
+    assert "for 5m or longer" in own["message"]
+    assert "lag" not in central
+
+
+def test_events_that_a_shipper_has_not_read_wait_for_every_sink():
+    flowing = (Flow.FLOWING,)
+    said = shipping_of(THREE, by_sink={OWN: flowing, CENTRAL: flowing}, unread_for=lag(7200.0))
+    assert [(each["state"], each["lag"]) for each in said[1:]] == [("Lagging", "1h")] * 2
+    assert "shipper n1: events wait in the API server's log for 1h or longer" in said[1]["message"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.0, ""), (59.9, ""), (60.0, "1m"), (3599.0, "15m"), (10**9, "24h")])
+def test_a_lag_has_few_steps(seconds, text):
+    assert lag_text(lag(seconds)) == text
 
 
 def test_a_loss_is_told_in_steps_at_the_sink_where_it_was():

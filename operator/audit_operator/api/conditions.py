@@ -111,7 +111,10 @@ class Reason(StrEnum):
         "ShipperOutdated",
         "A shipper runs an earlier configuration: the new one is on its way, or was refused, as the message says.",
     )
-    BACKLOG = "Backlog", "Records wait on the shipper: the sink takes none, or fewer than there are."
+    BACKLOG = (
+        "Backlog",
+        "Records wait: the sink takes none, or fewer than there are; or a shipper reads fewer than are written.",
+    )
     LOSSY = (
         "Lossy",
         "Within the last hour, records were given up or could not be kept, or were thrown away by the store.",

@@ -88,6 +88,15 @@ class ApiServerObservation:
     notes: tuple[Finding, ...] = ()
 
 
+LAGS = (60, 300, 900, 3600, 6 * 3600, 24 * 3600)
+"""Seconds: the steps in which it is told how long records have waited. A time that grows would change all the time."""
+
+
+def lag(seconds: float) -> int:
+    """The largest of LAGS that is not more; 0 for less than all of them."""
+    return max((each for each in LAGS if each <= seconds), default=0)
+
+
 class Flow(StrEnum):
     """What was seen of the way from a shipper to one sink.
 
@@ -124,11 +133,19 @@ class ExporterFigures:
 
 @dataclass(frozen=True, slots=True)
 class ExporterObservation:
-    """The way to one sink. Figures do not count when two are compared: they change all the time."""
+    """The way to one sink. Figures do not count when two are compared: they change all the time.
+
+    Attributes:
+        exporter: its id.
+        flow: see Flow.
+        figures: what was counted.
+        stalled: for how many seconds at least none of the records that wait was sent, as one of LAGS; 0: less.
+    """
 
     exporter: str
     flow: Flow
     figures: ExporterFigures = field(default=ExporterFigures(), compare=False)
+    stalled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +157,7 @@ class ShipperFigures:
         refused: that no way out had room for; they are read again.
         quarantined: lines that are no audit event.
         dropped: events at level None, which nobody asked for.
+        unread: bytes of the API server's files that it has not read yet; None where that cannot be seen.
         restarts: how often it has ended unasked and was started again.
         table: digest of the decision table that it has read for certain; empty where none is.
         since: when counting began.
@@ -150,6 +168,7 @@ class ShipperFigures:
     refused: int = 0
     quarantined: int = 0
     dropped: int = 0
+    unread: int | None = None
     restarts: int = 0
     table: str = ""
     since: datetime | None = None
@@ -166,6 +185,7 @@ class ShipperObservation:
         healthy: whether it runs, with that configuration, and answers.
         last_error: why not, for a human; or why it has not the configuration that it should have.
         exporters: the ways to its sinks.
+        unread_for: for how many seconds at least something has waited in the API server's files, as one of LAGS.
     """
 
     node: str
@@ -173,7 +193,13 @@ class ShipperObservation:
     healthy: bool = False
     last_error: str = ""
     exporters: tuple[ExporterObservation, ...] = ()
+    unread_for: int = 0
     figures: ShipperFigures = field(default=ShipperFigures(), compare=False)
+
+    def waiting(self, exporter: str) -> int:
+        """For how many seconds at least something for an exporter has waited, as one of LAGS; 0: less, or not known."""
+        stalled = next((each.stalled for each in self.exporters if each.exporter == exporter), 0)
+        return max(stalled, self.unread_for)
 
     def flow(self, exporter: str) -> Flow:
         """What was seen of the way through an exporter."""

@@ -142,7 +142,11 @@ class SinkShipping(ApiModel):
 
     sink: SinkRef = Field(description="The sink.")
     state: ShippingState = Field(description="Delivering, Lagging, Failing or Unknown.")
-    lag: Word = Field(default="", description="Time from event to store, for example 2s. Absent: not known.")
+    lag: Word = Field(
+        default="",
+        description="At least so long records for this sink, or events that a shipper has not read yet, have waited: "
+        "1m, 5m, 15m, 1h, 6h or 24h. Absent: for less than a minute, or not known.",
+    )
     lost: Count | None = Field(
         default=None,
         description="At least so many records for this sink, of all policies together, were given up since its "

@@ -20,7 +20,7 @@ from audit_operator.plan.collector_files import CollectorFiles, collector_files
 from audit_operator.plan.shares import no_room
 from audit_operator.plan.shipping import Shipping, shipping
 from audit_operator.plan.shipping_status import NO_COLLECTOR, ShippingFacts
-from audit_operator.plan.sink_shipping import losses
+from audit_operator.plan.sink_shipping import losses, quarantined
 from audit_operator.plan.sinks import Sinks
 
 if TYPE_CHECKING:
@@ -79,9 +79,10 @@ class Shipment:
     async def observe(self) -> bool:
         """Look at what shippers have counted; what is true of them, they say by themselves when it changes.
 
-        Returns whether losses have reached another step, which no shipper knows of, or something is to be tried again.
+        Returns whether losses, or lines in quarantine, have reached another step, which no shipper knows of, or
+        something is to be tried again.
         """
-        before = self._losses()
+        before = self._steps()
         for name, (_, shippers) in list(self._shippers.items()):
             if name not in self.facts:
                 continue
@@ -89,10 +90,10 @@ class Shipment:
                 self.facts[name] = replace(self.facts[name], shippers=await shippers.observe())
             except Exception as error:  # noqa: BLE001 - as above
                 self.facts[name] = await self._give_up(name, error)
-        return self._losses() != before or not self._recalled.issuperset(self._shippers)
+        return self._steps() != before or not self._recalled.issuperset(self._shippers)
 
-    def _losses(self) -> dict[str, dict[str, int]]:
-        return {name: losses(each.shippers) for name, each in self.facts.items()}
+    def _steps(self) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
+        return {name: (losses(each.shippers), quarantined(each.shippers)) for name, each in self.facts.items()}
 
     async def aclose(self) -> None:
         """Stop working; what runs keeps running."""

@@ -33,6 +33,8 @@ class ShippingMetrics(Collector):
         healthy = GaugeMetricFamily("audit_operator_shipper_healthy", "Whether it runs and answers.", labels=_SHIPPER)
         restarts = CounterMetricFamily("audit_operator_shipper_restarts", "Restarts, unasked.", labels=_SHIPPER)
         events = CounterMetricFamily("audit_operator_shipper_events", "Events read.", labels=[*_SHIPPER, "outcome"])
+        unread = GaugeMetricFamily("audit_operator_shipper_unread_bytes", "Not read yet.", labels=_SHIPPER)
+        lag = GaugeMetricFamily("audit_operator_shipper_lag_seconds", "Of the oldest, at least.", labels=_SHIPPER)
         by_sink = [*_SHIPPER, "sink"]
         records = CounterMetricFamily("audit_operator_sink_records", "Records.", labels=[*by_sink, "outcome"])
         waiting = GaugeMetricFamily("audit_operator_sink_queue_bytes", "Bytes that wait.", labels=by_sink)
@@ -43,13 +45,16 @@ class ShippingMetrics(Collector):
             restarts.add_metric(labels, figures.restarts)
             for outcome in ("received", "refused", "quarantined", "dropped"):
                 events.add_metric([*labels, outcome], getattr(figures, outcome))
+            lag.add_metric(labels, max([shipper.unread_for, *(each.stalled for each in shipper.exporters)]))
+            if figures.unread is not None:
+                unread.add_metric(labels, figures.unread)
             for each in shipper.exporters:
                 sink = [*labels, each.exporter.partition("/")[2]]
                 for outcome in ("sent", "failed", "not_queued"):
                     records.add_metric([*sink, outcome], getattr(each.figures, outcome))
                 waiting.add_metric(sink, each.figures.queue)
                 capacity.add_metric(sink, each.figures.capacity)
-        yield from (healthy, restarts, events, records, waiting, capacity)
+        yield from (healthy, restarts, events, unread, lag, records, waiting, capacity)
 
     def _shippers(self) -> Iterator[tuple[list[str], ShipperObservation]]:
         for plane, facts in self.facts().items():

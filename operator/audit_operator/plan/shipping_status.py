@@ -13,7 +13,7 @@ from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from audit_operator.api.findings import Finding, Severity
 from audit_operator.api.observations import Flow
 from audit_operator.plan.claim import Claim, false, true, unknown
-from audit_operator.plan.sink_shipping import losses
+from audit_operator.plan.sink_shipping import lag_text, losses, quarantined
 from audit_operator.plan.sink_status import with_store
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from audit_operator.plan.collector_files import CollectorFiles
 
 NO_COLLECTOR = "no-collector"
-UNKEPT = "events-not-shipped"
+UNKEPT, QUARANTINED = "events-not-shipped", "lines-quarantined"
 _TYPE = ConditionType.SHIPPING
 _STALE = "shippers write to it with what its Secrets held before"
 
@@ -89,6 +89,13 @@ class ShippingOfPlane:
         files = self.facts.files if self.facts else None
         return self._losses.get(files.sinks.get(sink, ""), 0) if files else 0
 
+    def lag(self, sink: ObjectRef) -> int:
+        """Seconds for which at least something for a sink has waited, as one of `observations.LAGS`; 0: not known."""
+        exporter = self.facts.files.sinks.get(sink) if self.facts and self.facts.files else None
+        if self.facts is None or exporter is None:
+            return 0
+        return max((each.waiting(exporter) for each in self.facts.shippers), default=0)
+
     def _judge(self, sink: ObjectRef) -> Claim:
         facts = self.facts
         if facts is None:
@@ -120,7 +127,19 @@ def remarks_for_owner(facts: ShippingFacts) -> tuple[Finding, ...]:
         for each in facts.shippers
         if each.last_error
     )
-    return (*facts.refused, *facts.remarks, *_unkept(facts), *said)
+    return (*facts.refused, *facts.remarks, *_unkept(facts), *said, *_quarantined(facts))
+
+
+def _quarantined(facts: ShippingFacts) -> Iterator[Finding]:
+    """Lines that are no audit event: they are shipped, but whoever looks for the event does not find it."""
+    for node, lines in quarantined(facts.shippers).items():
+        yield Finding(
+            QUARANTINED,
+            Severity.WARNING,
+            f"shipper {node}: {lines} lines or more of the API server's log are no audit events; they are shipped as "
+            "they are, and their field `quarantine` says why",
+            "find them in the store; half a line is normal where an API server was killed, and nothing else is",
+        )
 
 
 def _unkept(facts: ShippingFacts) -> Iterator[Finding]:
@@ -156,7 +175,13 @@ def _of_flow(sink: ObjectRef, facts: ShippingFacts) -> Claim:
     for flow, (reason, said) in _TROUBLE.items():
         nodes = [node for node, each in seen.items() if each is flow]
         if nodes:
-            return false(_TYPE, reason, f"{sink}, shipper {nodes[0]}: {said}")
+            waited = max(each.waiting(exporter) for each in facts.shippers if each.node in nodes)
+            since = f", for {lag_text(waited)} or longer" if waited and flow is Flow.BACKLOG else ""
+            return false(_TYPE, reason, f"{sink}, shipper {nodes[0]}: {said}{since}")
+    behind = max(facts.shippers, key=lambda each: each.unread_for, default=None)
+    if behind is not None and behind.unread_for:
+        said = f"shipper {behind.node}: events wait in the API server's log for {lag_text(behind.unread_for)} or longer"
+        return false(_TYPE, Reason.BACKLOG, f"{said}, since it reads fewer than are written (give it more CPU)")
     if Flow.FLOWING in seen.values():
         return true(_TYPE, Reason.SHIPPING, "all sinks take what is sent to them")
     return unknown(_TYPE, Reason.NOTHING_YET, f"{sink}: nothing was sent yet")

@@ -27,27 +27,32 @@ _LONGEST = 1024
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """To one sink; `lost` is the step that the losses of all policies have reached there, 0 where none is known."""
+    """To one sink.
+
+    `lost` is the step that the losses of all policies have reached there, 0 where none is known; `lag` for how many
+    seconds something has waited on the way, as one of `observations.LAGS`.
+    """
 
     kind: str
     name: str
     state: ShippingState
     message: str
     lost: int = 0
+    lag: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in status."""
-        said = {"message": self.message[:_LONGEST], "lost": self.lost}
+        said = {"message": self.message[:_LONGEST], "lost": self.lost, "lag": lag_text(self.lag)}
         known = {key: value for key, value in said.items() if value}
         return {"sink": {"kind": self.kind, "name": self.name}, "state": self.state.value, **known}
 
 
 def ways(
-    policy: AuditPolicy | ClusterAuditPolicy, claims: Iterable[tuple[Claim, int]], unusable: Iterable[Finding]
+    policy: AuditPolicy | ClusterAuditPolicy, claims: Iterable[tuple[Claim, int, int]], unusable: Iterable[Finding]
 ) -> Iterator[Way]:
     """A way to each sink that a policy names, in its order.
 
-    `claims` has what is true of each that may be used, and its losses; `unusable` why others may not.
+    `claims` has what is true of each that may be used, its losses and its lag; `unusable` why others may not.
     """
     refused, usable = {each.path: each for each in unusable}, iter(claims)
     for number, ref in enumerate(policy.spec.sink_refs):
@@ -55,8 +60,8 @@ def ways(
         if finding is not None:
             yield Way(ref.kind, ref.name, ShippingState.FAILING, f"{finding.message} ({finding.mend})")
         else:
-            claim, lost = next(usable)
-            yield Way(ref.kind, ref.name, _state(claim), claim.message, lost)
+            claim, lost, lag = next(usable)
+            yield Way(ref.kind, ref.name, _state(claim), claim.message, lost, lag)
 
 
 def _state(claim: Claim) -> ShippingState:
@@ -67,6 +72,18 @@ def _state(claim: Claim) -> ShippingState:
         ConditionStatus.FALSE: ShippingState.FAILING,
         ConditionStatus.UNKNOWN: ShippingState.UNKNOWN,
     }[claim.status]
+
+
+def lag_text(seconds: int) -> str:
+    """One of `observations.LAGS` as status has it; empty for 0."""
+    if not seconds:
+        return ""
+    return f"{seconds // 3600}h" if seconds >= 3600 else f"{seconds // 60}m"  # noqa: PLR2004 - an hour
+
+
+def quarantined(shippers: Iterable[ShipperObservation]) -> dict[str, int]:
+    """The step that lines which are no audit event have reached, by node; those without one are absent."""
+    return {each.node: step(each.figures.quarantined) for each in shippers if each.figures.quarantined}
 
 
 def losses(shippers: Iterable[ShipperObservation]) -> dict[str, int]:

@@ -285,12 +285,12 @@ class _Shipped:
     ways: tuple[Way, ...]
 
 
-def _on_the_way(plane: ShippingOfPlane | None, usable: tuple[ObjectRef, ...]) -> Iterator[tuple[Claim, int]]:
+def _on_the_way(plane: ShippingOfPlane | None, usable: tuple[ObjectRef, ...]) -> Iterator[tuple[Claim, int, int]]:
     for sink in usable:
         if plane is None:
-            yield unknown(ConditionType.SHIPPING, Reason.PENDING, _UNASSIGNED.message), 0
+            yield unknown(ConditionType.SHIPPING, Reason.PENDING, _UNASSIGNED.message), 0, 0
         else:
-            yield plane.of_way(sink), plane.lost(sink)
+            yield plane.of_way(sink), plane.lost(sink), plane.lag(sink)
 
 
 def _shipping(

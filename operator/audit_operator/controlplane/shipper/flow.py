@@ -78,6 +78,10 @@ class Way:
             self._waiting.popleft()
         return self._flow(now)
 
+    def stalled_for(self, now: float) -> float:
+        """Seconds, at least, for which none of the records that wait was sent; 0 while none waits."""
+        return now - self._stalled if self._stalled is not None else 0.0
+
     def _flow(self, now: float) -> Flow:
         if self._lost is not None and now - self._lost < LOSS_SHOWN:
             return Flow.LOSSY

@@ -19,12 +19,14 @@ from audit_operator.api.observations import (
     ExporterObservation,
     ShipperFigures,
     ShipperObservation,
+    lag,
 )
 from audit_operator.controlplane import os_process
 from audit_operator.controlplane.ports import ADDRESS_IN_USE
 from audit_operator.controlplane.shipper import telemetry
 from audit_operator.controlplane.shipper.collector import CollectorGone
 from audit_operator.controlplane.shipper.flow import Sum, Way
+from audit_operator.controlplane.shipper.reading import OpenFile, Reading, open_files
 from audit_operator.controlplane.shipper.telemetry import NoAnswer
 
 if TYPE_CHECKING:
@@ -109,6 +111,7 @@ class Keeper:
     _ways: dict[tuple[str, str], Way] = field(default_factory=dict)
     _sums: dict[str, Sum] = field(default_factory=dict)
     _table: _TableProof = field(default_factory=_TableProof)
+    _reading: Reading = field(default_factory=Reading)
     _since: datetime | None = None
     _failures: int = 0
     _not_before: float = 0.0
@@ -247,9 +250,12 @@ class Keeper:
             self.seen = replace(before, healthy=False, last_error=error)
             return
         self._ran = True
-        self.seen = self._observed(now, said, files)
+        reads = list(open_files(process.pid, self.collector.folder)) if process is not None else []
+        self.seen = self._observed(now, said, files, reads)
 
-    def _observed(self, now: float, said: Telemetry, files: CollectorFiles) -> ShipperObservation:
+    def _observed(
+        self, now: float, said: Telemetry, files: CollectorFiles, reads: list[OpenFile]
+    ) -> ShipperObservation:
         table = self._table.see(now, said, files)
         # Levels would not be those that were asked for, just as with another configuration.
         stuck = not table and self._table.age(now) > self.times.table and said.config == files.digest
@@ -259,19 +265,15 @@ class Keeper:
             healthy=True,
             last_error="it does not read its table anew" if stuck else "",
             exporters=tuple(self._exporters(now, said)),
-            figures=self._figures(said, table),
+            unread_for=lag(self._reading.see(now, reads)),
+            figures=replace(self._figures(said, table), unread=self._reading.unread(reads)),
         )
 
     def _exporters(self, now: float, said: Telemetry) -> list[ExporterObservation]:
         settings = self._settings.get(said.config, {})
         keys = {exporter: (exporter, settings.get(exporter, said.config)) for exporter in sorted(said.exporters)}
         self._ways = {key: self._ways.get(key) or Way() for key in keys.values()}
-        return [
-            ExporterObservation(
-                exporter, self._ways[key].see(now, said.epoch, said.exporters[exporter]), self._ways[key].figures
-            )
-            for exporter, key in keys.items()
-        ]
+        return [_exporter(exporter, self._ways[key], now, said) for exporter, key in keys.items()]
 
     def _figures(self, said: Telemetry, table: str) -> ShipperFigures:
         now = datetime.now(UTC)
@@ -290,3 +292,8 @@ class Keeper:
             since=self._since,
             seen=now,
         )
+
+
+def _exporter(exporter: str, way: Way, now: float, said: Telemetry) -> ExporterObservation:
+    flow = way.see(now, said.epoch, said.exporters[exporter])
+    return ExporterObservation(exporter, flow, way.figures, lag(way.stalled_for(now)))
