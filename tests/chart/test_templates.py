@@ -98,7 +98,7 @@ def test_every_setting_of_the_operator_can_be_set_by_its_name(helm: Helm) -> Non
     said_otherwise = {"kubeconfig", "context", "namespace", "lease", "identity", "listen_host", "listen_port", "node"}
     said_otherwise |= {"sidecar", "restart_workloads", "webhook", "webhook_port"}
     only_elsewhere = {name for name in Settings.model_fields if name.startswith("agent_")}
-    only_elsewhere |= {name for name in Settings.model_fields if name.startswith(("shipper", "gateway_"))}
+    only_elsewhere |= {name for name in Settings.model_fields if name.startswith(("shipper", "gateway_", "reader_"))}
     only_elsewhere |= {"process_folder", "collector", "control_plane", "sidecar"}
     assert {_snake(name) for name in names} == set(Settings.model_fields) - said_otherwise - only_elsewhere
     [deployment] = [each for each in helm.objects("settings.statusesPerSecond=50") if each["kind"] == "Deployment"]

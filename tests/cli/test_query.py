@@ -8,6 +8,7 @@ import pytest
 
 from audit_operator.cli import main
 from audit_operator.cli.records import Printer
+from audit_operator.controlplane.ports import free_ports
 from tests.cli.one_answer import OneAnswer
 
 NOW = datetime.now(UTC)
@@ -93,6 +94,32 @@ def test_what_is_no_question_is_wrong_usage(store, capsys, arguments, said):
     assert asked(store, *arguments) == 2
     assert said in capsys.readouterr().err
     assert not store.queries
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--server", "http://127.0.0.1:1"], "https://HOST:PORT"),
+        (["--server", "https://127.0.0.1:1?x"], "https://HOST:PORT"),
+        (["--server", "https://127.0.0.1:1", "--ca", "/nowhere"], "cannot be used"),
+        (["--server", "https://127.0.0.1:1", "--sink", "central"], "give one of them"),
+        (["--ca", "x"], "belong to --server"),
+    ],
+)
+def test_a_token_goes_to_a_reader_alone(tmp_path, capsys, arguments, said):
+    (tmp_path / "token").write_text("secret-token")
+    by_file = [] if "--ca" in arguments[:1] else ["--token-file", str(tmp_path / "token")]
+    assert main(["query", "-n", "payments", *arguments, *by_file]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "secret-token" not in err
+
+
+def test_a_reader_that_is_away_is_said(tmp_path, capsys):
+    (tmp_path / "token").write_text("x")
+    arguments = ["--server", f"https://127.0.0.1:{next(free_ports())}", "--token-file", str(tmp_path / "token")]
+    assert main(["query", "-n", "payments", *arguments]) == 1
+    assert "the reader cannot be asked" in capsys.readouterr().err
 
 
 def test_a_terminal_obeys_no_name(capsys):

@@ -9,6 +9,7 @@ from collections import deque
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit_operator.api.audit import Level, Stage
@@ -37,9 +38,12 @@ EXAMPLES = """examples:
   audit-operator query --cluster-scoped --resource clusterrolebindings
   audit-operator query -n payments --sink central                      if the cluster has several sinks
   audit-operator query -n payments -f sink.yaml -f secret.yaml         a sink in a file, with its Secret
+  audit-operator query -n payments --server https://audit-reader.example.com --ca ca.crt
 
 Asked is the store of a sink, with the sink's credentials: who may read those reads everything in there, and -n only
-chooses. Values are compared as they are, without patterns. Times are a point in time, or an age such as 15m, 6h, 7d.
+chooses. Or, with --server, a reader, which shows those who may `get auditpolicies/records` in a namespace the records
+of it (docs/reading.md), with the token of the kubeconfig.
+Values are compared as they are, without patterns. Times are a point in time, or an age such as 15m, 6h, 7d.
 
 Exit status: 0 if the answer is whole; 1 if it is not, whatever was printed before; 2 for wrong usage.
 """
@@ -88,6 +92,9 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
     source = parser.add_argument_group("where from")
+    source.add_argument("--server", metavar="URL", help="a reader, https://HOST:PORT, instead of a sink")
+    source.add_argument("--ca", metavar="FILE", type=Path, help="authority of its certificate, in PEM")
+    source.add_argument("--token-file", metavar="FILE", type=Path, help="with a token (default: the kubeconfig's)")
     source.add_argument("--sink", metavar="SINK", help="NAMESPACE/NAME of an AuditSink, NAME of a ClusterAuditSink")
     source.add_argument(
         "-f",
@@ -110,7 +117,9 @@ def run(options: argparse.Namespace) -> int:
     asked = {name: value for name in _PARAMETERS if (value := getattr(options, name)) is not None}
     if options.namespace:
         asked["namespace"] = ",".join(options.namespace)
-    sink = _sink(options)
+    if options.server and (options.sink or options.filename):
+        raise UsageError("--server asks a reader, --sink and -f a store: give one of them")
+    sink = _sink(options) if options.server is None else None
     try:
         return asyncio.run(_run(asked, sink, options))
     except KeyboardInterrupt:
@@ -120,6 +129,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _sink(options: argparse.Namespace) -> Sink:
+    if options.ca or options.token_file:
+        raise UsageError("--ca and --token-file belong to --server")
     sinks = named_sinks(options, [options.sink] if options.sink else []).sinks
     if len(sinks) > 1:
         names = ", ".join(sorted("/".join(filter(None, (each.ref.namespace, each.ref.name))) for each in sinks))
@@ -127,11 +138,11 @@ def _sink(options: argparse.Namespace) -> Sink:
     return sinks[0]
 
 
-async def _run(asked: Parameters, sink: Sink, options: argparse.Namespace) -> int:
+async def _run(asked: Parameters, sink: Sink | None, options: argparse.Namespace) -> int:
     # Imported here: the clients take a quarter of a second that other commands should not pay.
-    from audit_operator.cli.query_source import store_of  # noqa: PLC0415
+    from audit_operator.cli.query_source import reader, store_of  # noqa: PLC0415
 
-    async with store_of(sink, options) as source:
+    async with store_of(sink, options) if sink else reader(options) as source:
         printer = Printer(options.output)
         return await (_follow if options.follow else _print)(source, asked, printer)
 

@@ -53,6 +53,10 @@ class Connection:
         self._sessions.append(session)
         return session
 
+    async def authorization(self) -> str:
+        """The value of the Authorization header, as it is now; empty where there is none, as with certificates."""
+        return await self._configuration.get_api_key_with_prefix(_TOKEN) or ""
+
     async def aclose(self) -> None:
         """End the token refresh and close all sessions."""
         if self._refresh is not None:

@@ -14,8 +14,9 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from audit_operator.cli import main
 from tests.integration.reading.records import record, write
-from tests.integration.reading.world import ROLE, binding, service_account, token
+from tests.integration.reading.world import ROLE, binding, kubeconfig, service_account, token
 
 FORBIDDEN_MARK = "SECRET"
 EVERYTHING = "since=30d&limit=10000"
@@ -463,3 +464,19 @@ def test_who_may_read_everywhere_reads_what_has_no_namespace_and_what_was_before
     }
     assert f"{FORBIDDEN_MARK}-other-cluster" not in marks
     plane.kubectl("delete", "clusterrolebinding", f"{ROLE}-{scene.world.home}-auditor")
+
+
+def test_the_command_asks_a_reader_with_ones_own_token(scene, capsys, tmp_path):
+    (tmp_path / "token").write_text(scene.token)
+    command = ["query", "--server", scene.reader.url, "--ca", str(scene.reader.authority.certificate), "-o", "json"]
+    by_file = ["--token-file", str(tmp_path / "token")]
+    assert main([*command, *by_file, "-n", scene.mine]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {each["event"]["mark"].partition("-")[0] for each in found} == {"own"}
+    assert main([*command, *by_file, "-n", scene.theirs]) == 1
+    said = capsys.readouterr()
+    assert FORBIDDEN_MARK not in said.out
+    assert "403" in said.err
+    mallorys = kubeconfig(scene.plane, tmp_path / "kubeconfig", scene.token)
+    assert main([*command, "--kubeconfig", str(mallorys), "-n", scene.mine]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == len(found)

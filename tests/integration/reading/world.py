@@ -103,10 +103,10 @@ class RunningReader:
             self._ready.set()
             await self._stop.wait()
             await self.server.aclose()
-            await asyncio.sleep(0.25)  # TLS connections say goodbye
         finally:
             self._ready.set()
             await connection.aclose()
+            await asyncio.sleep(0.25)  # TLS connections say goodbye
 
     def __enter__(self):
         self._thread.start()
