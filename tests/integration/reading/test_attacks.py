@@ -31,7 +31,7 @@ def scene(world):
     plane.apply(
         service_account(*mallory), service_account(*owner), binding(ROLE, mallory, mine), binding(ROLE, owner, theirs)
     )
-    time.sleep(1.1)  # a namespace's creation is known to the second
+    time.sleep(2.1)  # a namespace's creation is known to the second, and records are up to a second old
     write(world.store, [*_others_records(mine, theirs), *_own_records(mine, theirs)])
     yield SimpleNamespace(
         world=world, reader=world.reader, mine=mine, theirs=theirs, plane=plane,
@@ -45,10 +45,10 @@ def _others_records(mine, theirs):
     """Nothing of this is mallory's."""
     secret = FORBIDDEN_MARK
     return [
-        *(record(theirs, f"{secret}-{n}", ago=n / 10, name="x", username=f"user-{n}") for n in range(20)),
-        record("", f"{secret}-cluster-scoped", ago=1.0, resource="nodes"),
-        record("", f"{secret}-unseen", ago=1.0, unseen=mine),
-        record("", f"{secret}-quarantined", ago=1.0, quarantine="no JSON object"),
+        *(record(theirs, f"{secret}-{n}", ago=n / 100, name="x", username=f"user-{n}") for n in range(20)),
+        record("", f"{secret}-cluster-scoped", ago=0.5, resource="nodes"),
+        record("", f"{secret}-unseen", ago=0.5, unseen=mine),
+        record("", f"{secret}-quarantined", ago=0.5, quarantine="no JSON object"),
         record(mine, f"{secret}-other-cluster", ago=0.5, cluster="other"),
         record(mine, f"{secret}-earlier-namespace", ago=3600.0),
         record(theirs, f"{secret}-says-mine", ago=0.5, event={"objectRef": {"namespace": mine}, "namespace": mine}),
