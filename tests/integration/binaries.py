@@ -14,6 +14,7 @@ from audit_operator.controlplane.assets import (
     Tool,
     provide,
     provide_one,
+    provide_open_search,
 )
 from audit_operator.controlplane.assets.go_build import CHECKOUT_TOOLS
 from tests.chart.helm import HELM_3
@@ -31,6 +32,7 @@ def main() -> int:
         Asset(Tool.VICTORIA_LOGS, VICTORIA_LOGS_VERSION),
     ):
         provide_one(asset)
+    provide_open_search()
     for binary in (HELM, HELM_3, CONTROLLER_MANAGER):
         get(binary)
     return 0

@@ -37,7 +37,7 @@ S3 = {"type": "S3", "s3": {"bucket": "audit"}}
 OPEN_SEARCH = {"type": "OpenSearch", "openSearch": {"url": "http://search:9200"}}
 ELASTICSEARCH = {"type": "Elasticsearch", "elasticsearch": {"url": "http://search:9200"}}
 FILE = {"type": "File", "file": {"claimName": "audit"}}
-OVER_HTTP = [VICTORIA, LOKI, OTLP]
+OVER_HTTP = [VICTORIA, LOKI, OTLP, OPEN_SEARCH, ELASTICSEARCH]
 QUEUED = [*OVER_HTTP, S3]
 BEST_EFFORT = {"delivery": {"guarantee": "BestEffort"}}
 BEARER = {"credentials": {"type": "Bearer", "secretRef": {"name": "s"}}}
@@ -140,6 +140,16 @@ def test_otlp_goes_where_the_protocol_says():
     assert made(OTLP).config["logs_endpoint"] == "http://collector:4318/v1/logs"
 
 
+@pytest.mark.parametrize("kind", ["openSearch", "elasticsearch"])
+def test_documents_go_to_the_index_that_is_named(kind):
+    spec = {"type": kind[0].upper() + kind[1:], kind: {"url": "https://search:9200/base/", "index": "audit-x"}}
+    result = made(spec, ALL_FILES, **BEARER)
+    assert result.id == "search_bulk/central"
+    assert (result.config["endpoint"], result.config["index"]) == ("https://search:9200/base/", "audit-x")
+    assert json.loads(result.config["new_index"])["mappings"]["date_detection"] is False
+    assert result.config["headers"]["Authorization"] == "${file:/c/authorization}"
+
+
 def test_files_are_rotated_and_none_is_deleted():
     result = made(FILE)
     assert result.id == "file/central"
@@ -185,7 +195,7 @@ def test_an_access_key_is_a_file_of_the_form_that_the_exporter_reads_or_none(par
 
 @pytest.mark.parametrize(
     ("spec", "component"),
-    [(OPEN_SEARCH, "opensearch"), (ELASTICSEARCH, "elasticsearch"), (GRPC, "otlp_grpc")],
+    [(GRPC, "otlp_grpc")],
 )
 def test_what_the_collector_cannot_do_is_said(spec, component):
     result = exporter(sink(spec), "central", NO_FILES, ROOM)
@@ -237,9 +247,10 @@ def test_credentials_that_no_store_of_the_type_takes_are_refused():
     )
 )
 def test_no_address_holds_what_the_collector_would_expand(url):
-    result = exporter(sink({"type": "VictoriaLogs", "victoriaLogs": {"url": url}}), "central", NO_FILES, ROOM)
-    config = result.config if isinstance(result, Exporter) else {}
-    assert not [path for path, value in leaves(config) if "$" in str(value)]
+    for kind, section in (("VictoriaLogs", "victoriaLogs"), ("OpenSearch", "openSearch")):
+        result = exporter(sink({"type": kind, section: {"url": url}}), "central", NO_FILES, ROOM)
+        config = result.config if isinstance(result, Exporter) else {}
+        assert not [path for path, value in leaves(config) if "$" in str(value)]
 
 
 @given(
@@ -297,6 +308,7 @@ def test_an_address_that_the_collector_cannot_read_is_no_address_of_a_sink(url):
 
 @pytest.mark.parametrize("url", ["http://[::1::]", "http://[.]:80", "http://[1]"])
 def test_what_only_looks_like_an_address_is_left_out_since_the_collector_would_refuse_all_others_with_it(url):
+    assert isinstance(exporter(sink({**OPEN_SEARCH, "openSearch": {"url": url}}), "central", NO_FILES, ROOM), Unusable)
     spec = {**VICTORIA, "victoriaLogs": {"url": url}}
     assert isinstance(exporter(sink(spec), "central", NO_FILES, ROOM), Unusable)
 

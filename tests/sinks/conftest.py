@@ -6,6 +6,7 @@ import pytest
 from audit_operator.api.sink import AuditSinkSpec
 from audit_operator.sinks import Access, Failure, open_store
 from audit_operator.sinks.access import Timeouts
+from audit_operator.sinks.open_search import OpenSearchStore
 from tests.sinks.fake_store import serving
 
 SPECS = {
@@ -15,6 +16,8 @@ SPECS = {
     },
     "Loki": lambda url: {"type": "Loki", "loki": {"url": url, "tenant": "audit"}},
     "OTLP": lambda url: {"type": "OTLP", "otlp": {"endpoint": url}},
+    "OpenSearch": lambda url: {"type": "OpenSearch", "openSearch": {"url": url}},
+    "Elasticsearch": lambda url: {"type": "Elasticsearch", "elasticsearch": {"url": url, "index": "audit-2"}},
 }
 
 
@@ -23,7 +26,10 @@ def opened(kind, url, access=Access(), *, patience=5.0, **more):  # noqa: B008  
     store = open_store(AuditSinkSpec.model_validate_json(json.dumps({**SPECS[kind](url), **more})), access)
     if isinstance(store, Failure):
         return store
-    connection = replace(store.endpoint.connection, timeouts=Timeouts(patience, patience))
+    timeouts = Timeouts(patience, patience)
+    if isinstance(store, OpenSearchStore):
+        return replace(store, connection=replace(store.connection, timeouts=timeouts))
+    connection = replace(store.endpoint.connection, timeouts=timeouts)
     return replace(store, endpoint=replace(store.endpoint, connection=connection))
 
 

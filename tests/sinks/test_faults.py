@@ -14,8 +14,9 @@ from audit_operator.sinks import Accepted, Access, Failure, Reachable, Reason, R
 from tests.sinks.conftest import opened
 from tests.sinks.fake_store import serving
 
-KINDS = ["VictoriaLogs", "Loki", "OTLP"]
-ASKABLE = ["VictoriaLogs", "Loki"]
+OVER_OTLP = ["VictoriaLogs", "Loki", "OTLP"]
+KINDS = [*OVER_OTLP, "OpenSearch", "Elasticsearch"]
+ASKABLE = ["VictoriaLogs", "Loki", "OpenSearch"]
 SINCE = datetime(2026, 11, 1, tzinfo=UTC)
 SECRET = "s3cr3t-of-the-sink"
 WORDS = b"words-that-only-the-store-knows"
@@ -134,6 +135,20 @@ MALFORMED = {
         b"[" * 100_000,
         b"\xff",
     ],
+    "OpenSearch": [
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"hits":[]}',
+        b'{"hits":{"hits":[1]}}',
+        b'{"hits":{"hits":[{"_source":[1]}]}}',
+        b'{"hits":{"hits":[{"_source":{"auditID":"id-1","event":"{}","@timestamp":"yesterday"}}]}}',
+        b'{"hits":{"hits":[{"_source":{"auditID":"id-1","event":"{}","@timestamp":"2026-11-01T00:00:00"}}]}}',
+        b'{"hits":{"hits":[{"_source":{"auditID":"id-1","event":{},"@timestamp":"2026-11-01T00:00:00Z"}}]}}',
+        b'{"hits":{"hits":[{"_source":{"event":"{}","@timestamp":"2026-11-01T00:00:00Z"}}]}}',
+        b"[" * 100_000,
+        b"\xff",
+    ],
 }
 
 
@@ -157,7 +172,7 @@ def test_credentials_that_could_become_another_header_are_refused(authorization)
     assert result.reason is Reason.CREDENTIALS_INVALID
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", OVER_OTLP)
 async def test_an_empty_write_is_a_check_and_success_is_not_more_than_that(server, kind):
     store = opened(kind, server.url)
     assert await store.check() == Reachable()
@@ -173,11 +188,24 @@ async def test_a_loki_that_misses_the_record_has_taken_the_check(server):
     assert (await opened("OTLP", server.url).check()).reason is Reason.REFUSED
 
 
+async def test_an_index_that_misses_a_document_has_taken_the_check_and_what_is_no_index_has_not(server):
+    store = opened("OpenSearch", server.url)
+    server.status, server.body = 400, b'{"error":{"type":"action_request_validation_exception"},"status":400}'
+    assert await store.check() == Reachable()
+    assert [(each.path, each.body.strip()) for each in server.asked] == [("/audit/_bulk", b"")]
+    server.status, server.body = 200, b"<html>"
+    assert (await store.check()).reason is Reason.REFUSED
+
+
+async def test_what_an_index_has_already_is_taken(server):
+    server.answers = {"/audit": (400, b"")}
+    server.status = 409
+    assert await opened("OpenSearch", server.url).write(RECORD) == Accepted()
+
+
 @pytest.mark.parametrize(
     "spec",
     [
-        {"type": "OpenSearch", "openSearch": {"url": "http://127.0.0.1:1"}},
-        {"type": "Elasticsearch", "elasticsearch": {"url": "http://127.0.0.1:1"}},
         {"type": "OTLP", "otlp": {"endpoint": "http://127.0.0.1:1", "protocol": "GRPC"}},
     ],
 )

@@ -1,12 +1,14 @@
 """What is asked of the stores, and what is made of their answers."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit_operator.shipping.search_index import NEW_INDEX, document_id
 from audit_operator.sinks import Found, Health, Reason, Record, otlp_record
 from audit_operator.sinks.quoting import quoted
 from audit_operator.sinks.store import MOST_RECORDS, without_copies
@@ -60,6 +62,70 @@ async def test_loki_is_asked_of_one_tenant_for_one_event(server):
     assert found == Found((Record("a", "Panic", time, '{"x":1}', attributes),), 0, complete=True)
 
 
+async def test_an_index_is_asked_for_one_event_whatever_type_its_fields_are_of(server):
+    hit = {"@timestamp": "2026-11-01T12:00:00.123456789Z", "auditID": "a", "stage": "Panic", "event": '{"x":1}'}
+    others = [{**hit, "auditID": "A"}, {**hit, "stage": "panic"}, {**hit, "@timestamp": "2026-11-01T12:00:00.000004Z"}]
+    hits = [{"_source": each} for each in ({**hit, "cluster": "c", "code": 200}, *others)]
+    server.body = json.dumps({"hits": {"hits": hits}}).encode()
+    found = await opened("Elasticsearch", server.url).find("a", "Panic", since=SINCE)
+    [asked] = server.asked
+    assert (asked.method, asked.path) == ("POST", "/audit-2/_search")
+    question = json.loads(asked.body)
+    of_id, of_stage, of_time = question["query"]["bool"]["filter"]
+    assert of_id["bool"]["should"] == [{"term": {"auditID": "a"}}, {"term": {"auditID.keyword": "a"}}]
+    assert of_stage["bool"]["should"] == [{"term": {"stage": "Panic"}}, {"term": {"stage.keyword": "Panic"}}]
+    assert of_time == {"range": {"@timestamp": {"gte": "2026-11-01T12:00:00.000+00:00"}}}
+    assert question["size"] == MOST_RECORDS + 1
+    time = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    attributes = {"cluster": "c", "code": "200"}
+    assert found == Found((Record("a", "Panic", time, '{"x":1}', attributes),), 0, complete=True)
+
+
+async def test_an_index_with_more_than_is_read_says_so_even_if_not_all_of_it_was_meant(server):
+    hit = {"@timestamp": "2026-11-01T12:00:00Z", "auditID": "A", "event": "{}"}
+    server.body = json.dumps({"hits": {"hits": [{"_source": hit}] * (MOST_RECORDS + 1)}}).encode()
+    found = await opened("OpenSearch", server.url).find("a", None, since=SINCE)
+    assert found == Found((), 0, complete=False)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "writable"),
+    [
+        ([{}], True),
+        ([{"index.blocks.read_only_allow_delete": "true"}], False),
+        ([{"index.blocks.write": "true"}, {}], True),
+        ([{"index.blocks.write": "true"}, {"index.blocks.read_only": "true"}], False),
+        ([{"index.blocks.read": "true"}], True),
+        ([], True),
+    ],
+)
+async def test_an_index_is_read_only_if_no_part_of_it_takes_writes(server, blocks, writable):
+    settings = {f"audit-{number}": {"settings": each | {"index.uuid": "u"}} for number, each in enumerate(blocks)}
+    server.body = json.dumps(settings).encode()
+    assert await opened("OpenSearch", server.url).health() == Health(writable=writable, dropped=None)
+
+
+async def test_what_is_written_to_an_index_has_the_id_of_its_event(server):
+    store = opened("OpenSearch", server.url)
+    record = Record("a", "Panic", SINCE, '{"x":1}', {"cluster": "c"})
+    for each in (record, record, replace(record, text='{"x":2}'), replace(record, attributes={})):
+        await store.write(each)
+    made, written = server.asked[::2], server.asked[1::2]
+    assert {(each.method, each.path, each.body.decode()) for each in made} == {("PUT", "/audit", NEW_INDEX)}
+    assert len({each.path for each in written}) == 3
+    assert (
+        written[0].path
+        == f"/audit/_create/{document_id({'cluster': 'c', 'auditID': 'a', 'stage': 'Panic'}, record.text)}"
+    )
+    assert json.loads(written[0].body) == {
+        "@timestamp": "2026-11-01T12:00:00.000005+00:00",
+        "event": '{"x":1}',
+        "auditID": "a",
+        "stage": "Panic",
+        "cluster": "c",
+    }
+
+
 @pytest.mark.parametrize("kind", ["VictoriaLogs", "Loki"])
 async def test_writes_say_tenant_and_streams(server, kind):
     await opened(kind, server.url).write(Record("a", "Panic", SINCE, "{}"))
@@ -72,7 +138,7 @@ async def test_writes_say_tenant_and_streams(server, kind):
         assert (asked.headers["AccountID"], asked.headers["VL-Stream-Fields"]) == ("3", "cluster,namespace")
 
 
-@pytest.mark.parametrize("kind", ["VictoriaLogs", "Loki"])
+@pytest.mark.parametrize("kind", ["VictoriaLogs", "Loki", "OpenSearch"])
 @pytest.mark.parametrize(("audit_id", "stage"), [("", None), ("a", ""), ("a" * 5000, None), ("a", "\n" * 1000)])
 async def test_neither_an_empty_value_nor_an_endless_one_is_asked_for(server, kind, audit_id, stage):
     result = await opened(kind, server.url).find(audit_id, stage, since=SINCE)

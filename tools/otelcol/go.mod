@@ -5,6 +5,7 @@ module audit-operator.dev/tools/otelcol
 go 1.25.0
 
 require (
+	audit-operator.dev/tools/otelcol/searchbulk v0.0.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/connector/countconnector v0.157.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/connector/routingconnector v0.157.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/exporter/awss3exporter v0.156.0
@@ -286,3 +287,5 @@ require (
 	k8s.io/klog/v2 v2.140.0 // indirect
 	k8s.io/utils v0.0.0-20251002143259-bc988d571ff4 // indirect
 )
+
+replace audit-operator.dev/tools/otelcol/searchbulk => ./searchbulk

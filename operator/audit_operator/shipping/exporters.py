@@ -2,7 +2,8 @@
 
 The collector's defaults lose records: its queue is in memory and refuses when full, and it gives up after five minutes.
 Where a sink asks for AtLeastOnce, nothing here gives up, ever. What the collector drops all the same, whatever is
-configured, stands in docs/sinks.md: an answer that it holds to be final (anything but 429, 502, 503 and 504).
+configured, stands in docs/sinks.md: an answer that it holds to be final (anything but 429, 502, 503 and 504; of
+OpenSearch and Elasticsearch, what they refuse of a document itself).
 
 Secrets never stand in what is made here. The Authorization header is read from a file, and what is in that file must
 come from `authorization`: the collector expands `${...}` also in files that it reads, so that a Secret written by a
@@ -24,8 +25,10 @@ from audit_operator.api.sink import (
     CredentialType,
     Guarantee,
     OtlpProtocol,
+    SearchIndex,
     SinkType,
 )
+from audit_operator.shipping.search_index import NEW_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +41,7 @@ CLUSTER = "cluster"
 NAMESPACE = "namespace"
 """Attributes by which stored records are found, of those that every record has (`collector.attributes.SHIPPED`)."""
 
-EXPORTERS = frozenset({"otlp_http", "file", "awss3"})
+EXPORTERS = frozenset({"otlp_http", "file", "awss3", "search_bulk"})
 """Exporters of the collector that tools/otelcol builds, of those that could serve a sink."""
 
 AWS_CREDENTIALS = "AWS_SHARED_CREDENTIALS_FILE"
@@ -55,8 +58,8 @@ ATTRIBUTES_BUDGET = 64 * _KIB
 
 _OTHER_COMPONENTS = {
     SinkType.S3: "awss3",
-    SinkType.OPEN_SEARCH: "opensearch",
-    SinkType.ELASTICSEARCH: "elasticsearch",
+    SinkType.OPEN_SEARCH: "search_bulk",
+    SinkType.ELASTICSEARCH: "search_bulk",
 }
 _ADDRESS = re.compile(
     r"https?://(?:[A-Za-z0-9._-]+|\[(?P<ip>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{1,5}))?(?:/(?:[A-Za-z0-9._~/-]|%[0-9A-Fa-f]{2})*)?"
@@ -158,12 +161,17 @@ class _Limits:
 
 # VictoriaLogs drops entries above 2 MiB (logstorage.maxUncompressedBlockSize) and refuses requests above 64 MiB; its
 # -insert.maxLineSizeBytes does not apply to OTLP. Loki refuses lines above 256 kB, and a request above its tenant's
-# burst of 6 MB is answered 429 for ever. An OTLP receiver takes 20 MiB unless told otherwise.
+# burst of 6 MB is answered 429 for ever. An OTLP receiver takes 20 MiB unless told otherwise. OpenSearch and
+# Elasticsearch take requests of 100 MB (http.max_content_length), in which a character may have become six; what a node
+# with little memory does not take at once it answers 429.
+_SEARCH_LIMITS = _Limits(event=8 * _MIB - ATTRIBUTES_BUDGET, batch=8 * _MIB)
 _LIMITS = {
     SinkType.VICTORIA_LOGS: _Limits(event=2 * _MIB - ATTRIBUTES_BUDGET, batch=32 * _MIB),
     SinkType.LOKI: _Limits(event=256 * _KIB, batch=2 * _MIB),
     SinkType.OTLP: _Limits(event=16 * _MIB - ATTRIBUTES_BUDGET, batch=16 * _MIB),
     SinkType.S3: _Limits(event=16 * _MIB - ATTRIBUTES_BUDGET, batch=16 * _MIB, gathered=8 * _MIB, wait="30s"),
+    SinkType.OPEN_SEARCH: _SEARCH_LIMITS,
+    SinkType.ELASTICSEARCH: _SEARCH_LIMITS,
 }
 
 
@@ -187,7 +195,7 @@ def exporter(sink: SinkSpec, name: str, files: CredentialFiles, room: Room) -> E
         return NotInThisBuild(
             component,
             f"the collector of this release has no exporter {component!r}, which a sink of type {sink.type} needs",
-            "use a sink of type VictoriaLogs, Loki or OTLP (HTTP), or send OTLP to a collector of yours that has it",
+            "use another type, or OTLP with protocol HTTP, for example to a collector of yours that has it",
         )
     refused = _unfit_address(sink) or _unfit_credentials(sink) or _missing_files(sink, files) or _unfit_tls(sink)
     if refused is not None:
@@ -198,7 +206,10 @@ def exporter(sink: SinkSpec, name: str, files: CredentialFiles, room: Room) -> E
 def _config(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, Any]:
     if sink.type is SinkType.FILE:
         return _file(room)
-    return _s3(sink.s3, _delivery(sink, room)) if sink.s3 is not None else _otlp_http(sink, files, room)
+    if sink.s3 is not None:
+        return _s3(sink.s3, _delivery(sink, room))
+    index = search_index(sink)
+    return _over_http(sink, files, room, _otlp(sink) if index is None else _bulk(index))
 
 
 def _may_block(sink: SinkSpec, room: Room) -> bool:
@@ -209,7 +220,8 @@ def _may_block(sink: SinkSpec, room: Room) -> bool:
 
 def _unfit_address(sink: SinkSpec) -> Unusable | None:
     """One address that the collector cannot read would make it refuse its whole configuration, for everybody."""
-    url = sink.s3.endpoint if sink.s3 is not None else logs_url(sink)
+    index = search_index(sink)
+    url = sink.s3.endpoint if sink.s3 is not None else index.url if index is not None else logs_url(sink)
     found = _ADDRESS.fullmatch(url) if url is not None else None
     if url is None or (found is not None and _is_host(found["ip"]) and int(found["port"] or 0) <= _HIGHEST_PORT):
         return None
@@ -316,6 +328,11 @@ def logs_url(sink: SinkSpec) -> str | None:
     return None
 
 
+def search_index(sink: SinkSpec) -> SearchIndex | None:
+    """The section of a sink whose records become documents of an index."""
+    return sink.open_search or sink.elasticsearch
+
+
 def tenant_headers(sink: SinkSpec) -> dict[str, str]:
     """Headers that say whose records these are, for writing and for asking alike."""
     if sink.victoria_logs is not None:
@@ -347,12 +364,12 @@ def guarantee(sink: SinkSpec) -> Guarantee:
     return sink.delivery.guarantee if sink.delivery else Guarantee.AT_LEAST_ONCE
 
 
-def _otlp_http(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, Any]:
+def _over_http(sink: SinkSpec, files: CredentialFiles, room: Room, target: Mapping[str, Any]) -> dict[str, Any]:
     headers = write_headers(sink)
     if files.authorization:
         headers["Authorization"] = f"${{file:{files.authorization}}}"
     config: dict[str, Any] = {
-        "logs_endpoint": logs_url(sink),
+        **target,
         "timeout": "30s",
         "compression": "gzip",
         # Shrinks events to a ninth instead of a twelfth, in two thirds of the time.
@@ -362,6 +379,14 @@ def _otlp_http(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, 
     }
     tls = _tls(sink, files)
     return {**config, "tls": tls} if tls else config
+
+
+def _otlp(sink: SinkSpec) -> dict[str, Any]:
+    return {"logs_endpoint": logs_url(sink)}
+
+
+def _bulk(index: SearchIndex) -> dict[str, Any]:
+    return {"endpoint": index.url, "index": index.index, "new_index": NEW_INDEX}
 
 
 def _delivery(sink: SinkSpec, room: Room) -> dict[str, Any]:

@@ -186,6 +186,12 @@ class Connection:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             yield _explained(error, self.timeouts.search)
 
+    async def put(
+        self, path: str, body: bytes, headers: Mapping[str, str], *, also: frozenset[int] = frozenset()
+    ) -> Answer | Failure:
+        """Make what is below the base address; the statuses in `also` are answers as well."""
+        return await self._call(_Request("PUT", self.base + path, headers, body, also))
+
     async def _call(self, request: _Request) -> Answer | Failure:
         try:
             return await self._attempt(request)

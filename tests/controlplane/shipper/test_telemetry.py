@@ -44,6 +44,17 @@ def test_all_figures_are_read():
     }
 
 
+def test_what_an_index_refuses_is_lost_and_not_sent():
+    of_exporter = '{exporter="search_bulk/central"}'
+    said = parse(
+        f"{HEARD}otelcol_exporter_sent_log_records{of_exporter} 21\n"
+        f"otelcol_exporter_send_failed_log_records{of_exporter} 3\n"
+        f"otelcol_exporter_indexed_log_records{of_exporter} 17\n"
+        f"otelcol_exporter_refused_log_records{of_exporter} 4\n"
+    )
+    assert said.exporters["search_bulk/central"] == ExporterFigures(sent=17, failed=7)
+
+
 @pytest.mark.parametrize(
     ("was", "now", "held_up"),
     [

@@ -83,7 +83,8 @@ class Door:
         try:
             async with self._session.request(request.method, url, data=body, headers=headers) as answer:
                 self.passed += answer.ok
-                response = web.Response(status=answer.status, body=await answer.read())
+                kept = {name: value for name, value in answer.headers.items() if name.lower() == "content-encoding"}
+                response = web.Response(status=answer.status, body=await answer.read(), headers=kept)
         except (TimeoutError, aiohttp.ClientError):
             return web.Response(status=502)
         await asyncio.sleep(self.delay)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import json
-import re
 import subprocess
 from collections import Counter
 
@@ -13,117 +10,21 @@ import aiohttp
 import pytest
 import yaml
 
-from audit_operator.api.sink import AuditSinkSpec, ClusterAuditSinkSpec
+from audit_operator.api.sink import AuditSinkSpec
 from audit_operator.controlplane.ports import free_ports
-from audit_operator.shipping.exporters import EXPORTERS, CredentialFiles, Exporter, Room, exporter
+from audit_operator.shipping.exporters import EXPORTERS
 from tests.integration.shipping.collector import binary
 from tests.integration.shipping.door import Door
+from tests.integration.shipping.lines_shipper import Shipper, made, until
 from tests.integration.shipping.victoria_logs import victoria_logs
 
-STORAGE = "file_storage/state"
-READY = "Everything is ready"
 AT = {"namespace": "audit"}
 TLS = {"caSecretRef": {"name": "a", **AT}, "clientSecretRef": {"name": "b", **AT}, "serverName": "store.internal"}
 BEARER = {"type": "Bearer", "secretRef": {"name": "s", **AT}}
 
 
-def made(spec, folder, authorization="", *, name="central", kind=ClusterAuditSinkSpec, **room):
-    files = CredentialFiles(authorization, *("/tmp/ca", "/tmp/crt", "/tmp/key") * ("tls" in spec))  # noqa: S108 - not read
-    result = exporter(
-        kind.model_validate_json(json.dumps(spec)),
-        name,
-        files,
-        Room(STORAGE, f"{folder}/files", **room),
-    )
-    assert isinstance(result, Exporter), result
-    return result
-
-
 def victoria(url, **more):
     return {"type": "VictoriaLogs", "victoriaLogs": {"url": url}, **more}
-
-
-class Shipper:
-    """A collector from lines in a file to exporters."""
-
-    def __init__(self, folder, *exporters):
-        self.folder = folder
-        self.metrics = next(free_ports())
-        self.process = None
-        scraped = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": self.metrics}}}
-        config = {
-            "extensions": {STORAGE: {"directory": f"{folder}/state", "create_directory": True, "fsync": True}},
-            "receivers": {
-                "file_log": {
-                    "include": [f"{folder}/audit*.log"],
-                    "start_at": "beginning",
-                    "storage": STORAGE,
-                    "poll_interval": "50ms",
-                    "max_log_size": "16MiB",
-                    "include_file_name": False,
-                    "retry_on_failure": {"enabled": True, "max_elapsed_time": "0s"},
-                    "operators": [{"type": "json_parser"}, {"type": "remove", "field": "attributes.filler"}],
-                }
-            },
-            "processors": {"batch": {"timeout": "100ms"}},
-            "exporters": {each.id: dict(each.config) for each in exporters},
-            "service": {
-                "extensions": [STORAGE],
-                "pipelines": {
-                    f"logs/{number}": {
-                        "receivers": ["file_log"],
-                        "processors": ["batch"] * each.detached,
-                        "exporters": [each.id],
-                    }
-                    for number, each in enumerate(exporters)
-                },
-                "telemetry": {"metrics": {"readers": [{"pull": scraped}]}},
-            },
-        }
-        (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-
-    async def start(self):
-        """Returns when it is up: killed before, it can lose what its queue had handed out (docs/sinks.md)."""
-        ready = self.log.count(READY)
-        with (self.folder / "collector.log").open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: ASYNC220, S603  # returns at once; the binary of the asset module
-                [binary(), "--config", self.folder / "config.yaml"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        await until(lambda: self.log.count(READY) > ready, "a collector that is ready")
-
-    def append(self, first, last, size=1000):
-        """Events by number, to the file that is read."""
-        with (self.folder / "audit.log").open("a") as file:
-            for number in range(first, last):
-                event = {"auditID": f"id-{number}", "stage": "ResponseComplete", "filler": "x" * size}
-                file.write(json.dumps(event) + "\n")
-
-    @property
-    def log(self):
-        file = self.folder / "collector.log"
-        return file.read_text() if file.exists() else ""
-
-    async def count(self, metric):
-        """Sum of a counter of the collector's; 0 before it is up."""
-        try:
-            async with (
-                aiohttp.ClientSession() as session,
-                session.get(f"http://127.0.0.1:{self.metrics}/metrics") as got,
-            ):
-                text = await got.text()
-        except aiohttp.ClientError:
-            return 0
-        return sum(
-            float(value) for value in re.findall(rf"^{metric}(?:_total)?\{{[^}}]*\}} (\S+)$", text, re.MULTILINE)
-        )
-
-
-async def until(condition, what):
-    for _ in range(1200):
-        if await condition() if inspect.iscoroutinefunction(condition) else condition():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"waited in vain for {what}")
 
 
 async def stored(url, account=0):
@@ -139,9 +40,7 @@ def shippers():
     started = []
     yield started
     for each in started:
-        if each.process is not None and each.process.poll() is None:
-            each.process.kill()
-            each.process.wait()
+        each.stop()
 
 
 async def test_a_best_effort_sink_that_is_away_loses_its_own_counted_and_holds_up_nobody(tmp_path, shippers):
@@ -236,6 +135,7 @@ SPECS = [
     victoria("https://store/base/", tls=TLS, credentials=BEARER, delivery={"guarantee": "BestEffort"}),
     {"type": "Loki", "loki": {"url": "https://loki", "tenant": "audit"}, "tls": TLS},
     {"type": "OTLP", "otlp": {"endpoint": "http://other:4318"}},
+    {"type": "OpenSearch", "openSearch": {"url": "https://search:9200"}, "tls": TLS, "credentials": BEARER},
     {"type": "File", "file": {"claimName": "audit"}},
 ]
 
@@ -255,4 +155,4 @@ def test_the_exporters_that_are_said_to_be_missing_are_missing():
     exporters = yaml.safe_load(done.stdout)["exporters"]
     names = {each["name"] for each in exporters}
     assert names >= EXPORTERS
-    assert not names & {"opensearch", "elasticsearch", "otlp_grpc"}
+    assert "otlp_grpc" not in names

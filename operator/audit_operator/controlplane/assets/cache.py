@@ -16,7 +16,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from audit_operator.controlplane.assets.progress import Progress
 
@@ -37,6 +37,14 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "audit-operator"
 
 
+class Named(Protocol):
+    """What is stored under a name of its own."""
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cache:
     """The cache in one folder, which is made when first needed."""
@@ -53,7 +61,7 @@ class Cache:
             return None
 
     @contextmanager
-    def exclusive(self, asset: Asset, report: Callable[[str], None]) -> Iterator[Path]:
+    def exclusive(self, asset: Named, report: Callable[[str], None]) -> Iterator[Path]:
         """Be the only process that provides this asset; yields an empty folder to work in, removed afterwards.
 
         The lock belongs to the open file, so that it ends with the process, however that ends.

@@ -112,6 +112,8 @@ _COUNTED = {
     "exporter_sent_log_records": "exporter",
     "exporter_send_failed_log_records": "exporter",
     "exporter_enqueue_failed_log_records": "exporter",
+    "exporter_indexed_log_records": "exporter",
+    "exporter_refused_log_records": "exporter",
     "exporter_queue_size": "exporter",
     "exporter_queue_capacity": "exporter",
     "receiver_accepted_log_records": "receiver",
@@ -127,9 +129,12 @@ def _exporter(counted: Mapping[tuple[str, str], int], exporter: str) -> Exporter
     def value(name: str) -> int:
         return counted.get((f"exporter_{name}", exporter), 0)
 
+    # Of an exporter that hears of each record what became of it, as search_bulk does, what the collector counts as sent
+    # has been answered, and may have been refused.
+    sent = "indexed" if ("exporter_indexed_log_records", exporter) in counted else "sent"
     return ExporterFigures(
-        sent=value("sent_log_records"),
-        failed=value("send_failed_log_records"),
+        sent=value(f"{sent}_log_records"),
+        failed=value("send_failed_log_records") + value("refused_log_records"),
         not_queued=value("enqueue_failed_log_records"),
         queue=value("queue_size"),
         capacity=value("queue_capacity"),

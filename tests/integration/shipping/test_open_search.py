@@ -1,0 +1,224 @@
+"""What the real collector writes to a real OpenSearch, and what is found there again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from audit_operator.api.observations import ExporterFigures, Flow
+from audit_operator.api.sink import ClusterAuditSinkSpec
+from audit_operator.controlplane.ports import free_ports
+from audit_operator.controlplane.shipper import telemetry
+from audit_operator.controlplane.shipper.flow import Way
+from audit_operator.sinks import Accepted, Access, Health, Reachable, Reason, Record, open_store
+from tests.integration.shipping.door import Door
+from tests.integration.shipping.lines_shipper import Shipper, made, until
+from tests.integration.shipping.open_search import open_search
+
+NOW = datetime.now(UTC).replace(microsecond=123456)
+EARLIER = NOW - timedelta(minutes=10)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    with open_search(tmp_path_factory.mktemp("open-search")) as running:
+        yield running
+
+
+@pytest.fixture
+def index():
+    """A name that no other test uses."""
+    return f"audit-{uuid.uuid4()}"
+
+
+@pytest.fixture
+def shippers():
+    started = []
+    yield started
+    for each in started:
+        each.stop()
+
+
+def spec(url, index, **more):
+    return {"type": "OpenSearch", "openSearch": {"url": url, "index": index}, **more}
+
+
+def store(url, index):
+    return open_store(ClusterAuditSinkSpec.model_validate_json(json.dumps(spec(url, index))), Access())
+
+
+def ids(node, index):
+    return Counter(each["auditID"] for each in node.documents(index))
+
+
+async def all_of(node, index, count):
+    async def there():
+        return len(await asyncio.to_thread(ids, node, index)) == count
+
+    await until(there, f"{count} events")
+
+
+async def test_what_is_written_is_found_as_it_was_and_once_however_often(node, index):
+    asked = store(node.url, index)
+    text = '{"n": 9007199254740993, "x": "ä\\u0000<>\\"\\n"}'
+    record = Record(str(uuid.uuid4()), "ResponseComplete", NOW, text, {"namespace": "ns", "cluster": "c"})
+    other = replace(record, text="{}")
+    for each in (record, record, other):
+        assert await asked.write(each) == Accepted()
+    node.ask("POST", f"/{index}/_refresh")
+    found = await asked.find(record.audit_id, "ResponseComplete", since=EARLIER)
+    assert {each.text: each for each in found.records} == {record.text: record, other.text: other}
+    assert (found.copies, found.complete) == (0, True)
+    assert not (await asked.find(record.audit_id, "Panic", since=EARLIER)).records
+    assert not (await asked.find(record.audit_id.upper(), None, since=EARLIER)).records
+    assert not (await asked.find(record.audit_id, None, since=NOW + timedelta(hours=1))).records
+    assert (await asked.find(record.audit_id, None, since=NOW)).records
+
+
+@pytest.mark.parametrize("made_by", ["template of a data stream", "first document"])
+async def test_an_index_of_somebody_else_is_used_as_it_is(node, index, made_by):
+    if made_by == "first document":
+        node.ask(
+            "POST", f"/{index}/_doc", {"auditID": "x", "stage": "Panic", "event": "{}", "@timestamp": NOW.isoformat()}
+        )
+    else:
+        node.ask("PUT", f"/_index_template/{index}", {"index_patterns": [index], "data_stream": {}})
+    asked = store(node.url, index)
+    record = Record(str(uuid.uuid4()), "Panic", NOW, "{}", {"namespace": "ns"})
+    assert await asked.write(record) == Accepted()
+    node.ask("POST", f"/{index}/_refresh")
+    assert (await asked.find(record.audit_id, "Panic", since=EARLIER)).records == (record,)
+    assert await asked.health() == Health(writable=True, dropped=None)
+
+
+async def test_the_store_is_checked_without_writing_and_says_when_it_is_read_only(node, index):
+    asked = store(node.url, index)
+    assert await asked.check() == Reachable()
+    assert (await asked.health()).reason is Reason.NOT_FOUND
+    assert (await asked.find("a", None, since=EARLIER)).records == ()
+    node.ask("PUT", f"/{index}", {})
+    assert await asked.health() == Health(writable=True, dropped=None)
+    node.ask("PUT", f"/{index}/_settings", {"index.blocks.read_only_allow_delete": True})
+    assert await asked.health() == Health(writable=False, dropped=None)
+    written = await asked.write(Record("a", "Panic", NOW, "{}"))
+    assert written.reason is Reason.TOO_MANY_REQUESTS
+
+
+async def test_every_event_arrives_once_whatever_the_store_answers_and_though_the_shipper_is_killed(
+    node, index, tmp_path, shippers
+):
+    door = Door(node.url)
+    shipper = Shipper(tmp_path, made(spec(door.url, index), tmp_path))
+    shippers.append(shipper)
+    async with door.open():
+        for number, status in enumerate([503, 500, 401, 403, 404, 429, 302, 200]):
+            door.status, refused = status, door.refused
+            shipper.append(number * 100, (number + 1) * 100)
+            if number % 4 == 0:
+                shipper.stop()
+                await shipper.start()
+            await until(lambda refused=refused: door.refused > refused, "a refusal")
+        async with door.absent():
+            shipper.append(800, 900)
+            shipper.stop()
+            await shipper.start()
+        door.status = 0
+        await all_of(node, index, 900)
+
+        async def settled():
+            return await shipper.count("otelcol_exporter_queue_size") == 0
+
+        await until(settled, "an empty queue")
+    assert ids(node, index).total() == 900
+    assert await shipper.count("otelcol_exporter_send_failed_log_records") == 0
+    assert await shipper.count("otelcol_exporter_refused_log_records") == 0
+    properties = node.ask("GET", f"/{index}/_mapping")[index]["mappings"]["properties"]
+    assert properties["auditID"]["type"] == "keyword"
+    texts = {each["event"] for each in node.documents(index)}
+    assert texts == set((tmp_path / "audit.log").read_text().splitlines())
+
+
+async def test_what_the_store_refuses_for_good_is_counted_shown_and_holds_up_nothing(node, index, tmp_path, shippers):
+    of_documents = {"properties": {"auditID": {"type": "keyword"}, "odd": {"type": "integer"}}}
+    node.ask("PUT", f"/{index}", {"mappings": of_documents})
+    shipper = Shipper(tmp_path, made(spec(node.url, index), tmp_path))
+    shippers.append(shipper)
+    shipper.append(0, 300, odd="7")
+    shipper.append(300, 307, odd="is not a number")
+    shipper.append(307, 400)
+    await shipper.start()
+    await all_of(node, index, 393)
+    assert {f"id-{number}" for number in range(300, 307)}.isdisjoint(ids(node, index))
+
+    async def counted():
+        return await shipper.count("otelcol_exporter_refused_log_records") == 7
+
+    await until(counted, "7 documents that are counted")
+    figures = telemetry.parse(await shipper.metrics_text()).exporters["search_bulk/central"]
+    assert figures == ExporterFigures(sent=393, failed=7, capacity=figures.capacity)
+    assert Way().see(0.0, "epoch", figures) is Flow.LOSSY
+    assert "is not a number" not in shipper.log
+
+
+async def test_a_namespace_that_reads_like_a_date_costs_the_others_nothing(node, index, tmp_path, shippers):
+    shipper = Shipper(tmp_path, made(spec(node.url, index), tmp_path))
+    shippers.append(shipper)
+    shipper.append(0, 1, namespace="2015-01-01")
+    await shipper.start()
+    await all_of(node, index, 1)
+    shipper.append(1, 100, namespace="team-a")
+    await all_of(node, index, 100)
+    found = node.ask("POST", f"/{index}/_count", {"query": {"term": {"namespace": "team-a"}}})
+    assert found["count"] == 99
+
+
+async def test_what_the_operator_writes_and_what_the_shipper_writes_is_the_same_event(node, index, tmp_path, shippers):
+    shipper = Shipper(tmp_path, made(spec(node.url, index), tmp_path))
+    shippers.append(shipper)
+    shipper.append(0, 1)
+    text = (tmp_path / "audit.log").read_text().rstrip("\n")
+    assert await store(node.url, index).write(Record("id-0", "ResponseComplete", NOW, text)) == Accepted()
+    await shipper.start()
+
+    async def counted():
+        return await shipper.count("otelcol_exporter_indexed_log_records") == 1
+
+    await until(counted, "an event that is there")
+    assert len(node.documents(index)) == 1
+
+
+@pytest.mark.parametrize("status", [400, 413])
+async def test_a_request_that_would_be_refused_for_ever_is_given_up_and_counted(index, tmp_path, shippers, status):
+    door = Door("")
+    door.status = 400
+    shipper = Shipper(tmp_path, made(spec(door.url, index), tmp_path))
+    shippers.append(shipper)
+    async with door.open():
+        shipper.append(0, 50)
+        await shipper.start()
+        await until(lambda: door.refused > 0, "an index that is not made")
+        door.status = status
+
+        async def given_up():
+            return await shipper.count("otelcol_exporter_send_failed_log_records") == 50
+
+        await until(given_up, "all events to be given up")
+
+
+async def test_best_effort_gives_up_what_is_too_much_and_counts_it(index, tmp_path, shippers):
+    away = spec(f"http://127.0.0.1:{next(free_ports())}", index, delivery={"guarantee": "BestEffort"})
+    shipper = Shipper(tmp_path, made(away, tmp_path, in_memory=200_000))
+    shippers.append(shipper)
+    shipper.append(0, 3000)
+    await shipper.start()
+
+    async def counted():
+        return await shipper.count("otelcol_exporter_enqueue_failed_log_records") > 2000
+
+    await until(counted, "losses that are counted")
