@@ -15,6 +15,7 @@ import kopf
 from audit_operator import handlers
 from audit_operator.api.control_plane import AuditControlPlane
 from audit_operator.api.control_plane import Driver as DriverName
+from audit_operator.api.findings import Finding, Severity
 from audit_operator.cluster.connection import Connection, connect
 from audit_operator.cluster.events import EventRecorder
 from audit_operator.cluster.facts import Fact, FactStore
@@ -58,6 +59,7 @@ from audit_operator.controlplane.shipper.local import LocalShipper
 from audit_operator.controlplane.shipper.nodes import NodeShippers
 from audit_operator.controlplane.static_pod.audit_flags import LogSettings
 from audit_operator.controlplane.static_pod.driver import StaticPodDriver
+from audit_operator.plan.shipping_status import NOT_SERVED
 from audit_operator.settings import SettingsError, ShipperMode
 from audit_operator.shipping.injection.template import SidecarTemplate, TemplateError
 
@@ -350,10 +352,13 @@ class _ShippersMaker:
     board: ShipperBoard
     dirty: Dirty
 
-    def __call__(self, plane: AuditControlPlane) -> Shippers | None:
+    def __call__(self, plane: AuditControlPlane) -> Shippers | Finding | None:
         if plane.spec.driver is DriverName.PROCESS:
             return self._local()
-        return None if self.settings.shippers is ShipperMode.NONE else self._elsewhere(plane)
+        if self.settings.shippers is ShipperMode.NONE:
+            return None
+        served = [each.strip() for each in self.settings.shipper_control_planes.split(",") if each.strip()]
+        return self._elsewhere(plane) if not served or plane.metadata.name in served else _not_served(served)
 
     def _local(self) -> Shippers | None:
         folder, collector = self.settings.process_folder, self.settings.collector
@@ -378,6 +383,16 @@ class _ShippersMaker:
             self.dirty.mark,
             look_every=self.settings.observe_seconds,
         )
+
+
+def _not_served(served: list[str]) -> Finding:
+    return Finding(
+        NOT_SERVED,
+        Severity.ERROR,
+        f"no shipper serves this control plane: those of this installation serve {', '.join(served)}",
+        "install the chart once more for it, with shipper.controlPlane or gateway.controlPlane; or run shippers by "
+        "hand that may read its Secret, and add it to AUDIT_OPERATOR_SHIPPER_CONTROL_PLANES",
+    )
 
 
 async def _first(stopping: Coroutine[Any, Any, object], wanted: Coroutine[Any, Any, object]) -> bool:

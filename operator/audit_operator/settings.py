@@ -137,6 +137,11 @@ class Settings(BaseModel):
         default="node-role.kubernetes.io/control-plane=",
         description="Label selector of the nodes that must have a shipper: `Shipping` speaks of all of them.",
     )
+    shipper_control_planes: str = Field(
+        default="",
+        description="Names, with commas between, of the AuditControlPlanes that have these shippers. Absent: all that "
+        "are not of driver Process.",
+    )
     control_plane: _Name = Field(
         default="cluster",
         description="AuditControlPlane that is served by a node's shipper, or a gateway; whose records a reader shows.",

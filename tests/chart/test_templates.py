@@ -118,6 +118,26 @@ def test_the_agents_environment_is_settings(helm: Helm) -> None:
     assert agent["metadata"]["namespace"] == f"{NAMESPACE}-agent"
 
 
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ("shipper.enabled=true", "cluster"),
+        ("shipper.enabled=true,shipper.controlPlane=edge", "edge"),
+        ("gateway.enabled=true,gateway.controlPlane=managed", "managed"),
+    ],
+)
+def test_the_operator_knows_which_control_plane_has_shippers_that_it_may_tell(
+    helm: Helm, values: str, name: str
+) -> None:
+    objects = helm.objects(values)
+    [deployment] = [each for each in objects if each["kind"] == "Deployment"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment["AUDIT_OPERATOR_SHIPPER_CONTROL_PLANES"] == name
+    granted = [rule.get("resourceNames") for each in objects if each["kind"] == "Role" for rule in each["rules"]]
+    assert [f"audit-shipper-{name}"] in granted
+
+
 def test_the_shippers_environment_is_settings(helm: Helm) -> None:
     pod = shipper(helm, "shipper.controlPlane=edge", "shipper.paths.state=/var/lib/elsewhere")["spec"]["template"][
         "spec"

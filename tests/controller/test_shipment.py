@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from audit_operator.api.findings import ObjectRef
+from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.observations import (
     ExporterFigures,
     ExporterObservation,
@@ -21,7 +21,8 @@ from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.controlplane.shipper.instructions import ShippedFiles
 from audit_operator.plan import NamespaceFact, plan
 from audit_operator.plan.collector_files import Places
-from audit_operator.plan.shipping_status import NO_COLLECTOR
+from audit_operator.plan.shipping_status import NO_COLLECTOR, NOT_SERVED
+from audit_operator.plan.status import statuses
 from tests.plan.objects import audit_policy, control_plane
 from tests.plan.test_shipping import CENTRAL, OWN, SNAPSHOT, STORE, sink
 
@@ -170,6 +171,22 @@ async def test_shippers_are_told_nothing_before_it_is_known_what_they_hold(world
     await world.deliver(SNAPSHOT)
     assert len(unknown.delivered) == 1
     assert not await world.shipment.observe()
+
+
+async def test_a_control_plane_that_no_shipper_serves_says_so_where_shipping_is_asked_for():
+    refusal = Finding(NOT_SERVED, Severity.ERROR, "those of this installation serve cluster", "install it once more")
+    shipment = Shipment(lambda _: refusal, secrets())
+    await shipment.deliver(SNAPSHOT, plan(SNAPSHOT))
+    assert shipment.facts["main"].refused == (refusal,)
+    said = statuses(SNAPSHOT, plan(SNAPSHOT), {}, shipment.facts)
+    [shipping] = [each for each in said[OWN]["conditions"] if each["type"] == "Shipping"]
+    assert (shipping["status"], shipping["reason"]) == ("False", "ShipperDown")
+    assert shipping["message"] == "those of this installation serve cluster (install it once more)"
+    [plane] = SNAPSHOT.control_planes
+    assert NOT_SERVED in [each["id"] for each in said[plane.ref]["findings"]]
+    nobody = replace(SNAPSHOT, audit_policies=(audit_policy(),), cluster_audit_policies=())
+    await shipment.deliver(nobody, plan(nobody))
+    assert shipment.facts == {}
 
 
 async def test_other_places_are_rendered_for(world):

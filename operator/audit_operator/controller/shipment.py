@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Credentials = Mapping[ObjectRef, SinkCredentials | Finding]
     Render = Callable[[Credentials], CollectorFiles]
-    MakeShippers = Callable[[AuditControlPlane], Shippers | None]
+    MakeShippers = Callable[[AuditControlPlane], Shippers | Finding | None]
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,8 +44,9 @@ _LOG = logging.getLogger(__name__)
 class Shipment:
     """Hands files to shippers and collects what they see.
 
-    `make` returns the shippers of a control plane, or None if this process has none for it. `secrets` reads what sinks
-    need. `facts` has what is known, by control plane; a control plane is absent where shipping is not ours.
+    `make` returns the shippers of a control plane, or None if this process has none for it, or, if they serve others, a
+    finding. `secrets` reads what sinks need. `facts` has what is known, by control plane; a control plane is absent
+    where shipping is not ours.
     `failed` names the control planes for which a defect kept anything from being delivered the last time.
     """
 
@@ -103,6 +104,8 @@ class Shipment:
     async def _deliver(self, plane: AuditControlPlane, snapshot: Snapshot, planned: Plan) -> ShippingFacts | None:
         name = plane.metadata.name
         shippers = await self._of(plane)
+        if isinstance(shippers, Finding):
+            return ShippingFacts(refused=(shippers,)) if _is_asked_for(name, snapshot, planned) else None
         if shippers is None:
             lacking = plane.spec.driver is DriverName.PROCESS and _is_asked_for(name, snapshot, planned)
             return ShippingFacts(refused=(_NO_COLLECTOR,)) if lacking else None
@@ -123,7 +126,7 @@ class Shipment:
             self._recalled.add(name)
         return True
 
-    async def _of(self, plane: AuditControlPlane) -> Shippers | None:
+    async def _of(self, plane: AuditControlPlane) -> Shippers | Finding | None:
         """The shippers of a control plane; others where it is not the same any more."""
         name = plane.metadata.name
         if (known := self._shippers.get(name)) is not None:
@@ -131,9 +134,12 @@ class Shipment:
                 await self._end(name)
             elif (known[0].metadata.uid, known[0].spec.log) != (plane.metadata.uid, plane.spec.log):
                 await self._close(name)
-        if name not in self._shippers and (made := self.make(plane)) is not None:
+        if name not in self._shippers:
+            made = self.make(plane)
+            if made is None or isinstance(made, Finding):
+                return made
             self._shippers[name] = plane, made
-        return self._shippers[name][1] if name in self._shippers else None
+        return self._shippers[name][1]
 
     async def _files(self, name: str, snapshot: Snapshot, planned: Plan, shippers: Shippers) -> _Made:
         """What was planned; made anew only where something that it depends on is not the same."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from audit_operator.plan.collector_files import CollectorFiles
 
 NO_COLLECTOR = "no-collector"
+NOT_SERVED = "no-shippers-for-control-plane"
 UNKEPT, QUARANTINED = "events-not-shipped", "lines-quarantined"
 _TYPE = ConditionType.SHIPPING
 _STALE = "shippers write to it with what its Secrets held before"
@@ -105,7 +106,7 @@ class ShippingOfPlane:
                 "with by hand, of which nothing is seen here"
             )
             return unknown(_TYPE, Reason.NOT_IMPLEMENTED, said)
-        absent = next((each for each in facts.refused if each.id == NO_COLLECTOR), None)
+        absent = next((each for each in facts.refused if each.id in (NO_COLLECTOR, NOT_SERVED)), None)
         if absent is not None:
             return false(_TYPE, Reason.SHIPPER_DOWN, _said(absent))
         if facts.files is not None and (unusable := facts.files.findings.get(sink)) is not None:
