@@ -12,6 +12,7 @@ from audit_operator.api.policy_status import AuditPolicyStatus, Coverage, Covera
 from audit_operator.api.retention import Retention
 from audit_operator.api.rules import GroupResources, NamespacedPolicyRule
 from audit_operator.api.text import cel_hours, hours, seconds
+from tests.plan.objects import audit_policy
 
 
 def coverage() -> Coverage:
@@ -33,6 +34,16 @@ def test_zero_is_written_and_absence_is_not() -> None:
             "basis": "Running",
         },
     }
+
+
+def test_pydantics_own_ways_to_leave_out_keys_work_as_well() -> None:
+    policy = audit_policy(rules=[{"level": "Metadata", "resources": [{"group": ""}]}])
+    assert policy.model_dump(mode="json", by_alias=True, exclude_none=True) == to_json(policy)
+    assert "status" not in policy.model_dump(exclude={"status"})
+    assert policy.model_dump(include={"kind"}) == {"kind": "AuditPolicy"}
+    written = policy.model_dump(by_alias=True, exclude_unset=True)
+    assert written["spec"] == {"rules": ({"level": Level.METADATA, "resources": ({"group": ""},)},)}
+    assert policy.model_dump(exclude_defaults=True)["metadata"]["name"] == "pci"
 
 
 def test_the_core_group_is_written_although_its_name_is_empty() -> None:

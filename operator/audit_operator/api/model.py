@@ -6,6 +6,7 @@ rule turns it into another rule.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
@@ -43,13 +44,8 @@ class ApiModel(BaseModel):
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # As Go's omitempty, but for empty values that differ from the default: those would read back as another object.
-        written = zip(handler(self).items(), type(self).model_fields.items(), strict=True)
-        return {
-            key: value
-            for (key, value), (name, field) in written
-            if name in self.written_when_empty
-            or not (_is_empty(value) and _is_empty(field.get_default(call_default_factory=True)))
-        }
+        omitted = _omitted_when_empty(type(self))
+        return {key: value for key, value in handler(self).items() if key not in omitted or not _is_empty(value)}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -57,6 +53,17 @@ class ApiModel(BaseModel):
         if cls.constraints:
             handler.resolve_ref_schema(schema)[CEL_KEY] = [each.cel() for each in cls.constraints]
         return schema
+
+
+@cache
+def _omitted_when_empty(model: type[ApiModel]) -> frozenset[str]:
+    """Keys, by either name, that are left out where their value is empty."""
+    fields = (
+        (name, field)
+        for name, field in model.model_fields.items()
+        if name not in model.written_when_empty and _is_empty(field.get_default(call_default_factory=True))
+    )
+    return frozenset(key for name, field in fields for key in (name, field.serialization_alias or name))
 
 
 def _is_empty(value: Any) -> bool:
