@@ -17,6 +17,11 @@ VALUES: dict[str, tuple[str, ...]] = {
     "node-agent": ("nodeAgent.enabled=true",),
     "shipper": ("shipper.enabled=true",),
     "gateway": ("gateway.enabled=true",),
+    "reader": (
+        "reader.enabled=true",
+        "reader.sink.type=VictoriaLogs",
+        "reader.sink.victoriaLogs.url=http://victoria-logs.audit-system:9428",
+    ),
     "sidecar-by-webhook": ("sidecar.enabled=true", "sidecar.mechanism=Webhook"),
     "sidecar": ("sidecar.enabled=true", "sidecar.mechanism=AdmissionPolicy"),
     "config-map-driver": (

@@ -278,6 +278,7 @@ def _leaves(values: object, path: str = "") -> list[str]:
         "shipper.nodeSelector",
         "shipper.resources",
         "gateway.resources",
+        "reader.resources",
         "sidecar.resources",
         "resources",
         "metrics.dashboard.labels",
