@@ -14,6 +14,7 @@ from audit_operator.settings import Settings
 from tests.chart.helm import NAMESPACE
 from tests.chart.test_gateway import only
 from tests.chart.test_rights import OPERATOR, rights
+from tests.integration.reading.world import READ_RECORDS, READERS_RIGHTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,3 +111,11 @@ def test_whom_it_answers_and_where_it_connects_to_is_the_values_to_say(helm: Hel
     named = policy("reader.from[0].podSelector.matchLabels.app=ingress", "reader.egress[0].ports[0].port=9428")
     assert named["ingress"][0]["from"] == [{"podSelector": {"matchLabels": {"app": "ingress"}}}]
     assert named["egress"] == [{"ports": [{"port": 9428}]}]
+
+
+def test_its_rights_are_those_with_which_it_was_attacked(helm: Helm) -> None:
+    roles = {
+        each["metadata"]["name"]: each["rules"] for each in helm.objects(*ENABLED) if each["kind"] == "ClusterRole"
+    }
+    assert roles["audit-operator-reader"] == READERS_RIGHTS
+    assert roles["audit-operator-records-reader"] == [READ_RECORDS]

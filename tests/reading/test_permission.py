@@ -94,6 +94,20 @@ def test_a_caller_has_a_share_of_requests_at_once():
     assert not load._of_one
 
 
+def test_strangers_have_a_share_of_all_requests():
+    load = Load(most=4, most_of_strangers=1)
+    with (
+        load.request(),
+        load.stranger(),
+        load.request(),
+        load.of("known"),
+        pytest.raises(Refused, match="not known yet"),
+        load.stranger(),
+    ):
+        pass
+    assert load.strangers == 0
+
+
 def test_a_caller_has_a_share_of_requests_in_a_second(clock):
     load = Load(burst=3, per_second=2, now=clock)
 

@@ -152,6 +152,26 @@ async def test_more_than_a_callers_share_is_told_to_come_again(scene):
     assert sorted(statuses) == [200, 200, 429, 429, 429]
 
 
+async def test_whoever_sends_bad_tokens_does_not_keep_out_those_who_are_known(scene):
+    assert (await scene.ask())[0] == 200
+    scene.reader.load = Load(most_of_strangers=2)
+    asking, answered = [], asyncio.Event()
+
+    async def slow(token):
+        asking.append(token)
+        await answered.wait()
+
+    scene.judge.who = slow
+    bad = [asyncio.create_task(scene.ask(f"bad-{number}")) for number in range(5)]
+    async with asyncio.timeout(60):
+        while sum(each.done() for each in bad) < 3:  # noqa: ASYNC110  # the others wait
+            await asyncio.sleep(0.01)
+    assert (await scene.ask())[0] == 200
+    answered.set()
+    assert sorted([(await each)[0] for each in bad]) == [401, 401, 429, 429, 429]
+    assert len(asking) == 2
+
+
 async def test_who_has_read_what_is_logged_and_counted_and_no_token_is(scene, caplog):
     caplog.set_level(logging.INFO)
     await scene.ask()

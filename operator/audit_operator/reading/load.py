@@ -22,6 +22,8 @@ class Load:
 
     Attributes:
         most: requests at once, of all callers, recognised or not.
+        most_of_strangers: of them with tokens that are not known yet: the API server must be asked whose they are, and
+            whoever sends none but bad ones must not take the room of others.
         most_of_one: requests at once of one caller.
         burst: requests that a caller has saved up at most.
         per_second: that are added to them.
@@ -30,11 +32,13 @@ class Load:
     """
 
     most: int = 128
+    most_of_strangers: int = 32
     most_of_one: int = 4
     burst: float = 30.0
     per_second: float = 5.0
     now: Callable[[], float] = time.monotonic
     requests: int = 0
+    strangers: int = 0
     _of_one: Counter[str] = field(default_factory=Counter)
     _saved: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
 
@@ -52,6 +56,21 @@ class Load:
             yield
         finally:
             self.requests -= 1
+
+    @contextmanager
+    def stranger(self) -> Iterator[None]:
+        """Room for asking who somebody is.
+
+        Raises:
+            Refused: there is none.
+        """
+        if self.strangers >= self.most_of_strangers:
+            raise Refused(Why.TOO_MANY_REQUESTS, "too many requests at once of callers who are not known yet")
+        self.strangers += 1
+        try:
+            yield
+        finally:
+            self.strangers -= 1
 
     @contextmanager
     def of(self, caller: str) -> Iterator[None]:

@@ -59,9 +59,14 @@ class Permissions:
     _callers: Memory[bytes, _Known] = field(default_factory=_callers)
     _permits: Memory[tuple[Caller, str, str], bool] = field(default_factory=_permits)
 
+    def remembered(self, token: str) -> Caller | None:
+        """Whose token this is, if that is known already."""
+        known = self._callers.get(_digest(token))
+        return known.caller if known else None
+
     async def who(self, token: str) -> Caller | None:
         """Whose token this is; None where it is none that is good here. Raises Refused."""
-        digest = hashlib.sha256(token.encode()).digest()
+        digest = _digest(token)
         known = self._callers.get(digest)
         if known is None:
             known = _Known(await self.judge.who(token))
@@ -97,3 +102,7 @@ class Permissions:
             known = await self.judge.may_read(caller, namespace)
             self._permits.put(key, known)
         return known
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
