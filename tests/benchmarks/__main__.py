@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 
-from tests.benchmarks import compose, evaluation, gateway, planning, reconcile, shipping, sidecar
+from tests.benchmarks import compose, evaluation, gateway, integrity, planning, reconcile, shipping, sidecar
 
 BENCHMARKS = {
     "compose": compose.run,
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "shipping": shipping.run,
     "sidecar": sidecar.run,
     "gateway": gateway.run,
+    "integrity": integrity.run,
 }
 
 

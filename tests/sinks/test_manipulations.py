@@ -179,8 +179,8 @@ def drop_list(world):
 def edit_list(world):
     number, seal = world.a_seal()
     name = list_name(seal.leaves.digest)
-    entries = leaves.unpack(world.archive.objects[name])
-    world.archive.objects[name] = leaves.pack(map(leaves.line, entries[1:]))
+    entries = list(leaves.unpack(world.archive.objects[name]))
+    world.archive.objects[name] = leaves.pack(map(leaves.line, entries[1:])).content
     world.expected[Kind.LIST_DAMAGED, number] += 1
 
 

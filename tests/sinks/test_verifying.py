@@ -181,7 +181,7 @@ async def test_a_list_that_was_changed_is_not_believed():
     del store.records[0]
     for each in archive.objects:
         if each.endswith("gz"):
-            archive.objects[each] = leaves.pack([])
+            archive.objects[each] = leaves.pack([]).content
     found = kinds(await verified(store, archive))
     assert Counter(found) == {Kind.LIST_DAMAGED: HOURS, Kind.BUCKET_DIFFERS: 1}
 
@@ -238,18 +238,39 @@ async def test_what_was_missed_is_sealed_without_a_gap():
     assert list(await sealer.due(END + 2 * HOUR, HOUR, None)) == [hour(HOURS), hour(HOURS + 1)]
 
 
-async def test_of_two_sealers_at_once_one_is_refused():
+class Interrupted(MemoryArchive):
+    """In which something happens before an object of this name is added."""
+
+    name, happens = "", None
+
+    async def add(self, name, content):
+        if name == self.name:
+            happens, self.happens = self.happens, None
+            if happens is not None:
+                await happens
+        return await super().add(name, content)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_of_two_sealers_at_once_one_is_refused(late):
     store, archive, sealer = await sealed()
+    store.records.append(record(777, 10))
 
-    class Slow(MemoryArchive):
-        async def add(self, name, content):
-            if name == seal_name(HOURS + 1):
-                await sealer.seal(hour(HOURS), END)
-            return await super().add(name, content)
+    def make(by):
+        return by.supplement(hour(0), END) if late else by.seal(hour(HOURS), END)
 
-    other = replace(sealer, archive=Slow(archive.objects))
-    refused = await other.seal(hour(HOURS), END + timedelta(seconds=1))
+    between = Interrupted(archive.objects)
+    between.name, between.happens = seal_name(HOURS + 1), make(sealer)
+    refused = await make(replace(sealer, archive=between))
     assert "at the same time" in refused.message
+    assert "at the same time" in (await sealer.seal(hour(0), END)).message
+    assert kinds(await verified(store, archive)) == [Kind.RECORDS_LATE if late else Kind.RECORD_UNSEALED]
+
+
+async def test_an_interval_is_not_sealed_twice_where_it_was_due_for_both():
+    store, archive, sealer = await sealed()
+    assert not isinstance(await sealer.seal(hour(HOURS), END), Failure)
+    assert "at the same time" in (await sealer.seal(hour(HOURS), END)).message
     assert kinds(await verified(store, archive)) == []
 
 

@@ -25,8 +25,10 @@ from audit_operator.cli import (
     query,
     reader,
     redact,
+    seal,
     shipper,
     sinks,
+    verify,
 )
 from audit_operator.cli import compile as compile_command
 from audit_operator.cli import rollout as rollout_command
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    compile_command, lint, explain, coverage, diff, redact, logs, crds, shipper, gateway, sinks, query, reader,
-    permissions, rollout_command, run_command, agent, demo,
+    compile_command, lint, explain, coverage, diff, redact, logs, crds, shipper, gateway, sinks, query, reader, seal,
+    verify, permissions, rollout_command, run_command, agent, demo,
 )  # fmt: skip
 
 

@@ -54,9 +54,9 @@ def cut(since: datetime, until: datetime, length: timedelta) -> Iterator[Interva
         since += length
 
 
-def latest_start(until: datetime, length: timedelta) -> datetime:
-    """When the last interval began that is over at `until`; intervals begin at multiples of their length since 1970."""
-    return EPOCH + ((until - EPOCH) // length - 1) * length
+def begin(time: datetime, length: timedelta) -> datetime:
+    """When the interval begins that holds this time; the first of a chain begins at a multiple of its length."""
+    return EPOCH + (time - EPOCH) // length * length
 
 
 def to_nanoseconds(time: datetime) -> int:

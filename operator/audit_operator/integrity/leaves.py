@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from audit_operator.integrity.record import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from audit_operator.integrity.record import StoredRecord
 
@@ -51,9 +52,22 @@ def line(entry: Entry) -> bytes:
     return json.dumps(values, separators=(",", ":")).encode("ascii")
 
 
-def pack(lines: Iterable[bytes]) -> bytes:
-    """A list of such lines; the same bytes for the same records."""
-    return gzip.compress(b"\n".join(sorted(lines)), _LEVEL, mtime=0)
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A list as it is kept, and how many records it names."""
+
+    content: bytes
+    records: int
+
+
+def pack(lines: Iterable[bytes]) -> Packed:
+    """A list of such lines, in their order; the same bytes for the same lines."""
+    kept, records = io.BytesIO(), 0
+    with gzip.GzipFile(fileobj=kept, mode="wb", compresslevel=_LEVEL, mtime=0, filename="") as file:
+        for each in lines:
+            file.write(each + b"\n")
+            records += 1
+    return Packed(kept.getvalue(), records)
 
 
 def digest(packed: bytes) -> str:
@@ -61,9 +75,10 @@ def digest(packed: bytes) -> str:
     return hashlib.sha256(packed).hexdigest()
 
 
-def unpack(packed: bytes) -> tuple[Entry, ...]:
-    """What `pack` made. Only for a list whose digest has been compared: anything else may raise anything."""
-    return tuple(_entry(each) for each in gzip.decompress(packed).splitlines())
+def unpack(packed: bytes) -> Iterator[Entry]:
+    """What `pack` made, one after the other. Only for a list whose digest was compared: others may raise anything."""
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+        yield from map(_entry, file)
 
 
 def _entry(line: bytes) -> Entry:

@@ -9,6 +9,7 @@ import asyncio
 import gzip
 import io
 import json
+import re
 import uuid
 import zlib
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ _MOST_BYTES = 256 * 2**20
 _NO_SEARCH = Unsupported("this release searches no buckets, but for one audit ID; ask a VictoriaLogs")
 _SKEW = timedelta(minutes=1)
 """By how much the clocks of store and shippers may be behind ours."""
+_HOUR = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2}/")
+"""Where records are, by `S3_PARTITION`; other objects, such as seals, may lie beside."""
 _CODES = {
     "AccessDenied": Reason.FORBIDDEN,
     "InvalidAccessKeyId": Reason.UNAUTHENTICATED,
@@ -114,11 +117,11 @@ class S3Store:
     def _search(self, audit_id: str, stage: str | None, since: datetime) -> Found:
         found: list[Record] = []
         left, complete = _MOST_BYTES, True
-        for number, key in enumerate(self._keys(since)):
+        for number, key in enumerate(self.keys(since)):
             if number >= _MOST_OBJECTS or left <= 0:
                 complete = False
                 break
-            text = self._read(key, left)
+            text = self.read(key, left)
             if text is None:
                 complete, left = False, 0
                 break
@@ -131,17 +134,19 @@ class S3Store:
         answer = without_copies(found[: MOST_RECORDS + 1])
         return Found(answer.records, answer.copies, complete and answer.complete)
 
-    def _keys(self, since: datetime) -> Iterator[str]:
-        """Of the objects that were uploaded since then, in that order: their keys begin with the hour."""
+    def keys(self, since: datetime) -> Iterator[str]:
+        """Of the objects that were uploaded since then, in that order: their keys begin with the hour. Blocks."""
         earliest = since - _SKEW
         for each in self.client.list_objects(
             self.bucket.bucket, prefix=self.bucket.prefix, recursive=True, start_after=self._folder(earliest)
         ):
-            if each.last_modified is None or each.last_modified >= earliest:
-                yield str(each.object_name)
+            key = str(each.object_name)
+            is_of_records = _HOUR.match(key.removeprefix(self.bucket.prefix)) is not None
+            if is_of_records and (each.last_modified is None or each.last_modified >= earliest):
+                yield key
 
-    def _read(self, key: str, at_most: int) -> bytes | None:
-        """An object, unpacked; None where it is larger than that."""
+    def read(self, key: str, at_most: int) -> bytes | None:
+        """An object, unpacked; None where it is larger than that. Blocks; ValueError where it is not gzip."""
         response = self.client.get_object(self.bucket.bucket, key)
         try:
             packed = response.read(at_most + 1, decode_content=False)
@@ -149,8 +154,15 @@ class S3Store:
             response.close()
             response.release_conn()
         unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        text = unpacking.decompress(packed, at_most + 1)
-        return text if len(text) <= at_most and len(packed) <= at_most else None
+        try:
+            text = unpacking.decompress(packed, at_most + 1)
+        except zlib.error as error:
+            raise ValueError("not gzip") from error
+        if len(text) > at_most or len(packed) > at_most:
+            return None
+        if not unpacking.eof or unpacking.unused_data:
+            raise ValueError("gzip that is cut, or goes on")
+        return text
 
     def _folder(self, hour: datetime) -> str:
         return f"{self.bucket.prefix}{hour.astimezone(UTC).strftime(S3_PARTITION)}/"

@@ -7,12 +7,16 @@ lists by their digest, so that one which was left behind without its seal harms 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import os
 import re
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
+
+from minio.error import S3Error
 
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.store import Failure, Reason
@@ -22,7 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from audit_operator.integrity.seal import Scope
+    from audit_operator.sinks.s3 import S3Store
 
+_ROOT = "seals"
+_THERE_ALREADY = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _SEAL = re.compile(r"([0-9]{12})\.json")
 
 
@@ -50,9 +57,10 @@ def list_name(digest: str) -> str:
 
 
 def folder_of(scope: Scope) -> str:
-    """Folder of a chain, in any archive; the parts are labelled, since a value may be ``..``."""
-    values = {"sink": scope.sink, "cluster": scope.cluster, "namespace": scope.namespace}
-    return "/".join(f"{name}={quote(value, safe='')}" for name, value in values.items() if value)
+    """Folder of a chain, in any archive. Values are labelled, since one may be ``..``; a sink is named by the API."""
+    values = {"cluster": scope.cluster, "namespace": scope.namespace}
+    labelled = (f"{name}={quote(value, safe='')}" for name, value in values.items() if value)
+    return "/".join([f"sink={scope.sink}", *labelled])
 
 
 def numbers_in(names: Iterable[str]) -> tuple[int, ...]:
@@ -106,6 +114,66 @@ class FolderArchive:
             (self.folder / name).hardlink_to(beside)
         finally:
             beside.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Archive:
+    """A folder in a bucket, which should have Object Lock and a default retention."""
+
+    store: S3Store
+    folder: str
+
+    async def numbers(self) -> tuple[int, ...] | Failure:
+        """See `SealArchive`."""
+        store, prefix = self.store, self._key("")
+        listed = await store.call(
+            lambda: [str(each.object_name) for each in store.client.list_objects(store.bucket.bucket, prefix=prefix)]
+        )
+        return listed if isinstance(listed, Failure) else numbers_in(each.removeprefix(prefix) for each in listed)
+
+    async def read(self, name: str) -> bytes | Failure | None:
+        """See `SealArchive`."""
+        return await self.store.call(lambda: self._read(name))
+
+    async def add(self, name: str, content: bytes) -> bool | Failure:
+        """See `SealArchive`. A store that does not know the condition is at least asked before."""
+        there = await self.read(name)
+        if there is not None:
+            return there if isinstance(there, Failure) else False
+        return await self.store.call(lambda: self._add(name, content))
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            response = self.store.client.get_object(self.store.bucket.bucket, self._key(name))
+        except S3Error as error:
+            if error.code == "NoSuchKey":
+                return None
+            raise
+        try:
+            content: bytes = response.read(decode_content=False)
+        finally:
+            response.close()
+            response.release_conn()
+        return content
+
+    def _add(self, name: str, content: bytes) -> bool:
+        headers: dict[str, Any] = {
+            "Content-Type": "application/json" if name.endswith(".json") else "application/gzip",
+            # Where objects are locked, Amazon's takes none without.
+            "Content-MD5": base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode(),
+            "If-None-Match": "*",
+        }
+        try:
+            # Its own method for this takes no such header.
+            self.store.client._put_object(self.store.bucket.bucket, self._key(name), content, headers)  # noqa: SLF001
+        except S3Error as error:
+            if error.code in _THERE_ALREADY:
+                return False
+            raise
+        return True
+
+    def _key(self, name: str) -> str:
+        return f"{self.store.bucket.prefix}{_ROOT}/{self.folder}/{name}"
 
 
 def _unusable(error: OSError) -> Failure:

@@ -7,16 +7,16 @@ in may be what has gone out, changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit_operator.integrity import leaves, seal
-from audit_operator.integrity.interval import cut, latest_start, moment
-from audit_operator.integrity.leaves import PREFIX_BYTES, Entry
+from audit_operator.integrity.interval import begin, cut, moment
+from audit_operator.integrity.listing import Listing
 from audit_operator.integrity.seal import NO_SEAL, BucketSum, LeafList, Seal, SealKind
-from audit_operator.integrity.tally import Tally, total
+from audit_operator.integrity.tally import total
 from audit_operator.sinks.access import failure
-from audit_operator.sinks.scanning import Batch, Stream
+from audit_operator.sinks.scanning import Stream
 from audit_operator.sinks.seal_archive import list_name, seal_name
 from audit_operator.sinks.store import Failure, Reason
 
@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 
     from audit_operator.integrity.interval import Interval
     from audit_operator.integrity.keys import SigningKey, VerifyKey
+    from audit_operator.integrity.leaves import Entry, Packed
     from audit_operator.integrity.seal import Scope
+    from audit_operator.integrity.tally import Sum
     from audit_operator.sinks.scanning import Scanner
     from audit_operator.sinks.seal_archive import SealArchive
+
+_ELSEWHERE = failure(Reason.CHAIN_UNUSABLE, "somebody else has made a seal at the same time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,26 @@ class Sealed:
     unreadable: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Reading:
-    """An interval as it was read: hashes, and a line for the list for each."""
+    """An interval as it was read."""
 
-    tally: Tally
-    lines: dict[bytes, bytes] = field(default_factory=dict)
-    unreadable: list[str] = field(default_factory=list)
+    listing: Listing
+    sums: tuple[Sum, ...]
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """End of the chain before anything was read: what is made then follows on this, or is not kept at all.
+
+    Attributes:
+        last: seal.
+        newest: seal of an interval.
+    """
+
+    last: Seal | None
+    newest: Seal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +96,12 @@ class Sealer:
 
     async def due(self, closed: datetime, length: timedelta, since: datetime | None) -> Sequence[Interval] | Failure:
         """Intervals to be sealed: those from the last seal to `closed`; without one, from `since`, or only the last."""
-        newest = await self._newest(SealKind.INTERVAL)
-        if isinstance(newest, Failure):
-            return newest
-        if newest is not None:
-            return tuple(cut(newest.interval.until, closed, length))
-        return tuple(cut(since or latest_start(closed, length), closed, length))
+        head = await self._head()
+        if isinstance(head, Failure):
+            return head
+        if head.newest is not None:
+            return tuple(cut(head.newest.interval.until, closed, length))
+        return tuple(cut(begin(since or closed - length, length), closed, length))
 
     async def sealed(self, since: datetime) -> Sequence[Interval] | Failure:
         """Intervals that have a seal, and were not over before `since`."""
@@ -104,48 +121,52 @@ class Sealer:
 
     async def seal(self, interval: Interval, now: datetime) -> Sealed | Failure:
         """Seal an interval that none covers; `now` is what the seal says about when that was."""
+        head = await self._head()
+        if isinstance(head, Failure):
+            return head
+        if head.newest is not None and head.newest.interval.until != interval.since:
+            return _ELSEWHERE
         reading = await self._reading(interval)
         if isinstance(reading, Failure):
             return reading
-        made = await self._keep(interval, SealKind.INTERVAL, reading, list(reading.lines.values()), now)
-        if isinstance(made, Failure):
-            return made
-        return Sealed(interval, made, len(reading.lines), unreadable=tuple(reading.unreadable))
+        made = await self._keep(head, SealKind.INTERVAL, reading, leaves.pack(reading.listing.lines()), now)
+        return made if isinstance(made, Failure) else Sealed(interval, made, made.records, 0, reading.unreadable)
 
     async def supplement(self, interval: Interval, now: datetime) -> Sealed | Failure:
         """Seal what has come since the interval was sealed."""
+        head = await self._head()
+        if isinstance(head, Failure):
+            return head
         entries = await self._entries(interval)
         if isinstance(entries, Failure):
             return entries
         reading = await self._reading(interval)
         if isinstance(reading, Failure):
             return reading
-        unreadable = tuple(reading.unreadable)
-        there = {leaf[:PREFIX_BYTES] for leaf in reading.lines}
-        missing = len({each.prefix for each in entries} - there)
         sealed = {each.prefix for each in entries}
-        new = [line for leaf, line in reading.lines.items() if leaf[:PREFIX_BYTES] not in sealed]
-        if missing or not new:
-            return Sealed(interval, None, missing=missing, unreadable=unreadable)
-        made = await self._keep(interval, SealKind.SUPPLEMENT, reading, new, now)
-        return made if isinstance(made, Failure) else Sealed(interval, made, len(new), unreadable=unreadable)
+        missing = len(sealed - reading.listing.prefixes())
+        new = leaves.pack(() if missing else reading.listing.lines(sealed))
+        if not new.records:
+            return Sealed(interval, None, 0, missing, reading.unreadable)
+        made = await self._keep(head, SealKind.SUPPLEMENT, reading, new, now)
+        return made if isinstance(made, Failure) else Sealed(interval, made, new.records, 0, reading.unreadable)
 
     async def _reading(self, interval: Interval) -> _Reading | Failure:
-        reading = _Reading(Tally(interval))
+        listing = Listing(interval)
+        unreadable: list[str] = []
         async for batch in self.scanner.scan(interval, Stream(self.scope.cluster, self.scope.namespace)):
             if isinstance(batch, Failure):
                 return batch
-            _note(reading, batch)
-        return reading
+            unreadable += batch.unreadable
+            for record in batch.records:
+                listing.add(record)
+        return _Reading(listing, listing.close(), tuple(unreadable))
 
     async def _keep(
-        self, interval: Interval, kind: SealKind, reading: _Reading, lines: list[bytes], now: datetime
+        self, head: _Head, kind: SealKind, reading: _Reading, packed: Packed, now: datetime
     ) -> Seal | Failure:
-        previous = await self._last()
-        if isinstance(previous, Failure):
-            return previous
-        packed = leaves.pack(lines)
-        sums = reading.tally.sums()
+        previous = head.last
+        interval, sums = reading.listing.interval, reading.sums
         whole = total(sums)
         made = self.key.sign(
             Seal(
@@ -158,35 +179,33 @@ class Sealer:
                 records=whole.records,
                 root=whole.root.hex(),
                 buckets=tuple(BucketSum(records=each.records, root=each.root.hex()) for each in sums),
-                leaves=LeafList(digest=leaves.digest(packed), records=len(lines)),
+                leaves=LeafList(digest=leaves.digest(packed.content), records=packed.records),
                 previous=seal.digest(previous.encode()) if previous else NO_SEAL,
                 key_id=self.key.public.id,
             )
         )
         # The list first: a seal must not name one that is not there. Whether it was there before makes no difference.
-        kept = await self.archive.add(list_name(made.leaves.digest), packed)
+        kept = await self.archive.add(list_name(made.leaves.digest), packed.content)
         if isinstance(kept, Failure):
             return kept
         kept = await self.archive.add(seal_name(made.sequence), made.encode())
         if isinstance(kept, Failure):
             return kept
-        return made if kept else failure(Reason.CHAIN_UNUSABLE, "somebody else has made a seal at the same time")
+        return made if kept else _ELSEWHERE
 
-    async def _last(self) -> Seal | Failure | None:
+    async def _head(self) -> _Head | Failure:
         numbers = await self.archive.numbers()
         if isinstance(numbers, Failure):
             return numbers
-        return await self._read(numbers[-1]) if numbers else None
-
-    async def _newest(self, kind: SealKind) -> Seal | Failure | None:
-        numbers = await self.archive.numbers()
-        if isinstance(numbers, Failure):
-            return numbers
+        last = None
         for number in reversed(numbers):
             read = await self._read(number)
-            if isinstance(read, Failure) or read.kind is kind:
+            if isinstance(read, Failure):
                 return read
-        return None
+            last = last or read
+            if read.kind is SealKind.INTERVAL:
+                return _Head(last, read)
+        return _Head(last, None)
 
     async def _read(self, number: int) -> Seal | Failure:
         """A seal that this one may follow on: nothing is built on one that somebody else may have made."""
@@ -223,12 +242,3 @@ class Sealer:
             if read.kind is SealKind.INTERVAL:
                 break
         return tuple(entries)
-
-
-def _note(reading: _Reading, batch: Batch) -> None:
-    reading.unreadable += batch.unreadable
-    for record in batch.records:
-        leaf = record.leaf()
-        if leaf not in reading.lines:
-            reading.tally.add(record.nanoseconds, leaf)
-            reading.lines[leaf] = leaves.line(Entry.of(record, leaf))

@@ -210,10 +210,12 @@ class _Run:
         if isinstance(lists, Failure):
             return lists
         differing = [index for index, (was, now) in enumerate(zip(sealed.last.sums, sums, strict=True)) if was != now]
-        entries: defaultdict[int, list[Entry]] = defaultdict(list)
+        entries: dict[int, list[Entry]] = {index: [] for index in differing}
         for packed in lists or () if differing else ():
             for entry in leaves.unpack(packed):
-                entries[sealed.interval.bucket_of(entry.nanoseconds)].append(entry)
+                index = sealed.interval.bucket_of(entry.nanoseconds)
+                if index in entries:
+                    entries[index].append(entry)
         for index in differing:
             found = difference(entries[index], tally.leaves(index))
             if lists is None or not (found.missing or found.extra):
