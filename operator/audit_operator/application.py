@@ -38,6 +38,7 @@ from audit_operator.controller.injection_webhook import InjectionWebhook
 from audit_operator.controller.lifetime import stop_on_signals
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.notices import notice_of
+from audit_operator.controller.permission_checks import PermissionChecks
 from audit_operator.controller.reconciler import Dirty, Reconciler
 from audit_operator.controller.shipment import Shipment
 from audit_operator.controller.shipper_board import ClusterShipperBoard
@@ -59,6 +60,7 @@ from audit_operator.controlplane.shipper.local import LocalShipper
 from audit_operator.controlplane.shipper.nodes import NodeShippers
 from audit_operator.controlplane.static_pod.audit_flags import LogSettings
 from audit_operator.controlplane.static_pod.driver import StaticPodDriver
+from audit_operator.permissions.expected import Installation
 from audit_operator.plan.shipping_status import NOT_SERVED
 from audit_operator.settings import SettingsError, ShipperMode
 from audit_operator.shipping.injection.template import SidecarTemplate, TemplateError
@@ -116,6 +118,7 @@ class Operator:
     sidecars: Sidecars | None = field(init=False)
     restarts: WorkloadRestarts | None = field(init=False)
     webhook: InjectionWebhook | None = field(init=False)
+    permissions: PermissionChecks | None = field(init=False)
     reconciler: Reconciler = field(init=False)
     health: HealthServer = field(init=False)
     _serving: asyncio.Task[None] | None = None
@@ -146,6 +149,7 @@ class Operator:
         self.sidecars = _sidecars(settings, template, client, self.credentials, self.dirty)
         self.restarts = _restarts(settings, template, client, self.sidecars)
         self.webhook = _webhook(settings, template, client)
+        self.permissions = _permission_checks(settings, client, self.dirty)
         self.reconciler = Reconciler(
             self.store,
             self.delivery,
@@ -160,6 +164,7 @@ class Operator:
             on_restart=self.resync.hurry,
             sinks=self.sinks,
             sidecars=self.sidecars,
+            permissions=self.permissions,
         )
         self.health = HealthServer(self.metrics.registry, {"sync": self._stale}, {"leader-or-candidate": self._unable})
         self.metrics.follow("dirty_age_seconds", "Age of the oldest change not acted on.", self.dirty.age)
@@ -170,6 +175,7 @@ class Operator:
             lambda: self.sidecars.facts if self.sidecars else {}, lambda: questions.facts if questions else {}
         )
         self.metrics.follow_stores(lambda: self.sinks.observations if self.sinks else {})
+        self.metrics.follow_permissions(lambda: self.permissions.results if self.permissions else {})
         self.metrics.follow_statuses(self.writer.stats, lambda: self.writer.pending)
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -208,6 +214,7 @@ class Operator:
             **({"trust": self.webhook.trust.keep()} if self.webhook is not None else {}),
             **({"figures": self.sidecars.questions.run()} if self.sidecars and self.sidecars.questions else {}),
             **({"restarts": self.restarts.run()} if self.restarts is not None else {}),
+            **({"permissions": self.permissions.run()} if self.permissions is not None else {}),
             "watch": watching,
         }
         tasks = {name: asyncio.create_task(each, name=name) for name, each in work.items()}
@@ -281,6 +288,14 @@ def _sink_checks(settings: Settings, secrets: SecretReader, dirty: Dirty) -> Sin
         return None
     times = CheckTimes(every=settings.sink_check_seconds)
     return SinkChecks(Stores(secrets), dirty.mark, times, tenants=settings.sink_check_tenants)
+
+
+def _permission_checks(settings: Settings, client: RestClient, dirty: Dirty) -> PermissionChecks | None:
+    if not settings.permission_seconds:
+        return None
+    agents = settings.agent_namespace or f"{settings.namespace}-agent"
+    installation = Installation(settings.namespace, agents, settings.lease, settings.service_account)
+    return PermissionChecks(client, installation, dirty.mark, settings.permission_seconds)
 
 
 def _template(settings: Settings) -> SidecarTemplate | None:

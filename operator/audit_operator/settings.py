@@ -120,6 +120,17 @@ class Settings(BaseModel):
         description="Whether AuditSinks may name addresses of the very machine that ships (loopback, link-local, "
         "metadata services). For control planes that live on one machine; ClusterAuditSinks always may.",
     )
+    permission_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=600.0,
+        description="Time between two lists of the roles and bindings of the cluster, to say who may read records, "
+        "write policies and switch auditing off; 0: they are not looked at.",
+    )
+    agent_namespace: str = Field(
+        default="", description="Namespace of agents and shippers. Absent: the operator's with -agent."
+    )
+    service_account: str = Field(
+        default="", description="The operator's service account, whose rights are expected. Absent: named as the Lease."
+    )
     sidecar: str = Field(
         default="", description="What sidecars are made from, in JSON, as the chart writes it. Absent: there are none."
     )

@@ -23,6 +23,10 @@ OPERATOR = {
         "list apiextensions.k8s.io/customresourcedefinitions",
         "watch apiextensions.k8s.io/customresourcedefinitions",
         "create events.k8s.io/events",
+        *(
+            f"list rbac.authorization.k8s.io/{kind}"
+            for kind in ("clusterrolebindings", "clusterroles", "rolebindings", "roles")
+        ),
     },
     ("Role", NAMESPACE): {
         "create coordination.k8s.io/leases",
@@ -140,6 +144,12 @@ def test_the_webhook_adds_its_own_configuration_and_its_own_secret(helm: Helm) -
 def test_workloads_are_touched_only_if_the_value_says_so(helm: Helm) -> None:
     objects = helm.objects("sidecar.enabled=true", "sidecar.restartWorkloads=true")
     assert rights(objects, "audit-operator") == together(OPERATOR, SIDECARS, {("ClusterRole", "*"): RESTARTS})
+
+
+def test_roles_and_bindings_are_listed_unless_nobody_wants_to_know_who_may_what(helm: Helm) -> None:
+    granted = rights(helm.objects("permissions.enabled=false"), "audit-operator")
+    dropped = OPERATOR["ClusterRole", "*"] - granted["ClusterRole", "*"]
+    assert dropped == {each for each in OPERATOR["ClusterRole", "*"] if "rbac.authorization.k8s.io" in each}
 
 
 def test_delivery_may_write_the_named_config_maps_alone(helm: Helm) -> None:

@@ -16,7 +16,10 @@ from aiohttp import web
 
 from audit_operator.cluster import resources
 
-SERVED = (*resources.WATCHED, resources.LEASE, resources.EVENT, resources.SECRET)
+SERVED = (
+    *resources.WATCHED, resources.LEASE, resources.EVENT, resources.SECRET,
+    resources.ROLE, resources.CLUSTER_ROLE, resources.ROLE_BINDING, resources.CLUSTER_ROLE_BINDING,
+)  # fmt: skip
 _BY_COLLECTION = {(each.group, each.version, each.plural): each for each in SERVED}
 _PATH = re.compile(
     r"^/(?:api|apis/(?P<group>[^/]+))/(?P<version>v[^/]+)"

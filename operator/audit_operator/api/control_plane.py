@@ -11,6 +11,7 @@ from audit_operator.api.conditions import Conditions
 from audit_operator.api.constraints import ATOMIC, SET, Constraint, ListType, Pattern
 from audit_operator.api.model import ApiModel
 from audit_operator.api.observations import ApiServerState
+from audit_operator.api.permissions import Permissions, PermissionsSpec
 from audit_operator.api.policy_status import MAX_FINDINGS, Count, StatusFinding
 from audit_operator.api.references import ConfigMapKeyRef, ConfigMapRef
 from audit_operator.api.resource import KindInfo, PrinterColumn, Resource, columns
@@ -258,6 +259,9 @@ class AuditControlPlaneSpec(ApiModel):
     rollout: Rollout | None = Field(default=None, description="How a new policy reaches several API servers.")
     coverage: CoverageSource | None = Field(default=None, description="What coverage is judged on.")
     probes: Probes | None = Field(default=None, description="Live proof of coverage. Absent: none is sent.")
+    permissions: PermissionsSpec | None = Field(
+        default=None, description="How the rights that people have are judged. Absent: nobody else is expected."
+    )
     adopt: bool = Field(
         default=False,
         description="Driver StaticPod: whether an audit policy that the operator did not write may be replaced. The "
@@ -331,6 +335,10 @@ class AuditControlPlaneStatus(ApiModel):
     )
     findings: Annotated[tuple[StatusFinding, ...], Field(max_length=MAX_FINDINGS), ATOMIC] = Field(
         default=(), description="What a platform team should know about the composed policy."
+    )
+    permissions: Permissions | None = Field(
+        default=None,
+        description="Who may read records, write policies and switch auditing off. Absent: nobody has looked.",
     )
 
 

@@ -65,7 +65,7 @@ def permissions_of_cluster(options: argparse.Namespace) -> PermissionFacts:
 async def _read(options: argparse.Namespace) -> PermissionFacts:
     from audit_operator.cluster.connection import connect  # noqa: PLC0415 - see permissions_of_cluster
     from audit_operator.cluster.rbac import read_rbac  # noqa: PLC0415
-    from audit_operator.cluster.resources import CLUSTER_AUDIT_SINK, NAMESPACE  # noqa: PLC0415
+    from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, CLUSTER_AUDIT_SINK, NAMESPACE  # noqa: PLC0415
     from audit_operator.cluster.rest import ApiError, RestClient  # noqa: PLC0415
 
     connection = await connect(kubeconfig_file(options), options.context)
@@ -74,7 +74,8 @@ async def _read(options: argparse.Namespace) -> PermissionFacts:
         rbac = await read_rbac(client)
         namespaces = await _listed(client, NAMESPACE)
         try:
-            return PermissionFacts(rbac, facts_of([*namespaces, *await _listed(client, CLUSTER_AUDIT_SINK)]))
+            own = [*await _listed(client, CLUSTER_AUDIT_SINK), *await _listed(client, AUDIT_CONTROL_PLANE)]
+            return PermissionFacts(rbac, facts_of([*namespaces, *own]))
         except ApiError as error:
             if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
                 raise
@@ -83,7 +84,10 @@ async def _read(options: argparse.Namespace) -> PermissionFacts:
         await connection.aclose()
 
 
-_WITHOUT_SINKS = "ClusterAuditSinks cannot be read, so that nothing is known of stores and who may reach them"
+_WITHOUT_SINKS = (
+    "ClusterAuditSinks and AuditControlPlanes cannot be read, so that nothing is known of stores and who may reach "
+    "them, and of those whom control planes expect"
+)
 
 
 async def _listed(client: RestClient, resource: Resource) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from audit_operator.permissions.findings import unexpected
 from audit_operator.permissions.places import Places, stores_of
 from audit_operator.permissions.rbac import GROUP_OF_USERS, SERVICE_ACCOUNT, USER, Subject
 from audit_operator.permissions.summary import UNSEEN, holders
+from audit_operator.plan.permissions import expected_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +67,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--subject", metavar="SUBJECT", help="only this one; a name alone is any kind")
     parser.add_argument("--access", metavar="ID", action="append", help="only these accesses; --accesses lists them")
     parser.add_argument("--effect", choices=[each.value.lower() for each in Effect], help="only accesses with it")
-    parser.add_argument("--expect", metavar="SUBJECT", action="append", default=[], help="is meant to have its rights")
+    parser.add_argument(
+        "--expect",
+        metavar="SUBJECT",
+        action="append",
+        default=[],
+        help="meant to have its rights, as are those whom control planes name",
+    )
     parser.add_argument("--all", action="store_true", help="also what is expected")
     parser.add_argument("--accesses", action="store_true", help="list what is looked for, and why")
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text", help="default: text")
@@ -107,7 +114,8 @@ def _evaluated(given: PermissionFacts, options: argparse.Namespace) -> tuple[Hol
     places = Places(
         frozenset({options.operator_namespace, agents}), stores_of(snapshot.cluster_audit_sinks, labels), labels
     )
-    return evaluate(given.rbac, places, Expected(installation, frozenset(map(_subject, options.expect))))
+    declared = frozenset(map(_subject, options.expect)).union(*map(expected_of, snapshot.control_planes))
+    return evaluate(given.rbac, places, Expected(installation, declared))
 
 
 def _subject(text: str) -> Subject:
@@ -211,7 +219,7 @@ def _block(found: Unexpected) -> list[str]:
         f"{found.severity.lower()}: {found.subject}, {found.where}, through {found.through}{named}, may",
         *(f"    {each.title} [{each.id}]: {each.reason}" for each in shown),
         *([f"    and {more} more"] if more else []),
-        f"  mend: {shown[0].mend}; or say that it is meant to be: --expect {_option(found.subject)}",
+        f"  mend: {shown[0].mend}; or say that they are meant to: --expect {_option(found.subject)}",
     ]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from audit_operator.controller.permission_metrics import PermissionMetrics
 from audit_operator.controller.shipping_metrics import ShippingMetrics
 from audit_operator.controller.sidecar_metrics import SidecarMetrics
 from audit_operator.controller.sink_metrics import SinkMetrics
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from audit_operator.api.findings import ObjectRef
+    from audit_operator.api.permissions import Permissions
     from audit_operator.api.store_observations import StoreObservation
     from audit_operator.cluster.status_writer import StatusStats
     from audit_operator.plan import Plan, Snapshot
@@ -83,6 +85,10 @@ class Metrics:
     ) -> None:
         """Show at each scrape how many pods carry their sidecar, why others do not, and what sidecars have counted."""
         self.registry.register(SidecarMetrics(facts, figures))
+
+    def follow_permissions(self, results: Callable[[], Mapping[str, Permissions]]) -> None:
+        """Show at each scrape how many may read, write and disable."""
+        self.registry.register(PermissionMetrics(results))
 
     def show(self, snapshot: Snapshot, planned: Plan) -> None:
         """Show one plan; labels of what is gone go with it."""

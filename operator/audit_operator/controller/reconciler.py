@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from audit_operator.api.findings import Finding, ObjectRef
+    from audit_operator.api.permissions import Permissions
     from audit_operator.api.store_observations import StoreObservation
     from audit_operator.cluster.facts import Fact, FactStore
     from audit_operator.cluster.status_writer import StatusWriter
     from audit_operator.controller.delivery import Delivery
     from audit_operator.controller.metrics import Metrics
+    from audit_operator.controller.permission_checks import PermissionChecks
     from audit_operator.controller.shipment import Shipment
     from audit_operator.controller.sidecars import Sidecars
     from audit_operator.controller.sink_checks import SinkChecks
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _LOG = logging.getLogger(__name__)
+_PATIENCE = 5.0
+"""Seconds that the first statuses wait for permissions to be judged."""
 _REMEMBERED = 16
 
 
@@ -86,7 +90,8 @@ class Reconciler:
     """Plans and delivers whenever `dirty` says so. Nothing happens before every kind has been listed.
 
     `on_restart` is called when an API server was seen to come or go: watches may have missed something. `sinks` asks
-    stores, `sidecars` looks after those in pods; None where nobody does. `local_sinks` is as in `Snapshot`.
+    stores, `sidecars` looks after those in pods, `permissions` judges rights; None where nobody does.
+    `local_sinks` is as in `Snapshot`.
     """
 
     store: FactStore
@@ -102,6 +107,7 @@ class Reconciler:
     on_restart: Callable[[], None] = lambda: None
     sinks: SinkChecks | None = None
     sidecars: Sidecars | None = None
+    permissions: PermissionChecks | None = None
     backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, cap=60.0))
     quarantine: Quarantine = field(default_factory=Quarantine)
     _earlier: dict[str, Policy] = field(default_factory=dict)
@@ -164,6 +170,8 @@ class Reconciler:
         basis: dict[ObjectRef, Fact] = {fact.ref: fact for kind in OWN_KINDS for fact in self.store.facts(kind)}
         found = snapshot_of(self.store, {}, self.server_version(), local_sinks=self.local_sinks)
         snapshot = self.quarantine.without(found)
+        if self.permissions is not None:
+            self.permissions.follow(snapshot)
         await self.delivery.follow(snapshot.control_planes)
         snapshot = replace(snapshot, observations=self.delivery.observations)
         planned = await self._made(snapshot, "plan", plan)
@@ -182,7 +190,11 @@ class Reconciler:
         if self.sidecars is not None:
             await self.sidecars.deliver(snapshot, planned)
             pods = self.sidecars.facts
-        seen = _Seen(refused, self.shipment.facts, stores, pods)
+        permissions: Mapping[str, Permissions] = {}
+        if self.permissions is not None:
+            await self.permissions.tried(_PATIENCE)
+            permissions = self.permissions.results
+        seen = _Seen(refused, self.shipment.facts, stores, pods, permissions)
         encoded = await self._made(observed, "status", partial(_encode, seen=seen), planned)
         self.metrics.show(snapshot, planned)
         self.writer.submit(encoded, basis)
@@ -251,6 +263,7 @@ class _Seen:
     shipped: Mapping[str, ShippingFacts]
     stores: Mapping[ObjectRef, StoreObservation]
     sidecars: Mapping[ObjectRef, SidecarCount] | None
+    permissions: Mapping[str, Permissions]
 
 
 def _anew(work: Callable[[Snapshot, Plan], object], snapshot: Snapshot) -> None:
@@ -265,6 +278,6 @@ def _shipped(snapshot: Snapshot, plane: str) -> None:
 
 
 def _encode(snapshot: Snapshot, planned: Plan, seen: _Seen) -> dict[ObjectRef, EncodedStatus]:
-    documents = statuses(snapshot, planned, seen.refused, seen.shipped, seen.stores, seen.sidecars)
+    documents = statuses(snapshot, planned, seen.refused, seen.shipped, seen.stores, seen.sidecars, seen.permissions)
     encoded = {id(each): EncodedStatus.of(each) for each in {id(each): each for each in documents.values()}.values()}
     return {ref: encoded[id(each)] for ref, each in documents.items()}

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from audit_operator.api.audit_policy import AuditPolicy
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
+    from audit_operator.api.permissions import Permissions
     from audit_operator.api.sink import AuditSink, ClusterAuditSink
     from audit_operator.api.store_observations import StoreObservation
     from audit_operator.coverage.catalogue import Catalogue
@@ -65,12 +66,14 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     shipped: Mapping[str, ShippingFacts] = MappingProxyType({}),
     stores: Mapping[ObjectRef, StoreObservation] = MappingProxyType({}),
     sidecars: Mapping[ObjectRef, SidecarCount] | None = None,
+    permissions: Mapping[str, Permissions] = MappingProxyType({}),
 ) -> dict[ObjectRef, Status]:
     """The status of every object that has one; a document may be shared between objects, and must not be changed.
 
     `refused` holds, by control plane, why its compiled policy was not delivered; `shipped` what is known of its
     shippers, where any are ours; `stores` what was found of the stores of sinks, where they were asked;
-    `sidecars` the pods of policies that collect application logs, as far as they are known; None without sidecars.
+    `sidecars` the pods of policies that collect application logs, as far as they are known; None without sidecars;
+    `permissions` what was found of the rights that people have, by control plane, where they were judged.
     """
     programmed = {
         plane.metadata.name: programming(
@@ -88,6 +91,8 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
             judges[name] = judge
         of_shippers = remarks_for_owner(shipped[name]) if name in shipped else ()
         result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], judged_on, of_shippers)
+        if name in permissions:
+            result[plane.ref]["permissions"] = to_json(permissions[name])
     ships = {
         plane.metadata.name: ShippingOfPlane(plane, shipped.get(plane.metadata.name), stores)
         for plane in snapshot.control_planes
