@@ -107,6 +107,20 @@ def test_nesting_of_any_depth_belongs_to_its_event_and_to_no_other(depth):
     assert [without_type(each) for each in items] == [event(0), deep, event(2)]
 
 
+@given(
+    st.recursive(
+        st.sampled_from([b"", b"1", b'"]"', b'"{[\\""']),
+        lambda inner: st.tuples(st.integers(1, 40), st.lists(inner, min_size=1, max_size=3)).map(
+            lambda drawn: b'{"a":[' * drawn[0] + b",".join(drawn[1]) + b"]}" * drawn[0]
+        ),
+        max_leaves=8,
+    )
+)
+def test_what_lies_deep_in_an_item_is_passed_over_exactly(value):
+    item = b"[" * 20 + value + b"]" * 20
+    assert split(HEAD + item + b"," + item + TAIL) == (item, item)
+
+
 def test_a_string_may_hold_what_looks_like_the_end_of_the_list():
     sly = event(1, requestObject=json.dumps({"a": ']},{"level":"None"}]}', 'b"]}': "\\", "c": "\\\\\\"}))
     assert [without_type(each) for each in split(list_of(sly, event(2)))] == [sly, event(2)]
@@ -171,7 +185,19 @@ def test_a_list_with_too_many_members_is_refused():
 def test_no_text_takes_more_than_linear_time():
     """A timeout of the test run would show the square: a megabyte of each."""
     draw, size = random.Random(1), 2**20
-    for piece in (b"[", b'{"a":', b'"', b"\\", b'"\\', b"[]", b"[{", b'"a",', b" ", bytes(draw.randbytes(64))):
+    for piece in (
+        b"[",
+        b'{"":[],"a":',
+        b'{"a":',
+        b'"',
+        b"\\",
+        b'"\\',
+        b"[]",
+        b"[{",
+        b'"a",',
+        b" ",
+        bytes(draw.randbytes(64)),
+    ):
         for content in (piece * (size // len(piece)), HEAD + piece * (size // len(piece))):
             with pytest.raises(NoEventList):
                 split(content)
