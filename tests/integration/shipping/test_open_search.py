@@ -17,9 +17,11 @@ from audit_operator.controlplane.ports import free_ports
 from audit_operator.controlplane.shipper import telemetry
 from audit_operator.controlplane.shipper.flow import Way
 from audit_operator.sinks import Accepted, Access, Health, Reachable, Reason, Record, open_store
+from audit_operator.sinks.trial import try_store
 from tests.integration.shipping.door import Door
 from tests.integration.shipping.lines_shipper import Shipper, made, until
 from tests.integration.shipping.open_search import open_search
+from tests.sinks.fake_store import serving
 
 NOW = datetime.now(UTC).replace(microsecond=123456)
 EARLIER = NOW - timedelta(minutes=10)
@@ -95,6 +97,13 @@ async def test_an_index_of_somebody_else_is_used_as_it_is(node, index, made_by):
     node.ask("POST", f"/{index}/_refresh")
     assert (await asked.find(record.audit_id, "Panic", since=EARLIER)).records == (record,)
     assert await asked.health() == Health(writable=True, dropped=None)
+
+
+async def test_a_sink_is_tried_by_hand(node, index):
+    steps = await try_store(store(node.url, index), "team", write=True, patience=60.0)
+    assert [(each.name, each.trouble) for each in steps] == [("reached", None), ("written", None), ("read back", None)]
+    properties = node.ask("GET", f"/{index}/_mapping")[index]["mappings"]["properties"]
+    assert properties["auditID"]["type"] == "keyword"
 
 
 async def test_the_store_is_checked_without_writing_and_says_when_it_is_read_only(node, index):
@@ -191,6 +200,51 @@ async def test_what_the_operator_writes_and_what_the_shipper_writes_is_the_same_
 
     await until(counted, "an event that is there")
     assert len(node.documents(index)) == 1
+
+
+async def test_documents_that_the_store_puts_off_wait_and_arrive_once(node, index, tmp_path, shippers):
+    shipper = Shipper(tmp_path, made(spec(node.url, index), tmp_path))
+    shippers.append(shipper)
+    shipper.append(0, 1)
+    await shipper.start()
+    await all_of(node, index, 1)
+    node.ask("PUT", f"/{index}/_settings", {"index.blocks.read_only_allow_delete": True})
+    shipper.append(1, 100)
+    await until(lambda: "put off" in shipper.log, "documents that are put off")
+    node.ask("PUT", f"/{index}/_settings", {"index.blocks.read_only_allow_delete": None})
+    await all_of(node, index, 100)
+    assert ids(node, index).total() == 100
+    assert await shipper.count("otelcol_exporter_refused_log_records") == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"<html>",
+        b'{"items":[]}',
+        b'{"items":[{"create":{"status":201}}]}',
+        b'{"items":' + b"[{}" + b",{}" * 4_000_000 + b"]}",
+        b'{"items":[' + b'{"create":' * 1_000_000,
+    ],
+    ids=["none", "a page", "of no documents", "of some", "of too many", "without end"],
+)
+async def test_an_answer_that_does_not_speak_of_every_document_proves_nothing(index, tmp_path, shippers, answer):
+    async with serving() as store:
+        store.answers = {f"/{index}": (200, b"{}"), f"/{index}/_bulk": (200, answer)}
+        shipper = Shipper(tmp_path, made(spec(store.url, index), tmp_path))
+        shippers.append(shipper)
+        shipper.append(0, 20)
+        await shipper.start()
+        await until(lambda: "Exporting failed. Will retry" in shipper.log, "a second try")
+        assert await shipper.count("otelcol_exporter_indexed_log_records") == 0
+        kept = {"items": [{"create": {"status": 201}}] * 20}
+        store.answers[f"/{index}/_bulk"] = (200, json.dumps(kept).encode())
+
+        async def counted():
+            return await shipper.count("otelcol_exporter_indexed_log_records") == 20
+
+        await until(counted, "events that are there")
 
 
 @pytest.mark.parametrize("status", [400, 413])

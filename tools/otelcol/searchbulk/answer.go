@@ -7,8 +7,13 @@ import (
 	"net/http"
 )
 
-// The most that is read of an answer: some 100 bytes for each document.
-const mostOfAnswer = 32 << 20
+// What is read of an answer: so much for each document, and so much besides. Who answers may be a tenant's, and may
+// answer anything; so nothing is kept of it but what is asked for.
+const (
+	mostOfDocument = 512
+	mostOfRest     = 64 << 10
+	longestKind    = 64
+)
 
 type outcome int
 
@@ -18,14 +23,14 @@ const (
 	later
 )
 
-// bulkAnswer is what a store says of the documents of a request, in their order.
-type bulkAnswer struct {
-	Items []map[string]struct {
+// item is what a store says of one document of a request.
+type item struct {
+	Create struct {
 		Status int `json:"status"`
 		Error  struct {
 			Type string `json:"type"`
 		} `json:"error"`
-	} `json:"items"`
+	} `json:"create"`
 }
 
 type verdict struct {
@@ -34,22 +39,28 @@ type verdict struct {
 	kind    string
 }
 
-// verdicts reads an answer to a request of so many documents. Whatever is no such answer proves nothing.
+var errNoAnswer = errors.New("the answer is not the one that a store gives to a bulk request")
+
+// verdicts reads an answer to a request of so many documents, {"items": [...]}, in their order. Whatever is no such
+// answer proves nothing.
 func verdicts(body io.Reader, documents int) ([]verdict, error) {
-	var answer bulkAnswer
-	if err := json.NewDecoder(io.LimitReader(body, mostOfAnswer)).Decode(&answer); err != nil {
-		return nil, errors.New("the answer is not the one that a store gives to a bulk request")
-	}
-	if len(answer.Items) != documents {
-		return nil, errors.New("the answer does not speak of every document")
+	decoder := json.NewDecoder(io.LimitReader(body, mostOfRest+int64(documents)*mostOfDocument))
+	for _, wanted := range []json.Token{json.Delim('{'), "items", json.Delim('[')} {
+		if found, err := decoder.Token(); err != nil || found != wanted {
+			return nil, errNoAnswer
+		}
 	}
 	found := make([]verdict, 0, documents)
-	for _, item := range answer.Items {
-		each := verdict{outcome: later}
-		for _, said := range item {
-			each = verdict{judge(said.Status), said.Status, said.Error.Type}
+	for decoder.More() {
+		var each item
+		if err := decoder.Decode(&each); err != nil || len(found) == documents {
+			return nil, errNoAnswer
 		}
-		found = append(found, each)
+		said := each.Create
+		found = append(found, verdict{judge(said.Status), said.Status, said.Error.Type[:min(len(said.Error.Type), longestKind)]})
+	}
+	if _, err := decoder.Token(); err != nil || len(found) != documents {
+		return nil, errNoAnswer
 	}
 	return found, nil
 }

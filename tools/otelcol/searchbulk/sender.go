@@ -186,6 +186,6 @@ func without(logs plog.Logs, found []verdict) plog.Logs {
 
 // discard reads what is left, so that the connection can be used again.
 func discard(answer *http.Response) {
-	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, mostOfAnswer))
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, mostOfRest))
 	_ = answer.Body.Close()
 }
