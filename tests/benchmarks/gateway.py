@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.shipping import _lines
+from tests.benchmarks.shipping import lines_of
 from tests.gateway.lists import list_of
 from tests.integration.gateway.pki import Authority
 from tests.integration.gateway.shipping_collector import ShippingCollector, victoria_logs_sink
@@ -28,7 +28,7 @@ _TYPE = b'"kind":"Event","apiVersion":"audit.k8s.io/v1",'
 
 
 def run() -> Iterator[str]:
-    lines = [line.replace(_TYPE, b"") for line in _lines(EVENTS, 100)]
+    lines = [line.replace(_TYPE, b"") for line in lines_of(EVENTS, 100)]
     size = sum(map(len, lines)) / EVENTS
     yield f"{EVENTS:,} events of {size:,.0f} bytes on average, queued with fsync, to VictoriaLogs; mTLS, 8 connections."
     yield ""

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.audit import Level
 from audit_operator.api.redaction import RedactionProfile
+from audit_operator.api.sink import ClusterAuditSinkSpec, SinkType, VictoriaLogs
 from audit_operator.controlplane.ports import free_ports
 from audit_operator.policy.contribution import Contribution, Reach
 from audit_operator.policy.model import GroupResources, Policy, Rule
 from audit_operator.policy.presets import load_preset
-from audit_operator.shipping.collector.configuration import ARGUMENTS, ENVIRONMENT, Endpoints, render
+from audit_operator.shipping.collector.configuration import ARGUMENTS, ENVIRONMENT, QUEUES, Endpoints, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.enforcement.classes import Treatment, classify
 from audit_operator.shipping.enforcement.table import Table, build
+from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter
 from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline
 from audit_operator.shipping.redaction.demand import RedactionDemand
 from tests.integration.shipping.collector import run_collector
+from tests.integration.shipping.victoria_logs import victoria_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,23 +42,35 @@ _RESOURCES = (("", "pods", "log"), ("", "secrets", ""), ("", "configmaps", ""), 
 
 
 def run() -> Iterator[str]:
-    lines = list(_lines(EVENTS, 100))
+    lines = list(lines_of(EVENTS, 100))
     size = sum(map(len, lines)) / EVENTS
     yield f"{EVENTS:,} events of {size:,.0f} bytes on average, half of them with bodies; {DISTINCT} distinct policies."
     yield ""
     yield "| part of the work | namespaces | CPU s per 100,000 events |"
     yield "|---|---|---|"
-    small, baseline = _table(100), RedactionDemand()
+    small, baseline = table_of(100), RedactionDemand()
     everything = RedactionDemand(frozenset(RedactionProfile))
     read, decide = ["transform/read"], ["transform/read", "lookup", "filter/levels", "transform/levels"]
     write = [*decide, "transform/write"]
     yield _row("pass through", 100, _measure(lines, small, baseline, None))
     yield _row("parse, and read what decides", 100, _measure(lines, small, baseline, read))
     for namespaces in (10, 100, 1_000, 10_000):
-        yield _row("and enforce levels", namespaces, _measure(lines, _table(namespaces), baseline, decide))
+        yield _row("and enforce levels", namespaces, _measure(lines, table_of(namespaces), baseline, decide))
     yield _row("and write", 100, _measure(lines, small, baseline, write))
     yield _row("everything; profiles Secrets and Tokens", 100, _measure(lines, small, baseline))
     yield _row("everything; all profiles", 100, _measure(lines, small, everything))
+    with tempfile.TemporaryDirectory() as name, victoria_logs(Path(name), "-retentionPeriod=100y") as url:
+        sink = sink_at(url)
+        yield _row("the same, sent; profiles Secrets and Tokens", 100, _measure(lines, small, baseline, sink=sink))
+        yield _row("the same, sent; all profiles", 100, _measure(lines, small, everything, sink=sink))
+
+
+def sink_at(url: str) -> Exporter:
+    """A cluster-wide VictoriaLogs, with a queue on disk."""
+    spec = ClusterAuditSinkSpec(type=SinkType.VICTORIA_LOGS, victoria_logs=VictoriaLogs(url=url))
+    made = exporter(spec, "benchmark", CredentialFiles(), Room(QUEUES))
+    assert isinstance(made, Exporter)
+    return made
 
 
 def _row(work: str, namespaces: int, seconds: float) -> str:
@@ -65,13 +80,26 @@ def _row(work: str, namespaces: int, seconds: float) -> str:
 _WHOLE: list[str] = ["*"]
 
 
-def _measure(lines: list[bytes], table: Table, demand: RedactionDemand, parts: list[str] | None = _WHOLE) -> float:
+def _measure(
+    lines: list[bytes],
+    table: Table,
+    demand: RedactionDemand,
+    parts: list[str] | None = _WHOLE,
+    sink: Exporter | None = None,
+) -> float:
     """CPU seconds per 100,000 events with some of the processors, without the start; None is none of them."""
-    started = _run(lines[:1], table, demand, parts)
-    return (_run(lines, table, demand, parts) - started) * 100_000 / len(lines)
+    started = ship(lines[:1], table, demand, parts, sink)
+    return (ship(lines, table, demand, parts, sink) - started) * 100_000 / len(lines)
 
 
-def _run(lines: list[bytes], table: Table, demand: RedactionDemand, parts: list[str] | None) -> float:
+def ship(
+    lines: list[bytes],
+    table: Table,
+    demand: RedactionDemand,
+    parts: list[str] | None = _WHOLE,
+    sink: Exporter | None = None,
+) -> float:
+    """CPU seconds from the start until everything is through, and sent where there is a sink."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "table.yaml").write_text(yaml_text(table.entries))
@@ -81,9 +109,9 @@ def _run(lines: list[bytes], table: Table, demand: RedactionDemand, parts: list[
             shape=table.shape,
             table=f"{folder}/table.yaml",
             state=f"{folder}/state",
-            routes={"": ()},
+            routes={"": (sink.id,) if sink else ()},
             quarantine=(),
-            exporters=(),
+            exporters=(sink,) if sink else (),
             redactions={"": demand, "all": demand},
         )
         config = render(pipeline, Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
@@ -92,7 +120,7 @@ def _run(lines: list[bytes], table: Table, demand: RedactionDemand, parts: list[
         return run_collector(config, lines, folder, environ=ENVIRONMENT, arguments=ARGUMENTS).cpu
 
 
-def _table(namespaces: int) -> Table:
+def table_of(namespaces: int) -> Table:
     names = [f"team-{index}" for index in range(namespaces)]
     everywhere = Reach(frozenset(names), unseen_namespaces=True, cluster=True, non_resource=True)
     contributions = [Contribution(everywhere, Policy(load_preset("Baseline")))]
@@ -106,7 +134,7 @@ def _table(namespaces: int) -> Table:
     return build(classify(contributions, names, otherwise=Treatment(redaction="all")))
 
 
-def _lines(number: int, namespaces: int) -> Iterator[bytes]:
+def lines_of(number: int, namespaces: int) -> Iterator[bytes]:
     draw = random.Random(1)
     for _ in range(number):
         yield json.dumps(_event(draw, f"team-{draw.randrange(namespaces)}"), separators=(",", ":")).encode()

@@ -18,7 +18,8 @@ def test_names_and_places_are_the_operators():
     assert collector.ARGUMENTS == configuration.ARGUMENTS
     assert collector.HEALTH_VARIABLE == configuration.HEALTH_VARIABLE
     assert collector.METRICS_PORT_VARIABLE == configuration.METRICS_PORT_VARIABLE
-    assert application.ENVIRONMENT["GOGC"] == collector.COLLECTS_GARBAGE_AT
+    settings = {"GOGC": collector.COLLECTS_GARBAGE_AT, "GOMAXPROCS": collector.PROCESSORS}
+    assert settings == application.ENVIRONMENT
     assert (wanted.CONFIG_FILE, wanted.SECRET_FILE) == (CONFIG_FILE, SECRET_KEY)
     mounted, planned = places.Places.from_environment({}), Places()
     assert str(mounted.config) == names.CONFIG_FOLDER == planned.config
@@ -35,6 +36,8 @@ def test_nothing_but_the_standard_library_is_imported():
     ours = {each for each in loaded if each.startswith("audit_operator.")}
     assert all(each.startswith("audit_operator.sidecar") for each in ours)
     assert loaded.isdisjoint({"pydantic", "yaml", "asyncio", "aiohttp", "logging", "ssl"})
+    # Each costs every pod some hundred kilobytes.
+    assert loaded.isdisjoint({"shutil", "random", "base64", "typing"})
 
 
 def test_paths_in_a_secret_lead_nowhere_else(tmp_path):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import socket
 import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as typing has it; to import that costs half a megabyte
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 ARGUMENTS = ("--feature-gates=stanza.synchronousLogEmitter",)
 # As shipping.application.configuration says.
 COLLECTS_GARBAGE_AT = "40"
+PROCESSORS = "1"
 HEALTH_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_HEALTH"
 METRICS_PORT_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_METRICS_PORT"
 
@@ -155,6 +155,7 @@ class Collector:
             **kept,
             **environment,
             "GOGC": COLLECTS_GARBAGE_AT,
+            "GOMAXPROCS": PROCESSORS,
             "GOMEMLIMIT": f"{self.places.heap}MiB",
             HEALTH_VARIABLE: f"{HOST}:{health}",
             METRICS_PORT_VARIABLE: str(metrics),
@@ -172,7 +173,8 @@ def _total(lines: list[str], name: str) -> float:
 
 
 def _free_port() -> int:
-    for port in random.sample(_PORTS, len(_PORTS)):
+    first = int.from_bytes(os.urandom(2))
+    for port in (_PORTS[(first + offset) % len(_PORTS)] for offset in range(len(_PORTS))):
         with socket.socket() as trial, suppress(OSError):
             trial.bind((HOST, port))
             return port

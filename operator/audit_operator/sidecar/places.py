@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
 
+TYPE_CHECKING = False  # as typing has it; to import that costs half a megabyte
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
 _MEBIBYTE = 2**20
 _SHARE_OF_HEAP = 0.55

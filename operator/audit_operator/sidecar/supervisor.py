@@ -12,13 +12,13 @@ import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from audit_operator.sidecar.answers import Answers
 from audit_operator.sidecar.collector import Collector
 from audit_operator.sidecar.saying import say
 from audit_operator.sidecar.wanted import Wanted, asked, clear_out, lay_out, missing, read, write
 
+TYPE_CHECKING = False  # as typing has it; to import that costs half a megabyte
 if TYPE_CHECKING:
     from types import FrameType
 

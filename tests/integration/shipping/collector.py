@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _TAKEN_IN = re.compile(
     r"^otelcol_receiver_(?:accepted|refused|failed)_log_records(?:_total)?\{[^}]*\} (\S+)$", re.MULTILINE
 )
+_QUEUED = re.compile(r"^otelcol_exporter_queue_size\{[^}]*\} (\S+)$", re.MULTILINE)
 _STEP = 0.05
 
 
@@ -163,18 +164,19 @@ def complete(config: Mapping[str, Any], folder: Path, port: int) -> dict[str, An
 
 
 def _await(process: subprocess.Popen[bytes], port: int, lines: int, folder: Path, patience: float) -> float:
-    """Wait until every line is through: without a queue, the receiver counts a batch when it has been exported."""
+    """Wait until every line is through: the receiver counts a batch when it has been exported, or is in a queue."""
     seen = 0.0
     for _ in range(int(patience / _STEP)):
         if process.poll() is not None:
             raise CollectorFailed(f"the collector ended with {process.returncode}:\n{_log(folder)[-6000:]}")
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-                seen = sum(map(float, _TAKEN_IN.findall(answer.read().decode())))
+                said = answer.read().decode()
+            seen = sum(map(float, _TAKEN_IN.findall(said)))
         except (urllib.error.URLError, OSError):
             pass  # not up yet
         else:
-            if seen >= lines:
+            if seen >= lines and not any(map(float, _QUEUED.findall(said))):
                 return _cpu(process.pid)
         time.sleep(_STEP)
     raise CollectorFailed(f"{seen:.0f} of {lines} lines after {patience} s:\n{_log(folder)[-6000:]}")
