@@ -115,6 +115,64 @@ async def test_what_no_store_can_be_asked_is_not_asked(server, selection):
     assert not server.asked
 
 
+def streams(*rows):
+    """Loki's answer: here each record is a stream of its own."""
+
+    def value(each):
+        return [str(int(datetime.fromisoformat(each["_time"]).timestamp() * 10**9)), each["_msg"]]
+
+    labels = [{key: each[key] for key in each if not key.startswith("_")} for each in rows]
+    result = [{"stream": own, "values": [value(each)]} for own, each in zip(labels, rows, strict=True)]
+    return json.dumps({"status": "success", "data": {"resultType": "streams", "result": result}}).encode()
+
+
+async def loki(server, selection):
+    async with aclosing(search(opened("Loki", server.url), selection)) as found:
+        return [getattr(each, "audit_id", each) async for each in found]
+
+
+async def test_loki_is_asked_for_each_namespace_and_what_it_gives_is_put_in_order(server):
+    server.body = streams(row(1, age=3), row(2, age=1), row(3, age=2))
+    assert await loki(server, SELECTION) == ["id-2", "id-3", "id-1", End(0, complete=True)]
+    assert await loki(server, replace(SELECTION, order=Order.OLDEST, limit=2)) == [
+        "id-1",
+        "id-3",
+        End(0, complete=False),
+    ]
+    first, second = server.asked
+    assert first.form == {
+        "query": '{service_name=~".+"} | namespace="payments" | cluster="cluster"',
+        "start": "1772362800000000000",
+        "end": "1772366400000000000",
+        "limit": "4",
+        "direction": "backward",
+    }
+    assert second.form["direction"] == "forward"
+
+
+async def test_loki_is_asked_with_literals_from_when_a_namespace_was_made(server):
+    server.body = streams()
+    scopes = Scope("a", NOW - timedelta(minutes=1)), Scope("")
+    selection = replace(SELECTION, scopes=scopes, equal=((Attribute.USER, 'x" or "'),), text="`", clusters=("c", "d"))
+    assert await loki(server, selection) == [End(0, complete=True)]
+    first, second = (each.form for each in server.asked)
+    assert first["query"] == (
+        '{service_name=~".+"} |= "\\u0060" | namespace="a" '
+        '| username="x\\u0022 or \\u0022" | cluster="c" or cluster="d"'
+    )
+    assert int(first["end"]) - int(first["start"]) == 60 * 10**9
+    assert ' | namespace="" | ' in second["query"]
+
+
+async def test_what_loki_answers_is_checked_once_more(server):
+    server.body = streams(row(1, "shop"))
+    [failed] = await loki(server, SELECTION)
+    assert failed.reason is Reason.ANSWER_MALFORMED
+    server.body = b"{}"
+    [failed] = await loki(server, SELECTION)
+    assert failed.reason is Reason.ANSWER_MALFORMED
+
+
 async def test_a_store_that_cannot_search_says_so(server):
     async with aclosing(search(opened("OTLP", server.url), SELECTION)) as found:
         assert [type(each) async for each in found] == [Unsupported]

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.exporters import AUDIT_ID, STAGE
+from audit_operator.sinks import logql
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.quoting import UNASKABLE, are_askable, quoted
 from audit_operator.sinks.store import (
@@ -23,7 +24,6 @@ from audit_operator.sinks.store import (
     Reachable,
     Reason,
     Record,
-    Unsupported,
     without_copies,
 )
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from audit_operator.sinks.otlp_endpoint import OtlpEndpoint
     from audit_operator.sinks.selection import Selection
 
-_NO_SEARCH = Unsupported("this release searches no Loki, but for one audit ID; ask a VictoriaLogs")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_STREAMS = frozenset({int(HTTPStatus.UNPROCESSABLE_ENTITY)})
 """Loki's answer to a request without records, given after it has recognised user and tenant."""
@@ -62,15 +61,29 @@ class LokiStore:
         wanted = f"{AUDIT_ID}={quoted(audit_id)}" + (f" | {STAGE}={quoted(stage)}" if stage is not None else "")
         form = {
             "query": f'{{service_name=~".+"}} | {wanted}',
-            "start": str((since - _EPOCH) // timedelta(microseconds=1) * 1000),
+            "start": logql.nanoseconds(since),
             "limit": str(MOST_RECORDS + 1),
         }
         answer = await self.endpoint.connection.ask("/loki/api/v1/query_range", form, self.tenant_headers)
         return answer if isinstance(answer, Failure) else _found(answer)
 
-    async def search(self, selection: Selection) -> AsyncGenerator[Unsupported, None]:  # noqa: ARG002  # Store's
-        """See `store.Store`."""
-        yield _NO_SEARCH
+    async def search(self, selection: Selection) -> AsyncGenerator[Record | Failure, None]:
+        """See `store.Store`. A question for each namespace; Loki's max_entries_limit_per_query, 5000 by default, holds.
+
+        Each answer is held as a whole, up to the limit for all answers.
+        """
+        best: list[Record] = []
+        for scope in selection.scopes:
+            answer = await self.endpoint.connection.ask(
+                "/loki/api/v1/query_range", logql.form(selection, scope), self.tenant_headers
+            )
+            found = answer if isinstance(answer, Failure) else _read(answer, "")
+            if isinstance(found, Failure):
+                yield found
+                return
+            best = selection.first((*best, *found))
+        for each in best:
+            yield each
 
     async def health(self) -> Health | Failure:
         """See `store.Store`. Not every gateway lets /ready through, and none what Loki has discarded."""
@@ -79,22 +92,28 @@ class LokiStore:
 
 
 def _found(answer: Answer) -> Found | Failure:
+    read = _read(answer)
+    return read if isinstance(read, Failure) else without_copies(read)
+
+
+def _read(answer: Answer, *without_id: str) -> list[Record] | Failure:
+    """All records; `without_id` is the audit ID of those that have none, if such are expected."""
     document = answer.json()
     if isinstance(document, Failure):
         return document
     try:
-        return without_copies(_records(document))
+        return list(_records(document, *without_id))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return failure(Reason.ANSWER_MALFORMED, "the store's answer is not the one that Loki gives to a query")
 
 
-def _records(document: dict[str, Any]) -> Iterator[Record]:
+def _records(document: dict[str, Any], *without_id: str) -> Iterator[Record]:
     data = document["data"]
     if document["status"] != "success" or data["resultType"] != "streams":
         raise ValueError
     for stream in data["result"]:
         labels = {key: str(value) for key, value in stream["stream"].items()}
-        audit_id, stage = labels.pop(AUDIT_ID), labels.pop(STAGE, "")
+        audit_id, stage = labels.pop(AUDIT_ID, *without_id), labels.pop(STAGE, "")
         for nanoseconds, text, *_ in stream["values"]:
             time = _EPOCH + timedelta(microseconds=int(nanoseconds) // 1000)
             yield Record(audit_id, stage, time, str(text), labels)

@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import re
+import threading
 import uuid
 import zlib
 from dataclasses import dataclass, field
@@ -47,7 +48,6 @@ _T = TypeVar("_T")
 _CONNECT, _READ = 5.0, 15.0
 _MOST_OBJECTS = 500
 _MOST_BYTES = 256 * 2**20
-_NO_SEARCH = Unsupported("this release searches no buckets, but for one audit ID; ask a VictoriaLogs")
 _SKEW = timedelta(minutes=1)
 """By how much the clocks of store and shippers may be behind ours."""
 _HOUR = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2}/")
@@ -106,9 +106,18 @@ class S3Store:
         """See `store.Store`. Records arrive late, never early: no object that was uploaded before `since` is read."""
         return await self.call(lambda: self._search(audit_id, stage, since))
 
-    async def search(self, selection: Selection) -> AsyncGenerator[Unsupported, None]:  # noqa: ARG002  # Store's
-        """See `store.Store`."""
-        yield _NO_SEARCH
+    async def search(self, selection: Selection) -> AsyncGenerator[Record | Failure, None]:
+        """See `store.Store`. Reads every object that was uploaded since, and fails where these are too many."""
+        given_up = threading.Event()
+        try:
+            found = await self.call(lambda: self._selected(selection, given_up))
+        finally:
+            given_up.set()
+        if isinstance(found, Failure):
+            yield found
+            return
+        for each in found:
+            yield each
 
     async def health(self) -> Unsupported:
         """See `store.Store`."""
@@ -133,6 +142,18 @@ class S3Store:
             )
         answer = without_copies(found[: MOST_RECORDS + 1])
         return Found(answer.records, answer.copies, complete and answer.complete)
+
+    def _selected(self, selection: Selection, given_up: threading.Event) -> list[Record] | Failure:
+        best: list[Record] = []
+        left = _MOST_BYTES
+        for number, key in enumerate(self.keys(selection.since)):
+            text = self.read(key, left) if number < _MOST_OBJECTS and not given_up.is_set() else None
+            if text is None:
+                said = f"more than {_MOST_OBJECTS} objects, or {_MOST_BYTES >> 20} MiB, were uploaded since then"
+                return Failure(Reason.ANSWER_TOO_LARGE, said, "ask for what is younger, or ask another store")
+            left -= len(text)
+            best = selection.first((*best, *filter(selection.matches, _records(text))))
+        return best
 
     def keys(self, since: datetime) -> Iterator[str]:
         """Of the objects that were uploaded since then, in that order: their keys begin with the hour. Blocks."""

@@ -6,6 +6,7 @@ whoever answers it can see of each record whether it is one of them.
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from audit_operator.shipping.exporters import AUDIT_ID, CLUSTER, NAMESPACE, STAG
 from audit_operator.sinks.quoting import is_askable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from audit_operator.sinks.store import Record
@@ -83,6 +85,12 @@ class Selection:
         values = [*(value for _, value in self.equal), *self.clusters, *filter(None, (self.text,))]
         names = [each.namespace for each in self.scopes if each.namespace]
         return bool(self.scopes) and self.limit > 0 and all(map(is_askable, (*values, *names)))
+
+    def first(self, records: Iterable[Record]) -> list[Record]:
+        """As many as a store gives (`store.Store.search`), in the order asked for; holds no more of them than that."""
+        newest = self.order is Order.NEWEST
+        choose = heapq.nlargest if newest else heapq.nsmallest
+        return choose(self.limit + 1, records, key=lambda each: each.time)
 
     def admits(self, record: Record) -> bool:
         """Whether a record is of these namespaces and clusters, and of this time.

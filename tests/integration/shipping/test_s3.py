@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import uuid
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -28,6 +30,8 @@ from audit_operator.shipping.exporters import (
     exporter,
 )
 from audit_operator.sinks import Accepted, Access, Reachable, Reason, Record, Unsupported, open_store
+from audit_operator.sinks.search import End, search
+from audit_operator.sinks.selection import Attribute, Order, Scope, Selection
 from tests.integration.shipping.audit_events import event_of, line_of
 from tests.integration.shipping.collector import binary, run_collector
 from tests.integration.shipping.seaweedfs import KEY, KEY_ID, seaweedfs
@@ -171,6 +175,32 @@ async def test_what_is_written_is_found_once_however_often(s3):
     assert (found.copies, found.complete) == (1, True)
     assert not (await store.find(record.audit_id, "Panic", since=EARLIER)).records
     assert not (await store.find(record.audit_id, None, since=NOW + timedelta(hours=1))).records
+
+
+async def test_records_of_a_namespace_are_searched_in_all_objects_of_the_time(s3):
+    store = open_store(spec(s3, SHIPPED), ACCESS)
+    marks = [(name, number) for number in range(4) for name in ("a", "b", "")]
+    for name, number in marks:
+        attributes = {"cluster": "searched", **({"namespace": name} if name else {}), "verb": "get"}
+        time = NOW - timedelta(seconds=number)
+        await store.write(Record(f"{name}-{number}", "Panic", time, f'{{"said": "{name}.{number}"}}', attributes))
+    s3.client.put_object(SHIPPED, "prod/seals/1.json", io.BytesIO(b"no records"), 10)
+    selection = Selection(
+        (Scope("a"), Scope("", NOW - timedelta(seconds=1))), EARLIER, NOW + timedelta(seconds=1), ("searched",), limit=5
+    )
+
+    async def searched(selection):
+        async with aclosing(search(store, selection)) as found:
+            return [getattr(each, "audit_id", each) async for each in found]
+
+    assert sorted((await searched(selection))[:2]) == ["-0", "a-0"]
+    assert (await searched(selection))[-1] == End(0, complete=False)
+    everything = replace(selection, limit=10, order=Order.OLDEST)
+    assert (await searched(everything))[:2] == ["a-3", "a-2"]
+    assert (await searched(everything))[-1] == End(0, complete=True)
+    gets = replace(everything, text="a.2", equal=((Attribute.VERB, "get"),))
+    assert await searched(gets) == ["a-2", End(0, complete=True)]
+    assert await searched(replace(everything, equal=((Attribute.VERB, "list"),))) == [End(0, complete=True)]
 
 
 async def test_a_bucket_is_checked_without_writing(s3):
