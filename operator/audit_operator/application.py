@@ -40,6 +40,7 @@ from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.notices import notice_of
 from audit_operator.controller.permission_checks import PermissionChecks
 from audit_operator.controller.reconciler import Dirty, Reconciler
+from audit_operator.controller.retention import RetentionRounds, RoundTimes
 from audit_operator.controller.shipment import Shipment
 from audit_operator.controller.shipper_board import ClusterShipperBoard
 from audit_operator.controller.sidecar_objects import SidecarObjects
@@ -66,7 +67,7 @@ from audit_operator.settings import SettingsError, ShipperMode
 from audit_operator.shipping.injection.template import SidecarTemplate, TemplateError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from audit_operator.controlplane.driver import Driver
     from audit_operator.controlplane.shipper.board import ShipperBoard
@@ -115,6 +116,7 @@ class Operator:
     shipment: Shipment = field(init=False)
     dirty: Dirty = field(init=False)
     sinks: SinkChecks | None = field(init=False)
+    retention: RetentionRounds | None = field(init=False)
     sidecars: Sidecars | None = field(init=False)
     restarts: WorkloadRestarts | None = field(init=False)
     webhook: InjectionWebhook | None = field(init=False)
@@ -144,7 +146,9 @@ class Operator:
         secrets = SecretReader(client)
         self.credentials = SinkSecrets(secrets, self.dirty.mark)
         self.shipment = Shipment(_ShippersMaker(settings, shippers, self.dirty), self.credentials)
-        self.sinks = _sink_checks(settings, secrets, self.dirty)
+        stores = Stores(secrets)
+        self.sinks = _sink_checks(settings, stores, self.dirty)
+        self.retention = _retention(settings, client, stores, self.dirty, self.elector.check)
         template = _template(settings)
         self.sidecars = _sidecars(settings, template, client, self.credentials, self.dirty)
         self.restarts = _restarts(settings, template, client, self.sidecars)
@@ -163,6 +167,7 @@ class Operator:
             local_sinks=settings.local_sinks,
             on_restart=self.resync.hurry,
             sinks=self.sinks,
+            retention=self.retention,
             sidecars=self.sidecars,
             permissions=self.permissions,
         )
@@ -176,6 +181,7 @@ class Operator:
         )
         self.metrics.follow_stores(lambda: self.sinks.observations if self.sinks else {})
         self.metrics.follow_permissions(lambda: self.permissions.results if self.permissions else {})
+        self.metrics.follow_retention(lambda: self.retention.observations if self.retention else {})
         self.metrics.follow_statuses(self.writer.stats, lambda: self.writer.pending)
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -234,6 +240,8 @@ class Operator:
         await asyncio.gather(*ours, return_exceptions=True)
         if self.sinks is not None:
             await self.sinks.aclose()
+        if self.retention is not None:
+            await self.retention.aclose()
         if self.sidecars is not None:
             await self.sidecars.aclose()
         await self.shipment.aclose()
@@ -283,11 +291,20 @@ class Operator:
         return "" if age < self.settings.lease_seconds else "the API server does not answer"
 
 
-def _sink_checks(settings: Settings, secrets: SecretReader, dirty: Dirty) -> SinkChecks | None:
+def _sink_checks(settings: Settings, stores: Stores, dirty: Dirty) -> SinkChecks | None:
     if not settings.sink_check_seconds:
         return None
     times = CheckTimes(every=settings.sink_check_seconds)
-    return SinkChecks(Stores(secrets), dirty.mark, times, tenants=settings.sink_check_tenants)
+    return SinkChecks(stores, dirty.mark, times, tenants=settings.sink_check_tenants)
+
+
+def _retention(
+    settings: Settings, client: RestClient, stores: Stores, dirty: Dirty, fence: Callable[[], None]
+) -> RetentionRounds | None:
+    if not settings.retention_seconds:
+        return None
+    times = RoundTimes(every=settings.retention_seconds)
+    return RetentionRounds(client, stores, dirty.mark, fence, times, tenants=settings.sink_check_tenants)
 
 
 def _permission_checks(settings: Settings, client: RestClient, dirty: Dirty) -> PermissionChecks | None:

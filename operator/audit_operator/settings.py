@@ -115,6 +115,11 @@ class Settings(BaseModel):
     sink_check_tenants: bool = Field(
         default=True, description="Whether stores of AuditSinks are asked, too, whose addresses tenants choose."
     )
+    retention_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=3600.0,
+        description="Time between two rounds in which stores are asked what they keep, and told what to delete; 0: "
+        "never. Stores of AuditSinks are asked where SINK_CHECK_TENANTS says so.",
+    )
     local_sinks: bool = Field(
         default=False,
         description="Whether AuditSinks may name addresses of the very machine that ships (loopback, link-local, "

@@ -196,10 +196,10 @@ def test_a_config_map_is_delivered_and_nothing_more_is_claimed():
     assert conditions(snapshot, MAIN)["Programmed"] == ("Unknown", "NotObserved")
 
 
-def test_what_is_not_built_yet_is_not_claimed():
+def test_a_policy_that_ships_nowhere_claims_no_retention():
     policy = audit_policy(rules=[{"level": "Request"}], retention={"minimum": "30d"})
     state = conditions(replace(SNAPSHOT, audit_policies=(policy,), observations=seen()), PCI)
-    assert state["RetentionEnforced"] == ("Unknown", "NotImplemented")
+    assert state["RetentionEnforced"] == ("Unknown", "NotRequested")
     assert state["Shipping"] == ("Unknown", "NotRequested")
 
 

@@ -72,7 +72,10 @@ class Reason(StrEnum):
 
     # Programmed
     PROGRAMMED = "Programmed", "Every API server runs, ready, with the digest that this object is part of."
-    PENDING = "Pending", "The policy is on its way; not every API server runs with it yet."
+    PENDING = (
+        "Pending",
+        "The policy is on its way, not every API server runs with it; or a deletion of records is due or announced.",
+    )
     NOT_OBSERVED = (
         "NotObserved",
         "The policy was handed over, and nobody can see yet whether an API server runs with it.",
@@ -121,7 +124,7 @@ class Reason(StrEnum):
     )
     SINK_UNREACHABLE = (
         "SinkUnreachable",
-        "Nothing has been sent to the sink yet, and the operator, which asks the store itself, gets no answer.",
+        "The operator, which asks the store itself, gets no answer; what was proved before, if anything, stays.",
     )
     SINK_UNAUTHENTICATED = (
         "SinkUnauthenticated",
@@ -145,6 +148,17 @@ class Reason(StrEnum):
         "InternalError",
         "A defect of the operator: it cannot work with this; what was in force stays, and its log says more.",
     )
+
+    # RetentionEnforced
+    ENFORCED = "Enforced", "Every sink was asked, keeps records as long as asked, and has none that are older."
+    PARTIAL = "Partial", "A sink keeps records shorter, or longer, than asked; the message says what mends it."
+    UNSUPPORTED = (
+        "Unsupported",
+        "A sink cannot do what is asked, or cannot be asked about it: its owner has to declare it there by hand.",
+    )
+    DRIFTED = "Drifted", "A sink kept records as asked, and its settings were changed by somebody else."
+    CONFLICT = "Conflict", "Policies contradict each other; the longer minimum counts until a person decides."
+    NOT_VERIFIED = "NotVerified", "The sink has not been asked yet."
 
     # Shipping, RetentionEnforced
     NOT_REQUESTED = "NotRequested", "The spec does not ask for it."

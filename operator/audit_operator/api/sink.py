@@ -15,8 +15,9 @@ from audit_operator.api.conditions import Conditions
 from audit_operator.api.constraints import Constraint, Pattern
 from audit_operator.api.model import ApiModel
 from audit_operator.api.policy_status import Count
-from audit_operator.api.resource import KindInfo, PrinterColumn, Resource, columns
+from audit_operator.api.resource import KindInfo, PrinterColumn, Resource, columns, condition_column
 from audit_operator.api.selector import LabelSelector
+from audit_operator.api.sink_retention import RetentionOfSink
 from audit_operator.api.text import NamespaceName, ObjectName, Url
 
 
@@ -303,11 +304,13 @@ class AuditSinkStatus(ApiModel):
         default=(), description="Accepted, ResolvedRefs, Shipping, RetentionEnforced and Ready."
     )
     policies: Count | None = Field(default=None, description="Number of policies that ship here.")
+    retention: RetentionOfSink | None = Field(default=None, description="What the store keeps, and for how long.")
 
 
 _COLUMNS = columns(
     PrinterColumn("Type", "string", ".spec.type", "What the store is."),
     PrinterColumn("Policies", "integer", ".status.policies", "Policies that ship here."),
+    condition_column("Retention", "RetentionEnforced", "reason", "Whether it keeps records as policies ask."),
 )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from audit_operator.controller.permission_metrics import PermissionMetrics
+from audit_operator.controller.retention_metrics import RetentionMetrics
 from audit_operator.controller.shipping_metrics import ShippingMetrics
 from audit_operator.controller.sidecar_metrics import SidecarMetrics
 from audit_operator.controller.sink_metrics import SinkMetrics
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from audit_operator.api.findings import ObjectRef
     from audit_operator.api.permissions import Permissions
+    from audit_operator.api.retention_observations import RetentionObservation
     from audit_operator.api.store_observations import StoreObservation
     from audit_operator.cluster.status_writer import StatusStats
     from audit_operator.plan import Plan, Snapshot
@@ -77,6 +79,10 @@ class Metrics:
     def follow_stores(self, seen: Callable[[], Mapping[ObjectRef, StoreObservation]]) -> None:
         """Show at each scrape what was found of the stores of sinks."""
         self.registry.register(SinkMetrics(seen))
+
+    def follow_retention(self, seen: Callable[[], Mapping[ObjectRef, RetentionObservation]]) -> None:
+        """Show at each scrape what stores said of retention."""
+        self.registry.register(RetentionMetrics(seen))
 
     def follow_sidecars(
         self,

@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 
     from audit_operator.api.findings import Finding, ObjectRef
     from audit_operator.api.permissions import Permissions
+    from audit_operator.api.retention_observations import RetentionObservation
     from audit_operator.api.store_observations import StoreObservation
     from audit_operator.cluster.facts import Fact, FactStore
     from audit_operator.cluster.status_writer import StatusWriter
     from audit_operator.controller.delivery import Delivery
     from audit_operator.controller.metrics import Metrics
     from audit_operator.controller.permission_checks import PermissionChecks
+    from audit_operator.controller.retention import RetentionRounds
     from audit_operator.controller.shipment import Shipment
     from audit_operator.controller.sidecars import Sidecars
     from audit_operator.controller.sink_checks import SinkChecks
@@ -90,8 +92,8 @@ class Reconciler:
     """Plans and delivers whenever `dirty` says so. Nothing happens before every kind has been listed.
 
     `on_restart` is called when an API server was seen to come or go: watches may have missed something. `sinks` asks
-    stores, `sidecars` looks after those in pods, `permissions` judges rights; None where nobody does.
-    `local_sinks` is as in `Snapshot`.
+    stores, `retention` what they keep, `sidecars` looks after those in pods, `permissions` judges rights; None where
+    nobody does. `local_sinks` is as in `Snapshot`.
     """
 
     store: FactStore
@@ -108,6 +110,7 @@ class Reconciler:
     sinks: SinkChecks | None = None
     sidecars: Sidecars | None = None
     permissions: PermissionChecks | None = None
+    retention: RetentionRounds | None = None
     backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, cap=60.0))
     quarantine: Quarantine = field(default_factory=Quarantine)
     _earlier: dict[str, Policy] = field(default_factory=dict)
@@ -194,7 +197,11 @@ class Reconciler:
         if self.permissions is not None:
             await self.permissions.tried(_PATIENCE)
             permissions = self.permissions.results
-        seen = _Seen(refused, self.shipment.facts, stores, pods, permissions)
+        kept: Mapping[ObjectRef, RetentionObservation] | None = None
+        if self.retention is not None:
+            self.retention.follow(snapshot.sinks(), planned.retention.sinks)
+            kept = dict(self.retention.observations)
+        seen = _Seen(refused, self.shipment.facts, stores, pods, permissions, kept)
         encoded = await self._made(observed, "status", partial(_encode, seen=seen), planned)
         self.metrics.show(snapshot, planned)
         self.writer.submit(encoded, basis)
@@ -264,6 +271,7 @@ class _Seen:
     stores: Mapping[ObjectRef, StoreObservation]
     sidecars: Mapping[ObjectRef, SidecarCount] | None
     permissions: Mapping[str, Permissions]
+    retention: Mapping[ObjectRef, RetentionObservation] | None
 
 
 def _anew(work: Callable[[Snapshot, Plan], object], snapshot: Snapshot) -> None:
@@ -278,6 +286,15 @@ def _shipped(snapshot: Snapshot, plane: str) -> None:
 
 
 def _encode(snapshot: Snapshot, planned: Plan, seen: _Seen) -> dict[ObjectRef, EncodedStatus]:
-    documents = statuses(snapshot, planned, seen.refused, seen.shipped, seen.stores, seen.sidecars, seen.permissions)
+    documents = statuses(
+        snapshot,
+        planned,
+        seen.refused,
+        seen.shipped,
+        seen.stores,
+        seen.sidecars,
+        seen.permissions,
+        seen.retention,
+    )
     encoded = {id(each): EncodedStatus.of(each) for each in {id(each): each for each in documents.values()}.values()}
     return {ref: encoded[id(each)] for ref, each in documents.items()}

@@ -21,6 +21,7 @@ from audit_operator.shipping.exporters import Unusable, access_key_parts
 from audit_operator.sinks.access import Access
 from audit_operator.sinks.network import Network
 from audit_operator.sinks.opening import open_store
+from audit_operator.sinks.retention.opening import open_retention
 from audit_operator.sinks.store import Failure, Reason
 from audit_operator.sinks.unsupported import UnsupportedStore
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from audit_operator.controller.sink_secrets import Secrets
     from audit_operator.plan.credentials import SecretName
     from audit_operator.plan.sinks import Sink
+    from audit_operator.sinks.retention.protocol import RetentionStore
     from audit_operator.sinks.store import Store
 
 _NOT_FOR_TENANTS = "the operator asks S3 for ClusterAuditSinks alone: it cannot keep an address of a tenant's in bounds"
@@ -63,6 +65,16 @@ class Stores:
         network = self.tenants if isinstance(sink, AuditSink) else self.platform
         store = await asyncio.to_thread(open_store, sink.spec, access, network)
         return store if isinstance(store, Failure) else OpenStore(sink, access, store)
+
+    async def open_retention(self, sink: Sink, clusters: tuple[str, ...]) -> RetentionStore | Failure:
+        """Whoever asks the store of a sink about retention; `clusters` are the names that records of ours carry."""
+        access = await self.access(sink)
+        if isinstance(access, Failure):
+            return access
+        is_tenants = isinstance(sink, AuditSink)
+        network = self.tenants if is_tenants else self.platform
+        # Its address may be that of a store that is everybody's: no tenant has anything deleted.
+        return await asyncio.to_thread(open_retention, sink.spec, access, network, clusters, may_delete=not is_tenants)
 
     async def access(self, sink: Sink) -> Access | Failure:
         """What the Secrets of a sink hold."""

@@ -50,10 +50,17 @@ class SinkDemands:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What is demanded of sinks, by sink, and what policies are to be told about it, by policy."""
+    """What is demanded of sinks.
+
+    Attributes:
+        sinks: by sink; those of which nothing is demanded are absent.
+        findings: what policies are to be told about it, by policy.
+        asking: policies that ask for something.
+    """
 
     sinks: Mapping[ObjectRef, SinkDemands] = field(default_factory=dict)
     findings: Mapping[ObjectRef, tuple[Finding, ...]] = field(default_factory=dict)
+    asking: frozenset[ObjectRef] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,7 @@ def retention(snapshot: Snapshot, assigned: Mapping[ObjectRef, str]) -> Retentio
     """What every sink must keep. `assigned` has the control plane of each policy that has one."""
     sinks = Sinks.of(snapshot)
     members = tuple(_members(snapshot, sinks, assigned))
-    if not any(_asks(each.wish) for each in members):
+    if not any(_asks(each.wish) or each.wish.unlimited for each in members):
         return Retention()
     reached: defaultdict[ObjectRef, defaultdict[str, list[_Member]]] = defaultdict(lambda: defaultdict(list))
     for member in members:
@@ -92,7 +99,8 @@ def retention(snapshot: Snapshot, assigned: Mapping[ObjectRef, str]) -> Retentio
         for sink, theirs in reached.items()
     }
     findings = {ref: tuple(each) for ref, each in told.items() if each}
-    return Retention({sink: each for sink, each in made.items() if each.classes}, findings)
+    asking = frozenset(each.wish.policy for each in members if _asks(each.wish))
+    return Retention({sink: each for sink, each in made.items() if each.classes}, findings, asking)
 
 
 def _members(snapshot: Snapshot, sinks: Sinks, assigned: Mapping[ObjectRef, str]) -> Iterator[_Member]:
@@ -112,7 +120,7 @@ def _wish(policy: AuditPolicy | ClusterAuditPolicy) -> Wish:
 
 
 def _asks(wish: Wish) -> bool:
-    return bool(wish.unlimited) or combine([wish]).demand.asks_for_something
+    return combine([wish]).demand.asks_for_something
 
 
 def _meeting(

@@ -23,6 +23,7 @@ from audit_operator.plan.claim import Claim, false, true, unknown
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
 from audit_operator.plan.defect import DEFECT
 from audit_operator.plan.given import INVALID, NOT_FOUND
+from audit_operator.plan.retention_status import RetentionOfStores, decides
 from audit_operator.plan.shipping_status import (
     ShippingFacts,
     ShippingOfPlane,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
     from audit_operator.api.permissions import Permissions
+    from audit_operator.api.retention_observations import RetentionObservation
     from audit_operator.api.sink import AuditSink, ClusterAuditSink
     from audit_operator.api.store_observations import StoreObservation
     from audit_operator.coverage.catalogue import Catalogue
@@ -67,6 +69,7 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     stores: Mapping[ObjectRef, StoreObservation] = MappingProxyType({}),
     sidecars: Mapping[ObjectRef, SidecarCount] | None = None,
     permissions: Mapping[str, Permissions] = MappingProxyType({}),
+    retention: Mapping[ObjectRef, RetentionObservation] | None = None,
 ) -> dict[ObjectRef, Status]:
     """The status of every object that has one; a document may be shared between objects, and must not be changed.
 
@@ -74,6 +77,8 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     shippers, where any are ours; `stores` what was found of the stores of sinks, where they were asked;
     `sidecars` the pods of policies that collect application logs, as far as they are known; None without sidecars;
     `permissions` what was found of the rights that people have, by control plane, where they were judged.
+    `retention` what stores have said of it; None where they are not asked. A sink whose status is the memory of what
+    its store was told has no entry in the result as long as that has not been read.
     """
     programmed = {
         plane.metadata.name: programming(
@@ -99,7 +104,7 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     }
     by_sink: defaultdict[ObjectRef, list[str]] = defaultdict(list)
     shared: dict[tuple[object, ...], Status] = {}
-    sinks = Sinks.of(snapshot)
+    sinks, kept = Sinks.of(snapshot), RetentionOfStores(plan.retention, retention)
     for policy in snapshot.policies():
         assigned = plan.assigned.get(policy.ref)
         usable, unusable = sinks.of_policy(policy)
@@ -116,11 +121,14 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
             tuple(ways(policy, _on_the_way(shippers, usable), unusable)),
         )
         findings = tuple(dict.fromkeys((*plan.findings.get(policy.ref, ()), *not_collected(policy, sidecars))))
-        status = _policy_status(policy, findings, treatment, shipped_by, unusable, shared)
+        stored = kept.of_policy(policy.ref, usable)
+        status = _policy_status(policy, findings, treatment, shipped_by, stored, unusable, shared)
         result[policy.ref] = {**status, "sidecars": to_json(pods.status())} if pods else status
     for each in snapshot.sinks():
         shipping = worst(ships[plane].of_sink(each.ref) for plane in dict.fromkeys(by_sink[each.ref]))
-        result[each.ref] = _sink_status(each, shipping, len(by_sink[each.ref]), sinks.barred.get(each.ref))
+        if kept.knows(each.ref):
+            barred = sinks.barred.get(each.ref)
+            result[each.ref] = _sink_status(each, shipping, kept, len(by_sink[each.ref]), barred)
     for broken in snapshot.invalid:
         is_ours = any(each.id == DEFECT for each in broken.findings)
         reason = Reason.INTERNAL_ERROR if is_ours else Reason.INVALID
@@ -317,6 +325,7 @@ def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
     findings: tuple[Finding, ...],
     treatment: _Treatment,
     shipping: _Shipped,
+    stored: tuple[Claim, tuple[Status, ...]],
     unusable: tuple[Finding, ...],
     shared: dict[tuple[object, ...], Status],
 ) -> Status:
@@ -334,11 +343,11 @@ def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
         _references(unusable, findings),
         programmed,
         shipping.claim,
-        _later(ConditionType.RETENTION_ENFORCED, asked=policy.spec.retention is not None),
+        stored[0],
     )
     judged = treatment.judge.judged(namespace) if treatment.judge else None
     key = (generation, claims, shipping.ways, findings, servers, id(judged))
-    if (known := shared.get(key)) is not None:
+    if not stored[1] and (known := shared.get(key)) is not None:
         return known
     status = _document(generation, _with_summary(list(claims)))
     if judged is not None and treatment.judge is not None:
@@ -349,6 +358,8 @@ def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
         status["shipping"] = [each.to_json() for each in shipping.ways]
     if findings:
         status["composition"] = {"findings": _bounded(findings)}
+    if stored[1]:
+        return {**status, "retention": list(stored[1])}
     shared[key] = status
     return status
 
@@ -445,18 +456,23 @@ def _server(server: ApiServerObservation) -> dict[str, Any]:
     return {key: value for key, value in said.items() if value not in (None, "")}
 
 
-def _sink_status(sink: AuditSink | ClusterAuditSink, shipping: Claim, policies: int, barred: Finding | None) -> Status:
-    claims = [true(ConditionType.ACCEPTED, Reason.ACCEPTED), shipping, ready(shipping)]
+def _sink_status(
+    sink: AuditSink | ClusterAuditSink,
+    shipping: Claim,
+    kept: RetentionOfStores,
+    policies: int,
+    barred: Finding | None,
+) -> Status:
+    stored, memory = kept.of_sink(sink.ref), kept.memory(sink.ref)
+    summary = ready(shipping)
+    if decides(stored) and not stored.holds and (summary.holds or not decides(shipping)):
+        said = f"{stored.type.value}: {stored.message}"
+        summary = Claim(ConditionType.READY, stored.status, stored.reason, said)
+    claims = [true(ConditionType.ACCEPTED, Reason.ACCEPTED), shipping, stored, summary]
     if barred is not None:
         claims = _with_summary([false(ConditionType.ACCEPTED, Reason.INVALID, _said([barred]))])
-    return {**_document(sink.metadata.generation, claims), "policies": policies}
-
-
-def _later(type_: ConditionType, *, asked: bool) -> Claim:
-    """A condition that a later release fills."""
-    if not asked:
-        return unknown(type_, Reason.NOT_REQUESTED, "the spec does not ask for it")
-    return unknown(type_, Reason.NOT_IMPLEMENTED, "this release does not do it yet")
+    status = {**_document(sink.metadata.generation, claims), "policies": policies}
+    return {**status, "retention": memory} if memory else status
 
 
 _STUCK = frozenset(
@@ -478,7 +494,7 @@ _STUCK = frozenset(
 
 def _with_summary(claims: list[Claim]) -> list[Claim]:
     """Add Ready, and Reconciling or Stalled while they are true, from the conditions that decide them."""
-    deciding = [claim for claim in claims if claim.reason not in (Reason.NOT_IMPLEMENTED, Reason.NOT_REQUESTED)]
+    deciding = list(filter(decides, claims))
     missing = next((claim for claim in deciding if not claim.holds), None)
     if missing is None:
         return [*claims, true(ConditionType.READY, Reason.READY)]

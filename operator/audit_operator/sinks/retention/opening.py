@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from audit_operator.api.sink import SinkType
 from audit_operator.shipping.exporters import tenant_headers
 from audit_operator.sinks.access import Timeouts, connect
+from audit_operator.sinks.retention.s3 import S3Retention
 from audit_operator.sinks.retention.unsupported import UnsupportedRetention
 from audit_operator.sinks.retention.victoria_logs import VictoriaLogsRetention
+from audit_operator.sinks.s3 import connect_s3
 from audit_operator.sinks.store import Failure
 
 if TYPE_CHECKING:
+    from audit_operator.api.sink import S3
     from audit_operator.shipping.exporters import SinkSpec
     from audit_operator.sinks.access import Access
     from audit_operator.sinks.network import Network
@@ -22,12 +25,15 @@ _CANNOT = {
     SinkType.OTLP: "nothing is known of what takes OTLP: declare in the store behind it how long it keeps records",
     SinkType.LOKI: "this release does not set Loki's retention: declare it in its runtime overrides, per stream of "
     "{cluster, namespace}, with the compactor's retention_enabled",
-    SinkType.S3: "this release does not set a bucket's retention: declare lifecycle rules and Object Lock there",
     SinkType.OPEN_SEARCH: "this release does not ask OpenSearch: declare an Index State Management policy there",
     SinkType.ELASTICSEARCH: "this release does not ask Elasticsearch: declare the data stream's lifecycle",
     SinkType.FILE: "files are in a volume of the shipper's, which the operator does not mount: delete dated files in "
     "the volume by their age",
 }
+_BUCKET = (
+    "the operator asks buckets of ClusterAuditSinks alone, and with an access key of their own: declare lifecycle "
+    "rules and Object Lock in the bucket"
+)
 _COUNTING = Timeouts(request=60.0)
 """Records are counted over everything that the store has."""
 
@@ -39,6 +45,8 @@ def open_retention(
 
     `clusters` are the names that records of ours carry. `may_delete`: whether anything may ever be deleted there.
     """
+    if sink.s3 is not None:
+        return _bucket(sink.s3, access, network, may_delete=may_delete)
     section = sink.victoria_logs
     if section is None:
         return UnsupportedRetention(_CANNOT[sink.type])
@@ -48,3 +56,11 @@ def open_retention(
     return VictoriaLogsRetention(
         replace(connection, timeouts=_COUNTING), clusters, tenant_headers(sink), may_delete=may_delete
     )
+
+
+def _bucket(bucket: S3, access: Access, network: Network | None, *, may_delete: bool) -> RetentionStore | Failure:
+    """As for other questions: no tenant's bucket, and none without a key of its own."""
+    if not may_delete or not access.access_key_id:
+        return UnsupportedRetention(_BUCKET)
+    store = connect_s3(bucket, access, network)
+    return store if isinstance(store, Failure) else S3Retention(store)

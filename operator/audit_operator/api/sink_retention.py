@@ -1,0 +1,69 @@
+"""What the status of a sink says about retention, and what the operator remembers there: a restart forgets nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from audit_operator.api.constraints import ATOMIC
+from audit_operator.api.model import ApiModel
+from audit_operator.api.policy_status import RetentionState
+from audit_operator.api.text import Line, Timestamp, Word
+
+MAX_CLASSES = 64
+MAX_NAMESPACES = 10_000
+"""Of one class, and for the same reason in the same state. What is beyond is not deleted by order."""
+
+
+class AnnouncedDeletion(ApiModel):
+    """A deletion that has not begun."""
+
+    delete_after: Word = Field(description="Age at which records are going to be deleted, for example 30d.")
+    since: Timestamp = Field(description="When this was first said.")
+    due: Timestamp = Field(description="From when on it is done, unless policies change before.")
+    lifted: bool = Field(
+        default=False,
+        description="Whether a minimum or a legal hold was lifted, so that confirmDeletion does not hasten this.",
+    )
+
+
+class ToldNamespaces(ApiModel):
+    """Namespaces of one class of which the store was told the same."""
+
+    namespaces: Annotated[tuple[Word, ...], Field(max_length=MAX_NAMESPACES), ATOMIC] = Field(
+        description="The namespaces; an empty name stands for records of none."
+    )
+    delete_after: Word = Field(
+        default="", description="Age at which records are deleted by order of the operator. Absent: they are not."
+    )
+    announced: AnnouncedDeletion | None = Field(default=None, description="What is going to be deleted, and when.")
+
+
+class ClassRetention(ApiModel):
+    """What was asked of the sink for namespaces of equal demands, and what it does."""
+
+    name: Word = Field(alias="class", description="Name of the class.")
+    desired: Word = Field(description="What the policies together ask for.")
+    effective: Word = Field(default="", description="What the store says it does by itself.")
+    state: RetentionState = Field(description="How the two compare.")
+    oldest: Timestamp | None = Field(default=None, description="Time of the oldest record found.")
+    last_verified: Timestamp | None = Field(
+        default=None, description="When the store was found in this state; within a day, unless something changed."
+    )
+    reason: Line = Field(default="", description="Why.")
+    minimum: Word = Field(default="", description="How long records are kept at the least.")
+    legal_hold: bool = Field(default=False, description="Whether nothing is deleted.")
+    told: Annotated[tuple[ToldNamespaces, ...], Field(max_length=MAX_CLASSES), ATOMIC] = Field(
+        default=(), description="What the store was told of which namespaces."
+    )
+
+
+class RetentionOfSink(ApiModel):
+    """Retention in the store of one sink."""
+
+    store: Line = Field(description="Address of the store that this speaks about.")
+    settings: Line = Field(default="", description="Its settings that matter, as they were found.")
+    classes: Annotated[tuple[ClassRetention, ...], Field(max_length=MAX_CLASSES), ATOMIC] = Field(
+        default=(), description="The classes, in order of name."
+    )

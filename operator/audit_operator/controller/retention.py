@@ -1,0 +1,286 @@
+"""Goes round the stores of sinks: what do they keep, what may they delete now, and what is there afterwards.
+
+What a store says is believed, not what it was told. A store that is away keeps the state that was last proved. Nothing
+is announced, nor deleted, that does not stand in the sink's status as the API server has it: the status is read again
+before each round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from audit_operator.api.policy_status import RetentionState
+from audit_operator.api.retention_observations import RetentionFigures, RetentionObservation
+from audit_operator.api.sink import AuditSink, RetentionEnforcement
+from audit_operator.cluster.resources import resource_of
+from audit_operator.cluster.rest import ApiError, ApiUnreachableError
+from audit_operator.controller.origins import origin
+from audit_operator.controller.retention_memory import Memory, drifted, moment, remembering
+from audit_operator.plan.retention import store_of
+from audit_operator.retention.demand import period
+from audit_operator.retention.judgement import Judgement, judge
+from audit_operator.retention.orders import steps
+from audit_operator.sinks.access import failure
+from audit_operator.sinks.retention.protocol import Done, Observed, Order
+from audit_operator.sinks.store import Failure, Reason, Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from audit_operator.api.findings import ObjectRef
+    from audit_operator.cluster.resources import Resource
+    from audit_operator.cluster.rest import Document
+    from audit_operator.plan.retention import SinkDemands
+    from audit_operator.plan.sinks import Sink
+    from audit_operator.retention.judgement import Facts, Mends
+    from audit_operator.retention.orders import Step
+    from audit_operator.sinks.retention.protocol import RetentionStore
+
+_LOG = logging.getLogger(__name__)
+_PLATFORM, _TENANTS = 2, 2
+"""How many stores are gone through at the same time: the platform's, and tenants'."""
+_SPREAD = 0.1
+_SOON = 5.0
+"""Seconds within which a sink that is new, or of which something else is demanded, has its turn."""
+_AGAIN = 60.0
+"""Seconds after which one is tried again that could not be asked, or that is still deleting."""
+_REPORT_ONLY = "set spec.retentionEnforcement of the sink to Enforce, or delete them by hand"
+
+
+class Sinks(Protocol):
+    """Where sinks are read as the API server has them."""
+
+    async def get(self, resource: Resource, *, name: str, namespace: str = "") -> Document:
+        """One object. Raises ApiError, ApiUnreachableError."""
+        ...
+
+
+class RetentionStores(Protocol):
+    """Where stores are opened."""
+
+    async def open_retention(self, sink: Sink, clusters: tuple[str, ...]) -> RetentionStore | Failure:
+        """The store of a sink; `clusters` are the names that records of ours carry."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTimes:
+    """Seconds: between two rounds, and until the store must have answered everything in one."""
+
+    every: float = 3600.0
+    patience: float = 600.0
+
+
+@dataclass(slots=True)
+class _Followed:
+    """A sink, what is demanded of it, and the task that sees to it; `wake` is set when something else is demanded."""
+
+    sink: Sink
+    demands: SinkDemands
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    deleted: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+
+@dataclass(slots=True)
+class RetentionRounds:
+    """Sees to the stores that it is told to follow; `on_change` is called when something else is true of one.
+
+    `observations` has what was found, by sink; one is absent until what its status said has been read. `now` is the
+    time that ages and announcements are counted from.
+    """
+
+    sinks: Sinks
+    stores: RetentionStores
+    on_change: Callable[[], None]
+    fence: Callable[[], None]
+    times: RoundTimes = field(default_factory=RoundTimes)
+    tenants: bool = True
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    observations: dict[ObjectRef, RetentionObservation] = field(default_factory=dict)
+    _followed: dict[ObjectRef, _Followed] = field(default_factory=dict)
+    _platform: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PLATFORM))
+    _tenants: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_TENANTS))
+
+    def follow(self, sinks: Iterable[Sink], demands: Mapping[ObjectRef, SinkDemands]) -> None:
+        """See to those of which something is demanded, and to no others."""
+        wanted = {each.ref: each for each in sinks if each.ref in demands}
+        for ref, known in list(self._followed.items()):
+            if ref not in wanted or wanted[ref].spec != known.sink.spec:
+                if known.task is not None:
+                    known.task.cancel()
+                del self._followed[ref]
+                self.observations.pop(ref, None)
+        for ref, sink in wanted.items():
+            if (followed := self._followed.get(ref)) is None:
+                followed = self._followed[ref] = _Followed(sink, demands[ref])
+                followed.task = asyncio.create_task(self._attend(followed), name=f"retention {ref}")
+            elif followed.demands != demands[ref]:
+                followed.demands = demands[ref]
+                followed.wake.set()
+
+    async def aclose(self) -> None:
+        """Go round no more; a deletion that a store has begun goes on there."""
+        tasks = [each.task for each in self._followed.values() if each.task is not None]
+        self._followed.clear()
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _attend(self, followed: _Followed) -> None:
+        while True:
+            pause = random.uniform(0.0, min(_SOON, self.times.every))  # noqa: S311  # spreads load
+            await asyncio.sleep(pause)
+            followed.wake.clear()
+            async with self._tenants if isinstance(followed.sink, AuditSink) else self._platform:
+                done = await self._round(followed)
+            pause = self.times.every if done else min(_AGAIN, self.times.every)
+            try:
+                async with asyncio.timeout(pause * random.uniform(1.0 - _SPREAD, 1.0 + _SPREAD)):  # noqa: S311
+                    await followed.wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _round(self, followed: _Followed) -> bool:
+        """Once; whether that was all. Raises nothing but what `fence` raises: a bug must not be the end of asking."""
+        sink = followed.sink
+        try:
+            memory = await self._remembered(sink)
+        except (ApiError, ApiUnreachableError) as error:
+            extra = {"object": str(sink.ref), "reason": type(error).__name__}
+            _LOG.warning("What the status of a sink says about retention cannot be read", extra=extra)
+            return False
+        if sink.ref not in self.observations:
+            self._note(followed, RetentionObservation(memory.status))
+        try:
+            async with asyncio.timeout(self.times.patience):
+                return await self._go(followed, memory)
+        except TimeoutError:
+            found: Failure = failure(Reason.TIMED_OUT, f"the store did not answer within {self.times.patience:g} s")
+        except Exception as error:  # noqa: BLE001 - see the docstring
+            self.fence()
+            # Without the error's text, which may quote what a Secret holds.
+            extra = {"object": str(sink.ref), "reason": type(error).__name__}
+            _LOG.error("A store could not be asked about retention: %s", origin(error), extra=extra)
+            found = failure(Reason.CUT_OFF, "the store could not be asked; the operator's log says why")
+        return self._without(followed, memory, found)
+
+    async def _remembered(self, sink: Sink) -> Memory:
+        resource = resource_of(sink.ref)
+        document = await self.sinks.get(resource, name=sink.ref.name, namespace=sink.ref.namespace)
+        return Memory.read(document, store_of(sink))
+
+    async def _go(self, followed: _Followed, memory: Memory) -> bool:
+        sink, demands, now = followed.sink, followed.demands, self.now()
+        store = await self._open(sink, demands.clusters)
+        if isinstance(store, Failure | Unsupported):
+            return self._without(followed, memory, store)
+        seen = await store.observe(demands.classes, now)
+        if not isinstance(seen, Observed):
+            return self._without(followed, memory, seen)
+        enforces = sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
+        deletes = {name for name, facts in seen.facts.items() if facts.can_delete} if enforces else set()
+        planned = steps(demands.classes, memory.namespaces, deletes, now)
+        done: Done | Unsupported | Failure = Done({})
+        if enforces:
+            self.fence()
+            done = await store.enforce(
+                [Order(each.wanted, each.namespaces, each.delete_after) for each in planned], now
+            )
+            if isinstance(done, Done):
+                self._count(followed, done)
+                seen = await store.observe(demands.classes, self.now())
+        if isinstance(done, Failure):
+            return self._without(followed, memory, done)
+        if not isinstance(seen, Observed):
+            return self._without(followed, memory, seen)
+        mends = store.mends if enforces else replace(store.mends, delete=_REPORT_ONLY)
+        self._found(followed, memory, planned, seen, mends)
+        return not (isinstance(done, Done) and done.under_way)
+
+    async def _open(self, sink: Sink, clusters: tuple[str, ...]) -> RetentionStore | Failure | Unsupported:
+        if isinstance(sink, AuditSink) and not self.tenants:
+            return Unsupported("the operator is set to ask no stores of AuditSinks")
+        return await self.stores.open_retention(sink, clusters)
+
+    def _count(self, followed: _Followed, done: Done) -> None:
+        for name, count in done.deleted.items():
+            followed.deleted[name] += count
+            if count:
+                extra = {"object": str(followed.sink.ref), "class": name, "records": count, "reason": "Deleted"}
+                _LOG.info("Records were deleted that were older than policies allow", extra=extra)
+        for said in done.repaired:
+            extra = {"object": str(followed.sink.ref), "reason": "Repaired"}
+            _LOG.warning("A store's settings were set right: %s", said, extra=extra)
+
+    def _found(
+        self, followed: _Followed, memory: Memory, planned: tuple[Step, ...], seen: Observed, mends: Mends
+    ) -> None:
+        now, enforces = self.now(), followed.sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
+        by_class: defaultdict[str, list[Step]] = defaultdict(list)
+        for each in planned:
+            by_class[each.wanted.name].append(each)
+        made: list[tuple[tuple[Step, ...], Facts, Judgement]] = []
+        for name, group in by_class.items():
+            facts = seen.facts[name] if enforces else replace(seen.facts[name], can_delete=False)
+            judged = judge(group[0].wanted, facts, mends)
+            if drifted(memory, name, judged, seen.settings):
+                judged = Judgement(RetentionState.DRIFTED, f"its settings were changed, and did once: {judged.reason}")
+            made.append((tuple(group), facts, _with_steps(judged, group)))
+        figures = RetentionFigures(
+            True,
+            now.timestamp(),
+            {name: facts.overdue for name, facts in seen.facts.items()},
+            dict(followed.deleted),
+        )
+        self._note(followed, RetentionObservation(remembering(memory, seen.settings, made, now), figures=figures))
+
+    def _without(self, followed: _Followed, memory: Memory, found: Failure | Unsupported) -> bool:
+        """No answer: what was last proved stays, with its time. Of a store that cannot be asked, nothing is claimed."""
+        if isinstance(found, Unsupported):
+            nothing = memory.status.model_copy(update={"classes": (), "settings": ""})
+            self._note(followed, RetentionObservation(nothing, found.reason, unsupported=True))
+            return True
+        said = f"{found.message} ({found.mend})"
+        if not isinstance(followed.sink, AuditSink) and found.reason in _ABOUT_SECRETS:
+            # Its Secrets are named to nobody in whose status this stands; the log names them.
+            said = "the Secrets of this sink cannot be used (let its owner see the operator's log)"
+        before = self.observations.get(followed.sink.ref)
+        figures = replace(before.figures if before else RetentionFigures(), up=False)
+        extra = {"object": str(followed.sink.ref), "reason": found.reason.value}
+        _LOG.warning("A store could not be asked about retention: %s", found.message, extra=extra)
+        self._note(followed, RetentionObservation(memory.status, said, figures=figures))
+        return False
+
+    def _note(self, followed: _Followed, found: RetentionObservation) -> None:
+        ref = followed.sink.ref
+        if self._followed.get(ref) is not followed:
+            return
+        before, self.observations[ref] = self.observations.get(ref), found
+        if found != before:
+            self.on_change()
+
+
+_ABOUT_SECRETS = (Reason.SECRET_UNREADABLE, Reason.CREDENTIALS_INVALID)
+
+
+def _with_steps(judged: Judgement, group: list[Step]) -> Judgement:
+    """A class of which something waits is Pending, where nothing is worse."""
+    said = [judged.reason] if judged.reason else []
+    waiting = sorted({each.told.announced for each in group if each.told.announced}, key=lambda each: each.due)
+    said += [
+        f"records older than {period(each.delete_after)} are deleted from {moment(each.due)} on, of "
+        f"{sum(len(step.namespaces) for step in group if step.told.announced == each)} namespaces"
+        for each in waiting
+    ]
+    unclear = sum(len(set(step.namespaces) & step.wanted.unclear) for step in group)
+    said += [f"nothing is deleted of {unclear} namespaces for now: a policy cannot be read"] if unclear else []
+    if judged.state is RetentionState.ENFORCED and said:
+        return Judgement(RetentionState.PENDING, "; ".join(said))
+    return Judgement(judged.state, "; ".join(said))

@@ -1,0 +1,154 @@
+"""The status of a sink as what the operator remembers of its store, and what it has just learned as that status.
+
+Announcements must outlive the operator, so that they stand where everybody can read them, and count only once they do.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from audit_operator.api.policy_status import RetentionState
+from audit_operator.api.sink_retention import (
+    MAX_CLASSES,
+    MAX_NAMESPACES,
+    AnnouncedDeletion,
+    ClassRetention,
+    RetentionOfSink,
+    ToldNamespaces,
+)
+from audit_operator.api.text import hours
+from audit_operator.retention.change import Announcement
+from audit_operator.retention.demand import Demand, period
+from audit_operator.retention.orders import Remembered, Told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from audit_operator.retention.judgement import Facts, Judgement
+    from audit_operator.retention.orders import Step
+
+_LONGEST = 1024
+_FRESH = timedelta(days=1)
+"""For how long a time in status may stay while nothing else changes: a status is no heartbeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the status of a sink said.
+
+    Attributes:
+        status: all of it.
+        namespaces: what was known of each namespace.
+    """
+
+    status: RetentionOfSink
+    namespaces: Mapping[str, Remembered] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any], store: str) -> Memory:
+        """From a sink as the API server has it. Of another store, or in another shape, nothing is remembered."""
+        found = (document.get("status") or {}).get("retention")
+        try:
+            status = RetentionOfSink.model_validate_json(json.dumps(found), by_alias=True, by_name=False)
+            if status.store != store:
+                return cls(RetentionOfSink(store=store))
+            return cls(status, dict(_namespaces(status)))
+        except (ValidationError, ValueError, KeyError):
+            return cls(RetentionOfSink(store=store))
+
+    def of(self, name: str) -> ClassRetention | None:
+        """What was said of a class."""
+        return next((each for each in self.status.classes if each.name == name), None)
+
+
+def _namespaces(status: RetentionOfSink) -> Iterable[tuple[str, Remembered]]:
+    for each in status.classes:
+        minimum = hours(each.minimum) if each.minimum else 0
+        for group in each.told:
+            told = Told(
+                hours(group.delete_after) if group.delete_after else None,
+                _announcement(group.announced) if group.announced else None,
+                group.announced is not None and group.announced.lifted,
+            )
+            for name in group.namespaces:
+                yield name, Remembered(told, minimum, each.legal_hold)
+
+
+def _announcement(said: AnnouncedDeletion) -> Announcement:
+    return Announcement(hours(said.delete_after), datetime.fromisoformat(said.since))
+
+
+def remembering(
+    before: Memory, settings: str, made: Iterable[tuple[tuple[Step, ...], Facts, Judgement]], now: datetime
+) -> RetentionOfSink:
+    """The status that says what was just found: of each class its steps, the store's facts, and how it was judged."""
+    classes = [_class(before, *each, now) for each in made]
+    return RetentionOfSink(
+        store=before.status.store, settings=settings[:_LONGEST], classes=tuple(classes[:MAX_CLASSES])
+    )
+
+
+def _class(before: Memory, steps: tuple[Step, ...], facts: Facts, judged: Judgement, now: datetime) -> ClassRetention:
+    demand = steps[0].wanted.demand
+    fresh = ClassRetention(
+        name=demand.name,
+        desired=desired(demand),
+        effective=facts.effective,
+        state=judged.state,
+        oldest=moment(facts.oldest) if facts.oldest is not None else None,
+        last_verified=moment(now),
+        reason=judged.reason[:_LONGEST],
+        minimum=period(demand.minimum) if demand.minimum else "",
+        legal_hold=demand.legal_hold,
+        told=tuple(map(_told, steps[:MAX_CLASSES])),
+    )
+    said = before.of(demand.name)
+    if said is None or said.last_verified is None or now - datetime.fromisoformat(said.last_verified) >= _FRESH:
+        return fresh
+    quiet = fresh.model_copy(update={"oldest": said.oldest, "last_verified": said.last_verified})
+    return quiet if quiet == said else fresh
+
+
+def _told(step: Step) -> ToldNamespaces:
+    announced, told = None, step.told
+    if told.announced is not None:
+        announced = AnnouncedDeletion(
+            delete_after=period(told.announced.delete_after),
+            since=moment(told.announced.since),
+            due=moment(told.announced.due),
+            lifted=told.lifted,
+        )
+    return ToldNamespaces(
+        namespaces=step.namespaces[:MAX_NAMESPACES],
+        delete_after=period(told.delete_after) if told.delete_after is not None else "",
+        announced=announced,
+    )
+
+
+def desired(demand: Demand) -> str:
+    """A demand as people say it."""
+    parts = ["legal hold"] if demand.legal_hold else []
+    parts += [f"at least {period(demand.minimum)}"] if demand.minimum else []
+    parts += [f"at most {period(demand.maximum)}"] if demand.maximum is not None else []
+    parts += [f"{period(demand.hot)} at once"] if demand.hot else []
+    parts += ["immutable"] if demand.immutable else []
+    return ", ".join(parts)
+
+
+def moment(time: datetime) -> str:
+    """As status has it."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def drifted(before: Memory, name: str, judged: Judgement, settings: str) -> bool:
+    """Whether somebody changed the store's settings: they were good enough for this class, and are so no longer."""
+    said = before.of(name)
+    if said is None or judged.state not in (RetentionState.PARTIAL, RetentionState.UNSUPPORTED):
+        return False
+    good = said.state in (RetentionState.ENFORCED, RetentionState.PENDING, RetentionState.CONFLICT)
+    return said.state is RetentionState.DRIFTED or (good and before.status.settings != settings[:_LONGEST])
