@@ -10,6 +10,7 @@ from audit_operator.permissions.evaluation import evaluate
 from audit_operator.permissions.places import Places
 from audit_operator.permissions.rbac import rbac_of
 from tests.chart.helm import EVERYTHING, NAMESPACE
+from tests.chart.snapshots import VALUES
 from tests.permissions.objects import EXPECTED
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ WEBHOOK = "sidecar.mechanism=Webhook"
 PLACES = Places(frozenset({NAMESPACE, f"{NAMESPACE}-agent"}), frozenset({"logs"}))
 
 
-@pytest.mark.parametrize("values", [(), EVERYTHING, (*EVERYTHING, SECRETS, WEBHOOK), ("gateway.enabled=true",)])
+@pytest.mark.parametrize(
+    "values", [(), EVERYTHING, (*EVERYTHING, SECRETS, WEBHOOK), ("gateway.enabled=true",), VALUES["reader"]]
+)
 def test_nobody_of_the_chart_is_unexpected(helm: Helm, values: tuple[str, ...]) -> None:
     found = evaluate(rbac_of(helm.objects(*values)), PLACES, EXPECTED)
     assert {(str(each.subject), each.access.id) for each in found if not each.expected} == set()
