@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from audit_operator.cluster.resources import AUDIT_POLICY, INPUT, NAMESPACE
+from audit_operator.api.findings import ObjectRef
+from audit_operator.cluster.facts import Fact
+from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, AUDIT_POLICY, INPUT, NAMESPACE
 from audit_operator.controller import content
-from audit_operator.controller.content import decode
+from audit_operator.controller.content import decode, said_of_permissions
 
 
 def document(generation=1, uid="u", **spec):
@@ -40,6 +42,20 @@ def test_a_defect_of_the_parser_concerns_one_object_alone_and_keeps_its_last_ver
 def test_another_object_of_the_same_name_inherits_nothing():
     known = decode(AUDIT_POLICY, document(), None)
     assert decode(AUDIT_POLICY, document(1, "other", preset="Nonsense"), known).model is None
+
+
+def test_what_a_status_said_of_permissions_is_remembered_as_far_as_it_can_be_read():
+    def plane(permissions):
+        metadata = {"name": "main", "uid": "u", "generation": 1, "resourceVersion": "1"}
+        spec = {"driver": "Process"}
+        document = {"metadata": metadata, "spec": spec, "status": {"permissions": permissions}}
+        ref = ObjectRef("AuditControlPlane", "main")
+        return Fact(ref, "u", 1, 1, decode(AUDIT_CONTROL_PLANE, document, None))
+
+    said = {"readers": {"subjects": 2, "unexpected": 1}, "more": 0}
+    assert said_of_permissions([plane(said)])["main"].readers.unexpected == 1
+    assert said_of_permissions([plane({"readers": "many"})]) == {}
+    assert said_of_permissions([plane(None)]) == {}
 
 
 def test_namespaces_and_input_config_maps_are_reduced_and_recognised_again():

@@ -6,28 +6,32 @@ server record less. What was never valid contributes nothing.
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from audit_operator.api.audit_policy import AuditPolicy
 from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
 from audit_operator.api.control_plane import AuditControlPlane
 from audit_operator.api.findings import ObjectRef
 from audit_operator.api.parsing import parse_object
+from audit_operator.api.permissions import Permissions
 from audit_operator.api.sink import AuditSink, ClusterAuditSink
-from audit_operator.cluster.resources import INPUT, NAMESPACE, OWN_KINDS
+from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, INPUT, NAMESPACE, OWN_KINDS
 from audit_operator.plan import NamespaceFact, Snapshot
 from audit_operator.plan.defect import defect
 from audit_operator.plan.snapshot import InputConfigMap, InvalidObject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from audit_operator.api.findings import Finding
     from audit_operator.api.kinds import AnyKind
     from audit_operator.api.observations import ApiServerObservation
-    from audit_operator.cluster.facts import FactStore
+    from audit_operator.cluster.facts import Fact, FactStore
     from audit_operator.cluster.resources import Resource
     from audit_operator.cluster.rest import Document
 
@@ -36,12 +40,16 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OwnObject:
-    """An object of one of our kinds: the model in force, if any, and what is wrong with the present version."""
+    """An object of one of our kinds: the model in force, if any, and what is wrong with the present version.
+
+    `permissions` is what the status of a control plane said of them when this version was first seen.
+    """
 
     uid: str
     generation: int
     model: AnyKind | None
     findings: tuple[Finding, ...] = ()
+    permissions: Permissions | None = None
 
 
 def decode(resource: Resource, document: Document, known: object | None) -> object:
@@ -73,10 +81,11 @@ def _own_object(resource: Resource, document: Document, known: OwnObject | None)
             "spec": document.get("spec"),
         }
     )
+    said = _permissions_in(document) if resource.kind == AUDIT_CONTROL_PLANE.kind else None
     if isinstance(parsed, tuple):
         same = known is not None and known.uid == uid
-        return OwnObject(uid, generation, known.model if known and same else None, parsed)
-    return OwnObject(uid, generation, parsed)
+        return OwnObject(uid, generation, known.model if known and same else None, parsed, said)
+    return OwnObject(uid, generation, parsed, permissions=said)
 
 
 def _parsed(document: Document) -> AnyKind | tuple[Finding, ...]:
@@ -90,6 +99,29 @@ def _parsed(document: Document) -> AnyKind | tuple[Finding, ...]:
             "An object cannot be read", exc_info=error, extra={"object": str(ref), "reason": type(error).__name__}
         )
         return (defect(ref, "it cannot read this object; the last version that it could read stays in force"),)
+
+
+def _permissions_in(document: Document) -> Permissions | None:
+    """What a status says of permissions, if it does, and this version can read it."""
+    status = document.get("status")
+    if not isinstance(status, dict) or "permissions" not in status:
+        return None
+    try:
+        return Permissions.model_validate_json(json.dumps(status["permissions"]))
+    except ValidationError:
+        return None
+
+
+def said_of_permissions(facts: Iterable[Fact]) -> dict[str, Permissions]:
+    """What the statuses of control planes, by name, said of permissions when these objects were first seen.
+
+    It stands until they are judged anew: a leader that has just begun takes nothing back that it has not looked at.
+    """
+    return {
+        fact.ref.name: fact.content.permissions
+        for fact in facts
+        if isinstance(fact.content, OwnObject) and fact.content.permissions is not None
+    }
 
 
 def snapshot_of(

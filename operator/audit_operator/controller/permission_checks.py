@@ -47,7 +47,6 @@ class PermissionChecks:
     results: Mapping[str, Permissions] = field(default_factory=dict)
     _basis: PermissionBasis | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _tried: asyncio.Event = field(default_factory=asyncio.Event)
     _rbac: Rbac | None = None
     _refused: str = ""
 
@@ -57,15 +56,6 @@ class PermissionChecks:
         if before is None or _pressing(before) != _pressing(self._basis):
             self._wake.set()
 
-    async def tried(self, patience: float) -> None:
-        """Return when it was tried once to judge, or after some seconds.
-
-        Whoever waits for it does not first take out of a status what its predecessor has found.
-        """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                await self._tried.wait()
-
     async def run(self) -> None:
         """Judge for ever. Raises nothing: a bug must not be the end of judging, nor of what else the operator does."""
         await self._wake.wait()
@@ -74,7 +64,6 @@ class PermissionChecks:
             due = clock() + min(self.every, await self._attempt(self._read()) or _AGAIN)
             while (left := due - clock()) > 0:
                 await self._attempt(self._judge())
-                self._tried.set()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(left):
                         await self._wake.wait()

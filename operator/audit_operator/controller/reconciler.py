@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from audit_operator.cluster.backoff import Backoff
 from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, OWN_KINDS
 from audit_operator.cluster.status_writer import EncodedStatus
-from audit_operator.controller.content import snapshot_of
+from audit_operator.controller.content import said_of_permissions, snapshot_of
 from audit_operator.controller.quarantine import Quarantine
 from audit_operator.plan import plan
 from audit_operator.plan.collector_files import collector_files
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _LOG = logging.getLogger(__name__)
-_PATIENCE = 5.0
-"""Seconds that the first statuses wait for permissions to be judged."""
 _REMEMBERED = 16
 
 
@@ -195,8 +193,7 @@ class Reconciler:
             pods = self.sidecars.facts
         permissions: Mapping[str, Permissions] = {}
         if self.permissions is not None:
-            await self.permissions.tried(_PATIENCE)
-            permissions = self.permissions.results
+            permissions = {**said_of_permissions(basis.values()), **self.permissions.results}
         kept: Mapping[ObjectRef, RetentionObservation] | None = None
         if self.retention is not None:
             self.retention.follow(snapshot.sinks(), planned.retention.sinks)
