@@ -132,6 +132,22 @@ class World:
         for node in self.nodes:
             node.start()
 
+    def begin(self, *objects):
+        """Operator and nodes at work on these objects, or on two policies for the whole cluster and a namespace."""
+        operator = self.start_operator()
+        self.start_nodes()
+        self.control_plane.apply(self.plane, *(objects or (self.sink(), baseline(), pci())))
+        return operator
+
+    @contextmanager
+    def all_shipping(self):
+        """Both nodes ship to a store that is there; yields the operator."""
+        with self.victoria_logs():
+            operator = self.begin()
+            self.record_on_the_other_node()
+            self.until_shipping()
+            yield operator
+
     @contextmanager
     def victoria_logs(self, *arguments):
         with victoria_logs(self.folder, *arguments, port=self.port):
@@ -301,12 +317,7 @@ def test_events_of_all_nodes_get_to_the_store_and_status_says_so(world):
 
 
 def test_a_change_of_policies_reaches_nodes_and_their_end_ends_collectors(world):
-    with world.victoria_logs():
-        world.start_operator()
-        world.start_nodes()
-        world.control_plane.apply(world.plane, world.sink(), baseline(), pci())
-        world.record_on_the_other_node()
-        world.until_shipping()
+    with world.all_shipping():
         processes = [node.collector.process() for node in world.nodes]
         world.control_plane.apply(pci(rules=[{"level": "None"}]), baseline())
         eventually(lambda: dropped_to_metadata(world), "the new level to be in force")
@@ -329,9 +340,7 @@ def dropped_to_metadata(world):
 def test_credentials_reach_nodes_and_so_do_new_ones(world):
     world.secret("wrong at first")
     with world.victoria_logs("-httpAuth.username=audit", f"-httpAuth.password={PASSWORD}"):
-        world.start_operator()
-        world.start_nodes()
-        world.control_plane.apply(world.plane, world.secured_sink(), baseline(), pci())
+        world.begin(world.secured_sink(), baseline(), pci())
         world.until_shipping(("False", "Lossy"))
         changed = time.monotonic()
         world.secret(PASSWORD)
@@ -371,9 +380,7 @@ def test_a_secret_that_cannot_be_read_concerns_its_sink_alone(world):
     own = thing("AuditSink", "own", {**world.sink()["spec"], "credentials": credentials}, "payments")
     both = [*TO_CENTRAL, {"kind": "AuditSink", "name": "own"}]
     with world.victoria_logs():
-        world.start_operator()
-        world.start_nodes()
-        world.control_plane.apply(world.plane, world.sink(), own, baseline(), pci(sinkRefs=both))
+        world.begin(world.sink(), own, baseline(), pci(sinkRefs=both))
         world.until_shipping(("False", "SinkNotUsable"))
         assert "payments/no" in world.message()
         until_one_arrives(world, world.request)
@@ -382,12 +389,7 @@ def test_a_secret_that_cannot_be_read_concerns_its_sink_alone(world):
 
 
 def test_what_was_learned_last_is_used_at_once_while_the_api_server_is_away(world):
-    with world.victoria_logs():
-        world.start_operator()
-        world.start_nodes()
-        world.control_plane.apply(world.plane, world.sink(), baseline(), pci())
-        world.record_on_the_other_node()
-        world.until_shipping()
+    with world.all_shipping():
         for node in world.nodes:
             node.end()
         assert world.running() == []
@@ -415,12 +417,7 @@ def unreachable(world):
 
 
 def test_what_is_not_understood_or_refused_leaves_the_last_in_force(world):
-    with world.victoria_logs():
-        operator = world.start_operator()
-        world.start_nodes()
-        world.control_plane.apply(world.plane, world.sink(), baseline(), pci())
-        world.record_on_the_other_node()
-        world.until_shipping()
+    with world.all_shipping() as operator:
         digests = [node.collector.configured_digest() for node in world.nodes]
         operator.terminate()
         operator.wait(60)
@@ -468,12 +465,7 @@ def test_a_node_that_falls_silent_or_never_spoke_is_named(world):
 
 
 def test_one_shipper_works_in_a_folder_and_the_next_waits_for_it(world):
-    with world.victoria_logs():
-        world.start_operator()
-        world.start_nodes()
-        world.control_plane.apply(world.plane, world.sink(), baseline(), pci())
-        world.record_on_the_other_node()
-        world.until_shipping()
+    with world.all_shipping():
         first, before = world.nodes[0].process, world.nodes[0].collector.process()
         world.nodes[0].start()
         eventually(lambda: "Another shipper works in this folder" in world.nodes[0].said(), "the second to wait")
