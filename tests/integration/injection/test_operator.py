@@ -79,7 +79,7 @@ def logs(**more):
 def test_pods_are_counted_and_what_their_sidecars_read_is_there(cluster):
     server = cluster.control_plane
     cluster.create(pod(), "before")
-    start(cluster)
+    start(cluster, sidecar_figures_seconds="0.5")
     server.apply(PLANE, thing("AuditSink", "logs", SINK, "payments"), logs())
     cluster.until_counted("one pod was there before the policy", 1, 0, 0, 1)
     assert [each["reason"] for each in cluster.sidecars()["reasons"]] == ["OlderThanPolicy"]
@@ -91,12 +91,20 @@ def test_pods_are_counted_and_what_their_sidecars_read_is_there(cluster):
     cluster.create(pod(volumes=None, containers=[{"name": "app", "image": "app:1"}]), "without-volumes")
     cluster.until_counted("three pods are meant", 3, 1, 0, 2)
     written = cluster.config_map()
+    assert json.loads(written["data"]["figures.json"]) == {"policy": "payments/pci"}
     assert "file_log" in written["data"]["config.yaml"]
     assert written["metadata"]["ownerReferences"][0]["name"] == "pci"
 
     server.kubectl("delete", "pod", "-n", "payments", "before", "without-volumes", "--force", "--grace-period=0")
     cluster.until_counted("one is left", 1, 1, 0, 0)
     assert "reasons" not in cluster.sidecars()
+
+    # At the operator's own addresses no pod is asked, whatever its status says: so it counts as silent.
+    where = json.dumps({"status": {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "hostIP": "10.0.0.1"}})
+    server.kubectl("patch", "pod", "-n", "payments", "after", "--subresource=status", "--type=merge", "-p", where)
+    cluster.until("Shipping", ("Unknown", "SidecarsSilent"), "auditpolicies", "pci", "payments")
+    assert cluster.sidecars()["answering"] == 0
+    assert [each["id"] for each in cluster.sidecars()["findings"]] == ["sidecars-silent"]
 
     # Whoever throws away or changes what sidecars read gets it back, and nothing is written otherwise.
     changed = logs(files=[{"volume": "other", "path": "a.log"}])

@@ -14,10 +14,17 @@ import time
 import uuid
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from audit_operator.api.findings import ObjectRef
-from audit_operator.controller.sidecar_questions import Carriers, ask
+from audit_operator.cluster.resources import CONFIG_MAP
+from audit_operator.cluster.rest import RestClient
+from audit_operator.controller.sidecar_objects import SidecarObjects
+from audit_operator.controller.sidecar_questions import Carriers, SidecarQuestions, ask
+from audit_operator.controller.sidecars import Sidecars
+from audit_operator.plan import Snapshot, plan
+from audit_operator.plan.status import statuses
 from audit_operator.shipping.application.configuration import render
 from audit_operator.shipping.collector.configuration import (
     HEALTH_VARIABLE,
@@ -26,15 +33,26 @@ from audit_operator.shipping.collector.configuration import (
     variable,
 )
 from audit_operator.shipping.collector.yaml_text import yaml_text
+from audit_operator.shipping.injection.names import LOGS_FOLDER, STATE_FOLDER
 from audit_operator.shipping.injection.pod import pod_of
 from audit_operator.shipping.redaction.rendering import PSEUDONYM_VARIABLE
 from audit_operator.sinks.network import Network
+from tests.cluster.fake_api_server import fake_api_server
 from tests.integration.shipping.collector import binary, records
 from tests.integration.shipping.sidecar import Sidecar
+from tests.plan.objects import control_plane
+from tests.plan.test_shipping import sink
+from tests.plan.test_sidecars import injected
+from tests.shipping.injection import pods
 
 ENDPOINTS = Endpoints(variable(HEALTH_VARIABLE), "127.0.0.1", variable(METRICS_PORT_VARIABLE))
 LINE = b'{"time":"2026-01-01T12:00:00Z","user":"ann","action":"pay","result":"ok","id":"%d","correlationId":"c"}\n'
 PATIENCE = 60.0
+PCI = ObjectRef("AuditPolicy", "pci", "payments")
+COLLECTING = pods.policy(files=[{"volume": "logs", "path": "*.log"}])
+COLLECTING["spec"]["sinkRefs"] = [{"kind": "AuditSink", "name": "own"}]
+NOWHERE = sink("AuditSink", "own", "payments", victoriaLogs={"url": "http://logs.invalid:9428"})
+PLANE = control_plane()
 ORDERS, ADDRESS = ObjectRef("AuditPolicy", "orders", "shop"), "127.83.19.9"
 
 
@@ -256,6 +274,74 @@ def test_the_operator_learns_what_is_in_quarantine_and_what_was_sent(container):
     container.until(lambda: (now := ask_sidecar(web, [source], ["file"])) and now.epoch != answer.epoch, "another")
     (container.folder / "config" / "figures.json").unlink()
     container.until(lambda: ask_sidecar(web, [source], ["file"]) is None, "it listens no more")
+
+
+class OnePod:
+    """What the operator knows of a namespace: the pod in which a container runs."""
+
+    def __init__(self, uid):
+        running = {"podIP": ADDRESS, "hostIP": "10.0.0.1", "phase": "Running"}
+        self.pod = injected({**pods.pod(), "status": running}, by=COLLECTING, uid=uid)
+
+    def follow(self, _namespaces):
+        pass
+
+    def pods(self, _namespace):
+        return (self.pod,)
+
+    async def aclose(self):
+        pass
+
+
+class NoSecrets:
+    async def of(self, _asker, _sinks):
+        return {}
+
+
+async def test_status_says_of_a_pod_what_breaks_the_standard_and_that_nothing_arrives(container):
+    snapshot = Snapshot(audit_policies=(pods.model(COLLECTING),), audit_sinks=(NOWHERE,), control_planes=(PLANE,))
+    questions = SidecarQuestions(every=1.0, patience=PATIENCE, network=Network())
+    async with fake_api_server() as server, aiohttp.ClientSession(server.url) as session:
+        objects = SidecarObjects(RestClient(session, attempts=1), "audit-operator", asks=True)
+        operator = Sidecars(
+            pods.TEMPLATE, OnePod(container.uid), objects, NoSecrets(), lambda: None, questions=questions
+        )
+        planned = plan(snapshot)
+
+        async def status():
+            await operator.deliver(snapshot, planned)
+            return statuses(snapshot, planned, {}, sidecars=operator.facts)[PCI]
+
+        await operator.deliver(snapshot, planned)
+        data = server.get(CONFIG_MAP, "audit-shipper-pci", "payments")["data"]
+        await operator.aclose()
+    # As a kubelet does; and where this container finds its folders.
+    config = data["config.yaml"].replace(STATE_FOLDER, f"{container.folder}/state")
+    (container.folder / "config" / "figures.json").write_text(data["figures.json"])
+    container.configure(config.replace(LOGS_FOLDER, f"{container.folder}/mounted"))
+    container.start()
+    container.write(1, 2)
+    container.pipeline.write("audit.log", b"no JSON\n" * 7)
+
+    async def until(condition):
+        deadline = time.monotonic() + PATIENCE
+        while not condition(said := (await status())):
+            assert time.monotonic() < deadline, f"{said}\n{container.log()[-3000:]}"
+            await asyncio.sleep(1)
+            await questions.round()
+        return said
+
+    said = await until(lambda said: "quarantined" in said["sidecars"])
+    assert said["sidecars"]["answering"] == said["sidecars"]["injected"] == 1
+    assert said["sidecars"]["quarantined"] == [{"source": "logs/*.log", "lines": 5}]
+    assert "lines-quarantined" in [each["id"] for each in said["sidecars"]["findings"]]
+
+    def shipping(said):
+        return next(each for each in said["conditions"] if each["type"] == "Shipping")
+
+    said = await until(lambda said: shipping(said)["reason"] == "Backlog")
+    assert shipping(said)["status"] == "False"
+    assert "web-1" in shipping(said)["message"]
 
 
 def test_it_listens_nowhere_itself_and_its_collector_on_loopback_alone(container):
