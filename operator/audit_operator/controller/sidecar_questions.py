@@ -73,8 +73,8 @@ class SidecarQuestions:
     carriers: Callable[[], Iterable[Carriers]] = tuple
     on_change: Callable[[], None] = lambda: None
     patience: float = 3.0
-    at_once: int = 16
-    most: int = 1000
+    at_once: int = 32
+    most: int = 4000
     network: Network = field(default_factory=lambda: Network(foreign=True))
     facts: dict[ObjectRef, SidecarFigures] = field(default_factory=dict)
     _known: dict[ObjectRef, _OfPolicy] = field(default_factory=dict)
@@ -96,13 +96,16 @@ class SidecarQuestions:
         carriers = {each.policy: each for each in self.carriers()}
         for gone in self._known.keys() - carriers.keys():
             del self._known[gone]
-        for ref, each in carriers.items():
-            self._known.setdefault(ref, _OfPolicy()).keep_only({pod.uid for pod in each.pods})
-        left = iter(_by_turns(carriers.values(), self.most))
+        asked = list(_by_turns(carriers.values(), self.most))
+        uids: dict[ObjectRef, set[str]] = {ref: set() for ref in carriers}
+        for of, pod in asked:
+            uids[of.policy].add(pod.uid)
+        for ref, theirs in uids.items():
+            self._known.setdefault(ref, _OfPolicy()).keep_only(theirs)
+        left = iter(asked)
         await asyncio.gather(*(self._ask_all(left) for _ in range(self.at_once)))
         now = time.monotonic()
-        lately = now - _SILENT_AFTER * (self.every + self.patience)
-        facts = {ref: known.figures(now, lately, carriers[ref]) for ref, known in self._known.items()}
+        facts = {ref: known.figures(now, carriers[ref]) for ref, known in self._known.items()}
         before, self.facts = self.facts, facts
         if facts != before:
             self.on_change()
@@ -166,12 +169,17 @@ class _OfPod:
     is_old: bool
     unanswered: int = 0
     down: int = 0
-    answered_at: float = float("-inf")
+    has_answered: bool = False
     received: Sum = field(default_factory=Sum)
     refused: Sum = field(default_factory=Sum)
     quarantined: dict[str, Sum] = field(default_factory=dict)
     ways: dict[str, Way] = field(default_factory=dict)
     flows: dict[str, Flow] = field(default_factory=dict)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it was asked several times in vain."""
+        return self.unanswered >= _SILENT_AFTER
 
 
 @dataclass(slots=True)
@@ -197,7 +205,7 @@ class _OfPolicy:
         known.unanswered += 1
         if answer is None:
             return
-        known.answered_at, known.unanswered = now, 0
+        known.has_answered, known.unanswered = True, 0
         known.down = 0 if answer.runs else known.down + 1
         if not answer.runs:
             return
@@ -210,15 +218,11 @@ class _OfPolicy:
         for sink, figures in answer.sinks.items():
             self._see(now, known, answer.epoch, sink, figures)
 
-    def figures(self, now: float, lately: float, of: Carriers) -> SidecarFigures:
-        """What is true at the end of a round; what was said before `lately` is not."""
+    def figures(self, now: float, of: Carriers) -> SidecarFigures:
+        """What is true at the end of a round; what was said several rounds ago is not."""
         self.is_new = False
-        answering = {uid: pod for uid, pod in self.pods.items() if pod.answered_at >= lately}
-        silent = (
-            pod.name
-            for uid, pod in self.pods.items()
-            if uid not in answering and uid in of.fresh and pod.unanswered >= _SILENT_AFTER
-        )
+        answering = {uid: pod for uid, pod in self.pods.items() if pod.has_answered and not pod.is_silent}
+        silent = (pod.name for uid, pod in self.pods.items() if pod.is_silent and uid in of.fresh)
         return SidecarFigures(
             answering=len(answering),
             silent=min(silent, default=""),
