@@ -28,7 +28,8 @@ def team(product, victoria_logs):
     product.kubectl("create", "namespace", TEAM)  # a Role is made in it
     product.shell(
         f"helm upgrade audit-operator charts/audit-operator -n {NAMESPACE} --reuse-values "
-        f"--set sidecar.enabled=true,shipper.secretNamespaces={{{TEAM}}} --wait --timeout 5m"
+        f"--set sidecar.enabled=true,shipper.secretNamespaces={{{TEAM}}} "
+        "--set settings.sidecarFiguresSeconds=2 --wait --timeout 5m"
     )
     secret = product.get("-n", NAMESPACE, "secret", CREDENTIALS)
     sink = victoria_logs.sink("store")["spec"]
@@ -117,9 +118,10 @@ def test_a_pod_is_ready_with_its_sidecar_and_counted_and_has_no_token_in_it(prod
 
     def counted():
         found = product.get("-n", TEAM, "auditpolicy", "logs").get("status", {}).get("sidecars", {})
-        return (found.get("expected"), found.get("injected")) == (1, 1)
+        # The operator has asked it, from a pod of its own to a pod of somebody else.
+        return (found.get("expected"), found.get("injected"), found.get("answering")) == (1, 1, 1)
 
-    product.eventually(counted, "status to count it")
+    product.eventually(counted, "status to count it, and its sidecar to answer")
     product.kubectl("-n", TEAM, "exec", "stays", "-c", "app", "--", "/usr/bin/python3.11", "-c", _WRITE, "later", "5")
     product.eventually(lambda: len(ids(team, "later")) == 5, "what was written later")
     product.report("an application's lines reached the store through an injected sidecar, of a pod and of a Job")
