@@ -28,18 +28,21 @@ def everybodys(name="baseline", **retention):
     return cluster_policy(name, **SHIPS, **({"retention": retention} if retention else {}))
 
 
-def planned(*policies, sinks=None, namespaces=("payments", "web"), invalid=()):
-    return plan(
-        Snapshot(
-            audit_policies=tuple(each for each in policies if each.kind == "AuditPolicy"),
-            cluster_audit_policies=tuple(each for each in policies if each.kind == "ClusterAuditPolicy"),
-            audit_sinks=tuple(each for each in sinks or () if each.kind == "AuditSink"),
-            cluster_audit_sinks=tuple(each for each in sinks or (sink(),) if each.kind == "ClusterAuditSink"),
-            control_planes=(control_plane(),),
-            namespaces=tuple(map(NamespaceFact, namespaces)),
-            invalid=tuple(invalid),
-        )
+def planned(*policies, **more):
+    return planned_of(*policies, **more)[1]
+
+
+def planned_of(*policies, sinks=None, namespaces=("payments", "web"), invalid=()):
+    snapshot = Snapshot(
+        audit_policies=tuple(each for each in policies if each.kind == "AuditPolicy"),
+        cluster_audit_policies=tuple(each for each in policies if each.kind == "ClusterAuditPolicy"),
+        audit_sinks=tuple(each for each in sinks or () if each.kind == "AuditSink"),
+        cluster_audit_sinks=tuple(each for each in sinks or (sink(),) if each.kind == "ClusterAuditSink"),
+        control_planes=(control_plane(),),
+        namespaces=tuple(map(NamespaceFact, namespaces)),
+        invalid=tuple(invalid),
     )
+    return snapshot, plan(snapshot)
 
 
 def classes(made, of=CENTRAL):

@@ -23,6 +23,7 @@ from audit_operator.plan.claim import Claim, false, true, unknown
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
 from audit_operator.plan.defect import DEFECT
 from audit_operator.plan.given import INVALID, NOT_FOUND
+from audit_operator.plan.log_files import log_file_findings
 from audit_operator.plan.retention_status import RetentionOfStores, decides
 from audit_operator.plan.shipping_status import (
     ShippingFacts,
@@ -418,7 +419,8 @@ def _control_plane_status(  # noqa: PLR0913, PLR0917 - what decides about it
         status["apiServers"] = [_server(each) for each in servers]
         notes = (note for each in servers for note in each.notes)
         adoption = differences(servers, compiled, catalogue)
-        remarks = [*compiled.findings(), *version_findings(plane, snapshot), *notes, *adoption]
+        files = log_file_findings(plane, snapshot, plan)
+        remarks = [*compiled.findings(), *version_findings(plane, snapshot), *notes, *adoption, *files]
     if findings := [*own, *faults, *remarks, *remarks_of_shipping]:
         status["findings"] = _bounded(findings)
     return status

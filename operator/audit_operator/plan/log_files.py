@@ -1,0 +1,54 @@
+"""Whether an API server's own files last until shippers have read them, and as long as frameworks ask.
+
+These files are a buffer, and no store: the API server deletes them by number and age, whoever has read them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audit_operator.api.compliance import Framework
+from audit_operator.api.control_plane import Driver, Log
+from audit_operator.api.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from audit_operator.api.audit_policy import AuditPolicy
+    from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
+    from audit_operator.api.control_plane import AuditControlPlane
+    from audit_operator.plan.planning import Plan
+    from audit_operator.plan.snapshot import Snapshot
+
+TOO_FEW = "log-files-too-few"
+BELOW_CIS = "log-files-below-cis"
+
+_FEWEST = 2
+_LEAST = 200
+"""Megabytes of rotated files. A busy API server fills 100 MB in minutes; how fast this one does is not known here."""
+_CIS = {"max_age": ("maxAge", 30), "max_backup": ("maxBackup", 10), "max_size": ("maxSize", 100)}
+"""Source: CIS Kubernetes Benchmark on --audit-log-maxage, -maxbackup and -maxsize, as read by others (unverified)."""
+
+
+def log_file_findings(plane: AuditControlPlane, snapshot: Snapshot, planned: Plan) -> Iterator[Finding]:
+    """For a control plane whose API servers write files as it says."""
+    if plane.spec.driver not in (Driver.STATIC_POD, Driver.CONFIG_MAP):
+        return
+    log, name = plane.spec.log or Log(), plane.metadata.name
+    ours = [each for each in snapshot.policies() if planned.assigned.get(each.ref) == name]
+    kept = log.max_backup * log.max_size
+    if any(each.spec.sink_refs for each in ours) and (log.max_backup < _FEWEST or kept < _LEAST):
+        said = (
+            f"API servers keep {log.max_backup} rotated files of {log.max_size} MB each: what shippers have not read "
+            "while a store was away, or while they were, is deleted soon"
+        )
+        mend = f"keep at least {_FEWEST} files, and {_LEAST} MB; better, what API servers write in a day"
+        yield Finding(TOO_FEW, Severity.WARNING, said, mend, path="spec.log.maxBackup")
+    for field, (spelled, least) in _CIS.items():
+        if any(_follows_cis(each) for each in ours) and getattr(log, field) < least:
+            said = f"{spelled} is {getattr(log, field)}, and the CIS Kubernetes Benchmark asks for {least} (unverified)"
+            yield Finding(BELOW_CIS, Severity.WARNING, said, f"set it to {least}", path=f"spec.log.{spelled}")
+
+
+def _follows_cis(policy: AuditPolicy | ClusterAuditPolicy) -> bool:
+    return policy.spec.compliance is not None and Framework.CIS in policy.spec.compliance.frameworks
