@@ -32,7 +32,7 @@ class Load:
     """
 
     most: int = 128
-    most_of_strangers: int = 32
+    most_of_strangers: int = 96
     most_of_one: int = 4
     burst: float = 30.0
     per_second: float = 5.0

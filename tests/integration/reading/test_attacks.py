@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -14,7 +16,6 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from audit_operator.cli import main
 from tests.integration.reading.records import record, write
 from tests.integration.reading.world import ROLE, binding, kubeconfig, service_account, token
 
@@ -466,17 +467,21 @@ def test_who_may_read_everywhere_reads_what_has_no_namespace_and_what_was_before
     plane.kubectl("delete", "clusterrolebinding", f"{ROLE}-{scene.world.home}-auditor")
 
 
-def test_the_command_asks_a_reader_with_ones_own_token(scene, capsys, tmp_path):
+def test_the_command_asks_a_reader_with_ones_own_token(scene, tmp_path):
+    def query(namespace, *arguments):
+        authority = str(scene.reader.authority.certificate)
+        command = ["query", "--server", scene.reader.url, "--ca", authority, "-o", "json", "-n", namespace, *arguments]
+        return subprocess.run(  # noqa: S603  # the command under test
+            [sys.executable, "-m", "audit_operator", *command], capture_output=True, text=True, timeout=60, check=False
+        )
+
     (tmp_path / "token").write_text(scene.token)
-    command = ["query", "--server", scene.reader.url, "--ca", str(scene.reader.authority.certificate), "-o", "json"]
-    by_file = ["--token-file", str(tmp_path / "token")]
-    assert main([*command, *by_file, "-n", scene.mine]) == 0
-    found = json.loads(capsys.readouterr().out)
+    by_file = "--token-file", str(tmp_path / "token")
+    found = json.loads(query(scene.mine, *by_file).stdout)
     assert {each["event"]["mark"].partition("-")[0] for each in found} == {"own"}
-    assert main([*command, *by_file, "-n", scene.theirs]) == 1
-    said = capsys.readouterr()
-    assert FORBIDDEN_MARK not in said.out
-    assert "403" in said.err
+    refused = query(scene.theirs, *by_file)
+    assert refused.returncode == 1
+    assert FORBIDDEN_MARK not in refused.stdout
+    assert "403" in refused.stderr
     mallorys = kubeconfig(scene.plane, tmp_path / "kubeconfig", scene.token)
-    assert main([*command, "--kubeconfig", str(mallorys), "-n", scene.mine]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == len(found)
+    assert len(json.loads(query(scene.mine, "--kubeconfig", str(mallorys)).stdout)) == len(found)

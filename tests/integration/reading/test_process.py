@@ -34,6 +34,7 @@ def process(world, tmp_path):
         "AUDIT_OPERATOR_READER_KEY": settings.reader_key,
         "AUDIT_OPERATOR_READER_SINK": settings.reader_sink,
         "AUDIT_OPERATOR_READER_SECRETS": tmp_path,
+        "AUDIT_OPERATOR_READER_AUDIENCES": "vault,audit-records",
     }
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(  # the operator under test
@@ -59,13 +60,17 @@ def test_it_answers_and_tells_what_it_did_and_stops_when_told(world, process):
     plane.apply(service_account(name, "jane"), binding(ROLE, (name, "jane"), name))
     time.sleep(1.1)
     write(world.store, [record(name, "mine", ago=0.0)])
-    janes = token(plane, name, "jane")
+    janes = token(plane, name, "jane", audiences=["audit-records"])
     eventually(lambda: get(world, "/readyz") is not None, "it is ready")
 
     client = RunningReader.__new__(RunningReader)
     client.authority, client.port = world.reader.authority, world.port
     assert eventually(lambda: client.ask(f"namespace={name}", janes).marks, "it answers") == ["mine"]
     assert client.ask("namespace=kube-system", janes).status == 403
+    for_the_api_server = token(plane, name, "jane")
+    assert world.reader.ask(f"namespace={name}", for_the_api_server).status == 200
+    assert client.ask(f"namespace={name}", for_the_api_server).status == 401
+    assert world.reader.ask(f"namespace={name}", janes).status == 401
     assert (
         client.answer(f"GET /v1/records?namespace={name} HTTP/1.1\nAuthorization: Bearer {janes}\n\n".encode()).status
         == 400
