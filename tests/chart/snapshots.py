@@ -22,6 +22,13 @@ VALUES: dict[str, tuple[str, ...]] = {
         "reader.sink.type=VictoriaLogs",
         "reader.sink.victoriaLogs.url=http://victoria-logs.audit-system:9428",
     ),
+    "sealer": (
+        "sealer.enabled=true",
+        "sealer.sink.type=VictoriaLogs",
+        "sealer.sink.victoriaLogs.url=http://victoria-logs.audit-system:9428",
+        "sealer.seals.type=S3",
+        "sealer.seals.s3.bucket=audit-seals",
+    ),
     "sidecar-by-webhook": ("sidecar.enabled=true", "sidecar.mechanism=Webhook"),
     "sidecar": ("sidecar.enabled=true", "sidecar.mechanism=AdmissionPolicy"),
     "config-map-driver": (

@@ -279,6 +279,7 @@ def _leaves(values: object, path: str = "") -> list[str]:
         "shipper.resources",
         "gateway.resources",
         "reader.resources",
+        "sealer.resources",
         "sidecar.resources",
         "resources",
         "metrics.dashboard.labels",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +17,9 @@ from audit_operator.cli.usage import UsageError
 from audit_operator.integrity.seal import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
+    from audit_operator.controller.sink_secrets import Secrets
     from audit_operator.integrity.keys import VerifyKey
     from audit_operator.plan.sinks import Sink
     from audit_operator.sinks.scanning import Scanner
@@ -70,6 +72,9 @@ def add_chain(parser: argparse.ArgumentParser, *, sink: bool) -> None:
         action="append",
         help="file, folder, or - for standard input, with sinks and Secrets (default: those of the cluster)",
     )
+    parser.add_argument(
+        "--secrets", metavar="FOLDER", type=Path, help="with a folder for each Secret, as they are mounted into pods"
+    )
     add_connection(parser)
 
 
@@ -104,13 +109,24 @@ async def _open(options: argparse.Namespace, sinks: Iterable[Sink]) -> list[Stor
     from audit_operator.sinks.store import Failure  # noqa: PLC0415
 
     stores = []
-    async with readable_secrets(options) as secrets:
+    async with _secrets(options) as secrets:
         for sink in sinks:
             opened = await Stores(secrets, Network(), Network()).open(sink)
             if isinstance(opened, Failure):
                 raise UsageError(f"{sink.ref}: {opened.message} ({opened.mend})")
             stores.append(opened.store)
     return stores
+
+
+@asynccontextmanager
+async def _secrets(options: argparse.Namespace) -> AsyncIterator[Secrets]:
+    if options.secrets is None:
+        async with readable_secrets(options) as secrets:
+            yield secrets
+        return
+    from audit_operator.controller.sink_in_files import SecretsInFolders  # noqa: PLC0415 - see open_chain
+
+    yield SecretsInFolders(options.secrets)
 
 
 def chosen_sinks(options: argparse.Namespace) -> tuple[Sink, ...]:
