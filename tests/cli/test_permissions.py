@@ -78,6 +78,15 @@ def test_the_worst_is_first_and_says_what_mends_it(file, capsys):
     assert "Group owners" in capsys.readouterr().out
 
 
+def test_a_name_writes_nothing_of_its_own_to_a_terminal(tmp_path, capsys):
+    named = binding("b", "admin", "User \x1b[2Jboss\nerror: User nobody")
+    (tmp_path / "rbac.yaml").write_text(json.dumps({"kind": "List", "items": [DOCUMENTS[3], named]}))
+    assert main(["permissions", "-f", str(tmp_path), "--all"]) == 1
+    output = capsys.readouterr().out
+    assert "\x1b" not in output
+    assert not any(line.startswith("error: User nobody") for line in output.splitlines())
+
+
 def test_those_who_are_meant_to_are_no_findings(file, capsys):
     meant = ["--expect", "User/boss", "--expect", "Group/system:masters", "--expect", "Group/dev"]
     assert main(["permissions", "-f", file, *meant]) == 0

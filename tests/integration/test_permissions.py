@@ -211,6 +211,28 @@ def test_a_new_cluster_has_nobody_unexpected(facts):
     assert any(each.expected for each in found)
 
 
+def test_somebody_who_is_said_to_act_as_others_for_some_requests_does(cluster):
+    group, on = "authentication.k8s.io", "impersonate-on:user-info:list"
+    cluster.apply(
+        role("one-half", rule("impersonate:user-info", "users", group)),
+        role("other-half", rule(on, "secrets")),
+        binding("boss", "cluster-admin", "User boss"),
+        binding("one-half", "one-half", "User alice"),
+    )
+
+    def answer():
+        return cluster.request("GET", "/api/v1/secrets", user="alice", headers={"Impersonate-User": "boss"}).status
+
+    expected = Expected(Installation("red", "red", "audit-operator"))
+    found = evaluate(_stored(cluster), Places(frozenset({"red"})), expected)
+    assert ("alice", "impersonate-for-some") in {(each.subject.name, each.access.id) for each in found}
+    assert answer() == HTTPStatus.FORBIDDEN
+    cluster.apply(binding("other-half", "other-half", "User alice"))
+    eventually(lambda: answer() == HTTPStatus.OK, "the other half of the right")
+    for each in ("boss", "one-half", "other-half"):
+        cluster.kubectl("delete", "clusterrolebinding", each)
+
+
 def test_the_command_reads_a_cluster(cluster, facts, capsys):
     arguments = ["permissions", "--kubeconfig", str(cluster.kubeconfig()), "-o", "json", "--operator-namespace", "red"]
     assert main(arguments) == 1

@@ -37,6 +37,7 @@ def at(url, **more):
         ("https://logs.example:9428", set()),
         ("https://eu.logs.example.com", set()),
         ("http://10.0.0.7:9428", set()),
+        ("http://[1:2:3]:9428", set()),
     ],
 )
 def test_the_namespace_of_a_store_is_in_its_address(url, expected):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from audit_operator.api.findings import Severity
 from audit_operator.cli.from_cluster import add_connection
 from audit_operator.cli.permission_facts import permissions_in_files, permissions_of_cluster
+from audit_operator.cli.sealing import printable
 from audit_operator.cli.usage import UsageError, add_fail_on
 from audit_operator.permissions.accesses import ACCESSES, Effect
 from audit_operator.permissions.evaluation import evaluate
@@ -208,7 +209,8 @@ def _text(holdings: Iterable[Holding], found: Sequence[Unexpected], notes: Itera
     if everybody:
         lines += ["", *_table(holdings)]
     lines += ["", *_counts(holders(holdings, found)), "", "not to be seen here:"]
-    return "\n".join([*(lines if found else lines[1:]), *(f"  {each}" for each in notes)])
+    # Names of users are whatever somebody has written into a binding.
+    return "\n".join(map(printable, [*(lines if found else lines[1:]), *(f"  {each}" for each in notes)]))
 
 
 def _block(found: Unexpected) -> list[str]:

@@ -60,6 +60,7 @@ class Access:
 _OURS = "audit-operator.dev"
 _RBAC = "rbac.authorization.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"
+_AUTHENTICATION = "authentication.k8s.io"
 _CERTIFICATES = "certificates.k8s.io"
 
 _GET = ("get", "list", "watch")
@@ -113,6 +114,31 @@ _INDIRECT = (
         (_one(("impersonate",), "", "serviceaccounts"),),
         "the operator's, the stores' and the controllers' accounts can do what these can",
         "take the verb impersonate away",
+    ),
+    # Kubernetes 1.36 on (KEP-5284). The other half is a right "impersonate-on:..." on the request itself, of which
+    # there are as many as requests. Whoever has one half alone is one binding away from both.
+    Access(
+        "impersonate-for-some",
+        "act as other users for some requests",
+        _ALL,
+        _CLUSTER,
+        (
+            _one(("impersonate:user-info",), _AUTHENTICATION, "users", "groups"),
+            _one(("impersonate:arbitrary-node",), _AUTHENTICATION, "nodes"),
+        ),
+        "with a right impersonate-on:user-info on these requests, they are answered as others would be",
+        "name the few users that may be impersonated in resourceNames, or take the verb away",
+        Severity.WARNING,
+    ),
+    Access(
+        "impersonate-accounts-for-some",
+        "act as service accounts there for some requests",
+        _ALL,
+        _INSIDE,
+        (_one(("impersonate:serviceaccount",), _AUTHENTICATION, "serviceaccounts"),),
+        "with a right impersonate-on:serviceaccount on these requests, they are answered as those accounts would be",
+        "take the verb impersonate:serviceaccount away",
+        Severity.WARNING,
     ),
     Access(
         "tokens",

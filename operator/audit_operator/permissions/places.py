@@ -99,7 +99,14 @@ def _of_sink(sink: ClusterAuditSink, known: frozenset[str]) -> Iterator[str]:
 def _of_host(section: Mapping[str, object], known: frozenset[str]) -> Iterator[str]:
     """The namespace in ``http://service.namespace.svc:9428``; without ``svc`` only if there is such a namespace."""
     for value in section.values():
-        host = (urlsplit(value).hostname or "") if isinstance(value, str) and "://" in value else ""
+        host = _host(value) if isinstance(value, str) and "://" in value else ""
         match = re.fullmatch(r"[^.]+\.([^.]+)(\.svc(\..+)?)?", host)
         if match and (match[2] or match[1] in known):
             yield match[1]
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # brackets around what is no IPv6 address
+        return ""
