@@ -12,8 +12,11 @@ from audit_operator.api.policy_status import RetentionState
 from audit_operator.api.text import Line, Timestamp, Word
 
 MAX_CLASSES = 64
+"""Of one sink. Of those beyond, in order of name, nothing is deleted by order."""
 MAX_NAMESPACES = 10_000
-"""Of one class, and for the same reason in the same state. What is beyond is not deleted by order."""
+"""Of one class. Of one that has more, nothing is deleted by order."""
+MAX_GROUPS = 512
+"""Of one class, for namespaces that were told something at another time."""
 
 
 class AnnouncedDeletion(ApiModel):
@@ -54,7 +57,7 @@ class ClassRetention(ApiModel):
     reason: Line = Field(default="", description="Why.")
     minimum: Word = Field(default="", description="How long records are kept at the least.")
     legal_hold: bool = Field(default=False, description="Whether nothing is deleted.")
-    told: Annotated[tuple[ToldNamespaces, ...], Field(max_length=MAX_CLASSES), ATOMIC] = Field(
+    told: Annotated[tuple[ToldNamespaces, ...], Field(max_length=MAX_GROUPS), ATOMIC] = Field(
         default=(), description="What the store was told of which namespaces."
     )
 

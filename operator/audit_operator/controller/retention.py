@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from audit_operator.api.policy_status import RetentionState
 from audit_operator.api.retention_observations import RetentionFigures, RetentionObservation
 from audit_operator.api.sink import AuditSink, RetentionEnforcement
+from audit_operator.api.sink_retention import MAX_CLASSES, MAX_NAMESPACES
 from audit_operator.cluster.resources import resource_of
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError
 from audit_operator.controller.origins import origin
@@ -185,7 +186,9 @@ class RetentionRounds:
         if not isinstance(seen, Observed):
             return self._without(followed, memory, seen)
         enforces = sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
-        deletes = {name for name, facts in seen.facts.items() if facts.can_delete} if enforces else set()
+        # Whatever cannot be remembered has no protection the next time.
+        fits = [each.name for each in demands.classes[:MAX_CLASSES] if len(each.namespaces) <= MAX_NAMESPACES]
+        deletes = {name for name in fits if seen.facts[name].can_delete} if enforces else set()
         planned = steps(demands.classes, memory.namespaces, deletes, now)
         done: Done | Unsupported | Failure = Done({})
         if enforces:

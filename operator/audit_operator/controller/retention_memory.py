@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from audit_operator.api.policy_status import RetentionState
 from audit_operator.api.sink_retention import (
     MAX_CLASSES,
+    MAX_GROUPS,
     MAX_NAMESPACES,
     AnnouncedDeletion,
     ClassRetention,
@@ -105,7 +106,7 @@ def _class(before: Memory, steps: tuple[Step, ...], facts: Facts, judged: Judgem
         reason=judged.reason[:_LONGEST],
         minimum=period(demand.minimum) if demand.minimum else "",
         legal_hold=demand.legal_hold,
-        told=tuple(map(_told, steps[:MAX_CLASSES])),
+        told=tuple(map(_told, steps[:MAX_GROUPS])),
     )
     said = before.of(demand.name)
     if said is None or said.last_verified is None or now - datetime.fromisoformat(said.last_verified) >= _FRESH:
