@@ -7,9 +7,10 @@ import pytest
 
 from audit_operator.integrity.interval import Interval, to_nanoseconds
 from audit_operator.integrity.record import StoredRecord
-from audit_operator.sinks import Reason
+from audit_operator.sinks import Failure, Reason
+from audit_operator.sinks.access import failure
 from audit_operator.sinks.s3_scanner import S3Scanner
-from audit_operator.sinks.scanning import Batch, Stream
+from audit_operator.sinks.scanning import Batch, Stream, persistent
 from audit_operator.sinks.victoria_logs_scanner import VictoriaLogsScanner
 from tests.integrity.sealed import START, hour
 from tests.sinks.conftest import opened
@@ -19,7 +20,7 @@ ROW = {"_time": "2026-11-28T10:00:00.00000001Z", "_msg": "text", "_stream": "{}"
 
 
 def scanner(server):
-    return VictoriaLogsScanner(opened("VictoriaLogs", server.url))
+    return VictoriaLogsScanner(opened("VictoriaLogs", server.url), pauses=(0.0,))
 
 
 async def scanned(scanner, span=hour(0), stream=Stream()):  # noqa: B008  # frozen
@@ -92,6 +93,27 @@ async def test_bytes_that_are_no_unicode_are_told_apart(server):
         [batch] = await scanned(scanner(server))
         texts.append(batch.records[0].leaf())
     assert len(set(texts)) == 3
+
+
+@pytest.mark.parametrize(("pauses", "asked", "failed"), [((0.0, 0.0), 3, False), ((0.0,), 2, True), ((), 1, True)])
+async def test_what_falters_for_a_moment_is_asked_for_again(pauses, asked, failed):
+    times = []
+
+    async def ask():
+        times.append(len(times) + 1)
+        yield Batch(unreadable=("first",))
+        yield Batch(unreadable=("second",)) if len(times) == 3 else failure(Reason.CUT_OFF, "it was cut off")
+
+    parts = [each async for each in persistent(ask, pauses)]
+    assert len(times) == asked
+    assert isinstance(parts[-1], Failure) is failed
+    assert [each for each in parts[:-1] if isinstance(each, Failure)] == []
+
+
+async def test_a_store_that_does_not_take_the_credentials_is_not_asked_again(server):
+    server.status = 401
+    await scanned(scanner(server))
+    assert len(server.asked) == 1
 
 
 # S3

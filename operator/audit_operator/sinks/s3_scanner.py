@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.integrity.record import StoredRecord
-from audit_operator.sinks.scanning import Batch
+from audit_operator.sinks.scanning import PAUSES, Batch, persistent
 from audit_operator.sinks.store import Failure
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class S3Scanner:
 
     store: S3Store
     most_bytes: int = MOST_BYTES
+    pauses: tuple[float, ...] = PAUSES
 
     @property
     def by_time(self) -> bool:
@@ -48,10 +49,13 @@ class S3Scanner:
             yield keys
             return
         for key in keys:
-            batch = await self.store.call(partial(self._object, key, span, stream))
-            yield batch
-            if isinstance(batch, Failure):
-                return
+            async for batch in persistent(partial(self._read, key, span, stream), self.pauses):
+                yield batch
+                if isinstance(batch, Failure):
+                    return
+
+    async def _read(self, key: str, span: Interval, stream: Stream) -> AsyncIterator[Batch | Failure]:
+        yield await self.store.call(lambda: self._object(key, span, stream))
 
     def _object(self, key: str, span: Interval, stream: Stream) -> Batch:
         try:

@@ -6,15 +6,30 @@ and the last that comes; what is there and cannot be read is named.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from audit_operator.sinks.store import Failure, Reason
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from audit_operator.integrity.interval import Interval
     from audit_operator.integrity.record import StoredRecord
-    from audit_operator.sinks.store import Failure
+
+PAUSES = (0.5, 2.0)
+_PASSING = frozenset(
+    {
+        Reason.UNREACHABLE,
+        Reason.TIMED_OUT,
+        Reason.CUT_OFF,
+        Reason.STORE_FAILED,
+        Reason.TOO_MANY_REQUESTS,
+        Reason.ANSWER_INCOMPLETE,
+    }
+)
+"""What may be over a moment later; hours of reading are not given up for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +66,22 @@ class Scanner(Protocol):
 
     def scan(self, span: Interval, stream: Stream) -> AsyncIterator[Batch | Failure]:
         """Every record of these times, those that were written only now as well; a Failure ends it."""
+
+
+async def persistent(
+    ask: Callable[[], AsyncIterator[Batch | Failure]], pauses: Sequence[float]
+) -> AsyncIterator[Batch | Failure]:
+    """A part of a scan, asked for again, after these pauses in seconds, where the store or the way to it falters.
+
+    Records may then come twice: whoever scans must take them for a set, as copies make him do anyway.
+    """
+    for pause in (*pauses, None):
+        async for part in ask():
+            if isinstance(part, Failure) and part.reason in _PASSING and pause is not None:
+                break
+            yield part
+            if isinstance(part, Failure):
+                return
+        else:
+            return
+        await asyncio.sleep(pause or 0.0)

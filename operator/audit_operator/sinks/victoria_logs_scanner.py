@@ -10,13 +10,14 @@ import json
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.integrity.interval import Interval, exact, to_nanoseconds
 from audit_operator.integrity.record import StoredRecord
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.quoting import quoted
-from audit_operator.sinks.scanning import Batch
+from audit_operator.sinks.scanning import PAUSES, Batch, persistent
 from audit_operator.sinks.store import Failure, Reason
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class VictoriaLogsScanner:
 
     store: VictoriaLogsStore
     most_at_once: int = MOST_AT_ONCE
+    pauses: tuple[float, ...] = PAUSES
 
     @property
     def by_time(self) -> bool:
@@ -65,18 +67,10 @@ class VictoriaLogsScanner:
             yield counts
             return
         for window in _windows(counts, self.most_at_once):
-            read = 0
-            async for part in self._window(window, stream):
+            async for part in persistent(partial(self._window, window, stream), self.pauses):
                 yield part
                 if isinstance(part, Failure):
                     return
-                read += len(part.records)
-            if read < window.records:
-                yield failure(
-                    Reason.ANSWER_INCOMPLETE,
-                    f"the store counted {window.records} records from {exact(window.since)} on, and gave {read}",
-                )
-                return
 
     async def _counts(self, span: Interval, stream: Stream) -> list[_Window] | Failure:
         """One for each minute that has records, in order."""
@@ -94,6 +88,7 @@ class VictoriaLogsScanner:
     async def _window(self, window: _Window, stream: Stream) -> AsyncIterator[Batch | Failure]:
         connection = self.store.endpoint.connection
         records: list[StoredRecord] = []
+        read = 0
         async with aclosing(
             connection.lines(_PATH, _form(_filter(window, stream)), self.store.tenant_headers)
         ) as lines:
@@ -106,10 +101,14 @@ class VictoriaLogsScanner:
                 except _NO_ROW:
                     yield _MALFORMED
                     return
+                read += 1
                 if len(records) == _BATCH:
                     yield Batch(tuple(records))
                     records.clear()
         yield Batch(tuple(records))
+        if read < window.records:
+            said = f"the store counted {window.records} records from {exact(window.since)} on, and gave {read}"
+            yield failure(Reason.ANSWER_INCOMPLETE, said)
 
 
 def _windows(minutes: Iterable[_Window], most: int) -> Iterator[_Window]:
