@@ -5,6 +5,7 @@ They change rarely, and there may be tens of thousands: nobody watches them.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.cluster.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING
@@ -29,7 +30,8 @@ async def read_rbac(client: RestClient) -> Rbac:
     for resource in (CLUSTER_ROLE_BINDING, ROLE_BINDING, CLUSTER_ROLE, ROLE):
         listing = await client.list(resource, lambda each, of=resource: _reduced(of, each))  # type: ignore[misc]  # mypy infers no type for `of`
         documents.extend(listing.items)
-    return rbac_of(documents)
+    # Of a large cluster it takes a second, in which nothing else should wait.
+    return await asyncio.to_thread(rbac_of, documents)
 
 
 def _reduced(resource: Resource, document: Document) -> dict[str, Any]:

@@ -17,6 +17,7 @@ UNSEEN = (
     "members of the group system:masters may do everything; RBAC does not name them, and cannot stop them",
     "who is in a group is known to whoever authenticates people",
     "other authorizers (Node, Webhook, ABAC) may allow more, and admission other than pod security may forbid more",
+    "whoever may write an object from which a controller makes pods, roles or Secrets has what that controller makes",
     "whoever has a control-plane node, etcd, a store or its credentials needs no right in the API",
 )
 """What RBAC does not show, always said beside what it shows."""
