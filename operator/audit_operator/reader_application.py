@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from audit_operator.settings import Settings
 
 _LOG = logging.getLogger(__name__)
+_LONGEST_CONNECTION = 90.0
 _REVIEW = Timeouts(connect=5.0, request=10.0)
 
 
@@ -69,7 +70,8 @@ class ReaderServer:
             _listed(settings.reader_clusters) or (settings.control_plane,),
         )
         files = TlsFiles(settings.reader_certificate, settings.reader_key, client_ca=None)
-        self._listener = Listener(self.reader.application(), files)
+        # Whoever has a connection need not have shown a token yet: it ends, and once a request has had its time.
+        self._listener = Listener(self.reader.application(), files, longest=_LONGEST_CONNECTION)
         self.registry = CollectorRegistry()
         self.registry.register(ReaderMetrics(self.reader, self._listener))
 

@@ -11,8 +11,9 @@ import hashlib
 import logging
 import socket
 import ssl
+import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -78,6 +79,7 @@ class Listener:
     """Serves an application.
 
     Attributes:
+        longest: seconds after which a connection is ended, whatever it does; None: it may last.
         context: the TLS settings in force.
         complaint: why newer files are not in force; empty if they are.
     """
@@ -85,12 +87,14 @@ class Listener:
     application: web.Application
     files: TlsFiles
     look_every: float = _LOOK_EVERY
+    longest: float | None = None
     context: ssl.SSLContext | None = None
     complaint: str = ""
     _digest: str = ""
     _port: _Port | None = None
     _server: asyncio.Server | None = None
     _renewing: asyncio.Task[None] | None = None
+    _since: dict[web.RequestHandler, float] = field(default_factory=dict)
 
     async def start(self, host: str, port: int) -> int:
         """Begin to serve; returns the port.
@@ -124,6 +128,8 @@ class Listener:
     async def _keep_renewing(self, port: _Port) -> None:
         while True:
             await asyncio.sleep(self.look_every)
+            if self.longest is not None:
+                self._end_old(port, self.longest)
             try:
                 await self._renew(port)
             except OSError as error:
@@ -131,6 +137,13 @@ class Listener:
                 if complaint != self.complaint:
                     _LOG.error("%s; the last ones stay in force", complaint, extra={"reason": "CertificateRefused"})
                 self.complaint = complaint
+
+    def _end_old(self, port: _Port, longest: float) -> None:
+        now, server = time.monotonic(), port.runner.server
+        self._since = {each: self._since.get(each, now) for each in (server.connections if server else ())}
+        for connection, since in self._since.items():
+            if now - since >= longest:
+                connection.force_close()
 
     async def _renew(self, port: _Port) -> None:
         digest = self.files.digest()
