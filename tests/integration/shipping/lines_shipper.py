@@ -88,10 +88,10 @@ class Shipper:
 
     def append(self, first, last, size=1000, **more):
         """Events by number, to the file that is read; `more` are attributes of theirs."""
-        with (self.folder / "audit.log").open("a") as file:
+        with (self.folder / "audit.log").open("a", encoding="utf-8") as file:
             for number in range(first, last):
                 event = {"auditID": f"id-{number}", "stage": "ResponseComplete", **more, "filler": "x" * size}
-                file.write(json.dumps(event) + "\n")
+                file.write(json.dumps(event, ensure_ascii=False) + "\n")
 
     @property
     def log(self):

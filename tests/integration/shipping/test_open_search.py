@@ -25,6 +25,7 @@ from tests.sinks.fake_store import serving
 
 NOW = datetime.now(UTC).replace(microsecond=123456)
 EARLIER = NOW - timedelta(minutes=10)
+ODD = "ä😀\u2028\x7f<&>'\"\\\n\t\0"
 
 
 @pytest.fixture(scope="module")
@@ -178,20 +179,23 @@ async def test_what_the_store_refuses_for_good_is_counted_shown_and_holds_up_not
 async def test_a_namespace_that_reads_like_a_date_costs_the_others_nothing(node, index, tmp_path, shippers):
     shipper = Shipper(tmp_path, made(spec(node.url, index), tmp_path))
     shippers.append(shipper)
-    shipper.append(0, 1, namespace="2015-01-01")
+    shipper.append(0, 1, namespace="2015-01-01", odd=ODD)
     await shipper.start()
     await all_of(node, index, 1)
     shipper.append(1, 100, namespace="team-a")
     await all_of(node, index, 100)
     found = node.ask("POST", f"/{index}/_count", {"query": {"term": {"namespace": "team-a"}}})
     assert found["count"] == 99
+    [document] = [each for each in node.documents(index) if each["auditID"] == "id-0"]
+    assert (document["namespace"], document["odd"]) == ("2015-01-01", ODD)
+    assert document["event"] == (tmp_path / "audit.log").read_text(encoding="utf-8").split("\n")[0]
 
 
 async def test_what_the_operator_writes_and_what_the_shipper_writes_is_the_same_event(node, index, tmp_path, shippers):
     shipper = Shipper(tmp_path, made(spec(node.url, index), tmp_path))
     shippers.append(shipper)
-    shipper.append(0, 1)
-    text = (tmp_path / "audit.log").read_text().rstrip("\n")
+    shipper.append(0, 1, odd=ODD)
+    text = (tmp_path / "audit.log").read_text(encoding="utf-8").rstrip("\n")
     assert await store(node.url, index).write(Record("id-0", "ResponseComplete", NOW, text)) == Accepted()
     await shipper.start()
 
@@ -199,7 +203,8 @@ async def test_what_the_operator_writes_and_what_the_shipper_writes_is_the_same_
         return await shipper.count("otelcol_exporter_indexed_log_records") == 1
 
     await until(counted, "an event that is there")
-    assert len(node.documents(index)) == 1
+    [document] = node.documents(index)
+    assert json.loads(document["event"])["odd"] == ODD
 
 
 async def test_documents_that_the_store_puts_off_wait_and_arrive_once(node, index, tmp_path, shippers):

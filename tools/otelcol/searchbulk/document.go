@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
+	"io"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -20,25 +22,58 @@ const (
 	attributeStage   = "stage"
 )
 
-// appendDocument adds the two lines of one record to a request.
-func appendDocument(buffer *bytes.Buffer, record plog.LogRecord) error {
-	action := map[string]map[string]string{"create": {}}
+// appendDocument adds the two lines of one record to a request. Written by hand: the standard library's encoder would
+// cost more than all else that is done with a record here.
+func appendDocument(buffer *bytes.Buffer, record plog.LogRecord) {
+	line := buffer.AvailableBuffer()
+	line = append(line, `{"create":{`...)
 	if id := documentID(record); id != "" {
-		action["create"]["_id"] = id
+		line = append(line, `"_id":`...)
+		line = appendText(line, id)
 	}
-	fields := map[string]string{}
+	line = append(line, "}}\n{"...)
+	line = appendField(line, fieldTime, moment(record).AsTime().Format(time.RFC3339Nano))
+	line = append(line, ',')
+	line = appendField(line, fieldText, record.Body().AsString())
 	for name, value := range record.Attributes().All() {
+		if name == fieldTime || name == fieldText {
+			continue // a name twice would be no document
+		}
+		line = append(line, ',')
 		// Text, always: a field has one type in all documents of an index.
-		fields[name] = value.AsString()
+		line = appendField(line, name, value.AsString())
 	}
-	fields[fieldTime] = moment(record).AsTime().Format(time.RFC3339Nano)
-	fields[fieldText] = record.Body().AsString()
-	encoder := json.NewEncoder(buffer)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(action); err != nil {
-		return err
+	buffer.Write(append(line, "}\n"...))
+}
+
+func appendField(line []byte, name, value string) []byte {
+	line = append(appendText(line, name), ':')
+	return appendText(line, value)
+}
+
+const hexadecimal = "0123456789abcdef"
+
+// appendText adds a string of JSON. What is no UTF-8 becomes U+FFFD, as everywhere else.
+func appendText(line []byte, text string) []byte {
+	if !utf8.ValidString(text) {
+		text = strings.ToValidUTF8(text, "\ufffd")
 	}
-	return encoder.Encode(fields)
+	line = append(line, '"')
+	done := 0
+	for at := 0; at < len(text); at++ {
+		character := text[at]
+		if character >= ' ' && character != '"' && character != '\\' {
+			continue
+		}
+		line = append(line, text[done:at]...)
+		if character < ' ' {
+			line = append(line, '\\', 'u', '0', '0', hexadecimal[character>>4], hexadecimal[character&15])
+		} else {
+			line = append(line, '\\', character)
+		}
+		done = at + 1
+	}
+	return append(append(line, text[done:]...), '"')
 }
 
 // documentID is the same for the same event, so that one that is sent again is not kept twice; empty for what is no
@@ -52,11 +87,11 @@ func documentID(record plog.LogRecord) string {
 	hash := sha256.New()
 	for _, name := range []string{attributeCluster, attributeID, attributeStage} {
 		if value, ok := attributes.Get(name); ok {
-			hash.Write([]byte(value.AsString()))
+			_, _ = io.WriteString(hash, value.AsString())
 		}
-		hash.Write([]byte{0})
+		_, _ = hash.Write([]byte{0})
 	}
-	hash.Write([]byte(record.Body().AsString()))
+	_, _ = io.WriteString(hash, record.Body().AsString())
 	return base64.RawURLEncoding.EncodeToString(hash.Sum(nil))
 }
 

@@ -70,9 +70,7 @@ func (s *sender) push(ctx context.Context, logs plog.Logs) error {
 	var body bytes.Buffer
 	records := recordsOf(logs)
 	for _, record := range records {
-		if err := appendDocument(&body, record); err != nil {
-			return consumererror.NewPermanent(err)
-		}
+		appendDocument(&body, record)
 	}
 	found, err := s.write(ctx, &body, len(records))
 	if err != nil {
