@@ -45,6 +45,13 @@ async def test_records_of_applications_have_no_audit_id(server):
     assert (record.audit_id, record.stage) == ("", "")
 
 
+async def test_the_same_event_in_two_namespaces_is_no_copy(server):
+    selection = replace(SELECTION, scopes=(Scope("payments"), Scope("shop")))
+    found = await searched(server, [row(1), row(1, "shop"), row(1, "shop")], selection)
+    assert [each.attributes["namespace"] for each in found[:-1]] == ["payments", "shop"]
+    assert found[-1] == End(copies=1, complete=True)
+
+
 async def test_copies_are_shown_once_and_more_than_asked_for_is_said(server):
     assert [type(each) for each in await searched(server, [row(1), row(1), row(2)])] == [Record, Record, End]
     assert (await searched(server, [row(1), row(1), row(2)]))[-1] == End(copies=1, complete=True)

@@ -174,7 +174,8 @@ class _Followed:
     order: deque[str] = field(default_factory=deque)
 
     def is_new(self, record: Piece) -> bool:
-        key = f"{record['auditID']} {record['stage']} {record['time']} {hash(record['text'])}"
+        whose = record["attributes"].get("namespace", "")
+        key = f"{whose} {record['auditID']} {record['stage']} {record['time']} {hash(record['text'])}"
         if key in self.shown:
             return False
         self.shown.add(key)

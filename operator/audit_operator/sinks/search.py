@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from audit_operator.shipping.exporters import CLUSTER, NAMESPACE
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.store import Failure, Reason, Record, Unsupported
 
@@ -69,5 +70,6 @@ async def search(store: Store, selection: Selection) -> AsyncGenerator[Record | 
 
 
 def _digest(record: Record) -> bytes:
-    parts = (record.audit_id, record.stage, record.attributes.get("stream", ""), record.time.isoformat(), record.text)
+    whose = (record.attributes.get(name, "") for name in (CLUSTER, NAMESPACE, "stream"))
+    parts = (record.audit_id, record.stage, *whose, record.time.isoformat(), record.text)
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()
