@@ -44,7 +44,8 @@ def pods(rendered: str) -> Iterator[dict[str, Any]]:
     for each in documents(rendered):
         if each["kind"] == "Pod":
             yield each
-        template = each.get("spec", {}).get("template")
+        spec = each.get("spec", {})
+        template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
         if template is not None and each["kind"] != "CustomResourceDefinition":
             metadata = {"name": f"pod-of-{each['metadata']['name']}", "namespace": each["metadata"]["namespace"]}
             yield {
@@ -68,7 +69,7 @@ def installed(control_plane: RunningControlPlane, helm: Helm) -> RunningControlP
     control_plane.create_namespace(NAMESPACE, RESTRICTED)
     control_plane.create_namespace(AGENTS, PRIVILEGED)
     install_crds(control_plane)
-    objects = [*helm.objects(*EVERYTHING), *helm.objects("gateway.enabled=true")]
+    objects = [*helm.objects(*EVERYTHING), *helm.objects("gateway.enabled=true"), *helm.objects(*VALUES["sealer"])]
     accounts = {each["metadata"]["name"]: each for each in objects if each["kind"] == "ServiceAccount"}
     control_plane.apply(*accounts.values())
     return control_plane

@@ -58,16 +58,18 @@ def test_the_command_line_takes_its_arguments_and_finds_its_files(
 
 
 def test_it_may_do_nothing_in_the_cluster(helm: Helm) -> None:
-    found = pod(helm)
-    assert (found["automountServiceAccountToken"], "serviceAccountName" in found) == (False, False)
-    assert rights(helm.objects(*ENABLED), "audit-operator") == OPERATOR
+    objects, found = helm.objects(*ENABLED), pod(helm)
+    assert (found["serviceAccountName"], found["automountServiceAccountToken"]) == ("audit-operator-sealer", False)
+    assert only(objects, "ServiceAccount", "-sealer")["automountServiceAccountToken"] is False
+    assert rights(objects, "audit-operator-sealer") == {}
+    assert rights(objects, "audit-operator") == OPERATOR
 
 
 def test_only_one_runs_at_a_time_and_its_key_is_for_it_alone(helm: Helm) -> None:
     objects = helm.objects(*ENABLED, "sealer.keySecret=my-key")
     assert only(objects, "CronJob", "-sealer")["spec"]["concurrencyPolicy"] == "Forbid"
     named = [str(each["metadata"]["name"]) for each in objects if "my-key" in str(each)]
-    assert named == ["audit-operator-sealer"]
+    assert named == ["audit-operator-sealer"]  # the CronJob
 
 
 def test_what_it_needs_is_said(helm: Helm) -> None:
