@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 
-from tests.benchmarks import compose, evaluation, gateway, integrity, planning, reconcile, shipping, sidecar
+from tests.benchmarks import compose, evaluation, gateway, integrity, planning, reconcile, retention, shipping, sidecar
 
 BENCHMARKS = {
     "compose": compose.run,
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "sidecar": sidecar.run,
     "gateway": gateway.run,
     "integrity": integrity.run,
+    "retention": retention.run,
 }
 
 
