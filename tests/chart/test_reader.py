@@ -11,7 +11,7 @@ from audit_operator.api.sink import ClusterAuditSink
 from audit_operator.controller.sink_access import Stores
 from audit_operator.controller.sink_in_files import SecretsInFolders
 from audit_operator.settings import Settings
-from tests.chart.helm import NAMESPACE
+from tests.chart.helm import MONITORING, NAMESPACE
 from tests.chart.test_gateway import only
 from tests.chart.test_rights import OPERATOR, rights
 from tests.integration.reading.world import READ_RECORDS, READERS_RIGHTS
@@ -119,3 +119,18 @@ def test_its_rights_are_those_with_which_it_was_attacked(helm: Helm) -> None:
     }
     assert roles["audit-operator-reader"] == READERS_RIGHTS
     assert roles["audit-operator-records-reader"] == [READ_RECORDS]
+
+
+def test_a_certificate_is_asked_of_cert_manager_only_with_an_issuer(helm: Helm) -> None:
+    assert not [each for each in helm.objects(*ENABLED) if each["kind"] == "Certificate"]
+    issued = helm.objects(*ENABLED, "reader.certificate.issuerRef.name=ca", "reader.certificate.dnsNames={a.example}")
+    certificate = only(issued, "Certificate")["spec"]
+    assert certificate["dnsNames"] == [f"audit-operator-reader.{NAMESPACE}.svc", "a.example"]
+    assert certificate["secretName"] == "audit-operator-reader"
+
+
+def test_it_is_scraped_where_there_is_somebody_to_do_so(helm: Helm) -> None:
+    objects = helm.objects(*ENABLED, "metrics.podMonitor.enabled=true", api_versions=[MONITORING])
+    monitor = only(objects, "PodMonitor", "-reader")["spec"]
+    labels = only(objects, "Deployment", "-reader")["spec"]["template"]["metadata"]["labels"]
+    assert monitor["selector"]["matchLabels"].items() <= labels.items()
