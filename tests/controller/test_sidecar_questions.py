@@ -244,6 +244,38 @@ async def test_a_sidecar_is_silent_after_several_rounds_and_one_of_an_earlier_re
     assert (await world.rounds(3)).answering == 0
 
 
+async def test_an_answer_is_awaited_until_one_has_come_and_not_again_while_pods_are_replaced(world):
+    one, two = pod("one"), pod("two")
+    world.of = [carriers(one)]
+    assert (await world.rounds()).is_awaited
+    world.said = {one.uid: answer()}
+    assert not (await world.rounds()).is_awaited
+    world.of = [carriers(two)]
+    figures = await world.rounds()
+    assert (figures.answering, figures.is_awaited) == (0, False)
+    world.of = [carriers(two, fresh=[], policy=OTHER)]
+    await world.rounds()
+    assert not world.questions.facts[OTHER].is_awaited, "nobody expects an answer of an earlier release"
+
+
+async def test_a_policy_that_is_new_is_asked_about_before_its_time(monkeypatch):
+    known = {name: asyncio.Event() for name in ("first", "second")}
+
+    async def ask_nobody(pod, *_args):
+        known[pod.name].set()
+
+    monkeypatch.setattr(sidecar_questions, "ask", ask_nobody)
+    of = [carriers(pod("first"))]
+    questions = SidecarQuestions(PATIENCE * 10, lambda: of, pause=0.0)
+    running = asyncio.create_task(questions.run())
+    async with asyncio.timeout(PATIENCE):
+        await known["first"].wait()
+        of.append(carriers(pod("second"), policy=OTHER))
+        questions.hurry()
+        await known["second"].wait()
+    running.cancel()
+
+
 async def test_a_loss_is_told_for_an_hour_by_one_name(world):
     one, two = pod("b"), pod("a")
     world.of = [carriers(one, two)]

@@ -11,7 +11,7 @@ from audit_operator.api.sink import AuditSink, ClusterAuditSink
 from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
 from audit_operator.controller.sidecar_questions import SidecarQuestions
 from audit_operator.controller.sidecars import Sidecars
-from audit_operator.plan.sidecar_figures import SidecarFigures
+from audit_operator.plan.sidecar_figures import NOT_ASKED, SidecarFigures
 from audit_operator.plan.sidecars import Lack
 from audit_operator.plan.snapshot import InvalidObject, NamespaceFact, Snapshot
 from audit_operator.shipping.injection.template import SidecarTemplate
@@ -336,6 +336,8 @@ async def test_nobody_is_asked_whose_configuration_is_not_there(asking):
 
 
 async def test_what_sidecars_say_comes_with_the_count(asking):
+    await asking.deliver(snapshot(with_sink()), PLANNED)
+    assert asking.facts[PCI].figures is NOT_ASKED
     asking.questions.facts[PCI] = SidecarFigures(answering=2)
     await asking.deliver(snapshot(with_sink()), PLANNED)
     assert asking.facts[PCI].figures.answering == 2

@@ -5,7 +5,7 @@ import pytest
 from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from audit_operator.api.parsing import to_json
 from audit_operator.plan.claim import false, true, unknown
-from audit_operator.plan.sidecar_figures import SidecarFigures, SidecarTotals, Trouble, stepped
+from audit_operator.plan.sidecar_figures import NOT_ASKED, SidecarFigures, SidecarTotals, Trouble, stepped
 from audit_operator.plan.sidecars import Lack, SidecarCount, with_sidecars
 from tests.plan.test_sidecars import POLICY, seen
 from tests.shipping.injection.pods import pod
@@ -73,6 +73,14 @@ def test_where_no_sidecar_answers_nothing_is_claimed():
     assert judged(SidecarFigures()) == FLOWING
     pending = unknown(ConditionType.SHIPPING, Reason.PENDING, "")
     assert judged(SidecarFigures(silent="web-1"), pending) == pending
+
+
+def test_until_one_has_answered_nothing_is_claimed_either():
+    assert "answering" not in to_json(SidecarCount(2, 2, figures=NOT_ASKED).status())
+    for figures in (NOT_ASKED, SidecarFigures(is_awaited=True)):
+        claim = judged(figures)
+        assert (claim.status, claim.reason) == (ConditionStatus.UNKNOWN, Reason.PENDING)
+    assert judged(SidecarFigures(answering=1)) == FLOWING
 
 
 def test_more_records_are_no_other_status():

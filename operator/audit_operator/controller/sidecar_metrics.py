@@ -52,7 +52,7 @@ class SidecarMetrics(Collector):
         waiting = GaugeMetricFamily("audit_operator_sidecar_queue_bytes", "Bytes that wait.", labels=by_sink)
         for ref, figures in self.figures().items():
             labels, totals = [ref.namespace, ref.name], figures.totals
-            answering.add_metric(labels, figures.answering)
+            answering.add_metric(labels, figures.answering or 0)
             lines.add_metric([*labels, "received"], totals.received)
             lines.add_metric([*labels, "refused"], totals.refused)
             for source, count in totals.quarantined.items():

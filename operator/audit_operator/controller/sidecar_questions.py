@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice, zip_longest
 from typing import TYPE_CHECKING
@@ -57,12 +58,13 @@ class Carriers:
 
 @dataclass(slots=True)
 class SidecarQuestions:
-    """Asks in rounds for as long as it runs; `facts` has what is known, by policy.
+    """Asks in rounds for as long as it runs, and sooner if told to; `facts` has what is known, by policy.
 
     Attributes:
         carriers: whom to ask.
         on_change: called when what `facts` said is not true any more.
         every: seconds between two rounds.
+        pause: seconds between two at the least.
         patience: seconds for one pod.
         at_once: pods that are asked at the same time.
         most: pods that are asked in one round.
@@ -76,14 +78,24 @@ class SidecarQuestions:
     at_once: int = 32
     most: int = 4000
     network: Network = field(default_factory=lambda: Network(foreign=True))
+    pause: float = 5.0
     facts: dict[ObjectRef, SidecarFigures] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _known: dict[ObjectRef, _OfPolicy] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Ask, until cancelled."""
         while True:
             await self.round()
-            await asyncio.sleep(self.every)
+            pause = min(self.pause, self.every)
+            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.every - pause):
+                    await self._wake.wait()
+
+    def hurry(self) -> None:
+        """Begin the next round as soon as may be: there is a policy whose sidecars were never asked."""
+        self._wake.set()
 
     async def round(self) -> None:
         """Ask every pod once, and note what they say. Raises nothing."""
@@ -93,6 +105,7 @@ class SidecarQuestions:
             _LOG.error("Sidecars not asked: %s", error, exc_info=error, extra={"reason": type(error).__name__})
 
     async def _round(self) -> None:
+        self._wake.clear()
         carriers = {each.policy: each for each in self.carriers()}
         for gone in self._known.keys() - carriers.keys():
             del self._known[gone]
@@ -192,6 +205,7 @@ class _OfPolicy:
     quarantined: dict[str, int] = field(default_factory=dict)
     sinks: dict[str, ExporterFigures] = field(default_factory=dict)
     pods: dict[str, _OfPod] = field(default_factory=dict)
+    _has_answered: bool = False
     _lost_at: float = float("-inf")
     _lost_in: str = ""
 
@@ -205,7 +219,8 @@ class _OfPolicy:
         known.unanswered += 1
         if answer is None:
             return
-        known.has_answered, known.unanswered = True, 0
+        self._has_answered = known.has_answered = True
+        known.unanswered = 0
         known.down = 0 if answer.runs else known.down + 1
         if not answer.runs:
             return
@@ -225,6 +240,7 @@ class _OfPolicy:
         silent = (pod.name for uid, pod in self.pods.items() if pod.is_silent and uid in of.fresh)
         return SidecarFigures(
             answering=len(answering),
+            is_awaited=not self._has_answered and not of.fresh.isdisjoint(self.pods),
             silent=min(silent, default=""),
             quarantined=stepped(self.quarantined),
             troubled=dict(self._troubled(now, answering.values())),

@@ -16,6 +16,7 @@ from audit_operator.cluster.resources import AUDIT_POLICY
 from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
 from audit_operator.controller.sidecar_questions import Carriers
 from audit_operator.plan.application_logs import ApplicationFiles, Places, application_files
+from audit_operator.plan.sidecar_figures import NOT_ASKED
 from audit_operator.plan.sidecars import SidecarCount, carries, count, lack
 from audit_operator.plan.sinks import Sinks, named
 from audit_operator.shipping.collector.configuration import (
@@ -230,7 +231,11 @@ class Sidecars:
         counted = count(policy, pods, self.template, findings, configured=state.configured)
         if counted is None or self.questions is None:
             return counted
-        return replace(counted, figures=self.questions.facts.get(policy.ref))
+        figures = self.questions.facts.get(policy.ref)
+        if figures is None and state.configured:
+            self.questions.hurry()
+            figures = NOT_ASKED
+        return replace(counted, figures=figures)
 
 
 _ALL = ObjectRef("", "")

@@ -71,14 +71,16 @@ class SidecarFigures:
     """What is known of the sidecars of one policy. Totals do not count when two are compared: they change all the time.
 
     Attributes:
-        answering: pods whose sidecar has answered lately.
+        answering: pods whose sidecar has answered lately; None before they were asked.
+        is_awaited: whether there are sidecars that should answer, and none ever has.
         silent: one of the pods whose sidecar has not, although it was asked several times; empty if there is none.
         quarantined: lines that break the standard, in steps, by entry of the policy's files.
         troubled: an example pod for each trouble.
         totals: for metrics.
     """
 
-    answering: int = 0
+    answering: int | None = 0
+    is_awaited: bool = False
     silent: str = ""
     quarantined: Mapping[str, int] = field(default_factory=dict)
     troubled: Mapping[Trouble, str] = field(default_factory=dict)
@@ -124,12 +126,19 @@ def trouble(figures: SidecarFigures | None) -> Claim | None:
 
 
 def silence(figures: SidecarFigures | None) -> Claim | None:
-    """That nobody knows whether they do, since none of the sidecars that were asked answers."""
-    if figures is None or figures.answering or not figures.silent:
+    """That nobody knows whether they do, since none of the sidecars answers, or none has yet."""
+    if figures is None or figures.answering:
         return None
+    if not figures.silent:
+        return unknown(ConditionType.SHIPPING, Reason.PENDING, _AWAITED) if figures.is_awaited else None
     [finding] = [each for each in figures.findings() if each.id == SILENT]
     said = f"no sidecar answers, so nobody knows whether they ship: {finding.message} ({finding.mend})"
     return unknown(ConditionType.SHIPPING, Reason.SIDECARS_SILENT, said)
+
+
+_AWAITED = "no sidecar has told yet what it has counted, so nobody knows whether they ship"
+NOT_ASKED = SidecarFigures(answering=None, is_awaited=True)
+"""Of a policy whose sidecars will be asked in a moment."""
 
 
 def stepped(counted: Mapping[str, int]) -> dict[str, int]:
