@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 _MOST_OF_METRICS = 4 * 2**20
 _UNSEEN = "unseen"
-_MARK = f'!{AUDIT_ID}:="audit-operator-retention"'
-"""Excludes nothing: by it, tasks of ours are told from those of people."""
+_MARK = re.compile(rf'!{AUDIT_ID}:="audit-operator-retention:([a-z0-9.,-]*)"')
+"""Excludes nothing: by it, tasks of ours are told from those of people, and of operators of other clusters."""
 _LONGEST_FILTER = 12_000
 """Bytes; the store reads queries of 16 KiB."""
 _PARTITION = 24
@@ -40,6 +41,7 @@ _PARTITION = 24
 _STEP = 0.5
 _SETTINGS_REFUSED = (Reason.NOT_FOUND, Reason.FORBIDDEN, Reason.UNAUTHENTICATED)
 
+_NOT_TASKS = failure(Reason.ANSWER_MALFORMED, "the store's list of deletions is not the one of VictoriaLogs")
 _LOCK = "ship to a sink of type S3 with objectLock as well; VictoriaLogs cannot refuse its administrator"
 _MENDS = Mends(
     "start it with a longer -retentionPeriod; it is one for the whole instance",
@@ -162,7 +164,7 @@ class VictoriaLogsRetention:
                 return counted
             about += counted.beyond
             for part in self._filters(each) if counted.beyond else ():
-                answer = await self._ask("/delete/run_task", {"filter": f"{part} {_MARK} {_older(after, now)}"})
+                answer = await self._ask("/delete/run_task", {"filter": f"{part} {self._mark()} {_older(after, now)}"})
                 if isinstance(answer, Failure):
                     return answer
         return about
@@ -206,10 +208,19 @@ class VictoriaLogsRetention:
         if isinstance(listed, Failure):
             return listed
         tenant = {key.lower(): int(value) for key, value in self.tenant_headers.items()}
+        if not isinstance(listed, list):
+            return _NOT_TASKS
         try:
-            return tuple(str(each["task_id"]) for each in listed if _MARK in each["filter"] and _is_of(each, tenant))
+            return tuple(str(each["task_id"]) for each in listed if self._is_ours(each, tenant))
         except (KeyError, TypeError, AttributeError):
-            return failure(Reason.ANSWER_MALFORMED, "the store's list of deletions is not the one of VictoriaLogs")
+            return _NOT_TASKS
+
+    def _mark(self) -> str:
+        return f'!{AUDIT_ID}:="audit-operator-retention:{",".join(self.clusters)}"'
+
+    def _is_ours(self, task: Mapping[str, Any], tenant: Mapping[str, int]) -> bool:
+        marked = _MARK.search(task["filter"])
+        return marked is not None and bool({*marked[1].split(",")} & {*self.clusters}) and _is_of(task, tenant)
 
     async def _ask(self, path: str, form: Mapping[str, str]) -> Answer | Failure:
         return await self.connection.ask(path, form, self.tenant_headers)

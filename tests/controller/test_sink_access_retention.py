@@ -1,0 +1,32 @@
+"""Through whose sinks anything is ever deleted."""
+
+from audit_operator.controller.sink_access import Stores
+from audit_operator.sinks.retention.unsupported import UnsupportedRetention
+from tests.plan.objects import parsed
+
+SECTIONS = {
+    "VictoriaLogs": {"victoriaLogs": {"url": "http://logs:9428"}},
+    "S3": {"s3": {"bucket": "records"}},
+    "OTLP": {"otlp": {"endpoint": "http://any:4318"}},
+}
+
+
+async def opened(kind, store, namespace=""):
+    sink = parsed(kind, "one", {"type": store, **SECTIONS[store]}, namespace)
+    return await Stores(None).open_retention(sink, ("main",))
+
+
+async def test_nothing_is_deleted_where_a_namespace_chose_the_address():
+    assert (await opened("ClusterAuditSink", "VictoriaLogs")).may_delete
+    assert not (await opened("AuditSink", "VictoriaLogs", "web")).may_delete
+
+
+async def test_what_cannot_be_asked_says_what_its_owner_can_do():
+    for kind, store, namespace in (
+        ("AuditSink", "S3", "web"),
+        ("ClusterAuditSink", "S3", ""),
+        ("AuditSink", "OTLP", "web"),
+    ):
+        made = await opened(kind, store, namespace)
+        assert isinstance(made, UnsupportedRetention)
+        assert "declare" in made.reason
