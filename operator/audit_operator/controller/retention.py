@@ -256,8 +256,9 @@ class RetentionRounds:
             said = "the Secrets of this sink cannot be used (let its owner see the operator's log)"
         before = self.observations.get(followed.sink.ref)
         figures = replace(before.figures if before else RetentionFigures(), up=False)
-        extra = {"object": str(followed.sink.ref), "reason": found.reason.value}
-        _LOG.warning("A store could not be asked about retention: %s", found.message, extra=extra)
+        if before is None or before.trouble != said:
+            extra = {"object": str(followed.sink.ref), "reason": found.reason.value}
+            _LOG.warning("A store could not be asked about retention: %s", found.message, extra=extra)
         self._note(followed, RetentionObservation(memory.status, said, figures=figures))
         return False
 
