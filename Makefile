@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Byte code is kept, whatever the environment says: to compile tests and what they start anew takes a third of their time.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help setup demo test test-unit test-integration test-e2e check format bench crds lock assets image manifests clean
 
 help: ## Show what there is
@@ -27,10 +30,12 @@ assets: $(STAMP) ## Fetch or build etcd, kube-apiserver and kubectl
 demo: $(STAMP) ## Run the main job on an embedded control plane (KEEP=1 leaves it running)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/audit-operator demo $(if $(KEEP),--keep)
 
-test: test-unit test-integration test-e2e ## Run every test
+test: export THOROUGH := 1
+test: test-unit test-integration test-e2e ## Run every test, random ones with all their examples
 
 test-unit: $(STAMP) ## Run the tests that need no API server
-	@$(BIN)/python -m pytest -m "not integration and not e2e" --numprocesses auto $(ARGS)
+	@$(BIN)/python -m pytest -m "not integration and not e2e" --ignore tests/integration --ignore tests/e2e \
+		--numprocesses auto $(ARGS)
 
 test-integration: $(STAMP) ## Run the tests against a real API server
 	@$(BIN)/python -m tests.integration.binaries

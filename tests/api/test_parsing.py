@@ -15,6 +15,7 @@ from audit_operator.api.parsing import MAX_FINDINGS, parse_object, to_json
 from audit_operator.api.resource import API_VERSION
 from tests.api.mutations import NAMES, every_place
 from tests.api.objects import document, sample_documents, wrong_objects
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from audit_operator.api.findings import Finding
@@ -239,7 +240,7 @@ VALID = [*sample_documents(), *(document(kind, spec) for kind, spec in [("AuditP
 
 
 @given(st.sampled_from(VALID), st.data())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_one_wrong_value_anywhere_never_makes_it_raise(valid: dict[str, Any], data: st.DataObject) -> None:
     changed = json.loads(json.dumps(valid))
     container, key = data.draw(st.sampled_from(list(every_place(changed))))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +75,14 @@ class Helm:
 
     def objects(self, *values: str, api_versions: Iterable[str] = ()) -> list[dict[str, Any]]:
         """The objects that the chart renders with these values."""
-        return documents(self.template(*values, api_versions=api_versions))
+        made: list[dict[str, Any]] = pickle.loads(_rendered(self, values, tuple(api_versions)))  # noqa: S301 - ours
+        return made
+
+
+@cache
+def _rendered(helm: Helm, values: tuple[str, ...], api_versions: tuple[str, ...]) -> bytes:
+    """Packed, so that whoever changes an object changes their own: many tests look at the same ones."""
+    return pickle.dumps(documents(helm.template(*values, api_versions=api_versions)))
 
 
 def documents(text: str) -> list[dict[str, Any]]:

@@ -125,7 +125,7 @@ def test_the_policy_comes_as_what_a_platform_takes_with_the_log_settings_asked_f
 
 def test_crds_are_printed_in_both_forms(capsys):
     assert main(["crds"]) == 0
-    documents = list(yaml.safe_load_all(capsys.readouterr().out))
+    documents = list(yaml.load_all(capsys.readouterr().out, Loader=yaml.CSafeLoader))
     assert main(["crds", "-o", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["items"] == documents
     assert len(documents) == 5

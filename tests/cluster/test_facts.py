@@ -5,6 +5,7 @@ from audit_operator.api.findings import ObjectRef
 from audit_operator.cluster.facts import FactStore
 from audit_operator.cluster.resources import AUDIT_POLICY, NAMESPACE
 from audit_operator.cluster.rest import Listing
+from tests.examples import examples
 
 
 def document(name, version, *, spec="s", status=None, **metadata):
@@ -235,7 +236,7 @@ def test_one_undisturbed_list_makes_the_store_true_whatever_happened_before(step
     assert world.store.names == world.objects
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(steps_of(FAITHFUL))
 def test_after_a_list_a_watch_that_loses_nothing_keeps_the_store_true(steps):
     world = World()

@@ -17,6 +17,7 @@ from audit_operator.controller.serving_certificates import (
     issue,
     rotated,
 )
+from tests.examples import examples
 
 NAMES = ("webhook.audit-operator.svc",)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -103,7 +104,7 @@ class Plain(ServingCertificate):
         return self.made + LIFETIME
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.integers(1, 40 * 24), min_size=1, max_size=60), st.integers(0, 1))
 def test_whoever_looks_now_and_then_always_finds_trust(cheap, hours, lag):
     """A replica that serves with what it saw a look ago is trusted by an API server that is as late."""

@@ -18,6 +18,7 @@ from audit_operator.coverage.recording import MAX_SITUATIONS_PER_RULE, SAMPLE_NA
 from audit_operator.policy.evaluate import evaluate, rule_matches
 from audit_operator.policy.model import GroupResources, Policy, Rule, User
 from tests.coverage.policies import NAMESPACES, POLICIES, policies, rules
+from tests.examples import examples
 
 PROBES = probes_of(builtin_catalogue(), None)
 SAMPLES = sample_callers(builtin_catalogue().subjects)
@@ -41,7 +42,7 @@ def assert_recorded_as_evaluated(policy, situation):
 
 
 @given(policies, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_all_operations_at_once_are_decided_as_the_evaluator_decides_one_by_one(policy, data):
     situation = data.draw(st.sampled_from(situations(policy)))
     assert_recorded_as_evaluated(policy, situation)
@@ -54,7 +55,7 @@ def test_published_policies_are_decided_as_the_evaluator_decides(name):
 
 
 @given(policies, st.sampled_from(SAMPLES), st.sampled_from([*NAMESPACES, SAMPLE_NAMESPACE]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_every_operation_has_exactly_one_outcome(policy, caller, namespace):
     outcomes = CompiledPolicy(policy, PROBES.operations).record(Situation(caller, namespace)).outcomes
     operations = PROBES.operations

@@ -14,6 +14,7 @@ from audit_operator.coverage.survey import survey_cluster, survey_namespace
 from audit_operator.coverage.verdicts import assess
 from audit_operator.policy.model import GroupResources, Policy, Rule
 from tests.coverage.policies import METADATA, POLICIES, policies, read_policy
+from tests.examples import examples
 
 CATALOGUE = builtin_catalogue()
 NAMESPACES = (None, "payments", "kube-system")
@@ -62,7 +63,7 @@ def test_a_suggestion_closes_its_action_and_opens_nothing(name, namespace):
 
 
 @given(policies)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 def test_a_suggestion_for_any_policy_closes_its_action_and_opens_nothing(policy):
     assert_closes_and_opens_nothing(policy, "payments")
     suggestions = suggest(policy, CATALOGUE)

@@ -28,6 +28,7 @@ from tests.coverage.policies import (
     USERS,
     policies,
 )
+from tests.examples import examples
 
 CATALOGUE = builtin_catalogue()
 COVERED, PARTIAL, GAP, LEAK = Verdict.COVERED, Verdict.PARTIAL, Verdict.GAP, Verdict.LEAK
@@ -463,7 +464,7 @@ def satisfies(policy, action, operation, situation):
 
 
 @given(policies)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_counts_are_those_of_the_evaluator_asked_one_by_one(policy):
     surveyed = survey_cluster(policy, CATALOGUE)
     counted = {action.id: [0, 0] for action in CATALOGUE.actions}
@@ -481,7 +482,7 @@ def test_counts_are_those_of_the_evaluator_asked_one_by_one(policy):
 
 
 @given(policies, st.sampled_from(USERS) | st.none(), st.sampled_from(GROUPS), st.sampled_from([*NAMESPACES, "unseen"]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_what_is_called_covered_is_recorded_for_everybody_everywhere_whatever_it_is_called(
     prefix, user, group, namespace
 ):

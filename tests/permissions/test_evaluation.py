@@ -13,6 +13,7 @@ from audit_operator.permissions.authorizer import Question, decide
 from audit_operator.permissions.evaluation import evaluate, implied_groups
 from audit_operator.permissions.places import Place
 from audit_operator.permissions.rbac import Subject
+from tests.examples import examples
 from tests.permissions.objects import EXPECTED, PLACES, binding, rbac, role, rule
 
 BY_ID = {each.id: each for each in ACCESSES}
@@ -206,7 +207,7 @@ def _possible(facts, subject, access, namespace):
     return False
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(clusters())
 def test_the_report_says_what_single_requests_would_be_answered(facts):
     said = {

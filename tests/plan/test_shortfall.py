@@ -12,6 +12,7 @@ from audit_operator.policy.contribution import Reach
 from audit_operator.policy.decision_list import NOTHING
 from audit_operator.policy.evaluate import rule_matches
 from audit_operator.policy.model import GroupResources, Policy, Rule
+from tests.examples import examples
 from tests.policy.law import outcome_of
 from tests.policy.strategies import NAMESPACES, policies, requests, rules
 
@@ -32,7 +33,7 @@ def messages(asked: Policy, theirs: Policy, reach: Reach = HERE, limits=()) -> d
     return {each.path: each.message for each in shortfalls(asked, len(asked.rules), reach, limits, theirs)}
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(policies(), policies(), reaches, limit_lists, requests())
 def test_no_request_that_is_recorded_below_what_was_asked_goes_unsaid(asked, theirs, reach, limits, request_):
     if not reach.includes(request_, KNOWN):

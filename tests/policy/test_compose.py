@@ -17,6 +17,7 @@ from audit_operator.policy.decision_list import Dialect
 from audit_operator.policy.evaluate import evaluate
 from audit_operator.policy.model import GroupResources, Policy, Request, Rule, User
 from audit_operator.policy.render import render
+from tests.examples import examples
 from tests.policy.law import asked, outcome_of
 from tests.policy.strategies import NAMESPACES, contributions, requests
 
@@ -34,14 +35,14 @@ def assert_never_less_and_exact_without_excess(composition, each, wanted):
             assert recorded == exact, (request, composition.policy)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(some_contributions, some_requests)
 def test_never_records_less_than_asked_and_exactly_that_where_no_excess_is_reported(each, wanted):
     composition = compose(each, namespaces=NAMESPACES)
     assert_never_less_and_exact_without_excess(composition, each, wanted)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(some_contributions, some_requests)
 def test_without_user_groups_every_composition_is_exact(each, wanted):
     each = [without_user_groups(contribution) for contribution in each]
@@ -59,7 +60,7 @@ def without_user_groups(contribution: Contribution) -> Contribution:
     return replace(contribution, policy=policy, limits=stripped(contribution.limits))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(some_contributions, some_requests)
 def test_an_envelope_records_at_least_what_any_namespace_asks_for_and_lists_no_namespaces(each, wanted):
     policy = compose(each, namespaces=NAMESPACES, precision=Precision.ENVELOPE).policy
@@ -71,7 +72,7 @@ def test_an_envelope_records_at_least_what_any_namespace_asks_for_and_lists_no_n
 OLDER = Dialect(group_wildcard=False, known_groups=frozenset({"", "apps"}))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(some_contributions, some_requests)
 def test_older_servers_never_get_a_group_wildcard_and_never_record_less(each, wanted):
     composition = compose(each, namespaces=NAMESPACES, dialect=OLDER)
@@ -79,7 +80,7 @@ def test_older_servers_never_get_a_group_wildcard_and_never_record_less(each, wa
     assert_never_less_and_exact_without_excess(composition, each, wanted)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(some_contributions, some_requests)
 def test_for_want_of_a_group_wildcard_only_groups_that_are_not_known_are_recorded_higher(each, wanted):
     each = [without_user_groups(contribution) for contribution in each]
@@ -90,7 +91,7 @@ def test_for_want_of_a_group_wildcard_only_groups_that_are_not_known_are_recorde
             assert outcome_of(composition.policy, request) == asked(each, request, KNOWN), request
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(some_contributions, st.randoms(use_true_random=False))
 def test_order_and_repetition_do_not_change_a_byte(each, shuffler):
     expected = render(compose(each, namespaces=NAMESPACES).policy)
@@ -99,7 +100,7 @@ def test_order_and_repetition_do_not_change_a_byte(each, shuffler):
     assert render(compose(shuffled, namespaces=reversed(NAMESPACES)).policy) == expected
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(some_contributions, contributions().filter(lambda each: not each.limits), some_requests)
 def test_a_policy_without_limits_only_ever_adds(each, another, wanted):
     before = compose(each, namespaces=NAMESPACES)
@@ -111,7 +112,7 @@ def test_a_policy_without_limits_only_ever_adds(each, another, wanted):
             assert outcome_of(after.policy, request).is_at_least(outcome_of(before.policy, request))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(some_contributions, contributions())
 def test_removing_an_object_equals_never_having_added_it(each, another):
     before = render(compose(each, namespaces=NAMESPACES).policy)
@@ -119,7 +120,7 @@ def test_removing_an_object_equals_never_having_added_it(each, another):
     assert render(compose(each, namespaces=NAMESPACES).policy) == before
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(some_contributions, some_requests)
 def test_a_product_too_large_records_more_and_says_so(each, wanted):
     composition = compose(each, namespaces=NAMESPACES, budget=Budget(cells=3))
@@ -127,7 +128,7 @@ def test_a_product_too_large_records_more_and_says_so(each, wanted):
         assert outcome_of(composition.policy, request).is_at_least(asked(each, request, KNOWN))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(some_contributions, some_requests)
 def test_a_large_group_may_go_last_only_if_unseen_namespaces_lose_nothing(each, wanted):
     composition = compose(each, namespaces=NAMESPACES, budget=Budget(listed=1))

@@ -17,6 +17,7 @@ from audit_operator.policy.loading import ErrorClass, LoadResult, load_document,
 from audit_operator.policy.loading.load import MAX_FINDINGS
 from audit_operator.policy.model import GroupResources, Policy, Rule
 from audit_operator.policy.render import render
+from tests.examples import examples
 from tests.policy.conformance import normalize
 from tests.policy.strategies import policies
 
@@ -468,7 +469,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(anything, anything)
 def test_whatever_stands_in_a_policy_it_loads_or_says_why_not(rules: Any, metadata: Any) -> None:
     text = json.dumps({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "metadata": metadata, "rules": rules})

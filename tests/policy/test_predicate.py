@@ -9,6 +9,7 @@ from audit_operator.api.audit import Level
 from audit_operator.policy.evaluate import rule_matches
 from audit_operator.policy.model import GroupResources, Rule
 from audit_operator.policy.predicate import ALL_RESOURCES, Predicate, intersect_spelling
+from tests.examples import examples
 from tests.policy.strategies import requests, rules
 
 
@@ -19,13 +20,13 @@ def _matches(predicate, request_):
     return rule_matches(predicate.to_rule(Level.METADATA), request_)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(rules(), requests())
 def test_a_rule_survives_the_way_through_its_predicate(rule, request_):
     assert _matches(Predicate.from_rule(rule), request_) == rule_matches(rule, request_)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(rules(), rules(), requests())
 def test_an_intersection_matches_what_both_rules_match(one, other, request_):
     both = Predicate.from_rule(one).intersect(Predicate.from_rule(other))
@@ -36,7 +37,7 @@ def test_an_intersection_matches_what_both_rules_match(one, other, request_):
         assert _matches(both, request_) == expected
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(rules(), rules(), requests())
 def test_containment_is_never_claimed_in_vain(one, other, request_):
     if Predicate.from_rule(one).is_within(Predicate.from_rule(other)) and rule_matches(one, request_):

@@ -14,11 +14,12 @@ from audit_operator.integrity.discovery import Kind
 from audit_operator.integrity.keys import SigningKey
 from audit_operator.sinks.seal_archive import list_name, seal_name
 from audit_operator.sinks.verifying import Question, verify
+from tests.examples import examples
 from tests.integrity.sealed import HOUR, KEY, SCOPE, hour, record
 from tests.sinks.stored import MemoryArchive, MemoryScanner
 from tests.sinks.test_verifying import END, HOURS, RECORDS, sealed
 
-TRIALS, SEVERAL = 1000, 150
+TRIALS, SEVERAL = examples(1000), examples(150)
 OTHER_KEY = SigningKey.make()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
 from audit_operator import __version__
@@ -46,15 +47,7 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog=_program(),
-        description="Compile, check and explain Kubernetes audit policies.",
-        epilog="Every command has --help with examples.",
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.register(commands)
+    parser = _parser(_program())
     options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -66,6 +59,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
+
+
+@cache
+def _parser(program: str) -> argparse.ArgumentParser:
+    """Made once: it takes as long as many a command, which matters to whoever runs several in one process."""
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description="Compile, check and explain Kubernetes audit policies.",
+        epilog="Every command has --help with examples.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.register(commands)
+    return parser
 
 
 def _program() -> str:

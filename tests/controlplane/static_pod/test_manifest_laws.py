@@ -25,6 +25,7 @@ from audit_operator.controlplane.static_pod.manifest import (
     read_back,
     with_audit_part_of,
 )
+from tests.examples import examples
 
 POLICIES = "/etc/kubernetes/audit-operator/policies"
 
@@ -42,7 +43,7 @@ OURS = re.compile(
 )
 
 LAW = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 
 FOREIGN_FLAGS = [

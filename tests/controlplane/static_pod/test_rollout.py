@@ -15,6 +15,7 @@ from audit_operator.controlplane.static_pod.manifest import enrolled, read_back
 from audit_operator.controlplane.static_pod.report import LARGEST_POLICY, NodeState
 from audit_operator.controlplane.static_pod.rollout import NodeRollout, Obstacle, Todo
 from tests.controlplane.static_pod.simulated_node import PLACES, Behaviour, Death, SimulatedNode
+from tests.examples import some
 
 MANIFEST = (Path(__file__).parent / "manifests" / "kubeadm-1.37.yaml").read_text()
 POLICIES = str(PLACES.policies)
@@ -476,7 +477,7 @@ SCENARIOS = list(_scenarios())
 def test_an_agent_may_die_before_any_effect(make, instructions):
     expected = make()
     last = drive(expected, rollout_on(expected), instructions, NEW, seconds=1800.0)
-    for moment in range(len(expected.effects)):
+    for moment in some(range(len(expected.effects))):
         node = make()
         node.die_before = moment
         with pytest.raises(Death):

@@ -13,6 +13,7 @@ from audit_operator.policy.evaluate import evaluate, rule_matches
 from audit_operator.policy.known_resources import known_resources
 from audit_operator.policy.lint.reach import MAX_RULES, analyse
 from audit_operator.policy.lint.served import can_match
+from tests.examples import examples
 from tests.policy.lint.linting import found, lint_rules, policy_text, the_finding
 from tests.policy.lint.served_requests import SERVED, policies, rules_about_known_things
 
@@ -28,7 +29,7 @@ def recorded(policy: Policy, request: Request) -> object:
     return decision.level, decision.omit_stages, decision.omit_managed_fields
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(policies)
 def test_a_dead_or_shadowed_rule_never_decides_a_request(policy: Policy) -> None:
     reach = analyse(policy, known_resources())
@@ -37,7 +38,7 @@ def test_a_dead_or_shadowed_rule_never_decides_a_request(policy: Policy) -> None
         assert rule is None or reach.decides(rule), request
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(policies)
 def test_removing_a_redundant_rule_changes_nothing(policy: Policy) -> None:
     for index in analyse(policy, known_resources()).redundant:
@@ -46,7 +47,7 @@ def test_removing_a_redundant_rule_changes_nothing(policy: Policy) -> None:
             assert recorded(without, request) == recorded(policy, request), (index, request)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(policies)
 def test_the_rules_that_shadow_another_match_all_it_matches(policy: Policy) -> None:
     for index, covering in analyse(policy, known_resources()).shadowed.items():
@@ -55,7 +56,7 @@ def test_the_rules_that_shadow_another_match_all_it_matches(policy: Policy) -> N
                 assert any(rule_matches(policy.rules[each], request) for each in covering), request
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(rules_about_known_things)
 def test_a_rule_about_known_things_is_dead_exactly_if_it_matches_nothing(rule: Rule) -> None:
     matches = any(rule_matches(rule, request) for request in SERVED)

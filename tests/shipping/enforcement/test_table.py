@@ -13,6 +13,7 @@ from audit_operator.policy.model import GroupResources, Policy, Request, Rule, U
 from audit_operator.shipping.enforcement import table as tables
 from audit_operator.shipping.enforcement.classes import classify
 from audit_operator.shipping.enforcement.table import URLS, build, decide
+from tests.examples import examples
 from tests.policy.law import asked
 from tests.policy.strategies import NAMESPACES, contributions, requests
 
@@ -31,7 +32,7 @@ def expected(each, request, stage):
     return {"level": str(outcome.level)} | ({"managedFields": "omit"} if outcome.omit_managed_fields else {})
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(some_contributions, some_requests, st.sampled_from(list(Stage)))
 def test_every_event_gets_what_the_rule_of_composition_says(each, wanted, stage):
     table = build(classify(each, NAMESPACES))
@@ -40,7 +41,7 @@ def test_every_event_gets_what_the_rule_of_composition_says(each, wanted, stage)
         assert decide(table, request, stage) == expected(each, request, stage), request
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(some_contributions)
 def test_the_order_of_objects_does_not_matter(each):
     assert build(classify(each, NAMESPACES)) == build(classify(reversed(each), reversed(NAMESPACES)))
@@ -90,7 +91,7 @@ def test_non_resource_requests_may_be_too_many_states_as_well(monkeypatch):
     assert table.unenforced == (URLS,)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(some_contributions, some_contributions, some_requests, st.sampled_from(list(Stage)), st.integers(0, 12))
 def test_a_table_that_is_replaced_between_two_look_ups_never_leads_to_a_third_answer(one, other, wanted, stage, after):
     before, then = build(classify(one, NAMESPACES)), build(classify(other, NAMESPACES))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from audit_operator.shipping.redaction import interpreter
 from audit_operator.shipping.redaction.demand import RedactionDemand
 from audit_operator.shipping.redaction.rules import KEPT, MARKER, RULES, Rule, stands
+from tests.examples import examples
 from tests.shipping.redaction.corpus import EVERYTHING, leaks
 
 NAMES = [rule.name for rule in RULES]
@@ -40,7 +41,7 @@ def test_literals_and_gates_miss_nothing(rule):
 
 @pytest.mark.parametrize("rule", RULES, ids=NAMES)
 @given(data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_whatever_matches_passes_the_cheap_test(rule, data):
     text = data.draw(st.from_regex(re.compile(rule.regex, re.ASCII), alphabet=st.characters(max_codepoint=126)))
     if matches(rule, text):
@@ -76,7 +77,7 @@ values = st.recursive(
 
 @given(values.filter(lambda value: isinstance(value, dict | list)))
 @example(["\\\na@b.cd"])
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_rules_leave_json_with_the_same_structure(value):
     """Only a number that looks like a card's may cost the whole object: it has no quotes to put a marker in."""
     redacted = interpreter.apply({"requestObject": value}, EVERYTHING)
