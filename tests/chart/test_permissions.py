@@ -22,7 +22,8 @@ PLACES = Places(frozenset({NAMESPACE, f"{NAMESPACE}-agent"}), frozenset({"logs"}
 
 
 @pytest.mark.parametrize(
-    "values", [(), EVERYTHING, (*EVERYTHING, SECRETS, WEBHOOK), ("gateway.enabled=true",), VALUES["reader"]]
+    "values",
+    [(), EVERYTHING, (*EVERYTHING, SECRETS, WEBHOOK), ("gateway.enabled=true",), VALUES["reader"], VALUES["sealer"]],
 )
 def test_nobody_of_the_chart_is_unexpected(helm: Helm, values: tuple[str, ...]) -> None:
     found = evaluate(rbac_of(helm.objects(*values)), PLACES, EXPECTED)

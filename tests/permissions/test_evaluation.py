@@ -45,6 +45,7 @@ def test_ids_are_unique_and_every_access_has_a_reason_and_a_mend():
         (rule("list", "secrets"), {"secrets"}),
         (rule("create", "pods"), {"run-pods"}),
         (rule("patch", "daemonsets", "apps"), {"run-pods", "workloads"}),
+        (rule("delete", "cronjobs", "batch"), {"workloads"}),
         (rule("create", "pods/exec"), {"enter-pods"}),
         (rule("create", "serviceaccounts/token"), {"tokens"}),
         (rule("impersonate", "serviceaccounts"), {"impersonate-accounts"}),

@@ -448,6 +448,7 @@ _DISABLING = (
         _NEAR,
         (
             _one((*_CHANGE, *_REMOVE), "apps", *_WORKLOADS),
+            _one((*_CHANGE, *_REMOVE), "batch", "cronjobs", "jobs"),
             _one(_CHANGE, "apps", "deployments/scale", "statefulsets/scale", "replicasets/scale"),
             _one(_REMOVE, "", "pods"),
             _one(("create",), "", "pods/eviction"),
