@@ -356,10 +356,11 @@ async def test_an_operator_that_has_just_started_does_not_believe_an_old_report(
     assert (await seen(driver))["cp-0"].ready
 
 
-async def test_a_report_about_something_else_is_no_answer_yet(world):
+@pytest.mark.parametrize("state", [NodeState.RUNNING, NodeState.ROLLED_BACK])
+async def test_a_report_about_something_else_is_no_answer_yet(world, state):
     driver = world.driver()
     await driver.deliver(POLICY)
-    world.report("cp-0", attempts=3)
+    world.report("cp-0", attempts=3, state=state)
     await driver.deliver(OTHER)
     server = (await seen(driver))["cp-0"]
     assert (server.state, server.attempts) == (ApiServerState.WAITING, 0)

@@ -42,6 +42,7 @@ _STATES: Mapping[NodeState, ApiServerState] = {
     NodeState.BLOCKED: ApiServerState.BLOCKED,
     NodeState.FAILED: ApiServerState.FAILED,
 }
+_UNTROUBLED = frozenset({ApiServerState.RUNNING, ApiServerState.WAITING})
 
 
 @dataclass(slots=True)
@@ -253,8 +254,11 @@ class StaticPodDriver:
         wanted = self._wanted
         up_to_date = report.wanted == (wanted.id if wanted else "")
         state, error = _STATES[report.state], report.error
-        if (self._problem or not up_to_date) and state in {ApiServerState.RUNNING, ApiServerState.WAITING}:
-            state, error = ApiServerState.WAITING, self._problem or "its agent has not read the instructions yet"
+        if self._problem and state in _UNTROUBLED:
+            state, error = ApiServerState.WAITING, self._problem
+        elif not up_to_date and state in {*_UNTROUBLED, ApiServerState.ROLLED_BACK}:
+            # What was taken back is not what is wanted now.
+            state, error = ApiServerState.WAITING, "its agent has not read the instructions yet"
         return ApiServerObservation(
             name=node,
             desired_digest=wanted.digest if wanted else "",
