@@ -43,13 +43,18 @@ def record(number=1, namespace="payments", *, text=""):
 class FakeStore:
     answers: list = field(default_factory=lambda: [record(1), record(2)])
     delay: float = 0.0
+    silence: float = 0.0
+    bug: Exception | None = None
     open: int = 0
 
     async def search(self, _selection):
         self.open += 1
         try:
+            await asyncio.sleep(self.silence)
             for each in self.answers:
                 yield each
                 await asyncio.sleep(self.delay)
+            if self.bug:
+                raise self.bug
         finally:
             self.open -= 1

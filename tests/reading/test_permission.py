@@ -1,10 +1,11 @@
 """Who may read what, and for how long that is remembered."""
 
 import itertools
+from datetime import timedelta
 
 import pytest
 
-from audit_operator.reading.load import Load
+from audit_operator.reading.load import Load, share
 from audit_operator.reading.memory import Memory
 from audit_operator.reading.permission import REMEMBERED_SECONDS, Permissions
 from audit_operator.reading.refusal import Refused
@@ -32,7 +33,8 @@ def judge():
 
 @pytest.fixture
 def permissions(judge, clock):
-    return Permissions(judge, Memory(REMEMBERED_SECONDS, 3, clock), Memory(REMEMBERED_SECONDS, 100, clock))
+    memories = [Memory(REMEMBERED_SECONDS, most, clock) for most in (3, 100, 3)]
+    return Permissions(judge, *memories)
 
 
 async def scopes(permissions, token, *namespaces):
@@ -79,8 +81,41 @@ async def test_a_right_in_a_namespace_is_none_in_another_of_its_name(permissions
 async def test_tokens_are_not_remembered_without_end(permissions, judge):
     for number in range(20):
         assert await permissions.who(f"token-{number}") is None
-    assert len(permissions._callers._held) == 3
+    assert len(permissions._refused._held) == 3
     assert len(judge.asked) == 20
+
+
+async def test_bad_tokens_push_nobody_out_who_is_known(permissions, judge):
+    await permissions.who("token-a")
+    for number in range(20):
+        await permissions.who(f"bad-{number}")
+        assert await permissions.who(f"bad-{number}") is None
+    assert permissions.remembered("token-a")
+    assert len(judge.asked) == 21
+
+
+async def test_nobody_reads_with_the_right_of_another_namespace_that_had_the_name_a_moment_ago(permissions, judge):
+    """`b` makes it anew, and gives themselves the right, after it was looked at and before the right was."""
+    judge.may.clear()
+
+    async def may_read(_caller, namespace):
+        if namespace:
+            judge.namespaces["payments"] = Existing("another", CREATED + timedelta(days=1))
+        return bool(namespace)
+
+    judge.may_read = may_read
+    assert await scopes(permissions, "token-b", "payments") is None
+    assert await scopes(permissions, "token-b", "payments") == (Scope("payments", CREATED + timedelta(days=1)),)
+
+
+async def test_a_refusal_is_cheap(permissions, judge):
+    paid = []
+    caller = await permissions.who("token-b")
+    judge.asked.clear()
+    names = ["shop", *(f"n{number}" for number in range(31))]
+    assert await permissions.scopes(caller, names, lambda: paid.append(1)) is None
+    assert judge.asked == [("b", ""), ("b", "shop"), ("b", "n0")]
+    assert len(paid) == 1
 
 
 def test_a_caller_has_a_share_of_requests_at_once():
@@ -92,6 +127,35 @@ def test_a_caller_has_a_share_of_requests_at_once():
             pass
     assert load.requests == 0
     assert not load._of_one
+
+
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [
+        ("jane", "jane"),
+        ("system:serviceaccount:payments:a", "system:serviceaccount:payments:"),
+        ("system:serviceaccount:payments:", "system:serviceaccount:payments:"),
+        ("system:node:a", "system:node:a"),
+    ],
+)
+def test_the_service_accounts_of_a_namespace_have_one_share(name, whose):
+    assert share(name) == whose
+
+
+def test_the_service_accounts_of_a_namespace_have_more_requests_at_once_than_one_user():
+    load = Load(most_of_one=1, most_of_many=2)
+    many = share("system:serviceaccount:payments:a")
+    with load.of(many), load.of(many), pytest.raises(Refused, match="service accounts at once"), load.of(many):
+        pass
+
+
+def test_what_waits_to_be_sent_is_bounded():
+    load = Load(most_bytes=10)
+    load.take(10)
+    with pytest.raises(Refused):
+        load.take(1)
+    load.give_back(10)
+    load.take(1)
 
 
 def test_strangers_have_a_share_of_all_requests():
@@ -108,14 +172,13 @@ def test_strangers_have_a_share_of_all_requests():
     assert load.strangers == 0
 
 
-def test_a_caller_has_a_share_of_requests_in_a_second(clock):
+def test_a_caller_has_a_share_of_namespaces_in_a_second(clock):
     load = Load(burst=3, per_second=2, now=clock)
 
     def taken(caller="a"):
         for number in itertools.count():
             try:
-                with load.of(caller):
-                    pass
+                load.spend(caller)
             except Refused:
                 return number
         raise AssertionError

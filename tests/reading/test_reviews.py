@@ -1,12 +1,14 @@
 """What is asked of the API server, and what of its answers counts."""
 
+import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError
 from audit_operator.reading.refusal import Refused
-from audit_operator.reading.reviews import Caller, Reviews
+from audit_operator.reading.reviews import Caller, Existing, Reviews
 
 USER = {"username": "jane", "uid": "1", "groups": ["g"], "extra": {"scopes": ["x"]}}
 JANE = Caller("jane", "1", ("g",), (("scopes", ("x",)),))
@@ -91,6 +93,38 @@ async def test_while_nobody_answers_nobody_may_anything(error):
     for question in (reviews.who("t"), reviews.may_read(JANE, "a"), reviews.existing("a")):
         with pytest.raises(Refused):
             await question
+
+
+async def test_a_namespace_was_made_at_the_latest_when_the_second_that_is_told_is_over():
+    existing = await Reviews(Client()).existing("a")
+    assert existing == Existing("u", datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC))
+
+
+async def test_while_many_tokens_are_looked_at_others_are_judged():
+    client, release = Client({"allowed": True}), asyncio.Event()
+    create = client.create
+
+    async def slow(resource, body):
+        if resource.plural == "tokenreviews":
+            await release.wait()
+        return await create(resource, body)
+
+    client.create = slow
+    reviews = Reviews(client)
+    asking = [asyncio.create_task(reviews.who(f"t{number}")) for number in range(96)]
+    async with asyncio.timeout(60):
+        assert await reviews.may_read(JANE, "payments")
+    release.set()
+    await asyncio.gather(*asking)
+
+
+async def test_an_api_server_that_answers_nonsense_has_not_been_asked():
+    class Odd(Client):
+        async def metadata(self, _resource, *, name):
+            return {"name": name}
+
+    with pytest.raises(Refused):
+        await Reviews(Odd()).existing("a")
 
 
 async def test_a_namespace_that_is_not_there_is_none():

@@ -81,9 +81,16 @@ async def test_an_answer_that_breaks_off_says_so_at_its_end(scene, form):
 
 
 @pytest.mark.parametrize("answer", [FAILED, Unsupported("it cannot")])
-async def test_a_store_that_fails_at_once_is_no_success(scene, answer):
+async def test_a_store_that_fails_at_once_is_no_success(scene, answer, caplog):
+    caplog.set_level(logging.INFO)
     scene.store.answers = [answer]
     assert (await scene.ask())[0] == 502
+    assert [each.reason for each in caplog.records if hasattr(each, "reason")] == ["Reading", "NotRead"]
+
+
+async def test_what_a_store_cannot_be_asked_is_no_question(scene):
+    scene.store.answers = [failure(Reason.QUESTION_INVALID, "too long, taken together")]
+    assert (await scene.ask())[0] == 400
 
 
 async def test_no_record_of_others_leaves_whatever_the_store_answers(scene):
@@ -115,6 +122,69 @@ async def test_a_caller_who_goes_away_leaves_nothing_behind(scene):
             await asyncio.sleep(0.02)
 
 
+async def test_a_store_that_says_nothing_in_time_is_no_success(scene):
+    scene.reader.limits = Limits(seconds=0.2)
+    scene.store.silence = 60.0
+    status, text, _ = await scene.ask()
+    assert (status, json.loads(text)["error"]["reason"]) == (504, "TimedOut")
+    assert scene.reader.figures.answers[504] == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "status"),
+    [([], 500), ([record(1)], 200)],
+)
+async def test_what_nobody_has_foreseen_is_said_and_counted(scene, answers, status):
+    scene.store.answers, scene.store.bug = answers, OverflowError("date value out of range")
+    got, text, _ = await scene.ask()
+    assert (got, lines(text)[-1]["error"]["reason"]) == (status, "InternalError")
+    assert "date value" not in text
+    assert scene.reader.figures.answers[status] == 1
+    assert scene.reader.load.requests == 0
+
+
+async def test_whoever_does_not_take_an_answer_does_not_keep_a_place(scene, caplog):
+    caplog.set_level(logging.INFO)
+    scene.reader.limits = Limits(drain=0.3)
+    scene.store.answers = [record(n, text="x" * 2**20) for n in range(100)]
+    server = scene.client.server
+    reader, writer = await asyncio.open_connection(server.host, server.port, limit=1024)
+    writer.write(
+        f"GET {PATH}?namespace=payments&limit=1000 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {GOOD}\r\n\r\n".encode()
+    )
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    async with asyncio.timeout(60):
+        while scene.reader.load.requests:  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(0.02)
+    assert scene.reader.load.bytes == 0
+    assert [each.reason for each in caplog.records if hasattr(each, "reason")] == ["Reading", "ReadInPart"]
+    writer.transport.abort()
+
+
+async def test_what_all_answers_hold_together_is_bounded(scene):
+    scene.reader.load = Load(most_bytes=100_000)
+    scene.store.answers = [record(1, text="x" * 50_000), record(2, text="x" * 200_000)]
+    status, text, _ = await scene.ask()
+    assert (status, [each.get("error", {}).get("reason") for each in lines(text)]) == (200, [None, "TooManyRequests"])
+    scene.store.answers = [record(1, text="x" * 200_000)]
+    assert (await scene.ask())[0] == 429
+    assert scene.reader.load.bytes == 0
+
+
+async def test_the_end_says_from_when_on_a_namespace_is_read_if_that_is_later_than_asked(scene):
+    _, text, _ = await scene.ask(since="2025-12-01T00:00:00Z")
+    assert lines(text)[-1]["end"]["from"] == {"payments": "2026-01-01T00:00:00.000000Z"}
+
+
+async def test_a_refusal_costs_a_namespace_and_each_allowed_one_does(scene):
+    scene.store.answers = []
+    scene.judge.may |= {("a", f"n{number}") for number in range(4)}
+    scene.judge.namespaces |= {f"n{number}": scene.judge.namespaces["shop"] for number in range(4)}
+    scene.reader.load = Load(burst=5, per_second=0)
+    assert (await scene.ask(namespace="n0,n1,n2,n3"))[0] == 200
+    assert (await scene.ask(namespace="n0,n1"))[0] == 429
+
+
 @pytest.mark.parametrize(
     ("token", "parameters", "status"),
     [
@@ -123,6 +193,7 @@ async def test_a_caller_who_goes_away_leaves_nothing_behind(scene):
         ("token-b", {}, 403),
         (GOOD, {"namespace": "nothing"}, 403),
         (GOOD, {"limit": "-1"}, 400),
+        (GOOD, {"contains": '"' * 700}, 400),
         (GOOD, {"clusterScoped": "true"}, 403),
     ],
 )
@@ -178,6 +249,8 @@ async def test_who_has_read_what_is_logged_and_counted_and_no_token_is(scene, ca
     await scene.ask("token-b")
     read = next(each for each in caplog.records if getattr(each, "reason", "") == "Read")
     assert (read.user, read.object, read.records) == ("a", "payments", 2)
+    begun = next(each for each in caplog.records if getattr(each, "reason", "") == "Reading")
+    assert (begun.user, begun.object, begun.created <= read.created) == ("a", "payments", True)
     refused = next(each for each in caplog.records if getattr(each, "reason", "") == "Forbidden")
     assert (refused.user, refused.object) == ("b", "payments")
     assert "token-" not in caplog.text

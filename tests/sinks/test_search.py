@@ -81,6 +81,24 @@ async def test_records_of_a_namespace_that_had_the_name_before_are_foreign(serve
     assert [type(each) for each in await searched(server, [row(1), row(2, age=6)], selection)] == [Record, Failure]
 
 
+async def test_what_began_before_a_namespace_was_made_is_not_shown_and_does_not_end_the_answer(server):
+    def received(age):
+        return json.dumps({"requestReceivedTimestamp": (NOW - timedelta(minutes=age)).isoformat()})
+
+    since = NOW - timedelta(minutes=5)
+    selection = replace(SELECTION, scopes=(Scope("payments", since), Scope("shop")), limit=9)
+    rows = [
+        row(1, _msg=received(6)),  # a watch that its former owner began, and that ended afterwards
+        row(2, _msg=received(5)),
+        row(3, "shop", _msg=received(6)),
+        row(4, _msg="a line of an application"),
+        row(5, _msg='{"requestReceivedTimestamp": 5}'),
+    ]
+    *shown, end = await searched(server, rows, selection)
+    assert [each.audit_id for each in shown] == ["id-2", "id-3", "id-4", "id-5"]
+    assert end == End(copies=0, complete=True)
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.reading.document import document
+from audit_operator.reading.document import document, moment
 from audit_operator.sinks.search import End, search
 from audit_operator.sinks.store import Failure, Record, Unsupported
 
@@ -34,11 +34,22 @@ async def answer(store: Store, selection: Selection) -> AsyncGenerator[Piece, No
                     number += 1
                     yield document(each)
                 case End(copies, complete):
-                    yield {END: {"records": number, "copies": copies, "complete": complete}}
+                    begins = _begins(selection)
+                    said = {"records": number, "copies": copies, "complete": complete}
+                    yield {END: {**said, **({"from": begins} if begins else {})}}
                 case Failure(reason, message):
                     yield broken(reason.value, message)
                 case Unsupported(reason):
                     yield broken("Unsupported", reason)
+
+
+def _begins(selection: Selection) -> dict[str, str]:
+    """From when on namespaces are read, of those of which that is later than was asked for."""
+    return {
+        each.namespace: moment(each.since)
+        for each in selection.scopes
+        if each.since is not None and each.since > selection.since
+    }
 
 
 def broken(reason: str, message: str) -> Piece:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.application.attributes import SHIPPED as OF_APPLICATIONS
 from audit_operator.shipping.collector.attributes import SHIPPED as OF_EVENTS
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from audit_operator.sinks.store import Record
 
 _SHOWN = frozenset(OF_EVENTS) | frozenset(OF_APPLICATIONS)
+
+
+def moment(time: datetime) -> str:
+    """A time as it is shown."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def document(record: Record) -> dict[str, Any]:
@@ -19,7 +27,7 @@ def document(record: Record) -> dict[str, Any]:
     `text` is the event, or the line of an application, as it is stored: character for character, and not always JSON.
     """
     return {
-        "time": record.time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "time": moment(record.time),
         "auditID": record.audit_id,
         "stage": record.stage,
         "attributes": {name: value for name, value in sorted(record.attributes.items()) if name in _SHOWN},

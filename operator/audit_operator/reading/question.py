@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl
 
 from audit_operator.api.audit import Level, Stage
+from audit_operator.sinks.quoting import is_askable
 from audit_operator.sinks.selection import Attribute, Order, Scope, Selection
 
 if TYPE_CHECKING:
@@ -160,6 +161,8 @@ def _expect_plain(name: str, value: str) -> None:
         raise BadQuestion(f"{name} holds control characters")
     if len(value.encode()) > _LONGEST and name != "namespace":
         raise BadQuestion(f"{name} is longer than {_LONGEST} bytes")
+    if name != "namespace" and not is_askable(value):
+        raise BadQuestion(f"{name} is too long for a store to be asked for, with what must be escaped in it")
 
 
 def _fits(values: dict[str, str], name: str, pattern: re.Pattern[str]) -> bool:

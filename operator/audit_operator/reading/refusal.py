@@ -17,6 +17,8 @@ class Why(StrEnum):
     TOO_MANY_REQUESTS = "TooManyRequests"
     UNAVAILABLE = "Unavailable"
     STORE_FAILED = "StoreFailed"
+    TIMED_OUT = "TimedOut"
+    INTERNAL = "InternalError"
 
 
 _STATUS = {
@@ -28,6 +30,8 @@ _STATUS = {
     Why.TOO_MANY_REQUESTS: HTTPStatus.TOO_MANY_REQUESTS,
     Why.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     Why.STORE_FAILED: HTTPStatus.BAD_GATEWAY,
+    Why.TIMED_OUT: HTTPStatus.GATEWAY_TIMEOUT,
+    Why.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
 
@@ -48,3 +52,8 @@ class Refused(Exception):  # noqa: N818  # a state of the request
 def forbidden() -> Refused:
     """The same for a namespace that does not exist: who may not read it is not told."""
     return Refused(Why.FORBIDDEN, "you may not read the records of all of these namespaces, or not all of them exist")
+
+
+def internal() -> Refused:
+    """Ours; what it was is in the log alone."""
+    return Refused(Why.INTERNAL, "the reader failed; its log says how")

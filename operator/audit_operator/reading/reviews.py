@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.cluster.resources import AUDIT_POLICY, NAMESPACE, Resource
@@ -25,6 +25,11 @@ RECORDS = "records"
 _TOKEN_REVIEW = Resource("TokenReview", "tokenreviews", "authentication.k8s.io", "v1", namespaced=False)
 _ACCESS_REVIEW = Resource("SubjectAccessReview", "subjectaccessreviews", "authorization.k8s.io", "v1", namespaced=False)
 _AT_ONCE = 16
+_TOKENS_AT_ONCE = 8
+"""Apart: whoever sends tokens that are slowly refused must not keep others from being judged."""
+
+_RESOLUTION = timedelta(seconds=1)
+"""Of `creationTimestamp`, which has no fraction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,11 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """A namespace as it is now."""
+    """A namespace as it is now.
+
+    Attributes:
+        created: when it was, at the latest: what is said to be from before may be of another one that had its name.
+    """
 
     uid: str
     created: datetime
@@ -57,6 +66,7 @@ class Reviews:
     client: RestClient
     audiences: tuple[str, ...] = ()
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    _of_tokens: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_TOKENS_AT_ONCE))
 
     async def who(self, token: str) -> Caller | None:
         """Whose token this is; None where it is none that is good here.
@@ -68,7 +78,7 @@ class Reviews:
             Refused: the API server cannot be asked.
         """
         spec = {"token": token, **({"audiences": list(self.audiences)} if self.audiences else {})}
-        status = await self._review(_TOKEN_REVIEW, spec)
+        status = await self._review(_TOKEN_REVIEW, spec, self._of_tokens)
         if status.get("authenticated") is not True:
             return None
         if self.audiences and set(self.audiences).isdisjoint(status.get("audiences") or ()):
@@ -100,7 +110,7 @@ class Reviews:
         }
         extra = {key: list(values) for key, values in caller.extra}
         subject = {"user": caller.name, "uid": caller.uid, "groups": list(caller.groups), "extra": extra}
-        status = await self._review(_ACCESS_REVIEW, {**subject, "resourceAttributes": attributes})
+        status = await self._review(_ACCESS_REVIEW, {**subject, "resourceAttributes": attributes}, self._places)
         return status.get("allowed") is True and status.get("denied") is not True
 
     async def existing(self, namespace: str) -> Existing | None:
@@ -110,24 +120,28 @@ class Reviews:
             Refused: the API server cannot be asked.
         """
         try:
-            metadata = (await self._ask(self.client.metadata(NAMESPACE, name=namespace)))["metadata"]
+            found = await self._ask(self.client.metadata(NAMESPACE, name=namespace), self._places)
         except ApiError as error:
             if error.not_found:
                 return None
             raise _away() from error
-        return Existing(metadata["uid"], datetime.fromisoformat(metadata["creationTimestamp"]))
+        try:
+            metadata = found["metadata"]
+            return Existing(metadata["uid"], datetime.fromisoformat(metadata["creationTimestamp"]) + _RESOLUTION)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _away() from error
 
-    async def _review(self, resource: Resource, spec: Document) -> dict[str, Any]:
+    async def _review(self, resource: Resource, spec: Document, places: asyncio.Semaphore) -> dict[str, Any]:
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {}, "spec": spec}
         try:
-            status = (await self._ask(self.client.create(resource, body))).get("status")
+            status = (await self._ask(self.client.create(resource, body), places)).get("status")
         except ApiError as error:
             raise _away() from error
         return status if isinstance(status, dict) else {}
 
-    async def _ask(self, request: Awaitable[Document]) -> Document:
+    async def _ask(self, request: Awaitable[Document], places: asyncio.Semaphore) -> Document:
         try:
-            async with self._places:
+            async with places:
                 return await request
         except ApiUnreachableError as error:
             raise _away() from error

@@ -48,7 +48,7 @@ async def search(store: Store, selection: Selection) -> AsyncGenerator[Record | 
         yield failure(Reason.QUESTION_INVALID, said)
         return
     seen: set[bytes] = set()
-    read = 0
+    read = hidden = 0
     async with aclosing(store.search(selection)) as answers:
         async for answer in answers:
             if not isinstance(answer, Record):
@@ -59,14 +59,17 @@ async def search(store: Store, selection: Selection) -> AsyncGenerator[Record | 
                 yield failure(Reason.ANSWER_MALFORMED, "the store answered with a record that was not asked for")
                 return
             if read == selection.limit:
-                yield End(read - len(seen), complete=False)
+                yield End(read - hidden - len(seen), complete=False)
                 return
             read += 1
+            if selection.began_before(answer):
+                hidden += 1
+                continue
             digest = _digest(answer)
             if digest not in seen:
                 seen.add(digest)
                 yield answer
-    yield End(read - len(seen), complete=True)
+    yield End(read - hidden - len(seen), complete=True)
 
 
 def _digest(record: Record) -> bytes:

@@ -7,7 +7,9 @@ whoever answers it can see of each record whether it is one of them.
 from __future__ import annotations
 
 import heapq
+import json
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,6 @@ from audit_operator.sinks.quoting import is_askable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from audit_operator.sinks.store import Record
 
@@ -49,7 +50,8 @@ class Scope:
 
     Attributes:
         namespace: its name; empty for records that are of none, or of one that nobody had seen.
-        since: if set, records from before are no part of it: they are of another namespace that had the name.
+        since: if set, records from before are no part of it: they are of another namespace that had the name. Nor is
+            what began before, such as a watch that ended afterwards.
     """
 
     namespace: str
@@ -104,6 +106,16 @@ class Selection:
             each.namespace == namespace and (each.since is None or record.time >= each.since) for each in self.scopes
         )
 
+    def began_before(self, record: Record) -> bool:
+        """Whether a record is of a request that somebody sent before the namespace was made.
+
+        Stores know when an event reached its stage, and cannot be asked for this.
+        """
+        namespace = record.attributes.get(NAMESPACE, "")
+        bounds = [each.since for each in self.scopes if each.namespace == namespace and each.since is not None]
+        received = received_at(record) if bounds else None
+        return received is not None and all(received < each for each in bounds)
+
     def matches(self, record: Record) -> bool:
         """Whether a record is asked for: for stores that cannot look themselves."""
         own = {**record.attributes, AUDIT_ID: record.audit_id, STAGE: record.stage}
@@ -112,3 +124,16 @@ class Selection:
             and all(own.get(name, "") == value for name, value in self.equal)
             and self.text in record.text
         )
+
+
+def received_at(record: Record) -> datetime | None:
+    """When the API server got the request of an event; None where its text says nothing of it, as that of applications.
+
+    `requestReceivedTimestamp`, https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/.
+    """
+    try:
+        event = json.loads(record.text)
+        received = datetime.fromisoformat(event["requestReceivedTimestamp"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return received if received.tzinfo is not None else None

@@ -40,7 +40,7 @@ def test_fifty_readers_at_once_all_get_exactly_theirs(world, tenants):
             assert set(reader.ask(f"namespace={name}&limit=1000", mine).marks) == wanted
             form = json.loads(reader.ask(f"namespace={name}&limit=1000&format=json", mine).body)
             assert {json.loads(each["text"])["mark"] for each in form["records"]} == wanted
-            assert form["end"] == {"records": RECORDS, "copies": 0, "complete": True}
+            assert (form["end"]["records"], form["end"]["copies"], form["end"]["complete"]) == (RECORDS, 0, True)
             if turn % 2:
                 assert reader.ask(f"namespace={other}&limit=1000", mine).status == 403
         return name
