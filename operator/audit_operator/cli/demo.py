@@ -153,6 +153,7 @@ class Demo:
         self.scene_gap_closed()
         self.scene_requests()
         self.scene_shipping()
+        self.scene_retention()
         self.scene_refusals()
 
     def scene_standard(self) -> None:
@@ -283,6 +284,28 @@ class Demo:
         self.claim("payments has the bodies that it asks for", "requestObject" in read["payments"])
         self.patiently(lambda: self.holds("Shipping", "pci", "payments"))
         self.claim("status says Shipping, since it was seen", self.holds("Shipping", "pci", "payments"))
+
+    def scene_retention(self) -> None:
+        """How long the store keeps records, by its own word."""
+        say("How long are they kept? The store is asked")
+        central = [{"kind": "ClusterAuditSink", "name": "central"}]
+        said = {}
+        for minimum, state in (("5d", "Enforced"), ("30d", "Partial")):
+            spec = {"rules": [{"level": "Metadata"}], "sinkRefs": central, "retention": {"minimum": minimum}}
+            self.apply(thing("ClusterAuditPolicy", "standard", spec))
+            found: list[dict[str, Any]] = []
+
+            def look(state: str = state, found: list[dict[str, Any]] = found) -> bool:
+                found[:] = self.status("clusterauditpolicy", "standard").get("retention", [])
+                return [each["state"] for each in found] == [state]
+
+            self.patiently(look)
+            said[minimum] = found[0]
+            print(f"    {minimum}: {state}; {found[0].get('reason') or found[0]['effective']}")
+        self.claim("five days are Enforced: VictoriaLogs said that it keeps a week", "5d" in said)
+        self.claim(
+            "thirty days are not, and status says who can mend it", "-retentionPeriod" in said["30d"].get("reason", "")
+        )
 
     def audit_id(self, since: int, namespace: str, name: str) -> str:
         """The audit ID under which the API server has recorded the creation of an object."""
