@@ -2,11 +2,12 @@
 
 import json
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from audit_operator.cli import main
+from audit_operator.cli import main, query
 from audit_operator.cli.records import Printer
 from audit_operator.controlplane.ports import free_ports
 from tests.cli.one_answer import OneAnswer
@@ -129,6 +130,75 @@ def test_a_terminal_obeys_no_name(capsys):
     assert len(out.splitlines()) == 2
 
 
+class Followed:
+    """A source that has these pieces, up to a number of questions; and a printer that keeps what it gets."""
+
+    def __init__(self, pieces, questions=4):
+        self.pieces, self.left, self.limits, self.shown = pieces, questions, [], []
+
+    async def ask(self, window):
+        self.left -= 1
+        self.limits.append(int(window["limit"]))
+        if self.left < 0:
+            raise Enough
+        found = [each for each in self.pieces if window["since"].endswith("s") or each["time"] >= window["since"]]
+        for each in found[: self.limits[-1]]:
+            yield each
+        yield {"end": {"records": 0, "copies": 0, "complete": len(found) <= self.limits[-1]}}
+
+    def record(self, piece):
+        self.shown.append(piece["text"])
+
+    async def run(self):
+        with suppress(Enough):
+            return await query._follow(self.ask, {"since": "9s"}, self)
+
+
+class Enough(Exception):  # noqa: N818  # no failure
+    pass
+
+
+def piece(text, *, later=0.0, **attributes):
+    time = (datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=later)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {"time": time, "auditID": "", "stage": "", "attributes": {"namespace": "p", **attributes}, "text": text}
+
+
+@pytest.fixture
+def _at_once(monkeypatch):
+    async def sleep(_seconds):
+        return None
+
+    monkeypatch.setattr("audit_operator.cli.query.asyncio.sleep", sleep)
+
+
+@pytest.mark.usefixtures("_at_once")
+async def test_the_same_line_of_two_containers_or_clusters_is_shown_twice():
+    followed = Followed(
+        [piece("started", stream="a"), piece("started", stream="b"), piece("started", stream="b", cluster="c")]
+    )
+    await followed.run()
+    assert followed.shown == ["started"] * 3
+
+
+@pytest.mark.usefixtures("_at_once")
+async def test_many_records_of_one_moment_are_followed_and_too_many_are_said(capsys):
+    many = Followed([*(piece(f"{number}") for number in range(1200)), piece("last", later=1.0)])
+    await many.run()
+    assert (len(many.shown), many.shown[-1]) == (1201, "last")
+    assert many.limits[:3] == [1000, 1000, 10000]
+    too_many = Followed([piece(f"{number}") for number in range(10_001)], 99)
+    assert await too_many.run() == 1
+    assert "more than 10000 records of one moment" in capsys.readouterr().err
+
+
+async def test_from_when_on_a_namespace_was_read_is_said(capsys):
+    async def source(_asked):
+        yield {"end": {"records": 0, "complete": True, "from": {"payments": "2026-03-01T00:00:00.000000Z"}}}
+
+    assert await query._print(source, {}, Printer("table")) == 0
+    assert "payments: only what is from 2026-03-01T00:00:00.000000Z or later" in capsys.readouterr().err
+
+
 def test_following_shows_each_record_once(store, monkeypatch, capsys):
     def sleep(_seconds):
         if len(store.queries) >= 3:
@@ -140,7 +210,9 @@ def test_following_shows_each_record_once(store, monkeypatch, capsys):
         return None
 
     monkeypatch.setattr("audit_operator.cli.query.asyncio.sleep", sleep)
+    # The rows are as old as this module was imported, and the store gives them whatever it is asked for.
+    monkeypatch.setattr("audit_operator.cli.query._LATE", timedelta(days=1))
     store.rows = [row(2)]
-    assert asked(store, "--follow", "--since", "1m") == 0
+    assert asked(store, "--follow", "--since", "1d") == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert threading.active_count() < 10

@@ -324,3 +324,26 @@ async def test_an_answer_that_unpacks_to_more_is_not_unpacked(server):
     server.body = gzip.compress(b"\n" * 2**20)
     result = await opened("VictoriaLogs", server.url).find("id-1", None, since=SINCE)
     assert result.reason is Reason.ANSWER_MALFORMED
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("kind", ASKABLE)
+async def test_an_answer_that_does_not_say_where_it_ends_is_not_taken_for_whole(kind, version):
+    """The connection's end would be its own, and that is also what a store looks like that dies in between."""
+
+    async def answer(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next((int(each[15:]) for each in head.splitlines() if each.lower().startswith(b"content-length:")), 0)
+        await reader.readexactly(length)
+        writer.write(f"HTTP/{version} 200 OK\r\nConnection: close\r\n\r\n{{}}\n".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        store = opened(kind, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        found = await store.find("id-1", None, since=SINCE)
+        connection = store.connection if kind == "OpenSearch" else store.endpoint.connection
+        lines = [each async for each in connection.lines("/", {}, {})]
+    assert found.reason is Reason.CUT_OFF
+    assert (lines[0], lines[1].reason) == (b"{}", Reason.CUT_OFF)

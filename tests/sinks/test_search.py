@@ -189,6 +189,26 @@ async def test_loki_is_asked_with_literals_from_when_a_namespace_was_made(server
     assert ' | namespace="" | ' in second["query"]
 
 
+async def test_loki_is_not_asked_for_what_was_before_a_namespace_was_made(server):
+    server.body = streams(row(1))
+    scopes = Scope("new", NOW), Scope("payments")
+    assert await loki(server, replace(SELECTION, scopes=scopes)) == ["id-1", End(0, complete=True)]
+    assert len(server.asked) == 1
+
+
+async def test_of_loki_no_more_is_held_than_there_is_room_for(server, monkeypatch):
+    monkeypatch.setattr("audit_operator.sinks.loki.MOST_HELD", 100)
+    server.body = streams(row(1, _msg="x" * 60), row(2, _msg="x" * 60))
+    [failed] = await loki(server, SELECTION)
+    assert failed.reason is Reason.ANSWER_TOO_LARGE
+
+
+async def test_a_label_that_is_there_twice_is_no_answer_of_loki(server):
+    server.body = streams(row(1)).replace(b'"namespace": "payments"', b'"namespace": "shop", "namespace": "payments"')
+    [failed] = await loki(server, SELECTION)
+    assert failed.reason is Reason.ANSWER_MALFORMED
+
+
 async def test_what_loki_answers_is_checked_once_more(server):
     server.body = streams(row(1, "shop"))
     [failed] = await loki(server, SELECTION)

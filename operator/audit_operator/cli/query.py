@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from audit_operator.api.audit import Level, Stage
 from audit_operator.cli.from_cluster import add_connection
 from audit_operator.cli.named_sinks import named_sinks
-from audit_operator.cli.records import OUTPUTS, Printer
+from audit_operator.cli.records import OUTPUTS, Printer, shown
 from audit_operator.cli.usage import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ Exit status: 0 if the answer is whole; 1 if it is not, whatever was printed befo
 """
 _POLL, _LATE = 2.0, timedelta(minutes=2)
 _REMEMBERED = 20_000
-_FOLLOW_LIMIT = 1000
+_FOLLOW_LIMIT, _MOST_OF_A_MOMENT = 1000, 10_000
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -159,6 +159,9 @@ async def _print(source: Source, asked: Parameters, printer: Printer) -> int:
                 if not piece["end"]["complete"]:
                     said = "There are more: ask for less time, or for more with --limit."
                     print(said, file=sys.stderr)
+                for namespace, moment in piece["end"].get("from", {}).items():
+                    said = f"{namespace}: only what is from {moment} or later; the namespace was made then"
+                    print(shown(said), file=sys.stderr)
                 return 0
             printer.record(piece)
     printer.end({})
@@ -170,12 +173,13 @@ async def _print(source: Source, asked: Parameters, printer: Printer) -> int:
 class _Followed:
     """What was shown lately: windows overlap, since records come late."""
 
-    shown: set[str] = field(default_factory=set)
-    order: deque[str] = field(default_factory=deque)
+    shown: set[tuple[str | int, ...]] = field(default_factory=set)
+    order: deque[tuple[str | int, ...]] = field(default_factory=deque)
 
     def is_new(self, record: Piece) -> bool:
-        whose = record["attributes"].get("namespace", "")
-        key = f"{whose} {record['auditID']} {record['stage']} {record['time']} {hash(record['text'])}"
+        # What tells records apart for a search, too: two containers may write the same line at the same time.
+        whose = (record["attributes"].get(name, "") for name in ("cluster", "namespace", "stream"))
+        key = (*whose, record["auditID"], record["stage"], record["time"], hash(record["text"]))
         if key in self.shown:
             return False
         self.shown.add(key)
@@ -188,10 +192,10 @@ class _Followed:
 async def _follow(source: Source, asked: Parameters, printer: Printer) -> int:
     if "until" in asked or "order" in asked:
         raise UsageError("--follow goes on from --since, oldest first: leave out --until and --order")
-    followed, since = _Followed(), asked.get("since", "10s")
+    followed, since, limit = _Followed(), asked.get("since", "10s"), _FOLLOW_LIMIT
     while True:
         until = datetime.now(UTC)
-        window = {**asked, "since": since, "until": _text(until), "order": "oldest", "limit": str(_FOLLOW_LIMIT)}
+        window = {**asked, "since": since, "until": _text(until), "order": "oldest", "limit": str(limit)}
         last, complete = "", False
         async with aclosing(source(window)) as pieces:
             async for piece in pieces:
@@ -204,10 +208,18 @@ async def _follow(source: Source, asked: Parameters, printer: Printer) -> int:
                     last = piece["time"]
                     if followed.is_new(piece):
                         printer.record(piece)
-        # Where there was more than one answer holds, the next begins where it ended.
-        since = _text(until - _LATE) if complete or not last else last
         if complete:
+            since, limit = _text(until - _LATE), _FOLLOW_LIMIT
             await asyncio.sleep(_POLL)
+        elif last not in ("", since):
+            # There was more than one answer holds: the next begins where it ended.
+            since, limit = last, _FOLLOW_LIMIT
+        elif limit < _MOST_OF_A_MOMENT:
+            limit = _MOST_OF_A_MOMENT
+        else:
+            said = f"The answer is not whole: there are more than {limit} records of one moment"
+            print(said, file=sys.stderr)
+            return 1
 
 
 def _text(moment: datetime) -> str:

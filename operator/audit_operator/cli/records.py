@@ -60,11 +60,11 @@ def _row(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    cells = (name if row is _WIDTHS else _shown(row[name]) for name in _WIDTHS)
+    cells = (name if row is _WIDTHS else shown(row[name]) for name in _WIDTHS)
     return "  ".join(f"{cell:{width}}" for cell, width in zip(cells, _WIDTHS.values(), strict=True)).rstrip()
 
 
-def _shown(value: str) -> str:
+def shown(value: str) -> str:
     """What a terminal may get: users choose names, and could choose what a terminal obeys."""
     return "".join(each if each.isprintable() else "\ufffd" for each in value) or "-"
 

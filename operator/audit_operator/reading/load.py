@@ -42,7 +42,7 @@ class Load:
         most_of_many: of all service accounts of one namespace.
         questions: that the API server is asked at once for one share; all have 16 places together (`reviews`).
         burst: namespaces that a share has saved up at most, to be asked for; as many as one question may have, or more.
-        per_second: that are added to them.
+        per_second: that are added to them; whoever follows as many as a question may have, asks each 2 s.
         most_bytes: of records that wait to be sent, of all answers.
         now: a clock that never goes back.
         requests: that are answered now.
@@ -55,7 +55,7 @@ class Load:
     most_of_many: int = 8
     questions: int = 2
     burst: float = 64.0
-    per_second: float = 10.0
+    per_second: float = 16.0
     most_bytes: int = 64 * 2**20
     now: Callable[[], float] = time.monotonic
     requests: int = 0

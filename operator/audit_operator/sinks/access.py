@@ -24,7 +24,7 @@ import aiohttp
 from audit_operator.sinks.store import Failure, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 
     from audit_operator.sinks.network import Network
 
@@ -76,6 +76,10 @@ def failure(reason: Reason, message: str) -> Failure:
     return Failure(reason, message, _MENDS[reason])
 
 
+_WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+_ENDLESS = failure(Reason.CUT_OFF, "the answer did not say where it ends, so that nobody can tell whether it is whole")
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """What the Secrets of a sink hold. Never shown: not in a text form, not in a message.
@@ -104,12 +108,25 @@ class Answer:
     status: int
     body: bytes = field(repr=False)
 
-    def json(self) -> Any:
-        """The body as one JSON value, or a Failure."""
+    def json(self, *, strict: bool = False) -> Any:
+        """The body as one JSON value, or a Failure; where it is `strict`, also if an object has a key twice."""
         try:
-            return json.loads(self.body)
+            return json.loads(self.body, object_pairs_hook=each_once if strict else None)
         except (ValueError, RecursionError):
             return failure(Reason.ANSWER_MALFORMED, "the store's answer is not JSON")
+
+
+def each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Of two values of one key, nobody could say which is the one that was asked for.
+
+    Raises:
+        ValueError: a key is there twice.
+    """
+    pairs = list(pairs)
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key is there twice")
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +165,11 @@ class Connection:
         """Ask for a path below the base address, whose answer has `at_most` bytes; 0 is the limit for all answers."""
         return await self._call(_Request("GET", self.base + path, at_most=at_most))
 
-    async def ask(self, path: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Answer | Failure:
-        """Ask a question in a form, which is not limited in length as an address is."""
-        return await self._call(_Request("POST", self.base + path, headers, dict(form)))
+    async def ask(
+        self, path: str, form: Mapping[str, str], headers: Mapping[str, str], *, at_most: int = 0
+    ) -> Answer | Failure:
+        """Ask a question in a form, which is not limited in length as an address is; `at_most` as in `get`."""
+        return await self._call(_Request("POST", self.base + path, headers, dict(form), at_most=at_most))
 
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str], *, also: frozenset[int] = frozenset()
@@ -183,6 +202,8 @@ class Connection:
                         return
                 if rest:
                     yield failure(Reason.CUT_OFF, "the store's answer ends within a line")
+                elif not _has_end(got):
+                    yield _ENDLESS
         except (aiohttp.ClientError, OSError, ValueError) as error:
             yield _explained(error, self.timeouts.search)
 
@@ -207,7 +228,7 @@ class Connection:
                 body += chunk
                 if len(body) > at_most:
                     return failure(Reason.ANSWER_TOO_LARGE, f"the store's answer is larger than {at_most} bytes")
-            return Answer(response.status, bytes(body))
+            return Answer(response.status, bytes(body)) if _has_end(response) else _ENDLESS
 
     @asynccontextmanager
     async def _send(self, request: _Request, seconds: float) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -258,6 +279,18 @@ def connect(
         # Not the error itself: it may quote what it could not read.
         return failure(Reason.TLS_FILES_INVALID, "the certificate authority, certificate or key cannot be used")
     return Connection(base.rstrip("/"), headers, context, server_name, network=network)
+
+
+def _has_end(response: aiohttp.ClientResponse) -> bool:
+    """Whether the answer said where it ends; otherwise one that is cut off looks as one that is whole.
+
+    https://www.rfc-editor.org/rfc/rfc9112#section-6.3; what runs on net/http of Go or on Netty says it to HTTP/1.1.
+    """
+    return (
+        response.status in _WITHOUT_BODY
+        or "Content-Length" in response.headers
+        or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+    )
 
 
 def _host(base: str) -> str:

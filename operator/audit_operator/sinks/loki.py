@@ -15,6 +15,7 @@ from audit_operator.shipping.exporters import AUDIT_ID, STAGE
 from audit_operator.sinks import logql
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.quoting import UNASKABLE, are_askable, quoted
+from audit_operator.sinks.selection import MOST_HELD, size
 from audit_operator.sinks.store import (
     MOST_RECORDS,
     Accepted,
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
     from audit_operator.sinks.otlp_endpoint import OtlpEndpoint
     from audit_operator.sinks.selection import Selection
 
+_MOST_BYTES = 2 * MOST_HELD
+_TOO_MUCH = Failure(
+    Reason.ANSWER_TOO_LARGE,
+    f"the records are larger than {MOST_HELD >> 20} MiB together",
+    "ask for fewer, or less time",
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_STREAMS = frozenset({int(HTTPStatus.UNPROCESSABLE_ENTITY)})
 """Loki's answer to a request without records, given after it has recognised user and tenant."""
@@ -70,18 +77,23 @@ class LokiStore:
     async def search(self, selection: Selection) -> AsyncGenerator[Record | Failure, None]:
         """See `store.Store`. A question for each namespace; Loki's max_entries_limit_per_query, 5000 by default, holds.
 
-        Each answer is held as a whole, up to the limit for all answers.
+        Each answer is held as a whole, and of all together what may be shown, up to limits.
         """
         best: list[Record] = []
         for scope in selection.scopes:
+            if scope.since is not None and scope.since >= selection.until:
+                continue  # Loki refuses a question that ends before it begins
             answer = await self.endpoint.connection.ask(
-                "/loki/api/v1/query_range", logql.form(selection, scope), self.tenant_headers
+                "/loki/api/v1/query_range", logql.form(selection, scope), self.tenant_headers, at_most=_MOST_BYTES
             )
-            found = answer if isinstance(answer, Failure) else _read(answer, "")
+            found = answer if isinstance(answer, Failure) else _read(answer, "", strict=True)
             if isinstance(found, Failure):
                 yield found
                 return
             best = selection.first((*best, *found))
+            if size(best) > MOST_HELD:
+                yield _TOO_MUCH
+                return
         for each in best:
             yield each
 
@@ -96,9 +108,9 @@ def _found(answer: Answer) -> Found | Failure:
     return read if isinstance(read, Failure) else without_copies(read)
 
 
-def _read(answer: Answer, *without_id: str) -> list[Record] | Failure:
+def _read(answer: Answer, *without_id: str, strict: bool = False) -> list[Record] | Failure:
     """All records; `without_id` is the audit ID of those that have none, if such are expected."""
-    document = answer.json()
+    document = answer.json(strict=strict)
     if isinstance(document, Failure):
         return document
     try:

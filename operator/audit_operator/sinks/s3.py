@@ -13,6 +13,7 @@ import re
 import threading
 import uuid
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +25,7 @@ from minio.error import MinioException, S3Error, ServerError
 
 from audit_operator.shipping.exporters import AUDIT_ID, S3_PARTITION, STAGE
 from audit_operator.sinks.access import failure
+from audit_operator.sinks.selection import MOST_HELD, size
 from audit_operator.sinks.store import (
     MOST_RECORDS,
     Accepted,
@@ -48,6 +50,10 @@ _T = TypeVar("_T")
 _CONNECT, _READ = 5.0, 15.0
 _MOST_OBJECTS = 500
 _MOST_BYTES = 256 * 2**20
+_MOST_TO_SEARCH, _LARGEST_TO_SEARCH = 128 * 2**20, 32 * 2**20
+"""Bytes of all objects and of one, unpacked, for one search; shippers write objects of up to 16 MiB of records."""
+
+_SEARCHES = 2
 _SKEW = timedelta(minutes=1)
 """By how much the clocks of store and shippers may be behind ours."""
 _HOUR = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2}/")
@@ -73,11 +79,16 @@ class S3Store:
         bucket: as the sink names it.
         client: of the library, which blocks: each call runs in a thread.
         now: the time, for tests.
+        searching: threads of searches, which take long and much memory: they keep no other work waiting. They end
+            when nobody has the store any more.
     """
 
     bucket: S3
     client: minio.Minio = field(repr=False)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    searching: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_SEARCHES, "s3-search"), repr=False, compare=False
+    )
 
     async def check(self) -> Reachable | Failure:
         """See `store.Store`. That the bucket may be listed; whether it may be written to, only `write` shows."""
@@ -110,7 +121,7 @@ class S3Store:
         """See `store.Store`. Reads every object that was uploaded since, and fails where these are too many."""
         given_up = threading.Event()
         try:
-            found = await self.call(lambda: self._selected(selection, given_up))
+            found = await self.call(lambda: self._selected(selection, given_up), self.searching)
         finally:
             given_up.set()
         if isinstance(found, Failure):
@@ -145,14 +156,17 @@ class S3Store:
 
     def _selected(self, selection: Selection, given_up: threading.Event) -> list[Record] | Failure:
         best: list[Record] = []
-        left = _MOST_BYTES
-        for number, key in enumerate(self.keys(selection.since)):
-            text = self.read(key, left) if number < _MOST_OBJECTS and not given_up.is_set() else None
+        left = _MOST_TO_SEARCH
+        for number, key in enumerate(() if given_up.is_set() else self.keys(selection.since)):
+            within = number < _MOST_OBJECTS and not given_up.is_set()
+            text = self.read(key, min(left, _LARGEST_TO_SEARCH)) if within else None
             if text is None:
-                said = f"more than {_MOST_OBJECTS} objects, or {_MOST_BYTES >> 20} MiB, were uploaded since then"
-                return Failure(Reason.ANSWER_TOO_LARGE, said, "ask for what is younger, or ask another store")
+                many, large, one = _MOST_OBJECTS, _MOST_TO_SEARCH >> 20, _LARGEST_TO_SEARCH >> 20
+                return _too_much(f"more than {many} objects, or {large} MiB, or {one} in one, were uploaded since then")
             left -= len(text)
             best = selection.first((*best, *filter(selection.matches, _records(text))))
+            if size(best) > MOST_HELD:
+                return _too_much(f"the records are larger than {MOST_HELD >> 20} MiB together")
         return best
 
     def keys(self, since: datetime) -> Iterator[str]:
@@ -188,10 +202,10 @@ class S3Store:
     def _folder(self, hour: datetime) -> str:
         return f"{self.bucket.prefix}{hour.astimezone(UTC).strftime(S3_PARTITION)}/"
 
-    async def call(self, work: Callable[[], _T]) -> _T | Failure:
+    async def call(self, work: Callable[[], _T], executor: ThreadPoolExecutor | None = None) -> _T | Failure:
         """What blocking work with the client gives; what it raises for the store, or the way there, as a value."""
         try:
-            return await asyncio.to_thread(work)
+            return await asyncio.get_running_loop().run_in_executor(executor, work)
         except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             return _explained(error)
 
@@ -223,6 +237,10 @@ def connect_s3(bucket: S3, access: Access, network: Network | None = None) -> S3
     return S3Store(bucket, client)
 
 
+def _too_much(said: str) -> Failure:
+    return Failure(Reason.ANSWER_TOO_LARGE, said, "ask for what is younger, or for fewer records, or ask another store")
+
+
 def _document(record: Record) -> dict[str, Any]:
     attributes = {**record.attributes, AUDIT_ID: record.audit_id, STAGE: record.stage}
     nanoseconds = (record.time - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1) * 1000
@@ -240,12 +258,15 @@ def _records(text: bytes) -> Iterable[Record]:
         for resource in json.loads(text).get("resourceLogs", ()):
             for scope in resource.get("scopeLogs", ()):
                 yield from map(_record, scope.get("logRecords", ()))
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError("no OTLP") from error
 
 
 def _record(entry: dict[str, Any]) -> Record:
-    attributes = {each["key"]: str(next(iter(each["value"].values()), "")) for each in entry.get("attributes", ())}
+    given = entry.get("attributes", ())
+    attributes = {each["key"]: str(next(iter(each["value"].values()), "")) for each in given}
+    if len(attributes) != len(given):
+        raise ValueError("an attribute that is there twice")  # nobody could say whose record it is
     return Record(
         audit_id=attributes.pop(AUDIT_ID, ""),
         stage=attributes.pop(STAGE, ""),

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from audit_operator.sinks.store import Record
 
 
+MOST_HELD = 16 * 2**20
+"""Bytes of records that a store holds at once for an answer, where it must put them in order here."""
+
+
 class Order(StrEnum):
     """In which order records come; where there are more than asked for, the first in this order are taken."""
 
@@ -124,6 +128,11 @@ class Selection:
             and all(own.get(name, "") == value for name, value in self.equal)
             and self.text in record.text
         )
+
+
+def size(records: Iterable[Record]) -> int:
+    """Of their texts, which are most of what they need."""
+    return sum(len(each.text) for each in records)
 
 
 def received_at(record: Record) -> datetime | None:

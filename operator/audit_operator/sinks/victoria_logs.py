@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.exporters import AUDIT_ID, STAGE
 from audit_operator.sinks import logsql
-from audit_operator.sinks.access import failure
+from audit_operator.sinks.access import each_once, failure
 from audit_operator.sinks.quoting import UNASKABLE, are_askable, quoted
 from audit_operator.sinks.store import (
     MOST_RECORDS,
@@ -30,7 +30,7 @@ from audit_operator.sinks.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from audit_operator.sinks.access import Answer
     from audit_operator.sinks.otlp_endpoint import OtlpEndpoint
@@ -110,18 +110,9 @@ def _found(answer: Answer) -> Found | Failure:
 def _found_in(line: bytes) -> Record | Failure:
     """A record of any kind. Records of applications have no audit ID."""
     try:
-        return _record({AUDIT_ID: "", **json.loads(line, object_pairs_hook=_each_once)})
+        return _record({AUDIT_ID: "", **json.loads(line, object_pairs_hook=each_once)})
     except _NO_RECORD:
         return _MALFORMED
-
-
-def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """An object. Of two values of one key, nobody could say which is the one that was asked for."""
-    pairs = list(pairs)
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError
-    return result
 
 
 def _record(row: dict[str, Any]) -> Record:
