@@ -207,18 +207,45 @@ async def test_what_the_operator_writes_and_what_the_shipper_writes_is_the_same_
     assert json.loads(document["event"])["odd"] == ODD
 
 
-async def test_documents_that_the_store_puts_off_wait_and_arrive_once(node, index, tmp_path, shippers):
+def block(node, index, *, on):
+    node.ask("PUT", f"/{index}/_settings", {"index.blocks.read_only_allow_delete": True if on else None})
+
+
+def close(node, index, *, on):
+    node.ask("POST", f"/{index}/{'_close' if on else '_open'}")
+
+
+@pytest.mark.parametrize("obstacle", [block, close])
+async def test_documents_that_the_store_puts_off_wait_and_arrive_once(node, index, tmp_path, shippers, obstacle):
     shipper = Shipper(tmp_path, made(spec(node.url, index), tmp_path))
     shippers.append(shipper)
     shipper.append(0, 1)
     await shipper.start()
     await all_of(node, index, 1)
-    node.ask("PUT", f"/{index}/_settings", {"index.blocks.read_only_allow_delete": True})
+    obstacle(node, index, on=True)
     shipper.append(1, 100)
     await until(lambda: "put off" in shipper.log, "documents that are put off")
-    node.ask("PUT", f"/{index}/_settings", {"index.blocks.read_only_allow_delete": None})
+    obstacle(node, index, on=False)
     await all_of(node, index, 100)
     assert ids(node, index).total() == 100
+    assert await shipper.count("otelcol_exporter_refused_log_records") == 0
+
+
+async def test_a_store_without_room_for_an_index_is_waited_for(node, index, tmp_path, shippers):
+    def limit(shards):
+        node.ask("PUT", "/_cluster/settings", {"persistent": {"cluster.max_shards_per_node": shards}})
+
+    shipper = Shipper(tmp_path, made(spec(node.url, index), tmp_path))
+    shippers.append(shipper)
+    node.ask("PUT", f"/{index}-other", {})
+    try:
+        limit(1)
+        shipper.append(0, 100)
+        await shipper.start()
+        await until(lambda: "status 400 when its index" in shipper.log, "an index that could not be made")
+    finally:
+        limit(None)
+    await all_of(node, index, 100)
     assert await shipper.count("otelcol_exporter_refused_log_records") == 0
 
 

@@ -57,7 +57,7 @@ func verdicts(body io.Reader, documents int) ([]verdict, error) {
 			return nil, errNoAnswer
 		}
 		said := each.Create
-		found = append(found, verdict{judge(said.Status), said.Status, said.Error.Type[:min(len(said.Error.Type), longestKind)]})
+		found = append(found, verdict{judge(said.Status, said.Error.Type), said.Status, said.Error.Type[:min(len(said.Error.Type), longestKind)]})
 	}
 	if _, err := decoder.Token(); err != nil || len(found) != documents {
 		return nil, errNoAnswer
@@ -65,20 +65,37 @@ func verdicts(body io.Reader, documents int) ([]verdict, error) {
 	return found, nil
 }
 
-// judge says what the status of one document means. What concerns the index or the credentials is mended by somebody,
-// and what concerns the document never: it must not hold up the others.
-func judge(status int) outcome {
+// ofIndex are kinds of errors with status 400 that say nothing of the document: a closed index, no room for a shard.
+var ofIndex = map[string]bool{"index_closed_exception": true, "validation_exception": true}
+
+// judge says what the status of one document means. What concerns the index, the server or the credentials is mended by
+// somebody, and what concerns the document never: it must not hold up the others.
+func judge(status int, kind string) outcome {
 	switch {
 	case status >= 200 && status < 300:
 		return kept
 	case status == http.StatusConflict:
 		// It is there already, under the same id.
 		return kept
+	case status >= http.StatusInternalServerError || ofIndex[kind]:
+		return later
 	}
 	switch status {
 	case 0, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusRequestTimeout,
-		http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		http.StatusTooManyRequests:
 		return later
 	}
 	return refused
+}
+
+// couldNotMake says whether an answer to the making of an index is about the store, and not about an index that is
+// there already, or a name that stands for something else.
+func couldNotMake(body io.Reader) bool {
+	var said struct {
+		Error struct {
+			Type string `json:"type"`
+		} `json:"error"`
+	}
+	err := json.NewDecoder(io.LimitReader(body, mostOfRest)).Decode(&said)
+	return err == nil && ofIndex[said.Error.Type]
 }

@@ -92,7 +92,12 @@ func (s *sender) prepare(ctx context.Context) error {
 	}
 	defer discard(answer)
 	switch answer.StatusCode {
-	case http.StatusOK, http.StatusCreated, http.StatusBadRequest:
+	case http.StatusBadRequest:
+		if couldNotMake(answer.Body) {
+			break
+		}
+		fallthrough
+	case http.StatusOK, http.StatusCreated:
 		s.ready.Store(true)
 		return nil
 	case http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
