@@ -28,6 +28,7 @@ from audit_operator.sinks.retention.s3 import S3Retention
 from tests.integration.shipping.seaweedfs import KEY, KEY_ID, client, seaweedfs
 
 DAY = 24
+MOMENT = timedelta(seconds=3)
 WORM = RetentionClass(Demand(minimum=30 * DAY, immutable=True), ("payments",))
 SHORT = RetentionClass(Demand(maximum=10 * DAY), ("web",))
 
@@ -64,7 +65,7 @@ def store(s3, bucket, mode="Compliance"):
 
 
 async def judged(s3, bucket, wanted, mode="Compliance"):
-    keeps = S3Retention(store(s3, bucket, mode))
+    keeps = S3Retention(store(s3, bucket, mode), locked=MOMENT)
     seen = await keeps.observe([wanted], datetime.now(UTC))
     assert isinstance(seen, Observed), seen
     return judge(wanted, seen.facts[wanted.name], keeps.mends)
@@ -84,7 +85,7 @@ async def test_a_bucket_that_locks_long_enough_and_refuses_to_delete_is_enforced
     await record_written(s3, bucket)
     for _ in range(2):
         assert (await judged(s3, bucket, WORM)).state is RetentionState.ENFORCED
-    seen = await S3Retention(store(s3, bucket)).observe([WORM], datetime.now(UTC))
+    seen = await S3Retention(store(s3, bucket), locked=MOMENT).observe([WORM], datetime.now(UTC))
     assert seen.facts[WORM.name].immutable
     assert datetime.now(UTC) - seen.facts[WORM.name].oldest < timedelta(minutes=5)
 

@@ -14,7 +14,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice, takewhile
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from minio.error import S3Error
@@ -25,7 +25,7 @@ from audit_operator.api.sink import ObjectLockMode
 from audit_operator.retention.demand import period
 from audit_operator.retention.judgement import Facts, Gap, Mends
 from audit_operator.sinks.retention.protocol import Observed
-from audit_operator.sinks.retention.s3_canary import try_to_delete
+from audit_operator.sinks.retention.s3_canary import LOCKED, try_to_delete
 from audit_operator.sinks.retention.s3_lifecycle import lifecycle
 from audit_operator.sinks.store import Failure, Unsupported
 
@@ -74,9 +74,10 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class S3Retention:
-    """The folder of one sink in a bucket; implements `protocol.RetentionStore`."""
+    """The folder of one sink in a bucket; implements `protocol.RetentionStore`. `locked`: see `s3_canary`."""
 
     store: S3Store
+    locked: timedelta = LOCKED
 
     @property
     def mends(self) -> Mends:
@@ -96,7 +97,7 @@ class S3Retention:
         """See `protocol.RetentionStore`. Writes, and tries to delete, an object of its own where a lock is demanded."""
         lock = self.store.bucket.object_lock
         mode = lock.mode if lock is not None and any(each.demand.immutable for each in classes) else None
-        seen = await self.store.call(lambda: _look(self.store, now, mode))
+        seen = await self.store.call(lambda: _look(self, now, mode))
         if isinstance(seen, Failure):
             return seen
         return Observed({each.name: _facts(each, seen, mode, now) for each in classes}, seen.settings)
@@ -106,8 +107,9 @@ class S3Retention:
         return Unsupported(_SHARED)
 
 
-def _look(store: S3Store, now: datetime, mode: ObjectLockMode | None) -> _Seen:
+def _look(retention: S3Retention, now: datetime, mode: ObjectLockMode | None) -> _Seen:
     """Blocks; raises what the library does."""
+    store = retention.store
     client, bucket = store.client, store.bucket
     versioned = bool(client.get_bucket_versioning(bucket.bucket).status)
     newest = _newest(store, now)
@@ -117,7 +119,7 @@ def _look(store: S3Store, now: datetime, mode: ObjectLockMode | None) -> _Seen:
         _lock(client, bucket.bucket),
         None if newest is None else _lock_of(client, bucket.bucket, newest),
         tuple(_oldest(client, bucket)),
-        "" if mode is None else try_to_delete(client, bucket, mode, now),
+        "" if mode is None else try_to_delete(client, bucket, mode, now, retention.locked),
     )
 
 
@@ -150,7 +152,13 @@ def _hours(client: minio.Minio, bucket: S3, after: str) -> Iterator[Object]:
     """Objects of records whose keys come after that one, in order: their keys begin with the hour of their upload."""
     prefix = bucket.prefix
     found = client.list_objects(bucket.bucket, prefix=prefix, recursive=True, start_after=f"{prefix}{after}")
-    return takewhile(lambda each: _HOUR_FOLDER.match(str(each.object_name).removeprefix(prefix)) is not None, found)
+    # Somebody else's objects may lie among them; what comes after the digits is none of ours.
+    for each in islice(found, 2 * _MOST_LISTED):
+        key = str(each.object_name).removeprefix(prefix)
+        if not key[:1].isdigit():
+            return
+        if _HOUR_FOLDER.match(key) is not None:
+            yield each
 
 
 def _newest(store: S3Store, now: datetime) -> Object | None:

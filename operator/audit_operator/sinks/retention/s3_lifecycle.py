@@ -51,11 +51,13 @@ def _prefix(rule: Rule) -> str:
 
 
 def _is_whole(rule: Rule, prefix: str) -> bool:
-    """Whether it is about every object below the prefix, whatever its tags."""
+    """Whether it is surely about every object below the prefix.
+
+    The library drops what it does not know: the prefix of rules in the former form, which have no filter, and sizes
+    beside a prefix. So rules of both kinds may be about less than they say.
+    """
     chosen = rule.rule_filter
-    return prefix.startswith(_prefix(rule)) and (
-        chosen is None or not (chosen.tag or (chosen.and_operator and chosen.and_operator.tags))
-    )
+    return chosen is not None and prefix.startswith(_prefix(rule)) and not (chosen.tag or chosen.and_operator)
 
 
 def _gone_after(rule: Rule, *, versioned: bool) -> int | None:
