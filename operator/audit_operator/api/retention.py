@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from audit_operator.api.constraints import Constraint
 from audit_operator.api.model import ApiModel
 from audit_operator.api.text import Period, cel_hours, hours
 
-_PERIOD = "A number with h, d, w or y (365 days), for example 90d or 6y."
+_PERIOD = "A number with h, d, w or y (365 days), for example 90d or 6y; at most 100 years."
+_LONGEST = 100 * 365 * 24
+
+Lifetime = Annotated[
+    Period,
+    Constraint(
+        rule=f"{cel_hours('self')} <= {_LONGEST}",
+        message="must not be longer than 100 years: stores count times in numbers that do not reach much further",
+        holds=lambda self: hours(self) <= _LONGEST,
+    ),
+]
+"""A `Period` that stores can count."""
 
 
 def _not_longer(shorter: str, longer: str, message: str) -> Constraint:
@@ -31,12 +44,12 @@ class Retention(ApiModel):
     Where policies meet on the same records, the longest minimum and the shortest maximum count.
     """
 
-    minimum: Period | None = Field(default=None, description=f"Records are kept at least this long. {_PERIOD}")
-    maximum: Period | None = Field(
+    minimum: Lifetime | None = Field(default=None, description=f"Records are kept at least this long. {_PERIOD}")
+    maximum: Lifetime | None = Field(
         default=None,
         description=f"Records are deleted when they are older than this. Absent: no duty to delete. {_PERIOD}",
     )
-    hot: Period | None = Field(
+    hot: Lifetime | None = Field(
         default=None, description=f"How long records can be searched at once, without restoring an archive. {_PERIOD}"
     )
     legal_hold: bool = Field(

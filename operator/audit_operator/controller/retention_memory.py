@@ -143,7 +143,7 @@ def desired(demand: Demand) -> str:
 
 def moment(time: datetime) -> str:
     """As status has it."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def drifted(before: Memory, name: str, judged: Judgement, settings: str) -> bool:

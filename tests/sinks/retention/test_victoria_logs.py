@@ -14,7 +14,7 @@ from audit_operator.retention.demand import Demand
 from audit_operator.sinks import Access, Failure, Reason
 from audit_operator.sinks.retention.opening import open_retention
 from audit_operator.sinks.retention.protocol import Done, Order
-from audit_operator.sinks.retention.victoria_logs import _batches
+from audit_operator.sinks.retention.victoria_logs import _batches, _older
 from audit_operator.sinks.retention.victoria_logs_settings import _hours
 from tests.plan.objects import parsed
 from tests.sinks.fake_store import serving
@@ -26,6 +26,7 @@ flag{name="retentionPeriod", value="400d", is_set="true"} 1
 flag{name="delete.enable", value="true", is_set="true"} 1
 """
 COUNT = json.dumps({"total": "5", "beyond": "0", "oldest": "2026-11-27T00:00:00Z"}).encode()
+FAR = COUNT.replace(b"2026-11-27T00:00:00Z", b"0001-01-01T00:00:00+14:00")
 
 
 @pytest.fixture
@@ -70,7 +71,22 @@ async def test_where_nothing_is_due_no_deletion_is_asked_for(server):
     assert not [each for each in server.asked if each.path == "/delete/run_task"]
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"nonsense", b'{"total": "x"}', b'{"total": "1"}', b"[" * 5000])
+@pytest.mark.parametrize("years", [101, 300, 350, 584, 1500, 9999])
+async def test_nothing_is_ever_older_than_centuries_which_the_store_cannot_count(server, years):
+    server.answers["/select/logsql/query"] = (200, COUNT.replace(b'"beyond": "0"', b'"beyond": "5"'))
+    wanted = RetentionClass(Demand(maximum=years * 8760), ("web",))
+    assert await opened(server).enforce([Order(wanted, ("web",), years * 8760)], NOW) == Done({})
+    await opened(server).observe([wanted], NOW)
+    [counted] = [each.form["query"] for each in server.asked if each.path == "/select/logsql/query"]
+    assert "count() if (!*) beyond" in counted
+    assert not [each for each in server.asked if each.path == "/delete/run_task"]
+
+
+def test_a_limit_has_all_digits_of_its_year():
+    assert _older(876_000, datetime(1000, 1, 1, tzinfo=UTC)) == "_time:<0900-01-25T00:00:00.000000Z _time:>876000h"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"nonsense", b'{"total": "x"}', b'{"total": "1"}', b"[" * 5000, FAR])
 async def test_a_count_that_is_none_is_a_failure_and_no_zero(server, body):
     server.answers["/select/logsql/query"] = (200, body)
     found = await opened(server).observe([WANTED], NOW)

@@ -38,6 +38,9 @@ _LONGEST_FILTER = 12_000
 """Bytes; the store reads queries of 16 KiB."""
 _PARTITION = 24
 """Hours: it deletes whole days at a time."""
+_NEVER = 100 * 365 * 24
+"""Hours beyond which nothing counts as older: times in the store are nanoseconds in 64 bits, where an age or a moment
+of some 300 years wraps around, and matches everything."""
 _STEP = 0.5
 _SETTINGS_REFUSED = (Reason.NOT_FOUND, Reason.FORBIDDEN, Reason.UNAUTHENTICATED)
 
@@ -127,7 +130,7 @@ class VictoriaLogsRetention:
             return stopped
         before: list[tuple[Order, int]] = []
         for order in orders:
-            if order.delete_after is None:
+            if order.delete_after is None or order.delete_after > _NEVER:
                 continue
             begun = await self._delete(order, order.delete_after, now)
             if isinstance(begun, Failure):
@@ -145,9 +148,9 @@ class VictoriaLogsRetention:
 
     async def _count(self, namespaces: Iterable[str], beyond: int | None, now: datetime) -> _Counted | Failure:
         total = _Counted()
-        older = f"count() if ({_older(beyond, now)})" if beyond is not None else "count() if (!*)"
+        older = _older(beyond, now) if beyond is not None and beyond <= _NEVER else "!*"
         for each in self._filters(namespaces):
-            query = f"{each} | stats min(_time) oldest, count() total, {older} beyond"
+            query = f"{each} | stats min(_time) oldest, count() total, count() if ({older}) beyond"
             answer = await self._ask("/select/logsql/query", {"query": query, "allow_partial_response": "0"})
             counted = answer if isinstance(answer, Failure) else _counted(answer)
             if isinstance(counted, Failure):
@@ -243,7 +246,7 @@ def _is_of(task: Mapping[str, Any], tenant: Mapping[str, int]) -> bool:
 
 def _older(hours: int, now: datetime) -> str:
     """Older than that by our clock and by the store's: if either goes wrong, nothing is deleted too early."""
-    limit = (now.astimezone(UTC) - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    limit = f"{(now.astimezone(UTC) - timedelta(hours=hours)).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
     return f"_time:<{limit} _time:>{hours}h"
 
 
@@ -267,5 +270,5 @@ def _counted(answer: Answer) -> _Counted | Failure:
         oldest = row.get("oldest")
         time = datetime.fromisoformat(oldest) if oldest else None
         return _Counted(int(row["total"]), int(row["beyond"]), time.astimezone(UTC) if time is not None else None)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return failure(Reason.ANSWER_MALFORMED, "the store's answer is not the one that VictoriaLogs gives to a count")
