@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 from audit_operator.controller.sidecar_objects import SECRET_KEY
+from audit_operator.controlplane.shipper import telemetry
 from audit_operator.plan.application_logs import CONFIG_FILE, Places
 from audit_operator.shipping.application import configuration as application
 from audit_operator.shipping.collector import configuration
-from audit_operator.shipping.injection import names
-from audit_operator.sidecar import collector, places, wanted
+from audit_operator.shipping.injection import figures, names
+from audit_operator.sidecar import answers, collector, places, wanted
 from tools.image import debian
 
 
@@ -55,3 +57,35 @@ def test_the_injected_command_is_one_that_the_image_has():
     [program, *arguments] = names.COMMAND
     assert program == f"/usr/bin/{debian.PYTHON}"
     assert arguments == ["-I", "-m", "audit_operator.sidecar"]
+
+
+METRICS = """\
+# TYPE otelcol_exporter_sent_log_records counter
+otelcol_exporter_sent_log_records{exporter="otlp_http/logs"} 118
+otelcol_exporter_sent_log_records{exporter="search_bulk/refuses"} 21
+otelcol_exporter_sent_log_records{exporter="search_bulk/takes_none"} 200
+# TYPE otelcol_exporter_send_failed_log_records counter
+otelcol_exporter_send_failed_log_records{exporter="otlp_http/logs"} 2
+otelcol_exporter_send_failed_log_records{exporter="search_bulk/refuses"} 3
+# TYPE otelcol_exporter_enqueue_failed_log_records counter
+otelcol_exporter_enqueue_failed_log_records{exporter="otlp_http/logs"} 5
+# TYPE otelcol_exporter_indexed_log_records counter
+otelcol_exporter_indexed_log_records{exporter="search_bulk/refuses"} 17
+otelcol_exporter_indexed_log_records{exporter="search_bulk/takes_none"} 0
+# TYPE otelcol_exporter_refused_log_records counter
+otelcol_exporter_refused_log_records{exporter="search_bulk/refuses"} 4
+otelcol_exporter_refused_log_records{exporter="search_bulk/takes_none"} 200
+# TYPE otelcol_exporter_queue_size gauge
+otelcol_exporter_queue_size{exporter="otlp_http/logs"} 7
+# TYPE otelcol_exporter_queue_capacity gauge
+otelcol_exporter_queue_capacity{exporter="otlp_http/logs"} 100
+# TYPE target_info gauge
+target_info{service_instance_id="753a"} 1
+"""
+
+
+def test_what_became_of_records_is_reckoned_from_metrics_as_it_is_of_other_shippers():
+    told = {"pod": "u", "policy": "ns/p", "runs": True, **answers.condensed(METRICS.splitlines())}
+    expected = telemetry.parse(METRICS).exporters
+    assert (expected["search_bulk/takes_none"].sent, expected["search_bulk/takes_none"].failed) == (0, 200)
+    assert figures.parse(json.dumps(told).encode(), "u", "ns/p", (), expected.keys()).sinks == expected

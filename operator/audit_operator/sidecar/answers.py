@@ -38,12 +38,15 @@ _FRESH = 1.0
 """Seconds for which one answer of the collector is good for all who ask."""
 _SAMPLE = re.compile(r"otelcol_([a-z_]+?)(?:_total)?\{(.*)\} ([0-9]+(?:\.[0-9]+)?(?:e\+?[0-9]{1,2})?)")
 _INSTANCE = re.compile(r'target_info\{.*service_instance_id="([^"]{1,64})"')
+_INDEXED = "exporter_indexed_log_records"
 _BY_SINK = (
     "exporter_sent_log_records",
     "exporter_send_failed_log_records",
     "exporter_enqueue_failed_log_records",
     "exporter_queue_size",
     "exporter_queue_capacity",
+    _INDEXED,
+    "exporter_refused_log_records",
 )
 
 
@@ -57,7 +60,7 @@ def condensed(lines: list[str]) -> dict[str, object]:
     """What a collector's metrics say of records: little enough that asking very many pods costs little."""
     counted = {"received": 0, "refused": 0}
     quarantined: dict[str, int] = {}
-    sinks: dict[str, list[int]] = {}
+    sinks: dict[str, dict[str, int]] = {}
     epoch = ""
     for line in lines:
         if found := _INSTANCE.match(line):
@@ -74,9 +77,17 @@ def condensed(lines: list[str]) -> dict[str, object]:
                     source = source.removeprefix(QUARANTINED)
                     quarantined[source] = quarantined.get(source, 0) + value
             elif name in _BY_SINK:
-                figures = sinks.setdefault(_label(labels, "exporter"), [0] * len(_BY_SINK))
-                figures[_BY_SINK.index(name)] += value
-    return {"epoch": epoch, **counted, "quarantined": quarantined, "sinks": sinks}
+                figures = sinks.setdefault(_label(labels, "exporter"), {})
+                figures[name] = figures.get(name, 0) + value
+    by_sink = {sink: _figures(of) for sink, of in sinks.items()}
+    return {"epoch": epoch, **counted, "quarantined": quarantined, "sinks": by_sink}
+
+
+def _figures(of: dict[str, int]) -> list[int]:
+    """Sent, failed, not queued, waiting, and room: as controlplane.shipper.telemetry reckons them; a test compares."""
+    sent, failed, not_queued, queue, capacity, indexed, refused = (of.get(name, 0) for name in _BY_SINK)
+    # What is sent to OpenSearch has been answered, and may have been refused.
+    return [indexed if _INDEXED in of else sent, failed + refused, not_queued, queue, capacity]
 
 
 def _label(labels: str, name: str) -> str:
