@@ -10,7 +10,7 @@ import pytest
 from audit_operator.api.findings import Finding
 from audit_operator.cluster.secrets import SecretUnreadable, SecretValues
 from audit_operator.controller.credentials import SinkSecrets
-from audit_operator.plan.credentials import SinkCredentials
+from audit_operator.plan.credentials import HeldCredentials, SinkCredentials, identity, sink_name
 from tests.plan.test_credentials import BASIC, TLS, own
 from tests.plan.test_shipping import OWN, STORE, sink
 
@@ -109,6 +109,27 @@ async def test_what_could_be_used_last_is_used_until_there_is_something_better()
     assert await world.of(own(**BASIC)) is kept
     world.secrets.held["payments", "login"] = LOGIN
     assert await world.of(own(**BASIC)) == first
+
+
+@pytest.mark.parametrize("asks_first", ["sidecars", "main"])
+async def test_what_shippers_hold_is_used_also_if_somebody_else_has_asked_before_they_said_so(asks_first):
+    world, sink_ = World(), own(**BASIC)
+    held = SinkCredentials({"authorization": b"Basic x"})
+    if asks_first == "sidecars":
+        assert isinstance((await world.reader.of("sidecars", [sink_]))[OWN], Finding)
+    world.reader.recall({sink_name(OWN): HeldCredentials(identity(sink_), held)})
+    for _ in range(2):
+        kept = await world.of(sink_)
+        assert kept.files == held.files
+        assert kept.stale is not None
+    assert isinstance(await world.of(own(**BASIC, victoriaLogs={"url": "http://mallory.example:9428"})), Finding)
+
+
+async def test_a_sink_asked_for_otherwise_does_not_cost_shippers_what_they_hold():
+    world, sink_ = World(), own(**BASIC)
+    world.reader.recall({sink_name(OWN): HeldCredentials(identity(sink_), SinkCredentials({"authorization": b"x"}))})
+    assert isinstance(await world.of(own(**BASIC, victoriaLogs={"url": "http://other.example:9428"})), Finding)
+    assert isinstance(await world.of(sink_), SinkCredentials)
 
 
 async def test_a_secret_that_does_not_name_the_address_is_sent_nowhere():

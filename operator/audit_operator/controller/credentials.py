@@ -100,7 +100,7 @@ class SinkSecrets:
         try:
             async with self._at_once:
                 read = await self._read(sink)
-            if known is not None and (known.sink, known.read) == (sink, read):
+            if known is not None and (known.sink, known.read, known.usable) == (sink, read, self._former(sink)):
                 return known.credentials  # the very object: what it has reckoned once need not be reckoned again
             made = await asyncio.to_thread(_checked, sink, read) if isinstance(read, SinkCredentials) else read
         except Exception as error:  # noqa: BLE001 - see the docstring
@@ -117,17 +117,20 @@ class SinkSecrets:
         usable = former if isinstance(made, Finding) else made
         if isinstance(made, Finding):
             said = "Shipped to with former credentials: %s" if former else "Not shipped to: %s"
-            if known is None or known.read != read:
+            if known is None or (known.read, known.usable) != (read, former):
                 _LOG.warning(said, made.message, extra={"object": str(sink.ref), "reason": made.id})
             made = replace(former, stale=made) if former else made
         self._known[sink.ref] = _Known(sink, read, made, usable)
+        if usable is not None:
+            self._recalled.pop(sink_name(sink.ref), None)
         return made
 
     def _former(self, sink: Sink) -> SinkCredentials | None:
         """What could be used last for this sink: here, or by whoever did this before."""
-        known, recalled = self._known.get(sink.ref), self._recalled.pop(sink_name(sink.ref), None)
-        if known is not None:
-            return known.usable if identity(known.sink) == identity(sink) else None
+        known, recalled = self._known.get(sink.ref), self._recalled.get(sink_name(sink.ref))
+        if known is not None and known.usable is not None and identity(known.sink) == identity(sink):
+            return known.usable
+        # Others may have asked in vain before shippers said what they hold.
         return recalled.credentials if recalled is not None and recalled.identity == identity(sink) else None
 
     async def _read(self, sink: Sink) -> Credentials:
