@@ -151,6 +151,8 @@ class Operator:
         self.retention = _retention(settings, client, stores, self.dirty, self.elector.check)
         template = _template(settings)
         self.sidecars = _sidecars(settings, template, client, self.credentials, self.dirty)
+        if self.sidecars is not None:
+            self.sidecars.on_defect = self.metrics.defects.inc
         self.restarts = _restarts(settings, template, client, self.sidecars)
         self.webhook = _webhook(settings, template, client)
         self.permissions = _permission_checks(settings, client, self.dirty)

@@ -384,3 +384,27 @@ async def test_looking_at_api_servers_goes_on_after_a_defect(world, monkeypatch)
     await world.until(lambda: len(looks) > 2)
     task.cancel()
     assert world.metric("audit_operator_defects_total") >= 2
+
+
+class Defective:
+    """Follows nothing."""
+
+    def __init__(self):
+        self.observations, self.results = {}, {}
+
+    def follow(self, *_):
+        raise KeyError("a defect")
+
+
+@pytest.mark.parametrize("which", ["permissions", "sinks", "retention", "metrics"])
+async def test_a_defect_beside_delivery_and_status_costs_neither(world, monkeypatch, which):
+    if which == "metrics":
+        monkeypatch.setattr(Metrics, "show", Defective.follow)
+    else:
+        setattr(world.reconciler, which, Defective())
+    set_up(world)
+    world.list_everything()
+    await world.until(lambda: world.writer.submitted)
+    assert world.driver.delivered
+    assert world.metric("audit_operator_defects_total") >= 1
+    assert world.metric("audit_operator_reconcile_failures_total") == 0

@@ -8,6 +8,7 @@ import pytest
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.sink import AuditSink, ClusterAuditSink
+from audit_operator.controller import sidecars
 from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
 from audit_operator.controller.sidecar_questions import SidecarQuestions
 from audit_operator.controller.sidecars import Sidecars
@@ -132,6 +133,64 @@ async def test_what_was_rendered_is_not_rendered_again_while_nothing_changes(kee
     assert keeper.objects.written[PCI] is first
     await keeper.deliver(snapshot(with_sink(files=[{"volume": "x", "path": "a"}])), PLANNED)
     assert keeper.objects.written[PCI] is not first
+
+
+OTHER = ObjectRef("AuditPolicy", "other", "shop")
+
+
+def other_policy(sinks=()):
+    document = policy("other", "shop")
+    document["spec"]["sinkRefs"] = list(sinks)
+    return model(document)
+
+
+async def test_a_defect_that_one_policy_brings_out_holds_up_no_other_and_what_its_sidecars_have_stays(
+    keeper, monkeypatch
+):
+    other, original, defects = other_policy(), sidecars.application_files, []
+    keeper.pods.known["shop"], keeper.on_defect = (), lambda: defects.append(1)
+
+    def defective(each, *args):
+        if each.metadata.namespace == "shop":
+            raise KeyError("what a tenant wrote")
+        return original(each, *args)
+
+    monkeypatch.setattr(sidecars, "application_files", defective)
+    await keeper.deliver(snapshot(other, with_sink()), PLANNED)
+    assert list(keeper.objects.written) == [PCI]
+    assert keeper.objects.kept == [OTHER, PCI]
+    assert [each.id for each in keeper.facts[OTHER].findings] == ["operator-defect"]
+    assert "tenant" not in keeper.facts[OTHER].findings[0].message
+    assert keeper.facts[PCI].findings == ()
+    assert len(defects) == 1
+    await keeper.deliver(snapshot(other, with_sink(files=[{"volume": "x", "path": "a"}])), PLANNED)
+    assert "audit-shipper/x" in keeper.objects.written[PCI].config
+    monkeypatch.setattr(sidecars, "application_files", original)
+    await keeper.deliver(snapshot(other, with_sink()), PLANNED)
+    assert "operator-defect" not in [each.id for each in keeper.facts[OTHER].findings]
+    await keeper.aclose()
+
+
+async def test_a_defect_at_the_pods_or_objects_of_one_policy_holds_up_no_other(keeper, monkeypatch):
+    original, bring = sidecars.count, keeper.objects.bring
+
+    def defective(each, *args, **more):
+        return {}["defect"] if each.ref == OTHER else original(each, *args, **more)
+
+    async def bring_no_other(each, files):
+        return {}["defect"] if each.ref == OTHER else await bring(each, files)
+
+    keeper.pods.known["shop"] = ()
+    monkeypatch.setattr(sidecars, "count", defective)
+    keeper.objects.bring = bring_no_other
+    own = SINK.model_copy(update={"metadata": SINK.metadata.model_copy(update={"namespace": "shop"})})
+    other = other_policy([{"kind": "AuditSink", "name": "logs"}])
+    await keeper.deliver(snapshot(other, with_sink(), sinks=(own, SINK)), PLANNED)
+    assert list(keeper.objects.written) == [PCI]
+    assert list(keeper.facts) == [PCI]
+    monkeypatch.setattr(sidecars, "count", original)
+    assert [found.findings[0].id for each, found in keeper.counted() if each.ref == OTHER] == ["operator-defect"]
+    await keeper.aclose()
 
 
 async def test_without_a_sink_nothing_is_written_and_what_is_there_goes(keeper):

@@ -171,8 +171,6 @@ class Reconciler:
         basis: dict[ObjectRef, Fact] = {fact.ref: fact for kind in OWN_KINDS for fact in self.store.facts(kind)}
         found = snapshot_of(self.store, {}, self.server_version(), local_sinks=self.local_sinks)
         snapshot = self.quarantine.without(found)
-        if self.permissions is not None:
-            self.permissions.follow(snapshot)
         await self.delivery.follow(snapshot.control_planes)
         snapshot = replace(snapshot, observations=self.delivery.observations)
         planned = await self._made(snapshot, "plan", plan)
@@ -185,7 +183,8 @@ class Reconciler:
         await self._ship(snapshot, planned)
         stores: Mapping[ObjectRef, StoreObservation] = {}
         if self.sinks is not None:
-            self.sinks.follow(Sinks.of(snapshot).in_use(snapshot.policies()))
+            follow_sinks = self.sinks.follow
+            self._contained("Sinks", lambda: follow_sinks(Sinks.of(snapshot).in_use(snapshot.policies())))
             stores = dict(self.sinks.observations)
         pods: Mapping[ObjectRef, SidecarCount] | None = None
         if self.sidecars is not None:
@@ -193,14 +192,16 @@ class Reconciler:
             pods = self.sidecars.facts
         permissions: Mapping[str, Permissions] = {}
         if self.permissions is not None:
+            self._contained("Permissions", partial(self.permissions.follow, snapshot))
             permissions = {**said_of_permissions(basis.values()), **self.permissions.results}
         kept: Mapping[ObjectRef, RetentionObservation] | None = None
         if self.retention is not None:
-            self.retention.follow(snapshot.sinks(), planned.retention.sinks)
+            follow_retention = self.retention.follow
+            self._contained("Retention", lambda: follow_retention(snapshot.sinks(), planned.retention.sinks))
             kept = dict(self.retention.observations)
         seen = _Seen(refused, self.shipment.facts, stores, pods, permissions, kept)
         encoded = await self._made(observed, "status", partial(_encode, seen=seen), planned)
-        self.metrics.show(snapshot, planned)
+        self._contained("Metrics", partial(self.metrics.show, snapshot, planned))
         self.writer.submit(encoded, basis)
         self._said = {ref: each for ref, each in encoded.items() if ref.kind == AUDIT_CONTROL_PLANE.kind}
         if not self.shipment.failed:
@@ -225,6 +226,14 @@ class Reconciler:
             if await self.quarantine.search(snapshot, what, partial(_anew, work) if planned else work):
                 raise _SetAsideError(what) from error
             raise
+
+    def _contained(self, what: str, work: Callable[[], None]) -> None:
+        """Do what nobody's events depend on; whatever it raises, the rest of a reconciliation goes on."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - see the docstring
+            self.metrics.defects.inc()
+            _LOG.error("%s not looked after", what, exc_info=error, extra={"reason": type(error).__name__})
 
     def _confess(self, error: Exception) -> None:
         """Nothing can be planned, for a reason that is ours. What was told to whoever ships and records stays."""

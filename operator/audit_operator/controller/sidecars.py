@@ -1,6 +1,7 @@
 """The sidecars of all policies: what they are to read is written, and the pods that carry them are counted.
 
-As for other shippers, whatever goes wrong here ends in a finding and in the log, and holds up nothing else.
+As for other shippers, whatever goes wrong here ends in a finding and in the log, and holds up nothing else: a defect of
+ours that one policy brings out, no other policy.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from audit_operator.cluster.resources import AUDIT_POLICY
 from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
 from audit_operator.controller.sidecar_questions import Carriers
 from audit_operator.plan.application_logs import ApplicationFiles, Places, application_files
+from audit_operator.plan.defect import defect
 from audit_operator.plan.sidecar_figures import NOT_ASKED
 from audit_operator.plan.sidecars import SidecarCount, carries, count, lack
 from audit_operator.plan.sinks import Sinks, named
@@ -59,6 +61,7 @@ class Sidecars:
         look_every: seconds until what was written is looked at again, and what was refused is tried again.
         count_after: seconds from a change of a pod to the next count.
         questions: asks sidecars what they have counted; None where nobody does.
+        on_defect: called for each exception that nothing is made for.
         facts: the pods of each policy that collects application logs, as of the last delivery.
     """
 
@@ -70,6 +73,7 @@ class Sidecars:
     look_every: float = 300.0
     count_after: float = 0.5
     questions: SidecarQuestions | None = None
+    on_defect: Callable[[], None] = lambda: None
     facts: dict[ObjectRef, SidecarCount] = field(default_factory=dict)
     _policies: dict[ObjectRef, tuple[AuditPolicy, _State]] = field(default_factory=dict)
     _made: dict[ObjectRef, tuple[tuple[object, ...], ApplicationFiles | None]] = field(default_factory=dict)
@@ -89,6 +93,14 @@ class Sidecars:
             await self._deliver(snapshot, planned)
         except Exception as error:  # noqa: BLE001 - audit policies must go on being delivered
             _LOG.error("Sidecars failed: %s", error, exc_info=error, extra={"reason": type(error).__name__})
+            self.on_defect()
+
+    def _contained(self, ref: ObjectRef, error: Exception) -> Finding:
+        """What a policy says that brings out a defect of ours: without the exception's text, which may quote others."""
+        reason = type(error).__name__
+        _LOG.error("Sidecars of a policy failed", exc_info=error, extra={"object": str(ref), "reason": reason})
+        self.on_defect()
+        return defect(ref, f"its sidecars cannot be looked after ({reason}), and what they have stays")
 
     def pods_changed(self, namespace: str) -> None:
         """Count the pods of a namespace again, soon: a roll-out changes many, and each count looks at all."""
@@ -162,7 +174,11 @@ class Sidecars:
             basis = (each, tuple(sinks.existing[ref] for ref in usable[each.ref]), cluster, theirs)
             known = self._made.get(each.ref)
             if known is None or known[0] != basis:
-                known = basis, await asyncio.to_thread(_make, each, snapshot, cluster, theirs)
+                try:
+                    known = basis, await asyncio.to_thread(_make, each, snapshot, cluster, theirs)
+                except Exception as error:  # noqa: BLE001 - see the top of this file
+                    rendered[each.ref] = _Rendered(None, frozenset(), self._contained(each.ref, error))
+                    continue
             made[each.ref] = known
             unreadable = {ref for ref, found in theirs.items() if isinstance(found, Finding)}
             rendered[each.ref] = _Rendered(known[1], frozenset(unreadable | broken.intersection(named(each))))
@@ -183,6 +199,7 @@ class Sidecars:
             _LOG.warning("Sidecars not looked at: %s", error, extra={"reason": "ListFailed"})
             if self._looked_at == float("-inf"):
                 refused[_ALL] = _not_written(error)
+        refused |= {ref: each.defect for ref, each in rendered.items() if each.defect}
         wanted = {each.ref: self._wanted(each, rendered[each.ref]) for each in policies}
         kept = [ref for ref, (stays, _) in wanted.items() if stays]
         for ref, fault in (await self.objects.keep_only([*spared, *kept])).items():
@@ -201,11 +218,15 @@ class Sidecars:
                 _LOG.warning(
                     "Sidecar not configured: %s", error, extra={"object": str(each.ref), "reason": "NotWritten"}
                 )
+            except Exception as error:  # noqa: BLE001 - see the top of this file
+                refused[each.ref] = self._contained(each.ref, error)
         return refused
 
     def _wanted(self, policy: AuditPolicy, rendered: _Rendered) -> tuple[bool, ApplicationFiles | None]:
         """Whether what a policy's sidecars read stays, and what is to be written."""
         files = rendered.files
+        if rendered.defect:
+            return True, None
         if files is None or self._is_excluded(policy) or not fits(policy.metadata.name):
             return False, None
         if files.config:
@@ -221,6 +242,13 @@ class Sidecars:
         return namespace == self.objects.own_namespace or namespace in self.template.excluded_namespaces
 
     def _count(self, policy: AuditPolicy, state: _State) -> SidecarCount | None:
+        try:
+            return self._counted(policy, state)
+        except Exception as error:  # noqa: BLE001 - see the top of this file
+            self._contained(policy.ref, error)
+            return None
+
+    def _counted(self, policy: AuditPolicy, state: _State) -> SidecarCount | None:
         pods = self.pods.pods(policy.metadata.namespace)
         findings = state.findings
         if pods is None:
@@ -250,10 +278,12 @@ class _Rendered:
         files: None where it collects no application logs.
         awaited: sinks that may be written to, and cannot be now: their Secrets, or they themselves, are broken. What
             sidecars have for these stays.
+        defect: why nobody knows what they are to run with; what they have stays.
     """
 
     files: ApplicationFiles | None
     awaited: frozenset[ObjectRef]
+    defect: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)
