@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from audit_operator.settings import Settings
 
 _LOG = logging.getLogger(__name__)
-_LONGEST_CONNECTION = 90.0
+_LONGEST_CONNECTION, _FIRST_REQUEST = 90.0, 10.0
+_LOOK_EVERY = 5.0
 _REVIEW = Timeouts(connect=5.0, request=10.0)
 
 
@@ -47,7 +48,7 @@ async def run(settings: Settings) -> int:
         server = ReaderServer(settings, connection)
         if isinstance(failed := await server.sink.store(), Failure):
             raise SettingsError(f"AUDIT_OPERATOR_READER_SINK: {failed.message} ({failed.mend})")
-        health = HealthServer(server.registry, {}, {})
+        health = HealthServer(server.registry, {}, server.ready)
         stack.push_async_callback(health.aclose)
         await health.start(settings.listen_host, settings.listen_port)
         stack.push_async_callback(server.aclose)
@@ -71,7 +72,9 @@ class ReaderServer:
         )
         files = TlsFiles(settings.reader_certificate, settings.reader_key, client_ca=None)
         # Whoever has a connection need not have shown a token yet: it ends, and once a request has had its time.
-        self._listener = Listener(self.reader.application(), files, longest=_LONGEST_CONNECTION)
+        self._listener = Listener(self.reader.application(), files, longest=_LONGEST_CONNECTION, first=_FIRST_REQUEST)
+        self.ready = {"sink": lambda: self.sink.complaint, "certificate": self._listener.unready}
+        self._looking: asyncio.Task[None] | None = None
         self.registry = CollectorRegistry()
         self.registry.register(ReaderMetrics(self.reader, self._listener))
 
@@ -85,13 +88,22 @@ class ReaderServer:
             port = await self._listener.start(self._settings.reader_host, self._settings.reader_port)
         except OSError as error:
             raise SettingsError(f"the reader's certificates or port cannot be used: {error}") from error
+        self._looking = asyncio.create_task(self._keep_looking(), name="sink")
         shown = ",".join(self.reader.clusters)
         _LOG.info("Records of %s are read on port %d, at %s", shown, port, PATH, extra={"reason": "Started"})
         return port
 
     async def aclose(self) -> None:
         """Stop, once what was begun is answered."""
+        if self._looking is not None:
+            self._looking.cancel()
         await asyncio.shield(self._listener.aclose())
+
+    async def _keep_looking(self) -> None:
+        """So that a sink that cannot be opened is known before somebody asks."""
+        while True:
+            await self.sink.store()
+            await asyncio.sleep(_LOOK_EVERY)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -64,6 +64,16 @@ async def test_its_sink_is_one_and_its_secrets_are_where_it_looks(helm: Helm, tm
     assert getattr(access, "authorization", access) == "Bearer good"
 
 
+def test_the_names_of_secrets_may_be_such_as_no_volume_may_have(helm: Helm) -> None:
+    name = f"store.example.com-{'x' * 60}"
+    found = pod(helm, *(each.replace("name=store", f"name={name}") for each in CREDENTIALS))
+    [volume] = [each for each in found["volumes"] if each.get("secret", {}).get("secretName") == name]
+    [mount] = [each for each in found["containers"][0]["volumeMounts"] if each["name"] == volume["name"]]
+    assert mount["mountPath"].endswith(f"/{name}")
+    assert "." not in volume["name"]
+    assert len(volume["name"]) <= 63
+
+
 def test_secrets_of_other_namespaces_cannot_be_mounted(helm: Helm) -> None:
     elsewhere = [each.replace(f"namespace={NAMESPACE}", "namespace=other") for each in CREDENTIALS]
     assert f"must be in namespace {NAMESPACE}" in helm.template(*ENABLED, *elsewhere, check=False)

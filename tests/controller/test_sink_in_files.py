@@ -59,5 +59,7 @@ async def test_a_secret_that_is_not_mounted_is_said_and_found_when_it_is(sink):
     files, folder, _ = sink
     (folder / "secrets" / "store").rename(folder / "away")
     assert (await files.store()).reason is Reason.SECRET_UNREADABLE
+    assert "not mounted" in files.complaint
     (folder / "away").rename(folder / "secrets" / "store")
     assert authorization(await files.store()) == "Bearer one"
+    assert files.complaint == ""

@@ -55,11 +55,13 @@ class SinkInFiles:
         file: with a ClusterAuditSink, in YAML or JSON.
         secrets: with the Secrets that it names, whatever namespace it says that they are in.
         now: a clock that never goes back.
+        complaint: why it could not be opened when it was looked at last; empty where it could.
     """
 
     file: Path
     secrets: Path
     now: Callable[[], float] = time.monotonic
+    complaint: str = "it was not looked at yet"
     _open: OpenStore | None = None
     _looked: float | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -71,6 +73,7 @@ class SinkInFiles:
                 return self._open.store
             opened = await self._opened()
             self._looked = self.now()
+            self.complaint = opened.message if isinstance(opened, Failure) else ""
             if isinstance(opened, Failure):
                 self._open = None
                 return opened

@@ -14,12 +14,16 @@ import ssl
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from cryptography import x509
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from aiohttp.typedefs import Handler
 
 _LOG = logging.getLogger(__name__)
 _LOOK_EVERY = 5.0
@@ -27,6 +31,8 @@ _HANDSHAKE = 10.0
 _IDLE = 120.0
 """Seconds. Go's client keeps an idle connection for 90: it must not be closed while a request is sent."""
 _BACKLOG = 256
+_MOST = 512
+"""Connections. Each takes a quarter of a MiB, whether somebody says something on it or not (measured)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,17 @@ class TlsFiles:
         files = filter(None, (self.certificate, self.key, self.client_ca))
         return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
+    def expires(self) -> datetime | None:
+        """When the certificate of the server does; None for one that TLS takes and this parser does not.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            return x509.load_pem_x509_certificate(self.certificate.read_bytes()).not_valid_after_utc
+        except ValueError:
+            return None
+
     def context(self) -> ssl.SSLContext:
         """What they say.
 
@@ -75,11 +92,52 @@ class _Port:
 
 
 @dataclass(slots=True)
+class _Connections:
+    """What is known of those that are open.
+
+    Attributes:
+        since: when each was seen first.
+        asked: those on which there was a request.
+        busy: those on which there is one.
+        ended: those that were ended here, and may take a moment for it.
+    """
+
+    since: dict[web.RequestHandler, float] = field(default_factory=dict)
+    asked: set[web.RequestHandler] = field(default_factory=set)
+    busy: set[web.RequestHandler] = field(default_factory=set)
+    ended: set[web.RequestHandler] = field(default_factory=set)
+
+    def look(self, connections: list[web.RequestHandler]) -> None:
+        """Forget those that are not among these."""
+        now = time.monotonic()
+        self.since = {each: self.since.get(each, now) for each in connections}
+        for known in (self.asked, self.busy, self.ended):
+            known.intersection_update(self.since)
+
+    def most_dispensable(self, connections: list[web.RequestHandler]) -> web.RequestHandler | None:
+        """Of these, which are in the order in which they came: a silent one, or else one that waits for a request."""
+        silent = (each for each in connections if each not in self.asked)
+        idle = (each for each in connections if each not in self.busy)
+        return next(silent, None) or next(idle, None)
+
+    def end(self, connection: web.RequestHandler) -> None:
+        """Nothing is lost where nobody has asked anything; others get to know of it."""
+        self.ended.add(connection)
+        if connection not in self.asked and connection.transport is not None:
+            connection.transport.abort()
+        else:
+            connection.force_close()
+
+
+@dataclass(slots=True)
 class Listener:
     """Serves an application.
 
     Attributes:
         longest: seconds after which a connection is ended, whatever it does; None: it may last.
+        first: seconds in which a connection must have had a request. Go's client may open one that it does not need
+            yet, and keeps it for 90 s: where it is one, more than that.
+        most: connections; for one more, one of them ends.
         context: the TLS settings in force.
         complaint: why newer files are not in force; empty if they are.
     """
@@ -88,13 +146,16 @@ class Listener:
     files: TlsFiles
     look_every: float = _LOOK_EVERY
     longest: float | None = None
+    first: float = _IDLE
+    most: int = _MOST
     context: ssl.SSLContext | None = None
     complaint: str = ""
     _digest: str = ""
     _port: _Port | None = None
     _server: asyncio.Server | None = None
     _renewing: asyncio.Task[None] | None = None
-    _since: dict[web.RequestHandler, float] = field(default_factory=dict)
+    _expires: datetime | None = None
+    _connections: _Connections = field(default_factory=_Connections)
 
     async def start(self, host: str, port: int) -> int:
         """Begin to serve; returns the port.
@@ -102,6 +163,7 @@ class Listener:
         Raises:
             OSError: the files or the port cannot be used.
         """
+        self.application.middlewares.insert(0, self._watched)
         runner = web.AppRunner(
             self.application, access_log=None, auto_decompress=False, keepalive_timeout=_IDLE, handle_signals=False
         )
@@ -125,11 +187,27 @@ class Listener:
             self._port.socket.close()
             await self._port.runner.cleanup()
 
+    def unready(self) -> str:
+        """Why no client would take what is served; empty where one would."""
+        if self.context is None:
+            return "no certificate is in force yet"
+        expired = self._expires is not None and self._expires <= datetime.now(UTC)
+        return "the certificate has expired" if expired else ""
+
+    @web.middleware
+    async def _watched(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        connection = request.protocol
+        self._connections.asked.add(connection)
+        self._connections.busy.add(connection)
+        try:
+            return await handler(request)
+        finally:
+            self._connections.busy.discard(connection)
+
     async def _keep_renewing(self, port: _Port) -> None:
         while True:
             await asyncio.sleep(self.look_every)
-            if self.longest is not None:
-                self._end_old(port, self.longest)
+            self._end_old(port)
             try:
                 await self._renew(port)
             except OSError as error:
@@ -138,12 +216,27 @@ class Listener:
                     _LOG.error("%s; the last ones stay in force", complaint, extra={"reason": "CertificateRefused"})
                 self.complaint = complaint
 
-    def _end_old(self, port: _Port, longest: float) -> None:
-        now, server = time.monotonic(), port.runner.server
-        self._since = {each: self._since.get(each, now) for each in (server.connections if server else ())}
-        for connection, since in self._since.items():
-            if now - since >= longest:
-                connection.force_close()
+    def _end_old(self, port: _Port) -> None:
+        now, server, known = time.monotonic(), port.runner.server, self._connections
+        if server is None:
+            return
+        known.look(server.connections)
+        for connection, since in known.since.items():
+            too_old = self.longest is not None and now - since >= self.longest
+            if too_old or (now - since >= self.first and connection not in known.asked):
+                known.end(connection)
+        self._make_room(server, 0)
+
+    def _make_room(self, server: web.Server, coming: int) -> None:
+        """For so many more; how many come at once is bounded by the time that a handshake may take."""
+        known = self._connections
+        connections = [each for each in server.connections if each not in known.ended]
+        while len(connections) + coming > self.most:
+            one = known.most_dispensable(connections)
+            if one is None:
+                break
+            known.end(one)
+            connections.remove(one)
 
     async def _renew(self, port: _Port) -> None:
         digest = self.files.digest()
@@ -151,18 +244,23 @@ class Listener:
             context = self.files.context()
             if digest != self.files.digest():
                 return  # they are being replaced; the next look sees them as a whole
-            before, self._server = self._server, await _serve(port, context)
-            self.context, self._digest = context, digest
+            expires = self.files.expires()
+            before, self._server = self._server, await self._serve(port, context)
+            self.context, self._digest, self._expires = context, digest, expires
             if before is not None:
                 before.close()
             _LOG.info("Certificates are in force", extra={"reason": "CertificateLoaded", "digest": digest})
         self.complaint = ""
 
+    async def _serve(self, port: _Port, context: ssl.SSLContext) -> asyncio.Server:
+        server = port.runner.server
+        if server is None:
+            raise RuntimeError("the runner was not set up")
 
-async def _serve(port: _Port, context: ssl.SSLContext) -> asyncio.Server:
-    factory = port.runner.server
-    if factory is None:
-        raise RuntimeError("the runner was not set up")
-    return await asyncio.get_running_loop().create_server(
-        factory, sock=port.socket.dup(), ssl=context, ssl_handshake_timeout=_HANDSHAKE, backlog=_BACKLOG
-    )
+        def accepted() -> web.RequestHandler:
+            self._make_room(server, 1)
+            return server()
+
+        return await asyncio.get_running_loop().create_server(
+            accepted, sock=port.socket.dup(), ssl=context, ssl_handshake_timeout=_HANDSHAKE, backlog=_BACKLOG
+        )

@@ -61,7 +61,7 @@ def test_it_answers_and_tells_what_it_did_and_stops_when_told(world, process):
     time.sleep(1.1)
     write(world.store, [record(name, "mine", ago=0.0)])
     janes = token(plane, name, "jane", audiences=["audit-records"])
-    eventually(lambda: get(world, "/readyz") is not None, "it is ready")
+    assert eventually(lambda: get(world, "/readyz"), "it is ready") == "[+] sink ok\n[+] certificate ok\n"
 
     client = RunningReader.__new__(RunningReader)
     client.authority, client.port = world.reader.authority, world.port
