@@ -11,6 +11,7 @@ import pytest
 from audit_operator.cluster.backoff import Backoff
 from audit_operator.cluster.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING
 from audit_operator.cluster.rest import RestClient
+from audit_operator.controller import permission_checks
 from audit_operator.controller.permission_checks import PermissionChecks
 from audit_operator.controller.permission_metrics import PermissionMetrics
 from audit_operator.permissions.expected import Installation
@@ -125,11 +126,38 @@ async def test_a_moments_trouble_leaves_what_was_known(trouble):
         assert world.changes == 1
 
 
-async def test_a_binding_that_cannot_be_read_is_no_end_of_judging(caplog):
+async def test_a_binding_that_cannot_be_read_is_no_end_of_judging_and_is_named():
     async with judging(0.02) as world:
         put(world.api, CLUSTER_ROLE_BINDING, {"metadata": {"name": "b"}, "subjects": 7})
         world.checks.follow(MAIN)
-        await world.until(lambda: "Permissions not judged" in caplog.text)
+        await world.until(lambda: world.changes == 1)
+        assert "ClusterRoleBinding 'b'" in world.checks.results["main"].message
+        bind(world.api, "User alice")
+        await world.until(lambda: world.changes == 2)
+        assert world.checks.results["main"].readers.unexpected == 1
+
+
+async def test_what_cannot_be_read_is_not_listed_again_before_its_time(monkeypatch):
+    monkeypatch.setattr(permission_checks, "_AGAIN", 0.01)
+    async with judging(3600.0) as world:
+        put(world.api, CLUSTER_ROLE_BINDING, {"metadata": {"name": "b"}, "subjects": 7})
+        world.checks.follow(MAIN)
+        await world.until(lambda: world.changes == 1)
+        await asyncio.sleep(0.1)
+        assert world.lists() == 1
+
+
+async def test_an_aggregated_role_may_pick_by_more_labels_than_our_own_selectors_have():
+    async with judging(3600.0) as world:
+        labels = {f"example.com/{number}": "true" for number in range(200)}
+        rules = role("wide", rule("get", "nodes/log"))["rules"]
+        world.api.put(
+            CLUSTER_ROLE, "wide", rules=rules, aggregationRule={"clusterRoleSelectors": [{"matchLabels": labels}]}
+        )
+        put(world.api, CLUSTER_ROLE_BINDING, binding("w", "wide", "User bob"))
+        world.checks.follow(MAIN)
+        await world.until(lambda: world.changes == 1)
+        assert [each.subject for each in world.checks.results["main"].findings] == ["User alice", "User bob"]
 
 
 async def test_metrics_have_counts_and_no_names():

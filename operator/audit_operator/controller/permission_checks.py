@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from audit_operator.api.permissions import Permissions
 from audit_operator.cluster.rbac import read_rbac
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError, InconsistentListError
+from audit_operator.permissions.rbac import RbacError
 from audit_operator.plan.permissions import PermissionBasis, judged
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _LOG = logging.getLogger(__name__)
 
 _AGAIN = 30.0
 """Seconds after which a list is asked for again that could not be had."""
+_LONGEST_REASON = 500
 
 
 @dataclass(slots=True)
@@ -85,6 +87,11 @@ class PermissionChecks:
                 return None  # what was known stays
             # Without the right, what was known would be older with every day.
             self._rbac, self._refused = None, _NO_RIGHT
+        except RbacError as error:
+            # It will be no other when asked for again, and without it nobody knows who may do what.
+            said = str(error).partition("\n")[0][:_LONGEST_REASON]
+            _LOG.error("Roles and bindings are not understood: %s", said, extra={"reason": type(error).__name__})
+            self._rbac, self._refused = None, f"roles and bindings are not understood: {said}"
         return self.every
 
     async def _judge(self) -> None:
