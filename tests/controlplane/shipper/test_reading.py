@@ -82,6 +82,17 @@ def test_a_file_that_was_cut_is_read_from_its_beginning():
     assert reading.see(62.0, [opened(0, 900)]) == 60.0
 
 
+def test_what_was_cut_off_a_file_before_it_was_read_waits_no_more():
+    reading = Reading()
+    reading.see(0.0, [opened(5, 10)])
+    assert reading.see(60.0, [opened(50, 100)]) == 0.0
+    assert reading.see(120.0, [opened(50, 100)]) == 60.0
+    assert reading.see(180.0, [opened(10, 10)]) == 0.0
+    assert reading.see(600.0, [opened(20, 20)]) == 0.0
+    assert reading.see(3600.0, [opened(20, 90)]) == 0.0
+    assert reading.see(3660.0, [opened(20, 90)]) == 60.0
+
+
 def test_what_is_remembered_has_bounds():
     reading = Reading()
     for now in range(5000):
@@ -90,10 +101,12 @@ def test_what_is_remembered_has_bounds():
     assert len(reading._seen) <= 1001
 
 
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=60))
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 9)), max_size=60))
 def test_never_more_is_claimed_than_is_true(steps):
     reading, size, position, written = Reading(), 0, 0, []
-    for now, (grown, read) in enumerate(steps):
+    for now, (grown, read, kind) in enumerate(steps):
+        if kind == 0 and grown < size:  # cut, and written to since, but not as much as there was
+            size, position, written = 0, 0, []
         if grown:
             size += grown
             written.append((size, now))

@@ -62,6 +62,7 @@ class Reading:
     """What was seen of one collector's files. Times are of a clock that never goes back."""
 
     _read: dict[tuple[int, int], int] = field(default_factory=dict)
+    _sizes: dict[tuple[int, int], int] = field(default_factory=dict)
     _seen: deque[tuple[float, tuple[int, int], int]] = field(default_factory=deque)
 
     def see(self, now: float, files: list[OpenFile]) -> float:
@@ -69,6 +70,10 @@ class Reading:
         before = self._read
         # At each look of its own a collector begins at 0 for a moment. Only a file that was cut is read from there.
         self._read = {each.identity: min(each.size, max(each.position, before.get(each.identity, 0))) for each in files}
+        if cut := {each.identity for each in files if each.size < self._sizes.get(each.identity, 0)}:
+            # What was seen there is gone, and is not what is there now.
+            self._seen = deque(each for each in self._seen if each[1] not in cut)
+        self._sizes = {each.identity: each.size for each in files}
         for each in files:
             if each.size:
                 self._seen.append((now, each.identity, each.size))
