@@ -32,13 +32,13 @@ def planned(*policies, **more):
     return planned_of(*policies, **more)[1]
 
 
-def planned_of(*policies, sinks=None, namespaces=("payments", "web"), invalid=()):
+def planned_of(*policies, sinks=None, namespaces=("payments", "web"), invalid=(), planes=None):
     snapshot = Snapshot(
         audit_policies=tuple(each for each in policies if each.kind == "AuditPolicy"),
         cluster_audit_policies=tuple(each for each in policies if each.kind == "ClusterAuditPolicy"),
         audit_sinks=tuple(each for each in sinks or () if each.kind == "AuditSink"),
         cluster_audit_sinks=tuple(each for each in sinks or (sink(),) if each.kind == "ClusterAuditSink"),
-        control_planes=(control_plane(),),
+        control_planes=tuple(planes or (control_plane(),)),
         namespaces=tuple(map(NamespaceFact, namespaces)),
         invalid=tuple(invalid),
     )
@@ -127,6 +127,34 @@ def test_nothing_is_deleted_where_a_policy_cannot_be_read():
     assert planned(*both, invalid=[broken]).retention.sinks[CENTRAL].classes[0].unclear == {"payments"}
     broken = InvalidObject(ObjectRef("ClusterAuditPolicy", "broken"), 1, ())
     assert planned(*both, invalid=[broken]).retention.sinks[CENTRAL].classes[0].unclear == {"payments", "web"}
+
+
+@pytest.mark.parametrize(
+    ("ref", "where"),
+    [
+        (ObjectRef("ClusterAuditSink", "archive"), {"payments", "web"}),
+        (ObjectRef("AuditControlPlane", "east"), {"payments", "web"}),
+        (ObjectRef("AuditSink", "own", "payments"), {"payments"}),
+    ],
+)
+def test_nothing_is_deleted_where_a_sink_or_a_control_plane_cannot_be_read(ref, where):
+    made = planned(
+        tenants("payments", maximum="30d"), tenants("web", maximum="30d"), invalid=[InvalidObject(ref, 1, ())]
+    )
+    assert made.retention.sinks[CENTRAL].classes[0].unclear == where
+
+
+@pytest.mark.parametrize("planes", [(("east", True), ("west", True)), (("east", False), ("west", False))])
+def test_nothing_is_deleted_while_a_policy_that_ships_there_belongs_to_no_control_plane(planes):
+    mine = audit_policy("payments", **SHIPS, controlPlaneRef={"name": "east"}, retention={"maximum": "30d"})
+    made = planned(mine, everybodys(), planes=[control_plane(name, default=marked) for name, marked in planes])
+    assert made.retention.sinks[CENTRAL].classes[0].unclear == {"payments"}
+    lost = audit_policy("web", **SHIPS, controlPlaneRef={"name": "gone"}, retention={"minimum": "1y"})
+    made = planned(tenants("payments", maximum="30d"), lost)
+    assert made.retention.sinks[CENTRAL].classes[0].unclear == set()
+    also = audit_policy("payments", "lost", **SHIPS, controlPlaneRef={"name": "gone"}, retention={"minimum": "1y"})
+    made = planned(tenants("payments", maximum="30d"), also)
+    assert made.retention.sinks[CENTRAL].classes[0].unclear == {"payments"}
 
 
 def test_a_framework_that_asks_for_an_end_gets_a_finding_where_there_is_none():

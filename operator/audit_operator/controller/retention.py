@@ -51,6 +51,7 @@ _SOON = 5.0
 """Seconds within which a sink that is new, or of which something else is demanded, has its turn."""
 _AGAIN = 60.0
 """Seconds after which one is tried again that could not be asked, or that is still deleting."""
+_UNCLEAR = "a policy, sink or control plane cannot be read, or a policy there belongs to no control plane"
 _REPORT_ONLY = "set spec.retentionEnforcement of the sink to Enforce, or delete them by hand"
 
 
@@ -284,7 +285,7 @@ def _with_steps(judged: Judgement, group: list[Step]) -> Judgement:
         for each in waiting
     ]
     unclear = sum(len(set(step.namespaces) & step.wanted.unclear) for step in group)
-    said += [f"nothing is deleted of {unclear} namespaces for now: a policy cannot be read"] if unclear else []
+    said += [f"nothing is deleted of {unclear} namespaces for now: {_UNCLEAR}"] if unclear else []
     if judged.state is RetentionState.ENFORCED and said:
         return Judgement(RetentionState.PENDING, "; ".join(said))
     return Judgement(judged.state, "; ".join(said))

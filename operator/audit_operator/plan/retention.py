@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from audit_operator.api.audit_policy import AuditPolicy
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.plan.sinks import Sink
-    from audit_operator.plan.snapshot import Snapshot
+    from audit_operator.plan.snapshot import NamespaceFact, Snapshot
 
 CONFLICT = "retention-conflict"
 OVERRULED = "retention-maximum-not-applied"
@@ -92,10 +92,9 @@ def retention(snapshot: Snapshot, assigned: Mapping[ObjectRef, str]) -> Retentio
     told: defaultdict[ObjectRef, dict[Finding, None]] = defaultdict(dict)
     for each in members:
         told[each.wish.policy].update(dict.fromkeys(_without_end(each.wish)))
+    unclear = _Unclear.of(snapshot, assigned)
     made = {
-        sink: _demands(
-            {name: _meeting(sink, name, reached, neighbours[sink]) for name in theirs}, _Unclear.of(snapshot), told
-        )
+        sink: _demands({name: _meeting(sink, name, reached, neighbours[sink]) for name in theirs}, unclear, told)
         for sink, theirs in reached.items()
     }
     findings = {ref: tuple(each) for ref, each in told.items() if each}
@@ -109,9 +108,12 @@ def _members(snapshot: Snapshot, sinks: Sinks, assigned: Mapping[ObjectRef, str]
         usable, _ = sinks.of_policy(policy)
         cluster = assigned.get(policy.ref)
         if usable and cluster is not None:
-            reach = contribution_of(policy, known).reach
-            of_none = frozenset({""}) if reach.cluster or reach.non_resource else frozenset[str]()
-            yield _Member(_wish(policy), reach.namespaces | of_none, usable, cluster)
+            yield _Member(_wish(policy), _reached(policy, known), usable, cluster)
+
+
+def _reached(policy: AuditPolicy | ClusterAuditPolicy, known: Iterable[NamespaceFact]) -> frozenset[str]:
+    reach = contribution_of(policy, known).reach
+    return reach.namespaces | (frozenset({""}) if reach.cluster or reach.non_resource else frozenset[str]())
 
 
 def _wish(policy: AuditPolicy | ClusterAuditPolicy) -> Wish:
@@ -208,17 +210,23 @@ def _without_end(wish: Wish) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class _Unclear:
-    """Where nobody knows what is demanded: a policy there cannot be read, and may ask for more than is known of it."""
+    """Where nobody knows what is demanded, so that nothing is deleted meanwhile.
+
+    A policy there cannot be read, and may ask for more than is known of it; or it belongs to no control plane for now;
+    or a control plane or a sink cannot be read, through which others may have been promised more.
+    """
 
     everywhere: bool
     namespaces: frozenset[str]
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> _Unclear:
+    def of(cls, snapshot: Snapshot, assigned: Mapping[ObjectRef, str]) -> _Unclear:
         broken = [each.ref for each in snapshot.invalid]
+        known = known_namespaces(snapshot)
+        adrift = [each for each in snapshot.policies() if each.ref not in assigned and each.spec.sink_refs]
         return cls(
-            any(each.kind == "ClusterAuditPolicy" for each in broken),
-            frozenset(each.namespace for each in broken if each.kind == "AuditPolicy"),
+            any(not each.namespace for each in broken),
+            frozenset(each.namespace for each in broken).union(*(_reached(each, known) for each in adrift)),
         )
 
     def holds(self, namespace: str) -> bool:

@@ -17,7 +17,7 @@ class RetentionClass:
         demand: what is demanded of their records; it asks for something.
         namespaces: in order; ``""`` stands for records of no namespace.
         confirmed: those of them where whoever sets the maximum has confirmed that it deletes at once.
-        unclear: those of them of which nothing may be deleted for now: a policy that may reach them cannot be read.
+        unclear: those of them of which nothing may be deleted for now: what may be demanded of them cannot be read.
         conflicting: whether it is not what all of their policies wish.
     """
 
