@@ -94,9 +94,19 @@ class World:
     async def open_retention(self, sink, clusters):  # noqa: ARG002 - the protocol's
         return self.store
 
+    async def forget(self):
+        """The sink was made anew, or nothing was demanded of it for a while."""
+        self.rounds.follow([], {})
+        self.document = {}
+
     def written(self):
         if REF in self.rounds.observations:
             self.document = {"status": {"retention": to_json(self.rounds.observations[REF].status)}}
+
+    async def settle(self, demanded):
+        """As long as it takes until what is demanded is in force."""
+        await self.go(sink(), demanded)
+        return await self.go(sink(), demanded, days=GRACE.days)
 
     @property
     def seen(self):
@@ -153,6 +163,7 @@ async def test_a_deletion_is_announced_and_survives_a_restart_and_then_happens()
 
 async def test_what_was_confirmed_is_deleted_at_once_and_what_does_not_stand_in_status_never():
     async with world(Store({"ns0": [1000, 10]})) as one:
+        await one.settle(demands(Demand(maximum=2160)))
         await one.go(sink(), demands(MAX30, confirmed=True))
         assert one.store.ages == {"ns0": [10]}
     async with world(Store({"ns0": [1000, 10]})) as two:
@@ -180,7 +191,7 @@ async def test_report_changes_nothing_and_says_what_is_not_as_it_should_be():
 
 async def test_a_store_that_is_away_keeps_what_was_proved_and_is_told_again_when_it_is_back():
     async with world(Store({"ns0": [10]})) as one:
-        await one.go(sink(), demands(MAX30, confirmed=True))
+        await one.settle(demands(MAX30, confirmed=True))
         proved = one.seen.status
         one.store.away = failure(Reason.UNREACHABLE, "no connection to the store")
         one.store.ages["ns0"].append(800)
@@ -198,7 +209,7 @@ async def test_settings_that_were_changed_by_hand_are_drift_until_they_are_good_
     both = replace(MAX30, minimum=480)
     async with world(Store({"ns0": [10]})) as one:
         good = {name: getattr(one.store, name) for name in change}
-        [said] = (await one.go(sink(), demands(both, confirmed=True))).values()
+        [said] = (await one.settle(demands(both, confirmed=True))).values()
         assert said.state is RetentionState.ENFORCED
         for name, value in change.items():
             setattr(one.store, name, value)
@@ -208,7 +219,7 @@ async def test_settings_that_were_changed_by_hand_are_drift_until_they_are_good_
             assert said.reason
         for name, value in good.items():
             setattr(one.store, name, value)
-        [said] = (await one.go(sink(), demands(both, confirmed=True))).values()
+        [said] = (await one.settle(demands(both, confirmed=True))).values()
         assert said.state is RetentionState.ENFORCED
 
 
@@ -224,7 +235,7 @@ async def test_what_never_was_good_enough_is_no_drift_and_to_switch_to_report_is
 
 async def test_a_hold_stops_deletion_at_once_and_a_change_of_class_takes_its_time():
     async with world(Store({"ns0": [10]})) as one:
-        await one.go(sink(), demands(MAX30, confirmed=True))
+        await one.settle(demands(MAX30, confirmed=True))
         one.store.ages["ns0"] = [800]
         held = replace(MAX30, legal_hold=True)
         assert list(await one.go(sink(), demands(held, confirmed=True))) == [held.name]
@@ -232,6 +243,31 @@ async def test_a_hold_stops_deletion_at_once_and_a_change_of_class_takes_its_tim
         await one.go(sink(), demands(MAX30, confirmed=True), days=1)
         assert one.store.ages == {"ns0": [800]}
         await one.go(sink(), demands(MAX30, confirmed=True), days=7)
+        assert one.store.ages == {"ns0": []}
+
+
+HELD = replace(MAX30, legal_hold=True)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda one: one.go(sink(retentionEnforcement="Report"), demands(MAX30, confirmed=True)),
+        lambda one: one.go(sink(), SinkDemands((RetentionClass(MAX30, ("other",)),), ("main",))),
+        lambda one: one.forget(),
+    ],
+    ids=["on-report", "in-no-class", "status-lost"],
+)
+async def test_a_hold_that_nobody_remembers_any_more_is_no_reason_to_hasten(between):
+    async with world(Store({"ns0": [10]})) as one:
+        await one.settle(demands(MAX30, confirmed=True))
+        one.store.ages["ns0"] = [800]
+        await one.go(sink(), demands(HELD, confirmed=True))
+        await between(one)
+        await one.go(sink(), demands(MAX30, confirmed=True), days=GRACE.days - 1)
+        await one.go(sink(), demands(MAX30, confirmed=True), days=GRACE.days - 1)
+        assert one.store.ages == {"ns0": [800]}
+        await one.go(sink(), demands(MAX30, confirmed=True), days=1)
         assert one.store.ages == {"ns0": []}
 
 

@@ -62,8 +62,9 @@ class Retention(ApiModel):
     )
     confirm_deletion: Period | None = Field(
         default=None,
-        description="Confirms that a shorter maximum deletes records at once; must repeat that maximum. Without it, "
-        "status announces what will be deleted and when, and a grace period runs first.",
+        description="Confirms that a maximum that is shorter than it was for at least a week deletes records at once; "
+        "must repeat that maximum. Without it, and in all other cases, status announces what will be deleted and when, "
+        "and a grace period runs first.",
     )
 
     constraints = (

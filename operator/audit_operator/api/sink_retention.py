@@ -25,10 +25,6 @@ class AnnouncedDeletion(ApiModel):
     delete_after: Word = Field(description="Age at which records are going to be deleted, for example 30d.")
     since: Timestamp = Field(description="When this was first said.")
     due: Timestamp = Field(description="From when on it is done, unless policies change before.")
-    lifted: bool = Field(
-        default=False,
-        description="Whether a minimum or a legal hold was lifted, so that confirmDeletion does not hasten this.",
-    )
 
 
 class ToldNamespaces(ApiModel):
@@ -41,6 +37,13 @@ class ToldNamespaces(ApiModel):
         default="", description="Age at which records are deleted by order of the operator. Absent: they are not."
     )
     announced: AnnouncedDeletion | None = Field(default=None, description="What is going to be deleted, and when.")
+    since: Timestamp | None = Field(
+        default=None,
+        description="Since when a maximum is known without a break, and no minimum was lowered nor legal hold lifted.",
+    )
+    settled: bool = Field(
+        default=False, description="Whether that is so for more than a week, so that confirmDeletion counts at once."
+    )
 
 
 class ClassRetention(ApiModel):

@@ -74,7 +74,8 @@ def _namespaces(status: RetentionOfSink) -> Iterable[tuple[str, Remembered]]:
             told = Told(
                 hours(group.delete_after) if group.delete_after else None,
                 _announcement(group.announced) if group.announced else None,
-                group.announced is not None and group.announced.lifted,
+                datetime.fromisoformat(group.since) if group.since else None,
+                group.settled,
             )
             for name in group.namespaces:
                 yield name, Remembered(told, minimum, each.legal_hold)
@@ -122,12 +123,13 @@ def _told(step: Step) -> ToldNamespaces:
             delete_after=period(told.announced.delete_after),
             since=moment(told.announced.since),
             due=moment(told.announced.due),
-            lifted=told.lifted,
         )
     return ToldNamespaces(
         namespaces=step.namespaces[:MAX_NAMESPACES],
         delete_after=period(told.delete_after) if told.delete_after is not None else "",
         announced=announced,
+        since=moment(told.since) if told.since is not None else None,
+        settled=told.settled,
     )
 
 

@@ -6,10 +6,10 @@ Kept apart from whoever tells stores: what is deleted, and when, is decided here
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from audit_operator.retention.change import Announcement, change
+from audit_operator.retention.change import GRACE, Announcement, change
 from audit_operator.retention.demand import Combined
 
 if TYPE_CHECKING:
@@ -26,12 +26,15 @@ class Told:
     Attributes:
         delete_after: age in hours at which its records are deleted by order; None: they are not.
         announced: what status says is going to be asked.
-        lifted: whether this is announced because a minimum or a hold is gone: no confirmation hastens it.
+        since: from when on a maximum is known of it, without a break and with no minimum lowered nor hold lifted; None:
+            no maximum is known, or it has stood for long enough.
+        settled: whether that has stood for `GRACE`, so that a confirmation hastens.
     """
 
     delete_after: int | None = None
     announced: Announcement | None = None
-    lifted: bool = False
+    since: datetime | None = None
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,9 @@ def steps(
 ) -> tuple[Step, ...]:
     """One step or more for each class; `deletes` has the names of those classes of which the store deletes by order.
 
-    A confirmation is one of a shorter maximum. It says nothing of a minimum or a hold that is gone: then, the records
-    were protected a moment ago, perhaps by a policy that somebody has deleted by mistake, and there is time to see it.
+    A confirmation is one of a shorter maximum. It says nothing of what protected the records a moment ago, perhaps in a
+    policy that somebody has deleted by mistake. So it hastens only where a maximum was known, and nothing lifted, for
+    as long as an announcement takes. What is not remembered was not known: to forget costs time, and no records.
     """
     result = []
     for each in classes:
@@ -82,7 +86,8 @@ def steps(
             if each.name not in deletes:
                 groups[None, Told()].append(namespace)
             elif namespace in each.unclear:
-                groups[None, before.told].append(namespace)
+                # What cannot be read may have been lifted once it can.
+                groups[None, replace(before.told, since=None, settled=False)].append(namespace)
             else:
                 told = _next(each, namespace, before, now)
                 groups[told.delete_after, told].append(namespace)
@@ -91,13 +96,22 @@ def steps(
 
 
 def _next(wanted: RetentionClass, namespace: str, before: Remembered, now: datetime) -> Told:
-    target = wanted.demand.delete_after
-    was_protected = target is not None and (before.legal_hold or before.minimum > target)
-    lifted = was_protected or (before.told.lifted and before.told.announced is not None)
-    confirmed = namespace in wanted.confirmed and not lifted
-    combined = Combined(wanted.demand, confirmed=confirmed)
-    effective = before.told.delete_after
+    target, effective, announced = wanted.demand.delete_after, before.told.delete_after, before.told.announced
+    since, settled = _standing(wanted, before, now)
+    if before.legal_hold or (target is not None and before.minimum > target):
+        announced = None  # it was protected a moment ago: whatever was said before that is out of date
     if before.legal_hold or (effective is not None and before.minimum > effective):
         effective = None  # it was in force before that, and not since
-    made = change(effective, combined, before.told.announced, now)
-    return Told(made.delete_after, made.announced, lifted and made.announced is not None)
+    combined = Combined(wanted.demand, confirmed=settled and namespace in wanted.confirmed)
+    made = change(effective, combined, announced, now)
+    return Told(made.delete_after, made.announced, since, settled)
+
+
+def _standing(wanted: RetentionClass, before: Remembered, now: datetime) -> tuple[datetime | None, bool]:
+    """From when on a maximum is known without a break, and whether that is long enough for a confirmation."""
+    if wanted.demand.delete_after is None:
+        return None, False
+    if before.legal_hold or before.minimum > wanted.demand.minimum:
+        return now, False
+    since = before.told.since or now
+    return (None, True) if before.told.settled or now >= since + GRACE else (since, False)

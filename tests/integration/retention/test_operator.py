@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 import pytest
 
+from audit_operator.controller.retention_memory import moment
+from audit_operator.plan.retention import store_of
+from audit_operator.retention.change import GRACE
 from tests.integration.conftest import install_crds
 from tests.integration.control_plane import ClusterUser
-from tests.integration.operator_process import MAIN, NAMESPACE, USER, OperatorProcess, eventually, thing
+from tests.integration.operator_process import (
+    API_VERSION,
+    GROUP,
+    MAIN,
+    NAMESPACE,
+    USER,
+    OperatorProcess,
+    eventually,
+    thing,
+)
 from tests.integration.shipping.test_retention import count, insert
 from tests.integration.shipping.victoria_logs import victoria_logs
+from tests.plan.objects import parsed
 
 SINK = ("clusterauditsinks", "central")
 REFS = [{"kind": "ClusterAuditSink", "name": "central"}]
+WEEK_AGO = datetime.now(UTC) - GRACE - timedelta(hours=1)
 FLAGS = ("-retentionPeriod=400d", "-delete.enable")
 
 
@@ -37,6 +53,26 @@ def policy(namespace, **retention):
 def sink(url, enforcement="Enforce"):
     spec = {"type": "VictoriaLogs", "victoriaLogs": {"url": url}, "retentionEnforcement": enforcement}
     return thing("ClusterAuditSink", "central", spec)
+
+
+def as_a_week_ago(control_plane, url, namespace, demanded):
+    """What the operator would have said of a namespace a week ago: a deletion that it announced then is due."""
+    told = {"namespaces": [namespace], "since": moment(WEEK_AGO)}
+    told["announced"] = {"deleteAfter": demanded, "since": told["since"], "due": moment(WEEK_AGO + GRACE)}
+    said = {"class": f"max{demanded}", "desired": f"at most {demanded}", "state": "Pending", "told": [told]}
+    store = store_of(parsed("ClusterAuditSink", "central", sink(url)["spec"]))
+    answer = control_plane.request(
+        "PATCH",
+        f"{GROUP}/{'/'.join(SINK)}/status?fieldManager=audit-operator&force=true",
+        {
+            "apiVersion": API_VERSION,
+            "kind": "ClusterAuditSink",
+            "metadata": {"name": "central"},
+            "status": {"retention": {"store": store, "classes": [said]}},
+        },
+        headers={"Content-Type": "application/apply-patch+yaml"},
+    )
+    assert answer.status == HTTPStatus.OK, answer.body
 
 
 class Watched:
@@ -84,6 +120,7 @@ def test_records_live_as_long_as_policies_say_and_status_says_how_long(operator,
             policy("payments", maximum="30d", confirmDeletion="30d"),
             policy("web", minimum="90d", maximum="200d"),
         )
+        as_a_week_ago(operator.control_plane, url, "payments", "30d")
         operator.start(retention_seconds="1")
         line = seen.until("payments", "Enforced")
         assert (line["condition"], line["class"]) == (("True", "Enforced"), "max30d")
