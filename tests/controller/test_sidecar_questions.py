@@ -10,11 +10,12 @@ from dataclasses import replace
 
 import pytest
 
+from audit_operator.api.conditions import Reason
 from audit_operator.api.findings import ObjectRef
 from audit_operator.api.observations import ExporterFigures
 from audit_operator.controller import sidecar_questions
 from audit_operator.controller.sidecar_questions import Carriers, SidecarQuestions, ask
-from audit_operator.plan.sidecar_figures import Trouble
+from audit_operator.plan.sidecar_figures import Trouble, silence
 from audit_operator.shipping.injection.figures import SidecarAnswer, ports
 from audit_operator.sinks.network import Network
 from tests.plan.test_sidecars import seen
@@ -231,7 +232,7 @@ async def test_a_lie_stays_with_the_policy_of_the_pod(world):
     assert world.questions.facts[OTHER].quarantined == {SOURCE: 1}
 
 
-async def test_a_sidecar_is_silent_after_several_rounds_and_one_of_an_earlier_release_never(world):
+async def test_a_sidecar_is_silent_after_several_rounds_and_one_of_an_earlier_release_never_beside_others(world):
     new, old = pod("new"), pod("old")
     world.of = [carriers(new, old, fresh=[new])]
     assert (await world.rounds(2)).silent == ""
@@ -253,9 +254,17 @@ async def test_an_answer_is_awaited_until_one_has_come_and_not_again_while_pods_
     world.of = [carriers(two)]
     figures = await world.rounds()
     assert (figures.answering, figures.is_awaited) == (0, False)
-    world.of = [carriers(two, fresh=[], policy=OTHER)]
-    await world.rounds()
-    assert not world.questions.facts[OTHER].is_awaited, "nobody expects an answer of an earlier release"
+
+
+async def test_where_all_sidecars_are_of_an_earlier_release_nothing_is_claimed_before_one_answers(world):
+    old = pod("old")
+    world.of = [carriers(old, fresh=[])]
+    figures = await world.rounds()
+    assert (figures.answering, silence(figures).reason) == (0, Reason.PENDING)
+    figures = await world.rounds(3)
+    assert (figures.silent, silence(figures).reason) == ("old", Reason.SIDECARS_SILENT)
+    world.said = {old.uid: answer()}
+    assert silence(await world.rounds()) is None
 
 
 async def test_a_policy_that_is_new_is_asked_about_before_its_time(monkeypatch):

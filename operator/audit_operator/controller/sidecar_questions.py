@@ -237,11 +237,13 @@ class _OfPolicy:
         """What is true at the end of a round; what was said several rounds ago is not."""
         self.is_new = False
         answering = {uid: pod for uid, pod in self.pods.items() if pod.has_answered and not pod.is_silent}
-        silent = (pod.name for uid, pod in self.pods.items() if pod.is_silent and uid in of.fresh)
+        silent = {uid: pod.name for uid, pod in self.pods.items() if pod.is_silent}
+        # Where some answer, nobody expects it of those of an earlier release; where none does, nothing is known.
+        named = [name for uid, name in silent.items() if uid in of.fresh] or ([] if answering else silent.values())
         return SidecarFigures(
             answering=len(answering),
-            is_awaited=not self._has_answered and not of.fresh.isdisjoint(self.pods),
-            silent=min(silent, default=""),
+            is_awaited=not self._has_answered and bool(self.pods),
+            silent=min(named, default=""),
             quarantined=stepped(self.quarantined),
             troubled=dict(self._troubled(now, answering.values())),
             totals=SidecarTotals(self.received, self.refused, dict(self.quarantined), self._sinks(answering.values())),

@@ -72,8 +72,9 @@ class SidecarFigures:
 
     Attributes:
         answering: pods whose sidecar has answered lately; None before they were asked.
-        is_awaited: whether there are sidecars that should answer, and none ever has.
-        silent: one of the pods whose sidecar has not, although it was asked several times; empty if there is none.
+        is_awaited: whether there are sidecars, and none has ever answered.
+        silent: one of the pods whose sidecar has not, although it was asked several times; empty if there is none. One
+            with a sidecar of an earlier release counts only where none answers.
         quarantined: lines that break the standard, in steps, by entry of the policy's files.
         troubled: an example pod for each trouble.
         totals: for metrics.
