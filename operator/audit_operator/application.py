@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import kopf
@@ -22,7 +23,7 @@ from audit_operator.cluster.facts import Fact, FactStore
 from audit_operator.cluster.lease import LeadershipLostError, LeaseElector, LeaseTiming
 from audit_operator.cluster.pods import PodStore
 from audit_operator.cluster.rate_limit import RateLimit
-from audit_operator.cluster.resources import GROUP, WATCHED
+from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, GROUP, WATCHED
 from audit_operator.cluster.rest import RestClient
 from audit_operator.cluster.resync import Resync
 from audit_operator.cluster.secrets import SecretReader
@@ -69,6 +70,7 @@ from audit_operator.shipping.injection.template import SidecarTemplate, Template
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
+    from audit_operator.api.findings import ObjectRef
     from audit_operator.controlplane.driver import Driver
     from audit_operator.controlplane.shipper.board import ShipperBoard
     from audit_operator.controlplane.shipper.shippers import Shippers
@@ -165,6 +167,7 @@ class Operator:
             self.dirty,
             server_version=lambda: self.version,
             fence=self.elector.check,
+            status_of=partial(_status_of, client),
             observe_every=settings.observe_seconds,
             local_sinks=settings.local_sinks,
             on_restart=self.resync.hurry,
@@ -427,6 +430,12 @@ def _not_served(served: list[str]) -> Finding:
         "install the chart once more for it, with shipper.controlPlane or gateway.controlPlane; or run shippers by "
         "hand that may read its Secret, and add it to AUDIT_OPERATOR_SHIPPER_CONTROL_PLANES",
     )
+
+
+async def _status_of(client: RestClient, plane: ObjectRef) -> Mapping[str, Any]:
+    """The status that a control plane has. Raises ApiError, ApiUnreachableError."""
+    status: Mapping[str, Any] = (await client.get(AUDIT_CONTROL_PLANE, name=plane.name)).get("status") or {}
+    return status
 
 
 async def _first(stopping: Coroutine[Any, Any, object], wanted: Coroutine[Any, Any, object]) -> bool:

@@ -16,7 +16,7 @@ from audit_operator.cluster.backoff import Backoff
 from audit_operator.cluster.facts import FactStore
 from audit_operator.cluster.lease import LeadershipLostError
 from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, AUDIT_POLICY, CLUSTER_AUDIT_POLICY, WATCHED
-from audit_operator.cluster.rest import Listing
+from audit_operator.cluster.rest import ApiUnreachableError, Listing
 from audit_operator.controller import reconciler, shipment
 from audit_operator.controller.content import decode
 from audit_operator.controller.credentials import SinkSecrets
@@ -81,9 +81,15 @@ class World:
             self.dirty,
             server_version=lambda: "v1.37.2",
             fence=fence,
+            status_of=self.status_of,
             backoff=Backoff(base=0.01, cap=0.02),
         )
-        self._version = 1
+        self._version, self.status, self.unreachable = 1, {}, False
+
+    async def status_of(self, _plane):
+        if self.unreachable:
+            raise ApiUnreachableError("injected")
+        return self.status
 
     def put(self, resource, name, spec, namespace=""):
         self._version += 1
@@ -316,6 +322,24 @@ async def test_a_defect_that_no_single_object_brings_out_leaves_the_last_plan_in
     monkeypatch.setattr(reconciler, "plan", original)
     await world.until(lambda: condition(world, PLANE, "Programmed")["status"] == "True")
     assert not condition(world, PLANE, "Stalled")["status"]
+
+
+async def test_a_new_leader_that_cannot_plan_keeps_what_the_former_has_said(world, monkeypatch):
+    shipping = {"type": "Shipping", "status": "True", "reason": "Shipping", "message": "", "observedGeneration": 1}
+    ready = {**shipping, "type": "Ready", "reason": "Ready"}
+    world.status, world.unreachable = {"policies": 7, "conditions": [shipping, ready]}, True
+    monkeypatch.setattr(reconciler, "plan", lambda _: {}["defect"])
+    set_up(world)
+    world.list_everything()
+    await world.until(lambda: world.metric("audit_operator_defects_total") >= 2)
+    assert PLANE not in world.writer.said, "what cannot be read is not replaced"
+    world.unreachable = False
+    await world.until(lambda: PLANE in world.writer.said)
+    said = json.loads(world.writer.said[PLANE].text)
+    assert said["policies"] == 7
+    assert shipping in said["conditions"]
+    assert condition(world, PLANE, "Ready")["status"] == "Unknown"
+    assert condition(world, PLANE, "Stalled")["reason"] == "InternalError"
 
 
 async def test_a_cluster_wide_object_is_not_left_out_for_a_defect(world, monkeypatch):

@@ -14,10 +14,11 @@ import logging
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from audit_operator.cluster.backoff import Backoff
 from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, OWN_KINDS
+from audit_operator.cluster.rest import ApiError, ApiUnreachableError
 from audit_operator.cluster.status_writer import EncodedStatus
 from audit_operator.controller.content import said_of_permissions, snapshot_of
 from audit_operator.controller.quarantine import Quarantine
@@ -29,7 +30,7 @@ from audit_operator.plan.sinks import Sinks
 from audit_operator.plan.status import statuses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from audit_operator.api.findings import Finding, ObjectRef
     from audit_operator.api.permissions import Permissions
@@ -91,7 +92,8 @@ class Reconciler:
 
     `on_restart` is called when an API server was seen to come or go: watches may have missed something. `sinks` asks
     stores, `retention` what they keep, `sidecars` looks after those in pods, `permissions` judges rights; None where
-    nobody does. `local_sinks` is as in `Snapshot`.
+    nobody does. `local_sinks` is as in `Snapshot`. `status_of` asks the API server for the status of a control plane,
+    and raises ApiError, ApiUnreachableError.
     """
 
     store: FactStore
@@ -102,6 +104,7 @@ class Reconciler:
     dirty: Dirty
     server_version: Callable[[], str]
     fence: Callable[[], None]
+    status_of: Callable[[ObjectRef], Awaitable[Mapping[str, Any]]]
     observe_every: float = 5.0
     local_sinks: bool = False
     on_restart: Callable[[], None] = lambda: None
@@ -135,13 +138,13 @@ class Reconciler:
                 failures = 0
                 self.metrics.reconciled.observe(self.busy())
             except Exception as error:  # noqa: BLE001 - see the top of this file
-                self._failed(error)
+                await self._failed(error)
                 pause = self.backoff.delay(failures)
                 failures += 1
             self._began = None
             await asyncio.sleep(pause)
 
-    def _failed(self, error: Exception) -> None:
+    async def _failed(self, error: Exception) -> None:
         self.fence()  # it may be this that went wrong
         self.dirty.mark()
         self.metrics.failed.inc()
@@ -149,7 +152,7 @@ class Reconciler:
         if not isinstance(error, (OSError, TimeoutError)):
             self.metrics.defects.inc()
             if not isinstance(error, _SetAsideError):
-                self._confess(error)
+                await self._confess(error)
 
     async def watch_api_servers(self) -> None:
         """Look at the API servers every few seconds, for ever: what they run can change without any fact changing."""
@@ -235,15 +238,28 @@ class Reconciler:
             self.metrics.defects.inc()
             _LOG.error("%s not looked after", what, exc_info=error, extra={"reason": type(error).__name__})
 
-    def _confess(self, error: Exception) -> None:
+    async def _confess(self, error: Exception) -> None:
         """Nothing can be planned, for a reason that is ours. What was told to whoever ships and records stays."""
         planes = {fact.ref: fact for fact in self.store.facts(AUDIT_CONTROL_PLANE)}
-        said = {ref: json.loads(each.text) for ref, each in self._said.items()}
+        former = {ref: await self._former(ref) for ref in planes}
         amended = {
-            ref: EncodedStatus.of(unplanned(said.get(ref, {}), fact.generation, type(error).__name__))
-            for ref, fact in planes.items()
+            ref: EncodedStatus.of(unplanned(said, planes[ref].generation, type(error).__name__))
+            for ref, said in former.items()
+            if said is not None
         }
         self.writer.amend(amended, planes)
+
+    async def _former(self, plane: ObjectRef) -> Mapping[str, Any] | None:
+        """What status says of a control plane, also if a former leader has said it; None if nobody can tell."""
+        if plane in self._said:
+            said: Mapping[str, Any] = json.loads(self._said[plane].text)
+            return said
+        try:
+            return await self.status_of(plane)
+        except (ApiError, ApiUnreachableError) as error:
+            extra = {"object": str(plane), "reason": type(error).__name__}
+            _LOG.warning("Status not read, and so not amended: %s", error, extra=extra)
+            return None
 
     def _remember(self, planned: Plan) -> None:
         """Keep the policies that API servers may be running; without them, all that is known is that they differ."""
