@@ -249,6 +249,65 @@ async def test_a_hold_stops_deletion_at_once_and_a_change_of_class_takes_its_tim
 HELD = replace(MAX30, legal_hold=True)
 
 
+@dataclass
+class SlowStore(Store):
+    """Takes its time: with every question (`asked`), or with a deletion (`begun`), until `go_on`."""
+
+    slow: str = ""
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def observe(self, classes, now):
+        seen = await super().observe(classes, now)
+        if self.slow == "observe":
+            self.asked.set()
+            await self.go_on.wait()
+        return seen
+
+    async def enforce(self, orders, now):
+        if self.slow == "enforce" and orders:
+            self.begun.set()
+            await self.go_on.wait()
+        return await super().enforce(orders, now)
+
+
+async def until(condition):
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("slow", ["observe", "enforce"])
+async def test_a_hold_ends_the_round_that_is_under_way_before_anything_goes(slow):
+    store = SlowStore({"ns0": [10]})
+    async with world(store) as one:
+        await one.settle(demands(MAX30))
+        store.ages["ns0"], store.slow, told = [800], slow, len(store.ordered)
+        await (store.asked if slow == "observe" else store.begun).wait()
+        one.rounds.follow([sink()], {REF: demands(HELD)})
+        if slow == "enforce":
+            await until(lambda: {} in store.ordered[told:])
+        store.slow = ""
+        store.go_on.set()
+        await until(lambda: store.ordered[-1] == {"ns0": None})
+        await one.turn()
+        assert {"ns0": 720} not in store.ordered[told:]
+        assert store.ages == {"ns0": [800]}
+
+
+@pytest.mark.parametrize("to", [{}, {REF: demands(MAX30)}], ids=["nothing-demanded", "report"])
+async def test_deletions_under_way_are_stopped_when_a_sink_is_left_alone(to):
+    store = SlowStore({"ns0": [10]})
+    async with world(store) as one:
+        await one.settle(demands(MAX30))
+        store.ages["ns0"], store.slow = [800], "enforce"
+        await store.begun.wait()
+        one.rounds.follow([sink(retentionEnforcement="Report")], to)
+        await until(lambda: store.ordered[-1] == {})
+        assert store.ages == {"ns0": [800]}
+
+
 @pytest.mark.parametrize(
     "between",
     [

@@ -26,7 +26,7 @@ from audit_operator.controller.retention_memory import Memory, drifted, moment, 
 from audit_operator.plan.retention import store_of
 from audit_operator.retention.demand import period
 from audit_operator.retention.judgement import Judgement, judge
-from audit_operator.retention.orders import steps
+from audit_operator.retention.orders import steps, withdrawn
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.retention.protocol import Done, Observed, Order
 from audit_operator.sinks.store import Failure, Reason, Unsupported
@@ -81,13 +81,25 @@ class RoundTimes:
 
 @dataclass(slots=True)
 class _Followed:
-    """A sink, what is demanded of it, and the task that sees to it; `wake` is set when something else is demanded."""
+    """A sink, what is demanded of it, and the task that sees to it; `wake` is set when something else is demanded.
+
+    While a round deletes, `planned` has what, and `limit` is how it can be ended at once.
+    """
 
     sink: Sink
     demands: SinkDemands
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     deleted: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    planned: tuple[Step, ...] = ()
+    limit: asyncio.Timeout | None = None
+
+    def demand(self, demands: SinkDemands) -> None:
+        """Something else from now on; what is being deleted and must not be, is deleted no further."""
+        self.demands = demands
+        self.wake.set()
+        if self.limit is not None and not self.limit.expired() and withdrawn(self.planned, demands.classes):
+            self.limit.reschedule(asyncio.get_running_loop().time())
 
 
 @dataclass(slots=True)
@@ -107,6 +119,7 @@ class RetentionRounds:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     observations: dict[ObjectRef, RetentionObservation] = field(default_factory=dict)
     _followed: dict[ObjectRef, _Followed] = field(default_factory=dict)
+    _parting: set[asyncio.Task[None]] = field(default_factory=set)
     _platform: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PLATFORM))
     _tenants: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_TENANTS))
 
@@ -119,17 +132,21 @@ class RetentionRounds:
                     known.task.cancel()
                 del self._followed[ref]
                 self.observations.pop(ref, None)
+                if known.sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE:
+                    parting = asyncio.create_task(self._part(known), name=f"end of retention {ref}")
+                    self._parting.add(parting)
+                    parting.add_done_callback(self._parting.discard)
         for ref, sink in wanted.items():
             if (followed := self._followed.get(ref)) is None:
                 followed = self._followed[ref] = _Followed(sink, demands[ref])
                 followed.task = asyncio.create_task(self._attend(followed), name=f"retention {ref}")
             elif followed.demands != demands[ref]:
-                followed.demands = demands[ref]
-                followed.wake.set()
+                followed.demand(demands[ref])
 
     async def aclose(self) -> None:
         """Go round no more; a deletion that a store has begun goes on there."""
         tasks = [each.task for each in self._followed.values() if each.task is not None]
+        tasks += self._parting
         self._followed.clear()
         for each in tasks:
             each.cancel()
@@ -161,9 +178,11 @@ class RetentionRounds:
         if sink.ref not in self.observations:
             self._note(followed, RetentionObservation(memory.status))
         try:
-            async with asyncio.timeout(self.times.patience):
-                return await self._go(followed, memory)
+            async with asyncio.timeout(self.times.patience) as limit:
+                return await self._go(followed, memory, limit)
         except TimeoutError:
+            if followed.wake.is_set():
+                return await self._halt(followed)
             found: Failure = failure(Reason.TIMED_OUT, f"the store did not answer within {self.times.patience:g} s")
         except Exception as error:  # noqa: BLE001 - see the docstring
             self.fence()
@@ -171,14 +190,43 @@ class RetentionRounds:
             extra = {"object": str(sink.ref), "reason": type(error).__name__}
             _LOG.error("A store could not be asked about retention: %s", origin(error), extra=extra)
             found = failure(Reason.CUT_OFF, "the store could not be asked; the operator's log says why")
+        finally:
+            followed.planned, followed.limit = (), None
         return self._without(followed, memory, found)
+
+    async def _halt(self, followed: _Followed) -> bool:
+        """End deletions that a store has begun by order, and order none; False: it is to be asked again."""
+        ref = followed.sink.ref
+        self.fence()
+        try:
+            async with asyncio.timeout(self.times.patience):
+                store = await self._open(followed.sink, followed.demands.clusters)
+                done = store if isinstance(store, Failure | Unsupported) else await store.enforce((), self.now())
+        except TimeoutError:
+            done = failure(Reason.TIMED_OUT, "the store did not answer")
+        except Exception as error:  # noqa: BLE001 - a bug must not be the end of asking
+            done = failure(Reason.CUT_OFF, origin(error))
+        if isinstance(done, Failure):
+            extra = {"object": str(ref), "reason": done.reason.value}
+            _LOG.warning("Deletions may go on in a store that were ordered before: %s", done.message, extra=extra)
+        return False
+
+    async def _part(self, followed: _Followed) -> None:
+        """From a sink of which nothing is demanded any more, or that is another now."""
+        if followed.task is not None:
+            await asyncio.wait([followed.task])
+        try:
+            await self._halt(followed)
+        except Exception as error:  # noqa: BLE001 - what `fence` raises: nobody waits for this
+            extra = {"object": str(followed.sink.ref), "reason": type(error).__name__}
+            _LOG.warning("Deletions may go on in a store that were ordered before", extra=extra)
 
     async def _remembered(self, sink: Sink) -> Memory:
         resource = resource_of(sink.ref)
         document = await self.sinks.get(resource, name=sink.ref.name, namespace=sink.ref.namespace)
         return Memory.read(document, store_of(sink))
 
-    async def _go(self, followed: _Followed, memory: Memory) -> bool:
+    async def _go(self, followed: _Followed, memory: Memory, limit: asyncio.Timeout) -> bool:
         sink, demands, now = followed.sink, followed.demands, self.now()
         store = await self._open(sink, demands.clusters)
         if isinstance(store, Failure | Unsupported):
@@ -192,6 +240,9 @@ class RetentionRounds:
         deletes = {name for name in fits if seen.facts[name].can_delete} if enforces else set()
         planned = steps(demands.classes, memory.namespaces, deletes, now)
         done: Done | Unsupported | Failure = Done({})
+        if withdrawn(planned, followed.demands.classes):
+            return False
+        followed.planned, followed.limit = planned, limit
         if enforces:
             self.fence()
             done = await store.enforce(

@@ -95,6 +95,19 @@ def steps(
     return tuple(result)
 
 
+def withdrawn(planned: Iterable[Step], classes: Iterable[RetentionClass]) -> bool:
+    """Whether a step deletes what may not be deleted by what is demanded now."""
+    allowed = {
+        name: None if name in each.unclear else each.demand.delete_after for each in classes for name in each.namespaces
+    }
+    return any(
+        (limit := allowed.get(name)) is None or each.delete_after < limit
+        for each in planned
+        if each.delete_after is not None
+        for name in each.namespaces
+    )
+
+
 def _next(wanted: RetentionClass, namespace: str, before: Remembered, now: datetime) -> Told:
     target, effective, announced = wanted.demand.delete_after, before.told.delete_after, before.told.announced
     since, settled = _standing(wanted, before, now)

@@ -74,5 +74,7 @@ class RetentionStore(Protocol):
     async def enforce(self, orders: Sequence[Order], now: datetime) -> Done | Failure | Unsupported:
         """Bring the store to it; again and again, to the same end. Nothing foreign is touched.
 
+        Deletions of earlier orders that the store has not ended are stopped first: without orders, that is all.
+
         Whatever is told may be undone by others at any time, so that only `observe` says what is.
         """
