@@ -10,7 +10,7 @@ from audit_operator.api.findings import ObjectRef
 from audit_operator.api.parsing import to_json
 from audit_operator.api.policy_status import RetentionState
 from audit_operator.cluster.rest import ApiUnreachableError
-from audit_operator.controller.retention import RetentionRounds, RoundTimes
+from audit_operator.controller.retention import RetentionRounds, RoundTimes, _pause
 from audit_operator.plan.retention import SinkDemands
 from audit_operator.retention.change import GRACE
 from audit_operator.retention.classes import RetentionClass
@@ -328,6 +328,11 @@ async def test_a_hold_that_nobody_remembers_any_more_is_no_reason_to_hasten(betw
         assert one.store.ages == {"ns0": [800]}
         await one.go(sink(), demands(MAX30, confirmed=True), days=1)
         assert one.store.ages == {"ns0": []}
+
+
+def test_a_store_that_does_not_manage_is_asked_less_and_less_often():
+    assert [_pause(tries, 3600.0) for tries in (0, 1, 2, 3, 9, 10**6)] == [3600, 60, 120, 240, 3600, 3600]
+    assert [_pause(tries, 1.0) for tries in (0, 1, 2)] == [1, 1, 1]
 
 
 async def test_another_store_at_the_same_sink_is_another_matter():

@@ -4,7 +4,7 @@ import pytest
 
 from audit_operator.api.policy_status import RetentionState
 from audit_operator.api.retention_observations import RetentionObservation
-from audit_operator.api.sink_retention import ClassRetention, RetentionOfSink
+from audit_operator.api.sink_retention import ClassRetention, RetentionOfSink, ToldNamespaces
 from audit_operator.plan.retention import store_of
 from audit_operator.plan.status import statuses
 from tests.plan.test_retention import CENTRAL, planned_of, sink, tenants
@@ -13,12 +13,17 @@ POLICY = tenants("payments", maximum="30d")
 SNAPSHOT, PLAN = planned_of(POLICY)
 
 
-def said(state, reason="", **more):
+def said(state, reason="", about=("payments",), **more):
     one = ClassRetention(
-        name="max30d", desired="at most 30d", effective="deletes after 400d", state=state, reason=reason
+        name="max30d",
+        desired="at most 30d",
+        effective="deletes after 400d",
+        state=state,
+        reason=reason,
+        told=(ToldNamespaces(namespaces=about),),
     )
     status = RetentionOfSink(store=store_of(sink()), classes=(one,))
-    return RetentionObservation(status, **more)
+    return RetentionObservation(status, **({"asked": True} | more))
 
 
 def told(seen, ref=POLICY.ref):
@@ -41,6 +46,18 @@ def test_a_store_that_is_away_leaves_what_was_proved_and_is_not_claimed_to_hold(
     condition, [line] = told({CENTRAL: seen})
     assert condition == ("Unknown", "SinkUnreachable")
     assert (line["state"], line["reason"]) == ("Enforced", "SinkUnreachable: no connection")
+
+
+def test_nothing_is_enforced_for_namespaces_that_the_store_was_not_asked_about():
+    condition, [line] = told({CENTRAL: said(RetentionState.ENFORCED, about=("web",))})
+    assert condition == ("Unknown", "NotVerified")
+    assert (line["state"], line["reason"]) == ("Pending", "not asked yet")
+    assert told({CENTRAL: said(RetentionState.ENFORCED, about=("web",))}, CENTRAL)[0] == ("Unknown", "NotVerified")
+
+
+def test_what_an_earlier_operator_found_is_not_claimed_before_the_store_has_said_it_again():
+    assert told({CENTRAL: said(RetentionState.ENFORCED, asked=False)})[0] == ("Unknown", "NotVerified")
+    assert told({CENTRAL: said(RetentionState.PARTIAL, asked=False)})[0] == ("False", "Partial")
 
 
 def test_a_store_that_cannot_be_asked_is_declared_by_hand():

@@ -36,9 +36,11 @@ class RetentionObservation:
         status: what was last found; without classes where the store was never asked with success.
         trouble: why the store could not be asked now, and what mends it; empty where it could.
         unsupported: whether such a store can be asked about retention at all; `trouble` then says why not.
+        asked: whether the store has answered since the operator started; until then, status says what was so once.
     """
 
     status: RetentionOfSink
     trouble: str = ""
     unsupported: bool = False
+    asked: bool = False
     figures: RetentionFigures = field(default=RetentionFigures(), compare=False)

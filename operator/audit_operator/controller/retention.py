@@ -50,7 +50,7 @@ _SPREAD = 0.1
 _SOON = 5.0
 """Seconds within which a sink that is new, or of which something else is demanded, has its turn."""
 _AGAIN = 60.0
-"""Seconds after which one is tried again that could not be asked, or that is still deleting."""
+"""Seconds after which one is tried again that could not be asked, or still deletes; twice as many each time."""
 _UNCLEAR = "a policy, sink or control plane cannot be read, or a policy there belongs to no control plane"
 _REPORT_ONLY = "set spec.retentionEnforcement of the sink to Enforce, or delete them by hand"
 
@@ -153,13 +153,15 @@ class RetentionRounds:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _attend(self, followed: _Followed) -> None:
+        tries = 0
         while True:
             pause = random.uniform(0.0, min(_SOON, self.times.every))  # noqa: S311  # spreads load
             await asyncio.sleep(pause)
             followed.wake.clear()
             async with self._tenants if isinstance(followed.sink, AuditSink) else self._platform:
                 done = await self._round(followed)
-            pause = self.times.every if done else min(_AGAIN, self.times.every)
+            tries = 0 if done else tries + 1
+            pause = _pause(tries, self.times.every)
             try:
                 async with asyncio.timeout(pause * random.uniform(1.0 - _SPREAD, 1.0 + _SPREAD)):  # noqa: S311
                     await followed.wake.wait()
@@ -294,7 +296,8 @@ class RetentionRounds:
             {name: facts.overdue for name, facts in seen.facts.items()},
             dict(followed.deleted),
         )
-        self._note(followed, RetentionObservation(remembering(memory, seen.settings, made, now), figures=figures))
+        status = remembering(memory, seen.settings, made, now)
+        self._note(followed, RetentionObservation(status, asked=True, figures=figures))
 
     def _without(self, followed: _Followed, memory: Memory, found: Failure | Unsupported) -> bool:
         """No answer: what was last proved stays, with its time. Of a store that cannot be asked, nothing is claimed."""
@@ -311,7 +314,8 @@ class RetentionRounds:
         if before is None or before.trouble != said:
             extra = {"object": str(followed.sink.ref), "reason": found.reason.value}
             _LOG.warning("A store could not be asked about retention: %s", found.message, extra=extra)
-        self._note(followed, RetentionObservation(memory.status, said, figures=figures))
+        asked = before is not None and before.asked
+        self._note(followed, RetentionObservation(memory.status, said, asked=asked, figures=figures))
         return False
 
     def _note(self, followed: _Followed, found: RetentionObservation) -> None:
@@ -324,6 +328,11 @@ class RetentionRounds:
 
 
 _ABOUT_SECRETS = (Reason.SECRET_UNREADABLE, Reason.CREDENTIALS_INVALID)
+
+
+def _pause(tries: int, every: float) -> float:
+    """Seconds until the next round, after so many that were not all: more do not help a store that is overloaded."""
+    return min(_AGAIN * 2.0 ** min(tries - 1, 10), every) if tries else every
 
 
 def _with_steps(judged: Judgement, group: list[Step]) -> Judgement:

@@ -5,6 +5,7 @@ What was last proved stays with its time where a store is away; what was never a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
@@ -36,6 +37,15 @@ _REASONS = {
 NOT_ASKED = "nobody asks stores about retention: the operator is set not to"
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A class in a sink, and those of its namespaces that something is to be said of."""
+
+    sink: ObjectRef
+    name: str
+    namespaces: tuple[str, ...]
+
+
 class RetentionOfStores:
     """What is true of the retention of policies and sinks; `seen` is None where stores are not asked at all."""
 
@@ -51,7 +61,7 @@ class RetentionOfStores:
         """The worst of all classes in one sink."""
         if sink not in self._demanded.sinks:
             return unknown(_TYPE, Reason.NOT_REQUESTED, "no policy asks for it")
-        return self._worst([(sink, each.name) for each in self._demanded.sinks[sink].classes])
+        return self._worst([_Held(sink, each.name, each.namespaces) for each in self._demanded.sinks[sink].classes])
 
     def memory(self, sink: ObjectRef) -> dict[str, Any] | None:
         """What the status of a sink says about its classes."""
@@ -63,25 +73,26 @@ class RetentionOfStores:
         if policy not in self._demanded.asking:
             return unknown(_TYPE, Reason.NOT_REQUESTED, "the spec does not ask for it, or ships nowhere"), ()
         held = [
-            (sink, name)
+            _Held(sink, each.name, (policy.namespace,) if policy.namespace else each.namespaces)
             for sink in sinks
             if sink in self._demanded.sinks
-            for name in self._demanded.sinks[sink].of_policy.get(policy, ())
+            for each in self._demanded.sinks[sink].classes
+            if each.name in self._demanded.sinks[sink].of_policy.get(policy, ())
         ]
         if not held:
             said = "what this policy asks for is not applied in any sink; see composition.findings"
             return false(_TYPE, Reason.CONFLICT, said), ()
-        lines = sorted((self._line(*each) for each in held), key=lambda each: WORST_FIRST.index(each.state))
+        lines = sorted(map(self._line, held), key=lambda each: WORST_FIRST.index(each.state))
         return self._worst(held), tuple(to_json(each) for each in lines[:MOST_LINES])
 
-    def _worst(self, held: list[tuple[ObjectRef, str]]) -> Claim:
-        claims = [self._claim(*each) for each in held]
-        return min(claims, key=_rank)
+    def _worst(self, held: list[_Held]) -> Claim:
+        return min(map(self._claim, held), key=_rank)
 
-    def _claim(self, sink: ObjectRef, name: str) -> Claim:
+    def _claim(self, held: _Held) -> Claim:
+        sink, name = held.sink, held.name
         if self._seen is None:
             return unknown(_TYPE, Reason.NOT_IMPLEMENTED, NOT_ASKED)
-        found, said = self._seen.get(sink), self._said(sink, name)
+        found, said = self._seen.get(sink), self._said(held)
         where = f"{sink}, class {name}"
         if found is not None and found.unsupported:
             return unknown(_TYPE, Reason.UNSUPPORTED, f"{sink}: {found.trouble}")
@@ -95,12 +106,18 @@ class RetentionOfStores:
             return true(_TYPE, reason, "every sink keeps records as asked")
         return false(_TYPE, reason, f"{where}: {said.reason}")
 
-    def _said(self, sink: ObjectRef, name: str) -> ClassRetention | None:
-        found = self._seen.get(sink) if self._seen is not None else None
-        return next((each for each in found.status.classes if each.name == name), None) if found else None
+    def _said(self, held: _Held) -> ClassRetention | None:
+        """What was found of a class; that all is well, only of namespaces that the store was asked about."""
+        found = self._seen.get(held.sink) if self._seen is not None else None
+        said = next((each for each in found.status.classes if each.name == held.name), None) if found else None
+        if found is None or said is None or said.state is not RetentionState.ENFORCED:
+            return said
+        about = frozenset(name for each in said.told for name in each.namespaces)
+        return said if about.issuperset(held.namespaces) and (found.asked or found.trouble) else None
 
-    def _line(self, sink: ObjectRef, name: str) -> SinkRetention:
-        found, said = self._seen.get(sink) if self._seen is not None else None, self._said(sink, name)
+    def _line(self, held: _Held) -> SinkRetention:
+        sink, name = held.sink, held.name
+        found, said = self._seen.get(sink) if self._seen is not None else None, self._said(held)
         ref = SinkRef(kind=SinkKind(sink.kind), name=sink.name)
         if said is None:
             unsupported = found is not None and found.unsupported
