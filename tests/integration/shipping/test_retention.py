@@ -94,6 +94,13 @@ async def test_records_beyond_their_time_go_and_younger_and_foreign_ones_stay(tm
         assert (await judged(store, payments)).state is RetentionState.PENDING
 
         orders = Order(payments, ("payments",), 30 * DAY), Order(web, ("web",), 95 * DAY)
+        for wrong in (timedelta(days=-1000), timedelta(days=1000)):
+            # Whichever clock is wrong, what the other says is overdue; nothing goes before both say so.
+            seen = await store.observe([payments], datetime.now(UTC) + wrong)
+            assert seen.facts[payments.name].overdue == (42 if wrong < timedelta() else 72)
+        assert await store.enforce(orders, datetime.now(UTC) - timedelta(days=1000)) == Done(
+            {payments.name: 0, web.name: 0}
+        )
         assert await enforced(store, *orders) == {payments.name: 42, web.name: 20}
         assert count(url, "cluster:=main namespace:=payments") == 30
         assert count(url, "cluster:=main namespace:=web") == 15

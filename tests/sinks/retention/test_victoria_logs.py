@@ -86,6 +86,17 @@ def test_a_limit_has_all_digits_of_its_year():
     assert _older(876_000, datetime(1000, 1, 1, tzinfo=UTC)) == "_time:<0900-01-25T00:00:00.000000Z _time:>876000h"
 
 
+async def test_overdue_is_what_either_clock_says_and_deleted_what_both_say(server):
+    server.answers["/select/logsql/query"] = (200, COUNT.replace(b'"beyond": "0"', b'"beyond": "5"'))
+    server.answers["/delete/run_task"] = (200, b"{}")
+    await opened(server).observe([WANTED], NOW)
+    await opened(server).enforce([Order(WANTED, ("web",), 720)], NOW)
+    [counted, *_] = [each.form["query"] for each in server.asked if each.path == "/select/logsql/query"]
+    [deleted] = [each.form["filter"] for each in server.asked if each.path == "/delete/run_task"]
+    assert "count() if (_time:<2026-10-29T00:00:00.000000Z or _time:>720h) beyond" in counted
+    assert deleted.endswith(" _time:<2026-10-29T00:00:00.000000Z _time:>720h")
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"nonsense", b'{"total": "x"}', b'{"total": "1"}', b"[" * 5000, FAR])
 async def test_a_count_that_is_none_is_a_failure_and_no_zero(server, body):
     server.answers["/select/logsql/query"] = (200, body)

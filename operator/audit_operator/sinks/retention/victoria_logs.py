@@ -41,6 +41,7 @@ _PARTITION = 24
 _NEVER = 100 * 365 * 24
 """Hours beyond which nothing counts as older: times in the store are nanoseconds in 64 bits, where an age or a moment
 of some 300 years wraps around, and matches everything."""
+_BOTH, _EITHER = " ", " or "
 _STEP = 0.5
 _SETTINGS_REFUSED = (Reason.NOT_FOUND, Reason.FORBIDDEN, Reason.UNAUTHENTICATED)
 
@@ -102,7 +103,7 @@ class VictoriaLogsRetention:
             return settings
         facts: dict[str, Facts] = {}
         for each in classes:
-            counted = await self._count(each.namespaces, each.demand.maximum, now)
+            counted = await self._count(each.namespaces, each.demand.maximum, now, _EITHER)
             if isinstance(counted, Failure):
                 return counted
             demand = each.demand
@@ -146,9 +147,11 @@ class VictoriaLogsRetention:
             return VictoriaLogsSettings() if answer.reason in _SETTINGS_REFUSED else answer
         return VictoriaLogsSettings.parse(answer)
 
-    async def _count(self, namespaces: Iterable[str], beyond: int | None, now: datetime) -> _Counted | Failure:
+    async def _count(
+        self, namespaces: Iterable[str], beyond: int | None, now: datetime, joined: str = _BOTH
+    ) -> _Counted | Failure:
         total = _Counted()
-        older = _older(beyond, now) if beyond is not None and beyond <= _NEVER else "!*"
+        older = _older(beyond, now, joined) if beyond is not None and beyond <= _NEVER else "!*"
         for each in self._filters(namespaces):
             query = f"{each} | stats min(_time) oldest, count() total, count() if ({older}) beyond"
             answer = await self._ask("/select/logsql/query", {"query": query, "allow_partial_response": "0"})
@@ -244,10 +247,13 @@ def _is_of(task: Mapping[str, Any], tenant: Mapping[str, int]) -> bool:
     return bool(task["tenant_ids"] == [wanted])
 
 
-def _older(hours: int, now: datetime) -> str:
-    """Older than that by our clock and by the store's: if either goes wrong, nothing is deleted too early."""
+def _older(hours: int, now: datetime, joined: str = _BOTH) -> str:
+    """Older than that by our clock and by the store's: if either goes wrong, nothing is deleted too early.
+
+    What is overdue is so by either: if one goes wrong, nothing is claimed to be gone that is still there.
+    """
     limit = f"{(now.astimezone(UTC) - timedelta(hours=hours)).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
-    return f"_time:<{limit} _time:>{hours}h"
+    return f"_time:<{limit}{joined}_time:>{hours}h"
 
 
 def _batches(namespaces: Iterable[str]) -> Iterator[tuple[str, ...]]:
