@@ -330,6 +330,14 @@ async def test_a_hold_that_nobody_remembers_any_more_is_no_reason_to_hasten(betw
         assert one.store.ages == {"ns0": []}
 
 
+async def test_many_maximums_do_not_push_a_hold_out_of_what_is_remembered():
+    many = [Demand(maximum=1000 + number) for number in range(64)]
+    async with world(Store({"ns64": [800]})) as one:
+        said = await one.go(sink(), demands(*many, HELD))
+        assert len(said) == 64
+        assert said[HELD.name].legal_hold
+
+
 def test_a_store_that_does_not_manage_is_asked_less_and_less_often():
     assert [_pause(tries, 3600.0) for tries in (0, 1, 2, 3, 9, 10**6)] == [3600, 60, 120, 240, 3600, 3600]
     assert [_pause(tries, 1.0) for tries in (0, 1, 2)] == [1, 1, 1]

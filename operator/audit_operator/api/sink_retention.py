@@ -12,7 +12,7 @@ from audit_operator.api.policy_status import RetentionState
 from audit_operator.api.text import Line, Timestamp, Word
 
 MAX_CLASSES = 64
-"""Of one sink. Of those beyond, in order of name, nothing is deleted by order."""
+"""Of one sink. Of those beyond, in order of name but those that protect records first, nothing is deleted by order."""
 MAX_NAMESPACES = 10_000
 """Of one class. Of one that has more, nothing is deleted by order."""
 MAX_GROUPS = 512

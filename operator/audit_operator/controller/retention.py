@@ -24,6 +24,7 @@ from audit_operator.cluster.rest import ApiError, ApiUnreachableError
 from audit_operator.controller.origins import origin
 from audit_operator.controller.retention_memory import Memory, drifted, moment, remembering
 from audit_operator.plan.retention import store_of
+from audit_operator.retention.classes import first
 from audit_operator.retention.demand import period
 from audit_operator.retention.judgement import Judgement, judge
 from audit_operator.retention.orders import steps, withdrawn
@@ -238,7 +239,8 @@ class RetentionRounds:
             return self._without(followed, memory, seen)
         enforces = sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
         # Whatever cannot be remembered has no protection the next time.
-        fits = [each.name for each in demands.classes[:MAX_CLASSES] if len(each.namespaces) <= MAX_NAMESPACES]
+        kept = first(demands.classes, MAX_CLASSES)
+        fits = [each.name for each in demands.classes if each.name in kept and len(each.namespaces) <= MAX_NAMESPACES]
         deletes = {name for name in fits if seen.facts[name].can_delete} if enforces else set()
         planned = steps(demands.classes, memory.namespaces, deletes, now)
         done: Done | Unsupported | Failure = Done({})

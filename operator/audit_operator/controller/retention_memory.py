@@ -24,6 +24,7 @@ from audit_operator.api.sink_retention import (
 )
 from audit_operator.api.text import hours
 from audit_operator.retention.change import Announcement
+from audit_operator.retention.classes import first
 from audit_operator.retention.demand import Demand, period
 from audit_operator.retention.orders import Remembered, Told
 
@@ -89,10 +90,10 @@ def remembering(
     before: Memory, settings: str, made: Iterable[tuple[tuple[Step, ...], Facts, Judgement]], now: datetime
 ) -> RetentionOfSink:
     """The status that says what was just found: of each class its steps, the store's facts, and how it was judged."""
-    classes = [_class(before, *each, now) for each in made]
-    return RetentionOfSink(
-        store=before.status.store, settings=settings[:_LONGEST], classes=tuple(classes[:MAX_CLASSES])
-    )
+    found = list(made)
+    kept = first((steps[0].wanted for steps, _, _ in found), MAX_CLASSES)
+    classes = [_class(before, *each, now) for each in found if each[0][0].wanted.name in kept]
+    return RetentionOfSink(store=before.status.store, settings=settings[:_LONGEST], classes=tuple(classes))
 
 
 def _class(before: Memory, steps: tuple[Step, ...], facts: Facts, judged: Judgement, now: datetime) -> ClassRetention:

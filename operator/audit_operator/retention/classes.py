@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from audit_operator.retention.demand import Demand
 
 
@@ -31,3 +33,13 @@ class RetentionClass:
     def name(self) -> str:
         """The same for equal demands, in every sink and at any time."""
         return self.demand.name
+
+    @property
+    def protects(self) -> bool:
+        """Whether anything may not be deleted by it."""
+        return bool(self.demand.minimum or self.demand.legal_hold)
+
+
+def first(classes: Iterable[RetentionClass], number: int) -> frozenset[str]:
+    """Names of so many classes, those first that protect records: many maximums must not push a hold out."""
+    return frozenset(each.name for each in sorted(classes, key=lambda each: (not each.protects, each.name))[:number])
