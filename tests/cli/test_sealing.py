@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 
 import pytest
@@ -47,21 +48,47 @@ def test_a_new_key_is_readable_by_nobody_else_and_never_replaced(tmp_path, capsy
     content = key.read_bytes()
     assert main(["seal", "--new-key", str(key)]) == 2
     assert key.read_bytes() == content
+    public = (tmp_path / "seal.pem.pub").read_bytes()
+    key.rename(tmp_path / "elsewhere.pem")
+    assert main(["seal", "--new-key", str(key)]) == 2
+    assert ((tmp_path / "seal.pem.pub").read_bytes(), key.exists()) == (public, False)
+    (tmp_path / "seal.pem.pub").unlink()
+    (tmp_path / "elsewhere.pem").rename(key)
+    assert main(["seal", "--new-key", str(key)]) == 2
+    assert (key.read_bytes(), (tmp_path / "seal.pem.pub").exists()) == (content, False)
 
 
 def test_what_is_over_is_sealed_once_and_is_then_as_sealed(command, store):
-    status, said, _ = command("seal", "payments/own", "--since", "4h", objects=[sink(store.url)])
+    status, said, _ = command("seal", "payments/own", "--new-chain", "--since", "4h", objects=[sink(store.url)])
     assert status == 0
     assert [line.split(": ")[1] for line in said.splitlines()] == [f"0 records, seal {n}" for n in (1, 2, 3)]
     status, said, _ = command("verify", "payments/own")
-    assert (status, said.splitlines()[-1]) == (
-        0,
-        "AuditSink/payments/own: as sealed (3 seals, 3 intervals, 0 records, 0 findings)",
+    last = said.splitlines()[-1]
+    assert status == 0
+    assert re.fullmatch(
+        r"AuditSink/payments/own: as sealed \(3 seals, 3 intervals from 20\S+ to 20\S+, 0 records, 0 findings\)", last
     )
 
 
+def test_where_all_seals_were_deleted_no_chain_begins_anew(command, store, tmp_path):
+    command("seal", "payments/own", "--new-chain", objects=[sink(store.url)])
+    for each in (tmp_path / "seals").rglob("*.json"):
+        each.unlink()
+    status, said, error = command("seal", "payments/own")
+    assert (status, said) == (1, "")
+    assert "no seal to go on from" in error
+    assert not list((tmp_path / "seals").rglob("*.json"))
+
+
+def test_to_have_compared_nothing_is_no_success(command, store):
+    command("seal", "payments/own", "--new-chain", objects=[sink(store.url)])
+    status, said, _ = command("verify", "payments/own", "--since", "1m")
+    assert (status, "NOTHING was compared" in said) == (1, True)
+    assert json.loads(command("verify", "payments/own", "--since", "1m", "-o", "json")[1])["since"] is None
+
+
 def test_a_finding_is_said_with_its_place_and_the_mend(command, store, tmp_path):
-    command("seal", "payments/own", "--since", "4h", objects=[sink(store.url)])
+    command("seal", "payments/own", "--new-chain", "--since", "4h", objects=[sink(store.url)])
     next(tmp_path.rglob("000000000002.json")).unlink()
     status, said, _ = command("verify", "payments/own")
     assert status == 1
@@ -77,7 +104,7 @@ def test_a_finding_is_said_with_its_place_and_the_mend(command, store, tmp_path)
 
 
 def test_what_a_forged_seal_says_cannot_speak_to_the_terminal(command, store, tmp_path):
-    command("seal", "payments/own", "--cluster", "a\x1b[2Jb", objects=[sink(store.url)])
+    command("seal", "payments/own", "--new-chain", "--cluster", "a\x1b[2Jb", objects=[sink(store.url)])
     held = next(tmp_path.rglob("000000000001.json"))
     place = tmp_path / "seals" / "sink=AuditSink" / "payments" / "own"
     (place / held.name).write_bytes(held.read_bytes())
@@ -88,7 +115,7 @@ def test_what_a_forged_seal_says_cannot_speak_to_the_terminal(command, store, tm
 
 
 def test_a_store_that_fails_is_neither_success_nor_a_finding(command, store):
-    command("seal", "payments/own", objects=[sink(store.url)])
+    command("seal", "payments/own", "--new-chain", objects=[sink(store.url)])
     store.status = 503
     status, said, error = command("verify", "payments/own")
     assert (status, "not verified whole" in said) == (1, True)
@@ -117,7 +144,7 @@ def test_what_cannot_be_done_is_said(command, store, name, options, message):
 def test_keys_are_needed_and_must_be_such(command, store, tmp_path):
     (tmp_path / "no.pem").write_text("s3cret")
     wrong, missing = str(tmp_path / "no.pem"), str(tmp_path / "missing.pem")
-    command("seal", "payments/own", objects=[sink(store.url)])
+    command("seal", "payments/own", "--new-chain", objects=[sink(store.url)])
     for name, given, message in (
         ("seal", [], "--key FILE"),
         ("seal", ["--key", wrong], "not a private key"),

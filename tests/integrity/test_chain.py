@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from audit_operator.integrity import chain
 from audit_operator.integrity import seal as seals
 from audit_operator.integrity.discovery import Kind
-from audit_operator.integrity.interval import Interval
+from audit_operator.integrity.interval import Interval, moment
 from audit_operator.integrity.keys import SigningKey
 from audit_operator.integrity.seal import Scope, SealKind
 from tests.integrity.sealed import HOUR, KEY, SCOPE, START, chain_of, hour, seal_of
@@ -17,7 +17,7 @@ CLOSED = START + 6 * HOUR
 
 
 def check(held, closed=CLOSED, keys=(KEY.public,), allowance=3 * HOUR):
-    return chain.check(held, SCOPE, keys, closed, allowance)
+    return chain.check(held, SCOPE, keys, chain.Times(closed, allowance))
 
 
 def found(held, **more):
@@ -118,6 +118,30 @@ def test_a_supplement_belongs_to_the_chain_and_covers_no_time():
     assert found(held, closed=CLOSED + HOUR) == []
     del held[7]
     assert [each[:2] for each in found(held, closed=CLOSED + HOUR)] == [(Kind.SEAL_MISSING, 7)]
+
+
+def late_chain(*sealed_at):
+    held, previous = {}, seals.NO_SEAL
+    for number, at in enumerate(sealed_at, 1):
+        made = moment(START + at * HOUR)
+        held[number] = seal_of(number, interval=hour(number - 1), previous=previous, sealed_at=made).encode()
+        previous = seals.digest(held[number])
+    return held
+
+
+def test_seals_that_were_deleted_at_the_end_and_made_anew_are_an_error():
+    """The chain has no gap then, and all that is left to see is when they were made."""
+    made_anew = late_chain(2, 3, 11, 11, 11, 11)
+    late, error = Kind.SEALED_LATE, Kind.SEALED_TOO_LATE
+    kinds = [(error, 3, hour(2)), (error, 4, hour(3)), (late, 5, hour(4)), (late, 6, hour(5))]
+    assert found(made_anew) == kinds
+    assert error.severity == "Error"
+    asked = chain.check(made_anew, SCOPE, (KEY.public,), chain.Times(CLOSED, 3 * HOUR, START + 3 * HOUR))
+    assert [each.kind for each in asked.discoveries] == [late, error, late, late]
+
+
+def test_a_chain_may_begin_with_what_is_long_over():
+    assert {each[0] for each in found(late_chain(30, 30, 31, 31, 32, 32))} == {Kind.SEALED_LATE}
 
 
 def test_an_interval_that_was_sealed_long_after_its_end_is_said():

@@ -29,7 +29,7 @@ async def sealed(records=RECORDS, scope=SCOPE, **scanner):
     """A store and its seals, one for each hour, made an hour after that."""
     store, archive = MemoryScanner(list(records), **scanner), MemoryArchive()
     sealer = Sealer(scope, store, archive, KEY)
-    for interval in await sealer.due(END, HOUR, START):
+    for interval in await sealer.due(END, HOUR, START, new=True):
         made = await sealer.seal(interval, interval.until + HOUR)
         assert not isinstance(made, Failure)
     return store, archive, sealer
@@ -229,8 +229,36 @@ async def test_a_chain_is_not_continued_on_a_seal_of_somebody_else():
 async def test_the_first_seal_is_of_the_last_hour_unless_told_otherwise():
     sealer = Sealer(SCOPE, MemoryScanner([]), MemoryArchive(), KEY)
     closed = START + timedelta(minutes=50)
-    assert list(await sealer.due(closed, HOUR, None)) == [hour(-1)]
-    assert list(await sealer.due(closed, HOUR, START - 3 * HOUR)) == [hour(-3), hour(-2), hour(-1)]
+    assert list(await sealer.due(closed, HOUR, None, new=True)) == [hour(-1)]
+    assert list(await sealer.due(closed, HOUR, START - 3 * HOUR, new=True)) == [hour(-3), hour(-2), hour(-1)]
+
+
+async def test_a_chain_begins_only_when_told_to_and_only_once():
+    _, archive, sealer = await sealed()
+    assert "there is a chain already" in (await sealer.due(END + HOUR, HOUR, None, new=True)).message
+    archive.objects.clear()
+    refused = await sealer.due(END + HOUR, HOUR, None)
+    assert refused.reason is Reason.CHAIN_UNUSABLE
+    assert "deleted the seals" in refused.message
+    assert "--new-chain" in refused.message
+
+
+async def test_where_the_time_that_was_asked_for_begins_before_the_first_seal_that_is_found():
+    store, archive, _ = await sealed()
+    result = await verified(store, archive, since=START - 2 * HOUR)
+    assert kinds(result) == [Kind.SEAL_MISSING]
+    assert result.discoveries[0].interval == Interval(START - 2 * HOUR, START)
+    assert result.span == Interval(START, END)
+    assert kinds(await verified(store, archive, since=START)) == []
+
+
+async def test_what_was_compared_is_said_and_nothing_is_not_a_span():
+    store, archive, _ = await sealed()
+    assert (await verified(store, archive, since=START + HOUR, until=END - HOUR)).span == Interval(
+        START + HOUR, END - HOUR
+    )
+    nothing = await verified(store, archive, since=END)
+    assert (kinds(nothing), nothing.intervals, nothing.span) == ([], 0, None)
 
 
 async def test_what_was_missed_is_sealed_without_a_gap():

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   audit-operator seal --new-key seal.pem                                  a key, and seal.pem.pub for whoever verifies
+  audit-operator seal central --key seal.pem --seals-sink worm --new-chain   the first time: begin with the last hour
   audit-operator seal central --key seal.pem --seals-sink worm            every hour that is over and has no seal yet
-  audit-operator seal central --key seal.pem --seals /mnt/seals --since 7d   begin with the last seven days
+  audit-operator seal central --key seal.pem --seals /mnt/seals --new-chain --since 7d   begin with seven days
   audit-operator seal central --key seal.pem --seals-sink worm --late 24h    also what came late in the last day
   audit-operator seal central --key new.pem --public-key old.pem.pub --seals-sink worm     with a renewed key
   audit-operator seal payments/own -n payments --key seal.pem --seals ./seals -f sink.yaml -f secret.yaml
@@ -59,6 +60,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     add_chain(parser, sink=False)
     parser.add_argument("--key", metavar="FILE", type=Path, help="private key that signs (PEM, Ed25519, no password)")
+    parser.add_argument(
+        "--new-chain",
+        action="store_true",
+        help="begin a chain, by hand and once; without it, to find no seal is a failure, since somebody deleted them",
+    )
     parser.add_argument("--new-key", metavar="FILE", type=Path, help="make a key, write it there, and do nothing else")
     parser.add_argument(
         "--interval", metavar="LENGTH", type=duration, default=timedelta(hours=1), help="of one seal (default: 1h)"
@@ -99,9 +105,16 @@ def _make_key(path: Path) -> int:
 
     key, public = SigningKey.make(), Path(f"{path}.pub")
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(key.pem())
-        public.write_bytes(key.public.pem())
+        # The public one first: where one is there that has verified seals, nothing is made.
+        with public.open("xb") as beside:
+            try:
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except OSError:
+                public.unlink()
+                raise
+            with os.fdopen(descriptor, "wb") as file:
+                beside.write(key.public.pem())
+                file.write(key.pem())
     except OSError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
     print(f"key {key.public.id}: {path} signs, {public} verifies")
@@ -134,7 +147,7 @@ async def _all(options: argparse.Namespace, sealer: Sealer) -> AsyncGenerator[Se
     from audit_operator.sinks.store import Failure  # noqa: PLC0415 - see _seal
 
     again = await sealer.sealed(options.late) if options.late is not None else ()
-    due = await sealer.due(datetime.now(UTC) - options.lateness, options.interval, options.since)
+    due = await sealer.due(datetime.now(UTC) - options.lateness, options.interval, options.since, new=options.new_chain)
     for intervals, make in ((due, sealer.seal), (again, sealer.supplement)):
         if isinstance(intervals, Failure):
             yield intervals

@@ -40,7 +40,8 @@ EXAMPLES = """examples:
 Needs 32 bytes of memory for each record of an interval; of a bucket, for each of all the time that is verified, since
 its objects are read once for all of it. What each finding means stands in docs/integrity.md.
 
-Exit status: 0 if everything is as it was sealed; 1 if not, or if not everything could be read; 2 for wrong usage.
+Exit status: 0 if everything is as it was sealed; 1 if not, if nothing was
+compared, or if not everything could be read; 2 for wrong usage.
 """
 
 
@@ -95,14 +96,20 @@ async def _verify(
 
 
 def _is_ok(result: Verification) -> bool:
-    return result.failure is None and all(each.kind.severity is not Severity.ERROR for each in result.discoveries)
+    return (
+        result.failure is None
+        and result.intervals > 0
+        and all(each.kind.severity is not Severity.ERROR for each in result.discoveries)
+    )
 
 
 def _text(result: Verification, scope: Scope) -> str:
     lines = [_line(each) for each in result.discoveries]
     found = len([each for each in result.discoveries if each.kind.severity is Severity.ERROR])
-    verdict = "as sealed" if _is_ok(result) else "NOT as sealed" if found else "not verified whole"
-    counted = f"{result.seals} seals, {result.intervals} intervals, {result.records} records"
+    incomplete = "not verified whole" if result.failure else "NOTHING was compared"
+    verdict = "as sealed" if _is_ok(result) else "NOT as sealed" if found else incomplete
+    compared = f"{result.intervals} intervals" + (f" from {result.span}" if result.span else "")
+    counted = f"{result.seals} seals, {compared}, {result.records} records"
     lines.append(f"{scope}: {verdict} ({counted}, {found} findings)")
     return "\n".join(lines)
 
@@ -126,6 +133,8 @@ def _as_json(result: Verification, scope: Scope) -> dict[str, Any]:
         "ok": _is_ok(result),
         "seals": result.seals,
         "intervals": result.intervals,
+        "since": moment(result.span.since) if result.span else None,
+        "until": moment(result.span.until) if result.span else None,
         "records": result.records,
         "failure": {"reason": failed.reason.value, "message": failed.message, "mend": failed.mend} if failed else None,
         "findings": [_finding(each) for each in result.discoveries],

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _RESTORE = "find out who could delete there, and restore the seal from a copy or an older version of the object"
 _REPLACED = "find out who could write there; an older version of the object may be the seal as it was made"
 _GIVE_KEY = "if the key was renewed, name the earlier public key as well; if not, somebody else made this seal"
+_TOO_LATE = (
+    "if the sealer was off for so long, verify a later time (--since); if it was not, somebody deleted the seals that "
+    "it had made, and let it make others"
+)
+_EARLIER = "if sealing began then, ask for no earlier time (--since); if not, somebody deleted the seals before"
 _SEAL = "see why the sealer did not run; then let it seal what is still there"
 
 
@@ -39,22 +44,34 @@ class Chain:
     discoveries: tuple[Discovery, ...]
 
 
-def check(
-    held: Mapping[int, bytes], scope: Scope, keys: Iterable[VerifyKey], closed: datetime, allowance: timedelta
-) -> Chain:
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What must have been sealed, and when.
+
+    Attributes:
+        closed: every interval that was over then.
+        allowance: for how long after its end an interval may be sealed without a warning; twice as long is an error.
+        since: there must be seals from then on; of intervals that were over then, it is no error how late they are.
+    """
+
+    closed: datetime
+    allowance: timedelta
+    since: datetime | None = None
+
+
+def check(held: Mapping[int, bytes], scope: Scope, keys: Iterable[VerifyKey], times: Times) -> Chain:
     """Check a chain.
 
     Args:
         held: bytes of the seals, by number.
         scope: whose chain it must be.
         keys: that are trusted.
-        closed: every interval that was over then must have been sealed.
-        allowance: for how long after its end an interval may be sealed without a warning.
+        times: what must have been sealed, and when.
     """
-    walk = _Walk(scope, {each.id: each for each in keys}, allowance)
+    walk = _Walk(scope, {each.id: each for each in keys}, times)
     for number in sorted(held):
         walk.take(number, held[number])
-    walk.end(closed)
+    walk.end(times.closed)
     return Chain(tuple(walk.seals), tuple(walk.discoveries))
 
 
@@ -67,18 +84,20 @@ class _Walk:
         digest: of its bytes; None where they are not to be relied on.
         until: end of the last interval that a good seal is about; None before the first one.
         length: of that interval.
+        began: when the first good seal was made: an interval that was over then could be sealed no earlier.
         excused: intervals behind it whose seals are missing or bad, which has been reported already.
     """
 
     scope: Scope
     keys: Mapping[str, VerifyKey]
-    allowance: timedelta
+    times: Times
     seals: list[Seal] = field(default_factory=list)
     discoveries: list[Discovery] = field(default_factory=list)
     number: int = 0
     digest: str | None = NO_SEAL
     until: datetime | None = None
     length: timedelta = MINUTE
+    began: datetime | None = None
     excused: int = 0
 
     def take(self, number: int, encoded: bytes) -> None:
@@ -148,10 +167,24 @@ class _Walk:
             how = "nothing is sealed" if self.until < interval.since else "two intervals are sealed"
             message = f"{how} from {gap}, before seal {seal.sequence}"
             self.discoveries.append(Discovery(Kind.SEAL_MISSING, message, _SEAL, gap, seal.sequence))
+        if self.until is None and not self.excused and (since := self.times.since) and since < interval.since:
+            gap = Interval(since, interval.since)
+            message = f"the first seal begins at {moment(interval.since)}; nothing before it is sealed"
+            self.discoveries.append(Discovery(Kind.SEAL_MISSING, message, _EARLIER, gap, seal.sequence))
         self.until, self.length, self.excused = interval.until, interval.length, 0
-        made = read_moment(seal.sealed_at)
-        if made > interval.until + self.allowance:
-            message = f"this was sealed only at {moment(made)}: what happened to records before that is not known"
+        self._lateness(seal)
+
+    def _lateness(self, seal: Seal) -> None:
+        interval, made = seal.interval, read_moment(seal.sealed_at)
+        self.began = self.began or made
+        if made <= interval.until + self.times.allowance:
+            return
+        message = f"this was sealed only at {moment(made)}: what happened to records before that is not known"
+        asked = self.times.since is None or interval.until > self.times.since
+        # Whoever deletes the last seals lets the sealer make them anew, and that is all there is to see of it.
+        if asked and made > max(interval.until, self.began) + 2 * self.times.allowance:
+            self.discoveries.append(Discovery(Kind.SEALED_TOO_LATE, message, _TOO_LATE, interval, seal.sequence))
+        else:
             self.discoveries.append(Discovery(Kind.SEALED_LATE, message, "", interval, seal.sequence))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from audit_operator.integrity.discovery import Discovery, Kind
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 20
 """Records that are named one by one, of one kind, interval and namespace; the rest are counted."""
+
+MOST_TRIED = 100
+"""Records of the same names among which one is looked for. Clients choose audit IDs, and may give all the same one."""
 
 _LOOK = "see the store's own log for who deletes or writes there; the API server's files, or another sink, may have it"
 _EXPIRED = "if its retention deletes records of this age, verify a later time only (--since)"
@@ -109,12 +113,12 @@ class _Pairs:
         left = []
         for gone in self.missing:
             among = candidates[of_missing(gone)]
-            partner = next((each for each in among if not only_moved or _was_moved(gone, each)), None)
-            if partner is None:
+            tried = enumerate(islice(among, MOST_TRIED))
+            place = next((place for place, each in tried if not only_moved or _was_moved(gone, each)), None)
+            if place is None:
                 left.append(gone)
             else:
-                among.remove(partner)
-                self.made.append((gone, partner))
+                self.made.append((gone, among.pop(place)))
         self.missing, self.extras = left, [each for among in candidates.values() for each in among]
 
 

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     SEAL_MISPLACED = "seal-misplaced"
     CHAIN_BROKEN = "chain-broken"
     LIST_DAMAGED = "list-damaged"
+    SEALED_TOO_LATE = "sealed-too-late"
     SEALED_LATE = "sealed-late"
     RECORDS_LATE = "records-late"
 

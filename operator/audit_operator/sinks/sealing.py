@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from audit_operator.sinks.seal_archive import SealArchive
 
 _ELSEWHERE = failure(Reason.CHAIN_UNUSABLE, "somebody else has made a seal at the same time")
+_THERE_ALREADY = failure(Reason.CHAIN_UNUSABLE, "there is a chain already: leave out --new-chain, which begins one")
+_NO_CHAIN = failure(
+    Reason.CHAIN_UNUSABLE,
+    "there is no seal to go on from: either somebody deleted the seals, or this is the first run, which is made once "
+    "and by hand, with --new-chain",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +100,21 @@ class Sealer:
     key: SigningKey
     trusted: tuple[VerifyKey, ...] = ()
 
-    async def due(self, closed: datetime, length: timedelta, since: datetime | None) -> Sequence[Interval] | Failure:
-        """Intervals to be sealed: those from the last seal to `closed`; without one, from `since`, or only the last."""
+    async def due(
+        self, closed: datetime, length: timedelta, since: datetime | None, *, new: bool = False
+    ) -> Sequence[Interval] | Failure:
+        """Intervals to be sealed: those from the last seal to `closed`; of a new chain, from `since`, or only the last.
+
+        A chain begins only where somebody says so, and never twice: if all seals were deleted, to begin again with the
+        first would hide that.
+        """
         head = await self._head()
         if isinstance(head, Failure):
             return head
+        if new and head.last is not None:
+            return _THERE_ALREADY
+        if head.newest is None and not new:
+            return _NO_CHAIN
         if head.newest is not None:
             return tuple(cut(head.newest.interval.until, closed, length))
         return tuple(cut(begin(since or closed - length, length), closed, length))

@@ -75,6 +75,7 @@ class Verification:
     Attributes:
         seals: how many there are that are right.
         intervals: how many were compared with the store.
+        span: from the begin of the first of those to the end of the last; None where there was none.
         records: how many different records were found in those.
         discoveries: what was found, by place.
         failure: why it ended early, if it did.
@@ -82,6 +83,7 @@ class Verification:
 
     seals: int = 0
     intervals: int = 0
+    span: Interval | None = None
     records: int = 0
     discoveries: list[Discovery] = field(default_factory=list)
     failure: Failure | None = None
@@ -136,7 +138,8 @@ class _Run:
         if isinstance(encoded, Failure):
             return encoded
         question = self.question
-        checked = chain.check(encoded, question.scope, question.keys, question.now - question.within, question.within)
+        times = chain.Times(question.now - question.within, question.within, question.since)
+        checked = chain.check(encoded, question.scope, question.keys, times)
         self.result.seals = len(checked.seals)
         self.result.discoveries += checked.discoveries
         by_interval: defaultdict[Interval, list[Seal]] = defaultdict(list)
@@ -204,6 +207,7 @@ class _Run:
     ) -> Failure | None:
         sums = tally.sums()
         self.result.intervals += 1
+        self.result.span = _hull(filter(None, (self.result.span, sealed.interval)))
         self.result.records += sum(each.records for each in sums)
         self._note_late(sealed)
         lists = await self._lists(sealed)

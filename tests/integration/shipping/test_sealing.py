@@ -128,7 +128,7 @@ def test_what_an_administrator_of_victoria_logs_deletes_changes_and_adds_is_name
     with victoria_logs(tmp_path, "-retentionPeriod=30d", "-delete.enable") as url:
         commands.of(victoria_logs_sink(url))
         write(url, ALL)
-        sealed = commands.seal(*SINCE)
+        sealed = commands.seal("--new-chain", *SINCE)
         assert (sealed.status, [each["records"] for each in sealed.seals]) == (0, [60, 60, 60, 60])
         assert commands.seal(*SINCE).seals == []
         untouched = commands.verify()
@@ -198,7 +198,7 @@ def test_what_happens_to_objects_in_a_bucket_is_named_and_seals_are_not_replaced
         commands.of(s3_sink("central", s3.url, "audit"), s3_sink("worm", s3.url, SEALS), SECRET)
         keys = asyncio.run(put(s3, ALL[::10]))
         place = ("--seals-sink", "worm")
-        sealed = commands.seal(*SINCE, place=place)
+        sealed = commands.seal("--new-chain", *SINCE, place=place)
         assert (sealed.status, [each["records"] for each in sealed.seals]) == (0, [6, 6, 6, 6])
         assert (commands.verify(place=place).status, commands.verify(place=place).records) == (0, 24)
 
