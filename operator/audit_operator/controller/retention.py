@@ -133,7 +133,9 @@ class RetentionRounds:
                     known.task.cancel()
                 del self._followed[ref]
                 self.observations.pop(ref, None)
-                if known.sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE:
+                enforced = known.sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
+                # Nothing is ever deleted through an AuditSink.
+                if enforced and not isinstance(known.sink, AuditSink):
                     parting = asyncio.create_task(self._part(known), name=f"end of retention {ref}")
                     self._parting.add(parting)
                     parting.add_done_callback(self._parting.discard)
@@ -219,7 +221,8 @@ class RetentionRounds:
         if followed.task is not None:
             await asyncio.wait([followed.task])
         try:
-            await self._halt(followed)
+            async with self._platform:
+                await self._halt(followed)
         except Exception as error:  # noqa: BLE001 - what `fence` raises: nobody waits for this
             extra = {"object": str(followed.sink.ref), "reason": type(error).__name__}
             _LOG.warning("Deletions may go on in a store that were ordered before", extra=extra)
