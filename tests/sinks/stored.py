@@ -38,6 +38,9 @@ class MemoryArchive:
     async def numbers(self):
         return numbers_in(self.objects)
 
+    async def meddled(self):
+        return ()
+
     async def read(self, name):
         return self.objects.get(name)
 

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     OBJECT_UNREADABLE = "object-unreadable"
     SEAL_MISSING = "seal-missing"
     SEAL_CHANGED = "seal-changed"
+    SEAL_MEDDLED = "seal-meddled"
     SEAL_KEY_UNKNOWN = "seal-key-unknown"
     SEAL_MISPLACED = "seal-misplaced"
     CHAIN_BROKEN = "chain-broken"

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
@@ -24,6 +25,8 @@ from audit_operator.sinks.store import Failure, Reason
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from minio.datatypes import Object
 
     from audit_operator.integrity.seal import Scope
     from audit_operator.sinks.s3 import S3Store
@@ -39,8 +42,11 @@ class SealArchive(Protocol):
     async def numbers(self) -> tuple[int, ...] | Failure:
         """Of the seals that are there, in order."""
 
+    async def meddled(self) -> tuple[int, ...] | Failure:
+        """Of the seals that somebody has deleted or written again, as far as the archive remembers, in order."""
+
     async def read(self, name: str) -> bytes | Failure | None:
-        """One object; None where there is none."""
+        """One object, as it was first written; None where there is none."""
 
     async def add(self, name: str, content: bytes) -> bool | Failure:
         """Keep an object; False where there is one of that name already."""
@@ -82,6 +88,10 @@ class FolderArchive:
             return ()
         except OSError as error:
             return _unusable(error)
+
+    async def meddled(self) -> tuple[int, ...]:
+        """See `SealArchive`. A folder remembers nothing."""
+        return ()
 
     async def read(self, name: str) -> bytes | Failure | None:
         """See `SealArchive`."""
@@ -125,11 +135,17 @@ class S3Archive:
 
     async def numbers(self) -> tuple[int, ...] | Failure:
         """See `SealArchive`."""
-        store, prefix = self.store, self._key("")
-        listed = await store.call(
-            lambda: [str(each.object_name) for each in store.client.list_objects(store.bucket.bucket, prefix=prefix)]
-        )
-        return listed if isinstance(listed, Failure) else numbers_in(each.removeprefix(prefix) for each in listed)
+        listed = await self.store.call(lambda: self._versions(""))
+        if isinstance(listed, Failure):
+            return listed
+        return numbers_in({name for name, each in listed if not each.is_delete_marker})
+
+    async def meddled(self) -> tuple[int, ...] | Failure:
+        """See `SealArchive`."""
+        listed = await self.store.call(lambda: self._versions(""))
+        if isinstance(listed, Failure):
+            return listed
+        return numbers_in(name for name, times in Counter(name for name, _ in listed).items() if times > 1)
 
     async def read(self, name: str) -> bytes | Failure | None:
         """See `SealArchive`."""
@@ -142,9 +158,23 @@ class S3Archive:
             return there if isinstance(there, Failure) else False
         return await self.store.call(lambda: self._add(name, content))
 
+    def _versions(self, beginning: str) -> list[tuple[str, Object]]:
+        """Everything that was ever written, or deleted, below such a name; of one name, the newest first."""
+        listed = self.store.client.list_objects(
+            self.store.bucket.bucket, prefix=self._key(beginning), include_version=True
+        )
+        return [(str(each.object_name).removeprefix(self._key("")), each) for each in listed]
+
     def _read(self, name: str) -> bytes | None:
+        # The oldest: where versions are kept, a deletion and what was written after it hide a seal, and no more.
+        written = [each for key, each in self._versions(name) if key == name and not each.is_delete_marker]
+        if not written:
+            return None
+        version = written[-1].version_id
         try:
-            response = self.store.client.get_object(self.store.bucket.bucket, self._key(name))
+            response = self.store.client.get_object(
+                self.store.bucket.bucket, self._key(name), version_id=None if version == "null" else version
+            )
         except S3Error as error:
             if error.code == "NoSuchKey":
                 return None

@@ -38,6 +38,7 @@ _AGAIN = "verify again; if it stays so, the list beside the seal was changed wit
 _LIST = (
     "restore the list from a copy or an older version of the object; the seal proves without it, but names no record"
 )
+_OBJECT_OF_SEAL = "see in the bucket who did it; once that is known, remove the later versions and delete markers"
 _OBJECT = "see in the bucket who wrote it; an older version of the object may hold the records"
 
 
@@ -137,6 +138,10 @@ class _Run:
         encoded = await self._read_all(numbers)
         if isinstance(encoded, Failure):
             return encoded
+        meddled = await self.archive.meddled()
+        if isinstance(meddled, Failure):
+            return meddled
+        self.result.discoveries += (_meddled(number) for number in meddled)
         question = self.question
         times = chain.Times(question.now - question.within, question.within, question.since)
         checked = chain.check(encoded, question.scope, question.keys, times)
@@ -296,6 +301,11 @@ class _Run:
 def _hull(intervals: Iterable[Interval]) -> Interval:
     known = list(intervals)
     return Interval(min(each.since for each in known), max(each.until for each in known))
+
+
+def _meddled(number: int) -> Discovery:
+    message = f"seal {number} was deleted or written again: the bucket has more versions than the first, which is used"
+    return Discovery(Kind.SEAL_MEDDLED, message, _OBJECT_OF_SEAL, None, number)
 
 
 def _damaged(seal: Seal, how: str) -> Discovery:

@@ -225,14 +225,22 @@ def test_what_happens_to_objects_in_a_bucket_is_named_and_seals_are_not_replaced
         )
         assert first == "prod/seals/sink=ClusterAuditSink/central/000000000001.json"
         s3.client.remove_object(SEALS, first)  # which only hides it
-        assert found(commands.verify(place=place))["seal-missing", None] == 1
+        assert found(commands.verify(place=place)) == found(verified) + Counter({("seal-meddled", None): 1})
+        content = io.BytesIO(b"another")
+        s3.client.put_object(SEALS, first, content, 7)  # of which no condition knows
+        assert found(commands.verify(place=place)) == found(verified) + Counter({("seal-meddled", None): 1})
         [marker] = [
             each.version_id
             for each in s3.client.list_objects(SEALS, prefix=first, include_version=True)
             if each.is_delete_marker
         ]
         s3.client.remove_object(SEALS, first, version_id=marker)
-        assert found(commands.verify(place=place)) == found(verified)
+        assert ("seal-meddled", None) in found(commands.verify(place=place))
+
+        s3.client.make_bucket("unversioned")
+        commands.of(s3_sink("central", s3.url, "audit"), s3_sink("worm", s3.url, "unversioned"), SECRET)
+        assert len(commands.seal("--new-chain", *SINCE, place=place).seals) == 4
+        assert found(commands.verify(place=place)) == {("object-unreadable", None): 1}
 
 
 async def put(s3, records):
