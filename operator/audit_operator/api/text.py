@@ -85,3 +85,8 @@ Url = Annotated[
     ),
 ]
 """The address of a store."""
+
+
+def printable(text: str) -> str:
+    """No text of a user's may break a line, a terminal or an encoding."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -8,9 +8,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.findings import Severity
+from audit_operator.api.text import printable
 from audit_operator.cli.from_cluster import add_connection
 from audit_operator.cli.permission_facts import permissions_in_files, permissions_of_cluster
-from audit_operator.cli.sealing import printable
 from audit_operator.cli.usage import UsageError, add_fail_on
 from audit_operator.permissions.accesses import ACCESSES, Effect
 from audit_operator.permissions.evaluation import evaluate

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audit_operator.api.text import printable
 from audit_operator.cli.sealing import (
     add_chain,
     chosen_sinks,
     duration,
     open_chain,
-    printable,
     public_keys,
     read_bytes,
     show_progress,

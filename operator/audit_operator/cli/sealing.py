@@ -194,11 +194,6 @@ def when(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-def printable(text: str) -> str:
-    """For a terminal: names of objects, and what a seal says that somebody else made, may hold anything."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
 def show_progress(text: str) -> None:
     """Say where it is, to somebody who watches."""
     if sys.stderr.isatty():

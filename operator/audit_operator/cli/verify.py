@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.findings import Severity
+from audit_operator.api.text import printable
 from audit_operator.cli.sealing import (
     add_chain,
     chosen_sinks,
     duration,
     open_chain,
-    printable,
     public_keys,
     show_progress,
     when,

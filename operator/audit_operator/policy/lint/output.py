@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from audit_operator import __version__
 from audit_operator.api.findings import Finding, Severity
+from audit_operator.api.text import printable
 from audit_operator.policy.lint.linter import CHECKS
 
 if TYPE_CHECKING:
@@ -26,12 +27,7 @@ def as_text(findings: Iterable[Finding]) -> str:
         for severity in reversed(Severity)
         if (count := sum(each.severity is severity for each in findings))
     )
-    return "".join(f"{_printable(line)}\n" for line in [*lines, counts or "no findings"])
-
-
-def _printable(text: str) -> str:
-    """No text of a user's may break a line, a terminal or an encoding."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "".join(f"{printable(line)}\n" for line in [*lines, counts or "no findings"])
 
 
 def _lines(finding: Finding) -> Iterable[str]:
