@@ -277,9 +277,6 @@ class RetentionRounds:
             if count:
                 extra = {"object": str(followed.sink.ref), "class": name, "records": count, "reason": "Deleted"}
                 _LOG.info("Records were deleted that were older than policies allow", extra=extra)
-        for said in done.repaired:
-            extra = {"object": str(followed.sink.ref), "reason": "Repaired"}
-            _LOG.warning("A store's settings were set right: %s", said, extra=extra)
 
     def _found(
         self, followed: _Followed, memory: Memory, planned: tuple[Step, ...], seen: Observed, mends: Mends

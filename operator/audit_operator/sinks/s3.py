@@ -56,7 +56,7 @@ _MOST_TO_SEARCH, _LARGEST_TO_SEARCH = 128 * 2**20, 32 * 2**20
 _SEARCHES = 2
 _SKEW = timedelta(minutes=1)
 """By how much the clocks of store and shippers may be behind ours."""
-_HOUR = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2}/")
+HOUR = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2}/")
 """Where records are, by `S3_PARTITION`; other objects, such as seals, may lie beside."""
 _CODES = {
     "AccessDenied": Reason.FORBIDDEN,
@@ -176,7 +176,7 @@ class S3Store:
             self.bucket.bucket, prefix=self.bucket.prefix, recursive=True, start_after=self._folder(earliest)
         ):
             key = str(each.object_name)
-            is_of_records = _HOUR.match(key.removeprefix(self.bucket.prefix)) is not None
+            is_of_records = HOUR.match(key.removeprefix(self.bucket.prefix)) is not None
             if is_of_records and (each.last_modified is None or each.last_modified >= earliest):
                 yield key
 

@@ -52,12 +52,10 @@ class Done:
 
     Attributes:
         deleted: records that are gone by it, by class; where a store deletes by itself, those are not counted.
-        repaired: settings of the store that were not as they had been left, one sentence each; they are again now.
         under_way: whether it is still at it, so that what is observed now may be over in a while.
     """
 
     deleted: Mapping[str, int]
-    repaired: tuple[str, ...] = ()
     under_way: bool = False
 
 

@@ -10,7 +10,6 @@ with SeaweedFS: one DELETE at its filer takes locked versions with it).
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from audit_operator.retention.judgement import Facts, Gap, Mends
 from audit_operator.sinks.retention.protocol import Observed
 from audit_operator.sinks.retention.s3_canary import LOCKED, try_to_delete
 from audit_operator.sinks.retention.s3_lifecycle import lifecycle
+from audit_operator.sinks.s3 import HOUR
 from audit_operator.sinks.store import Failure, Unsupported
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from audit_operator.sinks.s3 import S3Store
 
 _DAY = 24
-_HOUR_FOLDER = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2}/")
 _MOST_LISTED = 1000
 _SHARED = "objects hold records of many namespaces, so that the operator cannot delete those of some of them"
 
@@ -157,7 +156,7 @@ def _hours(client: minio.Minio, bucket: S3, after: str) -> Iterator[Object]:
         key = str(each.object_name).removeprefix(prefix)
         if not key[:1].isdigit():
             return
-        if _HOUR_FOLDER.match(key) is not None:
+        if HOUR.match(key) is not None:
             yield each
 
 
