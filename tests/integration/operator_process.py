@@ -18,7 +18,7 @@ API_VERSION = "audit-operator.dev/v1alpha1"
 NAMESPACE = "audit-operator"
 USER = "operator"
 GROUP = "/apis/audit-operator.dev/v1alpha1"
-PATIENCE = 120.0
+PATIENCE = 180.0
 
 
 def thing(kind: str, name: str, spec: dict[str, Any], namespace: str = "") -> dict[str, Any]:

@@ -22,7 +22,7 @@ from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, e
 from audit_operator.shipping.pipeline import LARGEST_EVENT, AuditPipeline, AuditWebhook
 from tests.integration.shipping.collector import binary
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 def victoria_logs_sink(url, **more):

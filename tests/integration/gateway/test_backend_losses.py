@@ -92,7 +92,7 @@ def test_what_is_lost_while_nobody_takes_events(private_control_plane, tmp_path,
             written = {json.loads(line)["auditID"] for line in control_plane.plane.audit_log.read_text().splitlines()}
             asked = {audit_id for client in clients for audit_id, status in client.answers if status == 200}
             stored = Stored(url)
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 180
             while missing := (asked & written) - {each["auditID"] for each in stored.records()}:
                 if time.monotonic() > deadline:
                     break

@@ -102,7 +102,7 @@ class Stored:
         """Each record's text, without what arrived twice."""
         return {record["_msg"] for record in self.records(query)}
 
-    def until_it_has(self, texts, patience=30.0):
+    def until_it_has(self, texts, patience=180.0):
         """Wait; shows what is missing after that time."""
         deadline = time.monotonic() + patience
         while missing := texts - self.texts():

@@ -47,7 +47,7 @@ from tests.shipping.injection import pods
 
 ENDPOINTS = Endpoints(variable(HEALTH_VARIABLE), "127.0.0.1", variable(METRICS_PORT_VARIABLE))
 LINE = b'{"time":"2026-01-01T12:00:00Z","user":"ann","action":"pay","result":"ok","id":"%d","correlationId":"c"}\n'
-PATIENCE = 60.0
+PATIENCE = 180.0
 PCI = ObjectRef("AuditPolicy", "pci", "payments")
 COLLECTING = pods.policy(files=[{"volume": "logs", "path": "*.log"}])
 COLLECTING["spec"]["sinkRefs"] = [{"kind": "AuditSink", "name": "own"}]

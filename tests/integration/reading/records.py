@@ -51,7 +51,7 @@ async def _write(url, records):
     headers = {**store.endpoint.headers, "Content-Type": CONTENT_TYPE}
     async with aiohttp.ClientSession() as session, session.post(store.endpoint.url, data=body, headers=headers) as done:
         assert done.status == 200, await done.text()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     last = records[-1]
     while not (found := await store.find(last.audit_id, None, since=last.time)).records:
         assert time.monotonic() < deadline, found

@@ -129,9 +129,9 @@ class RunningReader:
             socket.create_connection(("127.0.0.1", self.port), timeout=60) as plain,
             context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
         ):
-            connection.sendall(content)
             received = bytearray()
             try:
+                connection.sendall(content)
                 while chunk := connection.recv(1 << 16):
                     received += chunk
             except (ConnectionError, ssl.SSLError):

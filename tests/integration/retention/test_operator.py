@@ -99,6 +99,20 @@ class Watched:
     def classes(self):
         return self.operator.status(*SINK)["retention"]["classes"]
 
+    def announced(self, name):
+        """What the sink's status tells of a class, which may be written after the policy's."""
+        return eventually(
+            lambda: next(
+                (
+                    each["told"]
+                    for each in self.classes()
+                    if each["class"] == name and any("announced" in told for told in each.get("told", []))
+                ),
+                None,
+            ),
+            f"the announcement of {name}",
+        )
+
     def records(self, namespace):
         return count(self.url, f"cluster:=main namespace:={namespace}")
 
@@ -129,9 +143,7 @@ def test_records_live_as_long_as_policies_say_and_status_says_how_long(operator,
         assert seen.records("payments") == 30
         # What deletes nothing yet is announced all the same: nobody has confirmed it.
         line = seen.until("web", "Pending", "records older than 200d are deleted from")
-        [told] = [
-            each["told"] for each in operator.status(*SINK)["retention"]["classes"] if each["class"] == line["class"]
-        ]
+        told = seen.announced(line["class"])
         assert told[0]["namespaces"] == ["web"]
         assert told[0]["announced"]["deleteAfter"] == "200d"
 
@@ -144,9 +156,10 @@ def test_records_live_as_long_as_policies_say_and_status_says_how_long(operator,
         insert(url, "payments", [50] * 8)
         seen.until_there_are("payments", 18)
         seen.put(policy("payments", maximum="10d", confirmDeletion="10d"))
-        seen.until("payments", "Pending", "records older than 10d are deleted from")
+        line = seen.until("payments", "Pending", "records older than 10d are deleted from")
         assert seen.records("payments") == 18
 
+        seen.announced(line["class"])
         announced = seen.classes()
         operator.stop_all()
         operator.start(retention_seconds="1")

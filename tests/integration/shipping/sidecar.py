@@ -132,7 +132,7 @@ class Sidecar:
     def records(self) -> list[Record]:
         return list(records(self.folder / "out.jsonl"))
 
-    def await_records(self, count: int, patience: float = 60.0) -> list[Record]:
+    def await_records(self, count: int, patience: float = 180.0) -> list[Record]:
         """The records, once there are so many.
 
         Raises:
@@ -149,7 +149,7 @@ class Sidecar:
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 
-    def await_up(self, patience: float = 60.0) -> None:
+    def await_up(self, patience: float = 180.0) -> None:
         """Wait until it shows its metrics. Raises URLError where it does not within `patience` seconds."""
         deadline = time.monotonic() + patience
         while True:

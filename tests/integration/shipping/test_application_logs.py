@@ -300,7 +300,7 @@ def test_while_the_sink_is_away_the_files_wait_and_nothing_is_lost(tmp_path):
     with Sidecar(tmp_path, exporters=(sink,)) as sidecar:
         lines = [line(id=f"{number:05}", time=today, note="x" * 300) for number in range(2000)]
         sidecar.write("a.log", "".join(f"{each}\n" for each in lines).encode())
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         sidecar.await_up()
         while sidecar.metric("exporter_queue_size") < 2**16:
             assert time.monotonic() < deadline

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.error
 import uuid
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 import pytest
 
@@ -62,7 +64,12 @@ def ids(node, index):
 
 async def all_of(node, index, count):
     async def there():
-        return len(await asyncio.to_thread(ids, node, index)) == count
+        try:
+            return len(await asyncio.to_thread(ids, node, index)) == count
+        except urllib.error.HTTPError as refused:  # an index that has been made a moment ago
+            if refused.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            return False
 
     await until(there, f"{count} events")
 

@@ -13,7 +13,7 @@ from audit_operator.shipping.exporters import Exporter
 from tests.integration.shipping.sidecar import Sidecar
 
 LINE = b'{"time":"2026-01-01T12:00:00Z","user":"ann","action":"pay","result":"ok","id":"%d","correlationId":"c"}\n'
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 class Door(BaseHTTPRequestHandler):

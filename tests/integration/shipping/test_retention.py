@@ -49,7 +49,7 @@ def count(url, query, **headers):
 
 async def shows(url, number, **headers):
     """What was written shows after a second."""
-    for _ in range(600):
+    for _ in range(1800):
         if await asyncio.to_thread(count, url, "*", **headers) == number:
             return
         await asyncio.sleep(0.1)

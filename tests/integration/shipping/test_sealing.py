@@ -112,7 +112,7 @@ def delete(url, audit_id):
     form = urllib.parse.urlencode({"filter": f'auditID:="{audit_id}"'}).encode()
     with urllib.request.urlopen(f"{url}/delete/run_task", form, timeout=30) as answer:  # noqa: S310  # loopback
         assert answer.status == 200
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 180
     while _has(url, audit_id):
         assert time.monotonic() < deadline, "the store does not delete"
         time.sleep(0.2)
