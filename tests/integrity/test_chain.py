@@ -37,6 +37,13 @@ def test_a_chain_as_it_was_made_is_right():
 
 def test_without_any_seal_that_is_said():
     assert found({}) == [(Kind.SEAL_MISSING, 0, None)]
+    [nothing] = check({}).discoveries
+    assert "--new-chain" in nothing.mend
+
+
+def test_seals_that_are_of_no_use_are_not_called_missing():
+    late = seal_of(1, interval=hour(0), kind=SealKind.SUPPLEMENT, key=SigningKey.make())
+    assert found({1: late.encode()}) == [(Kind.SEAL_KEY_UNKNOWN, 1, hour(0))]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6])
@@ -133,11 +140,17 @@ def test_seals_that_were_deleted_at_the_end_and_made_anew_are_an_error():
     """The chain has no gap then, and all that is left to see is when they were made."""
     made_anew = late_chain(2, 3, 11, 11, 11, 11)
     late, error = Kind.SEALED_LATE, Kind.SEALED_TOO_LATE
-    kinds = [(error, 3, hour(2)), (error, 4, hour(3)), (late, 5, hour(4)), (late, 6, hour(5))]
-    assert found(made_anew) == kinds
+    both = [(error, 3, Interval(START + 2 * HOUR, START + 4 * HOUR)), (late, 5, Interval(START + 4 * HOUR, CLOSED))]
+    assert found(made_anew) == both
     assert error.severity == "Error"
     asked = chain.check(made_anew, SCOPE, (KEY.public,), chain.Times(CLOSED, 3 * HOUR, START + 3 * HOUR))
-    assert [each.kind for each in asked.discoveries] == [late, error, late, late]
+    assert [each.kind for each in asked.discoveries] == [late, error, late]
+
+
+def test_a_sealer_that_was_away_is_one_finding_with_the_times_of_its_seals():
+    [late] = check(late_chain(2, 3, 8, 8, 9, 10)).discoveries
+    assert (late.kind, late.seal, late.interval) == (Kind.SEALED_LATE, 3, Interval(START + 2 * HOUR, CLOSED))
+    assert "these 4 intervals were sealed only from 2026-11-28T18:00:00Z to 2026-11-28T20:00:00Z" in late.message
 
 
 def test_a_chain_may_begin_with_what_is_long_over():
@@ -146,5 +159,5 @@ def test_a_chain_may_begin_with_what_is_long_over():
 
 def test_an_interval_that_was_sealed_long_after_its_end_is_said():
     [(kind, seal, where)] = found(HELD, allowance=timedelta(minutes=59))[:1]
-    assert (kind, seal, where) == (Kind.SEALED_LATE, 1, hour(0))
+    assert (kind, seal, where) == (Kind.SEALED_LATE, 1, Interval(START, CLOSED))
     assert kind.severity == "Warning"

@@ -29,6 +29,10 @@ _TOO_LATE = (
 )
 _EARLIER = "if sealing began then, ask for no earlier time (--since); if not, somebody deleted the seals before"
 _SEAL = "see why the sealer did not run; then let it seal what is still there"
+_NONE_AT_ALL = (
+    "see that this is the chain that was sealed (sink, --cluster, --namespace) and where its seals are; if nothing was "
+    "sealed yet, begin with audit-operator seal --new-chain; if it was, somebody deleted all seals"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class _Walk:
         length: of that interval.
         began: when the first good seal was made: an interval that was over then could be sealed no earlier.
         excused: intervals behind it whose seals are missing or bad, which has been reported already.
+        late: what was sealed late.
     """
 
     scope: Scope
@@ -99,6 +104,7 @@ class _Walk:
     length: timedelta = MINUTE
     began: datetime | None = None
     excused: int = 0
+    late: list[_Late] = field(default_factory=list)
 
     def take(self, number: int, encoded: bytes) -> None:
         """The next seal that is there."""
@@ -125,9 +131,10 @@ class _Walk:
 
     def end(self, closed: datetime) -> None:
         """After the last seal."""
+        self.discoveries += (each.told() for each in self.late)
         if self.until is None:
-            if not self.excused:
-                self.discoveries.append(Discovery(Kind.SEAL_MISSING, "there is no seal at all", _SEAL))
+            if not self.number:
+                self.discoveries.append(Discovery(Kind.SEAL_MISSING, "there is no seal at all", _NONE_AT_ALL))
             return
         reported = self.until + self.excused * self.length
         if reported + self.length <= closed:
@@ -179,13 +186,49 @@ class _Walk:
         self.began = self.began or made
         if made <= interval.until + self.times.allowance:
             return
-        message = f"this was sealed only at {moment(made)}: what happened to records before that is not known"
         asked = self.times.since is None or interval.until > self.times.since
         # Whoever deletes the last seals lets the sealer make them anew, and that is all there is to see of it.
-        if asked and made > max(interval.until, self.began) + 2 * self.times.allowance:
-            self.discoveries.append(Discovery(Kind.SEALED_TOO_LATE, message, _TOO_LATE, interval, seal.sequence))
+        is_error = asked and made > max(interval.until, self.began) + 2 * self.times.allowance
+        kind = Kind.SEALED_TOO_LATE if is_error else Kind.SEALED_LATE
+        if not self.late or not self.late[-1].goes_on_with(kind, interval):
+            self.late.append(_Late(kind, seal.sequence, interval, made))
         else:
-            self.discoveries.append(Discovery(Kind.SEALED_LATE, message, "", interval, seal.sequence))
+            self.late[-1].add(interval, made)
+
+
+@dataclass(slots=True)
+class _Late:
+    """Intervals one after the other that were sealed late: a sealer that was away for a week is one trouble."""
+
+    kind: Kind
+    first: int
+    span: Interval
+    earliest: datetime
+    latest: datetime = field(init=False)
+    intervals: int = 1
+
+    def __post_init__(self) -> None:
+        self.latest = self.earliest
+
+    def goes_on_with(self, kind: Kind, interval: Interval) -> bool:
+        """Whether an interval belongs to the same trouble."""
+        return (kind, interval.since) == (self.kind, self.span.until)
+
+    def add(self, interval: Interval, made: datetime) -> None:
+        """One more."""
+        self.span = Interval(self.span.since, interval.until)
+        self.earliest, self.latest = min(self.earliest, made), max(self.latest, made)
+        self.intervals += 1
+
+    def told(self) -> Discovery:
+        """As a finding."""
+        when = f"at {moment(self.earliest)}"
+        if self.latest != self.earliest:
+            when = f"from {moment(self.earliest)} to {moment(self.latest)}"
+        what = "this was" if self.intervals == 1 else f"these {self.intervals} intervals were"
+        message = f"{what} sealed only {when}: what happened to records before that is not known"
+        mend = _TOO_LATE if self.kind is Kind.SEALED_TOO_LATE else ""
+        return Discovery(self.kind, message, mend, self.span, self.first)
 
 
 def _unreadable(number: int) -> Discovery:
