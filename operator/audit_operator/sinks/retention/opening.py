@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 _CANNOT = {
     SinkType.OTLP: "nothing is known of what takes OTLP: declare in the store behind it how long it keeps records",
-    SinkType.LOKI: "this release does not set Loki's retention: declare it in its runtime overrides, per stream of "
-    "{cluster, namespace}, with the compactor's retention_enabled",
+    SinkType.LOKI: "this release does not set Loki's retention: declare it in its runtime overrides, with the "
+    "compactor's retention_enabled; it is by stream, so make stream labels of cluster, namespace and unseen first "
+    "(otlp_config.log_attributes, action index_label)",
     SinkType.OPEN_SEARCH: "this release does not ask OpenSearch: declare an Index State Management policy there",
     SinkType.ELASTICSEARCH: "this release does not ask Elasticsearch: declare the data stream's lifecycle",
     SinkType.FILE: "files are in a volume of the shipper's, which the operator does not mount: delete dated files in "
