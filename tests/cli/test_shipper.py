@@ -65,7 +65,7 @@ def test_a_sink_that_the_collector_cannot_write_to_is_named(render):
         OBJECTS.replace("VictoriaLogs", "OTLP").replace(store, "otlp: {endpoint: http://x, protocol: GRPC}")
     )
     assert status == 1
-    assert "ClusterAuditSink central: error: the collector of this release has no exporter" in said
+    assert "ClusterAuditSink central: error: an address for OTLP over gRPC has a port and no path" in said
     assert (folder / "config.yaml").exists()
 
 

@@ -103,9 +103,9 @@ def test_a_secret_of_the_namespace_is_mounted():
         cluster_sink(credentials=CLUSTER_BEARER),
         cluster_sink(tls={"clientSecretRef": {"name": "tls", "namespace": "audit"}}),
         parsed("ClusterAuditSink", "files", {"type": "File", "file": {"claimName": "audit"}}),
-        sink("grpc", type="OTLP", victoriaLogs=None, otlp={"endpoint": "http://x:4317", "protocol": "GRPC"}),
+        sink("grpc", type="OTLP", victoriaLogs=None, otlp={"endpoint": "http://x", "protocol": "GRPC"}),
     ],
-    ids=["credentials", "client certificate", "file", "no exporter"],
+    ids=["credentials", "client certificate", "file", "an address without a port"],
 )
 def test_a_sink_that_no_sidecar_can_use_is_said_and_harms_no_other(unusable):
     own = sink()

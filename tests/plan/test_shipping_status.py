@@ -25,7 +25,7 @@ from tests.plan.test_shipping import CENTRAL, OWN, SNAPSHOT, TO_CENTRAL, TO_OWN,
 PCI = SNAPSHOT.audit_policies[0].ref
 BASELINE = SNAPSHOT.cluster_audit_policies[0].ref
 PLANE = SNAPSHOT.control_planes[0].ref
-GRPC = {"type": "OTLP", "victoriaLogs": None, "otlp": {"endpoint": "http://collector:4317", "protocol": "GRPC"}}
+WITHOUT_PORT = {"type": "OTLP", "victoriaLogs": None, "otlp": {"endpoint": "http://collector", "protocol": "GRPC"}}
 
 
 def files(snapshot=SNAPSHOT, places=Places()):  # noqa: B008  # frozen
@@ -108,8 +108,8 @@ def test_a_sink_that_is_written_to_with_former_credentials_is_not_said_to_be_wel
 
 
 def test_events_that_go_to_no_sink_that_keeps_them_are_said_of_policies_and_control_plane():
-    grpc = sink("ClusterAuditSink", "central", **GRPC)
-    snapshot = replace(SNAPSHOT, cluster_audit_sinks=(grpc,))
+    unusable = sink("ClusterAuditSink", "central", **WITHOUT_PORT)
+    snapshot = replace(SNAPSHOT, cluster_audit_sinks=(unusable,))
     made = files(snapshot)
     assert made.unkept == (CENTRAL,)
     known = facts(shipper(config=made.digest, flows={}), files=made)
@@ -129,7 +129,7 @@ def test_lines_that_are_no_event_are_said_of_the_control_plane_by_node_and_in_st
 
 @pytest.mark.parametrize(
     "sinks",
-    [{"other": {}, "central": GRPC}, {"central": {**GRPC, "delivery": {"guarantee": "BestEffort"}}}],
+    [{"other": {}, "central": WITHOUT_PORT}, {"central": {**WITHOUT_PORT, "delivery": {"guarantee": "BestEffort"}}}],
 )
 def test_nothing_of_the_kind_is_said_where_another_sink_keeps_them_or_none_was_to(sinks):
     wanted = [{"kind": "ClusterAuditSink", "name": name} for name in sinks]

@@ -16,7 +16,6 @@ from audit_operator.shipping.exporters import (
     STAGE,
     CredentialFiles,
     Exporter,
-    NotInThisBuild,
     Room,
     Unusable,
     access_key,
@@ -37,8 +36,8 @@ S3 = {"type": "S3", "s3": {"bucket": "audit"}}
 OPEN_SEARCH = {"type": "OpenSearch", "openSearch": {"url": "http://search:9200"}}
 ELASTICSEARCH = {"type": "Elasticsearch", "elasticsearch": {"url": "http://search:9200"}}
 FILE = {"type": "File", "file": {"claimName": "audit"}}
-OVER_HTTP = [VICTORIA, LOKI, OTLP, OPEN_SEARCH, ELASTICSEARCH]
-QUEUED = [*OVER_HTTP, S3]
+AT_ONCE = [VICTORIA, LOKI, OTLP, GRPC, OPEN_SEARCH, ELASTICSEARCH]
+QUEUED = [*AT_ONCE, S3]
 BEST_EFFORT = {"delivery": {"guarantee": "BestEffort"}}
 BEARER = {"credentials": {"type": "Bearer", "secretRef": {"name": "s"}}}
 
@@ -107,7 +106,7 @@ def test_the_largest_event_fits_into_one_batch_with_its_attributes(spec):
     assert largest_event(sink(spec)) + ATTRIBUTES_BUDGET <= batch["max_size"]
 
 
-@pytest.mark.parametrize("spec", OVER_HTTP)
+@pytest.mark.parametrize("spec", AT_ONCE)
 def test_little_is_handed_out_by_the_queue_at_a_time(spec):
     queue = made(spec).config["sending_queue"]
     assert queue["batch"]["min_size"] == 0
@@ -193,16 +192,29 @@ def test_an_access_key_is_a_file_of_the_form_that_the_exporter_reads_or_none(par
     assert isinstance(access_key({"accessKeyID": part, "secretAccessKey": b"k"}), Unusable)
 
 
-@pytest.mark.parametrize(
-    ("spec", "component"),
-    [(GRPC, "otlp_grpc")],
-)
-def test_what_the_collector_cannot_do_is_said(spec, component):
-    result = exporter(sink(spec), "central", NO_FILES, ROOM)
-    assert isinstance(result, NotInThisBuild)
-    assert result.component == component
-    assert component in result.message
-    assert result.mend
+@pytest.mark.parametrize("host", ["unix", "collector.audit", "[::1]", "127.0.0.1"])
+def test_over_grpc_a_host_is_a_name_for_dns_and_never_a_scheme_of_grpcs_own(host):
+    result = made({"type": "OTLP", "otlp": {"endpoint": f"http://{host}:4317/", "protocol": "GRPC"}})
+    assert result.id == "otlp_grpc/central"
+    assert result.config["endpoint"] == f"dns:///{host}:4317"
+
+
+def test_over_grpc_the_scheme_says_whether_there_is_tls():
+    assert made(GRPC).config["tls"] == {"insecure": True}
+    secure = {**GRPC, "otlp": {**GRPC["otlp"], "endpoint": "https://collector:4317"}}
+    assert made(secure).config["tls"] == {}
+    config = made(secure, ALL_FILES, tls={"caSecretRef": {"name": "a"}}, **BEARER).config
+    assert config["tls"]["ca_file"] == "/c/ca.crt"
+    assert "insecure" not in config["tls"]
+    assert config["headers"] == {"Authorization": "${file:/c/authorization}"}
+
+
+@pytest.mark.parametrize("endpoint", ["http://collector", "https://collector:4317/v1/logs"])
+def test_over_grpc_an_address_has_a_port_and_no_path(endpoint):
+    spec = {"type": "OTLP", "otlp": {"endpoint": endpoint, "protocol": "GRPC"}}
+    refused = exporter(sink(spec), "central", NO_FILES, ROOM)
+    assert isinstance(refused, Unusable)
+    assert "port" in refused.message
 
 
 def test_secrets_and_certificates_are_read_from_files_and_always_verified():
@@ -247,8 +259,12 @@ def test_credentials_that_no_store_of_the_type_takes_are_refused():
     )
 )
 def test_no_address_holds_what_the_collector_would_expand(url):
-    for kind, section in (("VictoriaLogs", "victoriaLogs"), ("OpenSearch", "openSearch")):
-        result = exporter(sink({"type": kind, section: {"url": url}}), "central", NO_FILES, ROOM)
+    for spec in (
+        {**VICTORIA, "victoriaLogs": {"url": url}},
+        {**OPEN_SEARCH, "openSearch": {"url": url}},
+        {**GRPC, "otlp": {**GRPC["otlp"], "endpoint": url}},
+    ):
+        result = exporter(sink(spec), "central", NO_FILES, ROOM)
         config = result.config if isinstance(result, Exporter) else {}
         assert not [path for path, value in leaves(config) if "$" in str(value)]
 

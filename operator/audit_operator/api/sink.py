@@ -124,7 +124,7 @@ class S3(ApiModel):
 class Otlp(ApiModel):
     """Anything that takes OpenTelemetry logs. What it keeps, and for how long, cannot be verified."""
 
-    endpoint: Url = Field(description="Address of the receiver.")
+    endpoint: Url = Field(description="Address of the receiver. With GRPC: with a port, commonly 4317, and no path.")
     protocol: OtlpProtocol = Field(default=OtlpProtocol.HTTP, description="HTTP or GRPC.")
 
 

@@ -17,6 +17,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from audit_operator.api.sink import (
     S3,
@@ -33,6 +34,8 @@ from audit_operator.shipping.search_index import NEW_INDEX
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from audit_operator.api.sink import Otlp
+
 SinkSpec = AuditSinkSpec | ClusterAuditSinkSpec
 
 AUDIT_ID = "auditID"
@@ -40,9 +43,6 @@ STAGE = "stage"
 CLUSTER = "cluster"
 NAMESPACE = "namespace"
 """Attributes by which stored records are found, of those that every record has (`collector.attributes.SHIPPED`)."""
-
-EXPORTERS = frozenset({"otlp_http", "file", "awss3", "search_bulk"})
-"""Exporters of the collector that tools/otelcol builds, of those that could serve a sink."""
 
 AWS_CREDENTIALS = "AWS_SHARED_CREDENTIALS_FILE"
 """Variable of the collector's environment that must name `CredentialFiles.access_key`: its exporter for S3 has no
@@ -56,10 +56,12 @@ _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
 ATTRIBUTES_BUDGET = 64 * _KIB
 """Bytes left in every limit for what a record carries beside the event; attributes must be cut to fit."""
 
-_OTHER_COMPONENTS = {
+_OTHER_COMPONENTS: Mapping[SinkType | OtlpProtocol, str] = {
+    OtlpProtocol.GRPC: "otlp_grpc",
     SinkType.S3: "awss3",
     SinkType.OPEN_SEARCH: "search_bulk",
     SinkType.ELASTICSEARCH: "search_bulk",
+    SinkType.FILE: "file",
 }
 _ADDRESS = re.compile(
     r"https?://(?:[A-Za-z0-9._-]+|\[(?P<ip>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{1,5}))?(?:/(?:[A-Za-z0-9._~/-]|%[0-9A-Fa-f]{2})*)?"
@@ -102,15 +104,6 @@ class Exporter:
     id: str
     config: Mapping[str, Any]
     detached: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NotInThisBuild:
-    """The collector has no exporter for this sink: nothing can be shipped there, and the user must be told."""
-
-    component: str
-    message: str
-    mend: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +154,16 @@ class _Limits:
 
 # VictoriaLogs drops entries above 2 MiB (logstorage.maxUncompressedBlockSize) and refuses requests above 64 MiB; its
 # -insert.maxLineSizeBytes does not apply to OTLP. Loki refuses lines above 256 kB, and a request above its tenant's
-# burst of 6 MB is answered 429 for ever. An OTLP receiver takes 20 MiB unless told otherwise. OpenSearch and
-# Elasticsearch take requests of 100 MB (http.max_content_length), in which a character may have become six; what a node
-# with little memory does not take at once it answers 429.
+# burst of 6 MB is answered 429 for ever. An OTLP receiver takes 20 MiB unless told otherwise; over gRPC messages of
+# 4 MiB, and what it refuses for its size is dropped. OpenSearch and Elasticsearch take requests of 100 MB
+# (http.max_content_length), in which a character may have become six; what a node with little memory does not take at
+# once it answers 429.
 _SEARCH_LIMITS = _Limits(event=8 * _MIB - ATTRIBUTES_BUDGET, batch=8 * _MIB)
-_LIMITS = {
+_LIMITS: Mapping[SinkType | OtlpProtocol, _Limits] = {
     SinkType.VICTORIA_LOGS: _Limits(event=2 * _MIB - ATTRIBUTES_BUDGET, batch=32 * _MIB),
     SinkType.LOKI: _Limits(event=256 * _KIB, batch=2 * _MIB),
     SinkType.OTLP: _Limits(event=16 * _MIB - ATTRIBUTES_BUDGET, batch=16 * _MIB),
+    OtlpProtocol.GRPC: _Limits(event=4 * _MIB - 2 * ATTRIBUTES_BUDGET, batch=4 * _MIB - ATTRIBUTES_BUDGET),
     SinkType.S3: _Limits(event=16 * _MIB - ATTRIBUTES_BUDGET, batch=16 * _MIB, gathered=8 * _MIB, wait="30s"),
     SinkType.OPEN_SEARCH: _SEARCH_LIMITS,
     SinkType.ELASTICSEARCH: _SEARCH_LIMITS,
@@ -181,25 +176,19 @@ def largest_event(sink: SinkSpec) -> int | None:
     What is larger must be cut or put elsewhere before the exporter: the store drops it, often with success for an
     answer, and what does not fit into one batch takes the records behind it with it, uncounted.
     """
-    limits = _LIMITS.get(sink.type)
+    limits = _LIMITS.get(_kind(sink))
     return limits.event if limits else None
 
 
-def exporter(sink: SinkSpec, name: str, files: CredentialFiles, room: Room) -> Exporter | NotInThisBuild | Unusable:
+def exporter(sink: SinkSpec, name: str, files: CredentialFiles, room: Room) -> Exporter | Unusable:
     """How the collector writes to this sink.
 
     `name` tells exporters apart. A queue on disk is found again under it, so it must stay the same for the same sink.
     """
-    component = _component(sink)
-    if component not in EXPORTERS:
-        return NotInThisBuild(
-            component,
-            f"the collector of this release has no exporter {component!r}, which a sink of type {sink.type} needs",
-            "use another type, or OTLP with protocol HTTP, for example to a collector of yours that has it",
-        )
     refused = _unfit_address(sink) or _unfit_credentials(sink) or _missing_files(sink, files) or _unfit_tls(sink)
     if refused is not None:
         return refused
+    component = _OTHER_COMPONENTS.get(_kind(sink), "otlp_http")
     return Exporter(f"{component}/{name}", _config(sink, files, room), detached=not _may_block(sink, room))
 
 
@@ -208,6 +197,9 @@ def _config(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, Any
         return _file(room)
     if sink.s3 is not None:
         return _s3(sink.s3, _delivery(sink, room))
+    receiver = _grpc_receiver(sink)
+    if receiver is not None:
+        return _over_grpc(sink, receiver, files, room)
     index = search_index(sink)
     return _over_http(sink, files, room, _otlp(sink) if index is None else _bulk(index))
 
@@ -220,12 +212,24 @@ def _may_block(sink: SinkSpec, room: Room) -> bool:
 
 def _unfit_address(sink: SinkSpec) -> Unusable | None:
     """One address that the collector cannot read would make it refuse its whole configuration, for everybody."""
-    index = search_index(sink)
-    url = sink.s3.endpoint if sink.s3 is not None else index.url if index is not None else logs_url(sink)
-    found = _ADDRESS.fullmatch(url) if url is not None else None
-    if url is None or (found is not None and _is_host(found["ip"]) and int(found["port"] or 0) <= _HIGHEST_PORT):
+    receiver, url = _grpc_receiver(sink), _address(sink)
+    if url is None:
         return None
-    return Unusable("the address of the store is none that can be connected to", "correct its host, port or path")
+    found = _ADDRESS.fullmatch(url)
+    if found is None or not _is_host(found["ip"]) or int(found["port"] or 0) > _HIGHEST_PORT:
+        return Unusable("the address of the store is none that can be connected to", "correct its host, port or path")
+    if receiver is not None and (not found["port"] or urlsplit(url).path not in {"", "/"}):
+        return Unusable("an address for OTLP over gRPC has a port and no path", "name its port, such as 4317, alone")
+    return None
+
+
+def _address(sink: SinkSpec) -> str | None:
+    """Where the exporter connects to; None where it does not, or knows by itself."""
+    if sink.s3 is not None:
+        return sink.s3.endpoint
+    section = search_index(sink)
+    receiver = _grpc_receiver(sink)
+    return section.url if section else receiver.endpoint if receiver else logs_url(sink)
 
 
 def _is_host(ip: str | None) -> bool:
@@ -351,12 +355,13 @@ def write_headers(sink: SinkSpec) -> dict[str, str]:
     return {**tenant_headers(sink), **streams}
 
 
-def _component(sink: SinkSpec) -> str:
-    if sink.type is SinkType.FILE:
-        return "file"
-    if sink.otlp is not None and sink.otlp.protocol is OtlpProtocol.GRPC:
-        return "otlp_grpc"
-    return _OTHER_COMPONENTS.get(sink.type, "otlp_http")
+def _kind(sink: SinkSpec) -> SinkType | OtlpProtocol:
+    """What decides how records are written: the type, and of OTLP whether it is the protocol that is not HTTP."""
+    return OtlpProtocol.GRPC if _grpc_receiver(sink) is not None else sink.type
+
+
+def _grpc_receiver(sink: SinkSpec) -> Otlp | None:
+    return sink.otlp if sink.otlp is not None and sink.otlp.protocol is OtlpProtocol.GRPC else None
 
 
 def guarantee(sink: SinkSpec) -> Guarantee:
@@ -365,9 +370,7 @@ def guarantee(sink: SinkSpec) -> Guarantee:
 
 
 def _over_http(sink: SinkSpec, files: CredentialFiles, room: Room, target: Mapping[str, Any]) -> dict[str, Any]:
-    headers = write_headers(sink)
-    if files.authorization:
-        headers["Authorization"] = f"${{file:{files.authorization}}}"
+    headers = {**write_headers(sink), **_authorized(files)}
     config: dict[str, Any] = {
         **target,
         "timeout": "30s",
@@ -381,6 +384,24 @@ def _over_http(sink: SinkSpec, files: CredentialFiles, room: Room, target: Mappi
     return {**config, "tls": tls} if tls else config
 
 
+def _authorized(files: CredentialFiles) -> dict[str, str]:
+    return {"Authorization": f"${{file:{files.authorization}}}"} if files.authorization else {}
+
+
+def _over_grpc(sink: SinkSpec, receiver: Otlp, files: CredentialFiles, room: Room) -> dict[str, Any]:
+    """The name is said to be one for DNS: gRPC would take a host called `unix` for the scheme of a socket."""
+    address = urlsplit(receiver.endpoint)
+    headers = _authorized(files)
+    return {
+        "endpoint": f"dns:///{address.netloc}",
+        "tls": _tls(sink, files) if address.scheme == "https" else {"insecure": True},
+        "timeout": "30s",
+        "compression": "gzip",
+        **({"headers": headers} if headers else {}),
+        **_delivery(sink, room),
+    }
+
+
 def _otlp(sink: SinkSpec) -> dict[str, Any]:
     return {"logs_endpoint": logs_url(sink)}
 
@@ -390,7 +411,7 @@ def _bulk(index: SearchIndex) -> dict[str, Any]:
 
 
 def _delivery(sink: SinkSpec, room: Room) -> dict[str, Any]:
-    keep, limits = guarantee(sink) is Guarantee.AT_LEAST_ONCE, _LIMITS[sink.type]
+    keep, limits = guarantee(sink) is Guarantee.AT_LEAST_ONCE, _LIMITS[_kind(sink)]
     is_ours = isinstance(sink, ClusterAuditSinkSpec)
     on_disk = room.on_disk if is_ours else room.on_disk_of_tenant
     in_memory = room.in_memory if is_ours else room.in_memory_of_tenant

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _CANNOT = {
     SinkType.FILE: "files are in a volume of the shipper's, which the operator does not mount",
-    SinkType.OTLP: "this release does not speak OTLP over gRPC; use protocol HTTP",
+    SinkType.OTLP: "the operator does not speak gRPC, and OTLP has no way to ask for what was written",
 }
 
 

@@ -8,11 +8,9 @@ from collections import Counter
 
 import aiohttp
 import pytest
-import yaml
 
 from audit_operator.api.sink import AuditSinkSpec
 from audit_operator.controlplane.ports import free_ports
-from audit_operator.shipping.exporters import EXPORTERS
 from tests.integration.shipping.collector import binary
 from tests.integration.shipping.door import Door
 from tests.integration.shipping.lines_shipper import Shipper, made, until
@@ -135,6 +133,8 @@ SPECS = [
     victoria("https://store/base/", tls=TLS, credentials=BEARER, delivery={"guarantee": "BestEffort"}),
     {"type": "Loki", "loki": {"url": "https://loki", "tenant": "audit"}, "tls": TLS},
     {"type": "OTLP", "otlp": {"endpoint": "http://other:4318"}},
+    {"type": "OTLP", "otlp": {"endpoint": "http://[::1]:4317/", "protocol": "GRPC"}},
+    {"type": "OTLP", "otlp": {"endpoint": "https://unix:4317", "protocol": "GRPC"}, "tls": TLS, "credentials": BEARER},
     {"type": "OpenSearch", "openSearch": {"url": "https://search:9200"}, "tls": TLS, "credentials": BEARER},
     {"type": "File", "file": {"claimName": "audit"}},
 ]
@@ -148,11 +148,3 @@ def test_the_collector_takes_what_is_rendered(tmp_path, spec):
     arguments = [binary(), "validate", "--config", shipper.folder / "config.yaml"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603 - as above
     assert done.returncode == 0, done.stderr
-
-
-def test_the_exporters_that_are_said_to_be_missing_are_missing():
-    done = subprocess.run([binary(), "components"], capture_output=True, text=True, check=True)  # noqa: S603 - as above
-    exporters = yaml.safe_load(done.stdout)["exporters"]
-    names = {each["name"] for each in exporters}
-    assert names >= EXPORTERS
-    assert "otlp_grpc" not in names
