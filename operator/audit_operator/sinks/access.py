@@ -172,10 +172,10 @@ class Connection:
         return await self._call(_Request("POST", self.base + path, headers, dict(form), at_most=at_most))
 
     async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], *, also: frozenset[int] = frozenset()
+        self, url: str, body: bytes, headers: Mapping[str, str], *, also: frozenset[int] = frozenset(), at_most: int = 0
     ) -> Answer | Failure:
-        """Write; the statuses in `also` are answers as well."""
-        return await self._call(_Request("POST", url, headers, body, also))
+        """Write; the statuses in `also` are answers as well, `at_most` is as in `get`."""
+        return await self._call(_Request("POST", url, headers, body, also, at_most))
 
     async def lines(
         self, path: str, form: Mapping[str, str], headers: Mapping[str, str]

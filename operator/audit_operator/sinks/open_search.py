@@ -12,10 +12,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.shipping.exporters import AUDIT_ID, STAGE
+from audit_operator.shipping.exporters import AUDIT_ID, NAMESPACE, STAGE
 from audit_operator.shipping.search_index import NEW_INDEX, TEXT, TIME, document_id
+from audit_operator.sinks import query_dsl
 from audit_operator.sinks.access import failure
+from audit_operator.sinks.open_search_pages import Pages
 from audit_operator.sinks.quoting import UNASKABLE, are_askable
+from audit_operator.sinks.selection import MOST_HELD, Order
 from audit_operator.sinks.store import (
     MOST_RECORDS,
     Accepted,
@@ -25,24 +28,34 @@ from audit_operator.sinks.store import (
     Reachable,
     Reason,
     Record,
-    Unsupported,
     without_copies,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from audit_operator.sinks.access import Answer, Connection
+    from audit_operator.sinks.open_search_pages import Hit
     from audit_operator.sinks.selection import Selection
 
 _JSON = {"Content-Type": "application/json"}
+_NO_RECORD = (ValueError, KeyError, TypeError, AttributeError, OverflowError, IndexError)
 _NO_DOCUMENTS = frozenset({int(HTTPStatus.BAD_REQUEST)})
 """The answer to a bulk request without documents, given after the user has been recognised."""
 _THERE = frozenset({int(HTTPStatus.CONFLICT)})
 _NOT_MADE = frozenset({int(each) for each in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)})
 """The index is there, is made by a template of the store's, or is not ours to make."""
 _BLOCKS = ("write", "read_only", "read_only_allow_delete")
-_NOT_SEARCHED = Unsupported("this release asks an OpenSearch or Elasticsearch for one audit ID at a time")
+_WHOLE = "allow_partial_search_results=false&ignore_unavailable=true"
+"""No part of an answer may pass for the whole; and an index that is not there yet has no records."""
+_MOST_BYTES = 2 * MOST_HELD
+_MOST_TO_SEARCH = 128 * 2**20
+"""Bytes of answers for one search of which not everything was asked for, as where an event must contain something."""
+_TOO_MUCH = Failure(
+    Reason.ANSWER_TOO_LARGE,
+    f"more than {_MOST_TO_SEARCH >> 20} MiB of records would have to be looked through for what they contain",
+    "ask for less time, or for more of what the records have in common, such as a user or a resource",
+)
 _NOT_THEIRS = failure(Reason.ANSWER_MALFORMED, "the store's answer is not the one that OpenSearch gives")
 
 
@@ -82,14 +95,42 @@ class OpenSearchStore:
             "size": MOST_RECORDS + 1,
             "query": {"bool": {"filter": [*(_is(*each) for each in wanted.items()), _not_before(since)]}},
         }
-        # No part of the answer may pass for the whole; and an index that is not there yet has no records.
-        path = "_search?allow_partial_search_results=false&ignore_unavailable=true"
-        answer = await self._post(path, json.dumps(question).encode())
+        answer = await self._post(f"_search?{_WHOLE}", json.dumps(question).encode())
         return answer if isinstance(answer, Failure) else _found(answer, wanted, since)
 
-    async def search(self, selection: Selection) -> AsyncGenerator[Unsupported, None]:  # noqa: ARG002  # Store's
-        """See `store.Store`."""
-        yield _NOT_SEARCHED
+    async def search(self, selection: Selection) -> AsyncGenerator[Record | Failure, None]:
+        """See `store.Store`. Holds a page of the answer. What an event must contain is looked for here."""
+        fields = await self._exact_fields(selection)
+        if isinstance(fields, Failure):
+            yield fields
+            return
+        pages, given, searched = Pages.of(selection.limit + 1), 0, 0
+        while given <= selection.limit and not pages.done:
+            question = query_dsl.question(selection, fields, size=pages.size, edge=pages.edge)
+            answer = await self._post(f"_search?{_WHOLE}", json.dumps(question).encode(), at_most=_MOST_BYTES)
+            if isinstance(answer, Failure):
+                if answer.reason is Reason.ANSWER_TOO_LARGE and pages.shrink():
+                    continue
+                yield answer
+                return
+            hits = _hits(answer)
+            whole = hits if isinstance(hits, Failure) else pages.take(hits)
+            if isinstance(whole, Failure):
+                yield whole
+                return
+            found = _selected(whole, selection)
+            for each in found[: selection.limit + 1 - given]:
+                yield each
+            given += len(found)
+            searched += len(answer.body) if len(found) < len(whole) else 0
+            if searched > _MOST_TO_SEARCH and not pages.done:
+                yield _TOO_MUCH
+                return
+
+    async def _exact_fields(self, selection: Selection) -> dict[str, str] | Failure:
+        names = query_dsl.asked_about(selection)
+        answer = await self.connection.get(f"/{self.index}/_field_caps?fields={names}&ignore_unavailable=true")
+        return answer if isinstance(answer, Failure) else query_dsl.exact_fields(answer.json(strict=True), selection)
 
     async def health(self) -> Health | Failure:
         """See `store.Store`. What it has refused, a store tells nobody but the one who has sent it."""
@@ -102,8 +143,11 @@ class OpenSearchStore:
         except (TypeError, AttributeError):
             return _NOT_THEIRS
 
-    async def _post(self, path: str, body: bytes, *, also: frozenset[int] = frozenset()) -> Answer | Failure:
-        return await self.connection.post(f"{self.connection.base}/{self.index}/{path}", body, _JSON, also=also)
+    async def _post(
+        self, path: str, body: bytes, *, also: frozenset[int] = frozenset(), at_most: int = 0
+    ) -> Answer | Failure:
+        url = f"{self.connection.base}/{self.index}/{path}"
+        return await self.connection.post(url, body, _JSON, also=also, at_most=at_most)
 
 
 def _is(name: str, value: str) -> dict[str, Any]:
@@ -122,7 +166,7 @@ def _found(answer: Answer, wanted: dict[str, str], since: datetime) -> Found | F
     hits = _part(answer, "hits", "hits")
     try:
         records = [_record(dict(each["_source"])) for each in hits or ()]
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except _NO_RECORD:
         return _NOT_THEIRS
     if hits is None:
         return _NOT_THEIRS
@@ -133,6 +177,32 @@ def _found(answer: Answer, wanted: dict[str, str], since: datetime) -> Found | F
     )
     found = without_copies(asked_for)
     return replace(found, complete=found.complete and len(hits) <= MOST_RECORDS)
+
+
+def _hits(answer: Answer) -> list[Hit] | Failure:
+    document = answer.json(strict=True)
+    if isinstance(document, Failure):
+        return document
+    try:
+        # Records of applications have no audit ID.
+        return [(int(each["sort"][0]), _record({AUDIT_ID: "", **each["_source"]})) for each in document["hits"]["hits"]]
+    except _NO_RECORD:
+        return _NOT_THEIRS
+
+
+def _selected(hits: Sequence[Hit], selection: Selection) -> list[Record]:
+    """What is asked for beyond what the store could be asked, and what it could only be asked about roughly."""
+    newest = selection.order is Order.NEWEST
+    records = sorted((record for _, record in hits), key=lambda each: each.time, reverse=newest)
+    return [each for each in records if selection.describes(each) and not _is_beside(each, selection)]
+
+
+def _is_beside(record: Record, selection: Selection) -> bool:
+    """Whether a record is there only since its time, in whole milliseconds, is one that was asked for."""
+    namespace = record.attributes.get(NAMESPACE, "")
+    begins = [selection.since, *(each.since for each in selection.scopes if each.namespace == namespace)]
+    early = any(each is not None and record.time < each < record.time + query_dsl.MOMENT for each in begins)
+    return early or selection.until <= record.time < selection.until + query_dsl.MOMENT
 
 
 def _record(source: dict[str, Any]) -> Record:

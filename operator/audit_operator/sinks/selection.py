@@ -122,12 +122,12 @@ class Selection:
 
     def matches(self, record: Record) -> bool:
         """Whether a record is asked for: for stores that cannot look themselves."""
+        return self.admits(record) and self.describes(record)
+
+    def describes(self, record: Record) -> bool:
+        """Whether a record has the attributes and the text that are asked for, whosever it is."""
         own = {**record.attributes, AUDIT_ID: record.audit_id, STAGE: record.stage}
-        return (
-            self.admits(record)
-            and all(own.get(name, "") == value for name, value in self.equal)
-            and self.text in record.text
-        )
+        return all(own.get(name, "") == value for name, value in self.equal) and self.text in record.text
 
 
 def size(records: Iterable[Record]) -> int:

@@ -9,12 +9,16 @@ import json
 import socket
 import ssl
 import threading
+import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from audit_operator.cluster.connection import connect
 from audit_operator.reader_application import ReaderServer
 from audit_operator.reading.load import Load
 from audit_operator.settings import Settings
+from tests.integration.gateway.pki import Authority
 
 READER = "reader"
 READ_RECORDS = {"apiGroups": ["audit-operator.dev"], "resources": ["auditpolicies/records"], "verbs": ["get"]}
@@ -173,8 +177,7 @@ def kubeconfig(control_plane, path, token):
     return path
 
 
-def sink_file(path, url):
-    spec = {"type": "VictoriaLogs", "victoriaLogs": {"url": url}}
+def sink_file(path, spec):
     document = {
         "apiVersion": "audit-operator.dev/v1alpha1",
         "kind": "ClusterAuditSink",
@@ -182,3 +185,31 @@ def sink_file(path, url):
     }
     path.write_text(json.dumps({**document, "spec": spec}))
     return path
+
+
+@contextmanager
+def reading(control_plane, folder, store, spec):
+    """A reader before a store, whose sink has this spec, and what tests need to make tenants."""
+    suffix = uuid.uuid4().hex[:6]
+    home = control_plane.create_namespace(f"reader-{suffix}")
+    control_plane.apply(
+        cluster_role(ROLE, [READ_RECORDS]),
+        cluster_role(READER, READERS_RIGHTS),
+        service_account(home, READER),
+        binding(READER, (home, READER)),
+    )
+    with RunningReader(
+        kubeconfig(control_plane, folder / "kubeconfig", token(control_plane, home, READER)),
+        sink_file(folder / "sink.yaml", spec),
+        Authority(folder / "pki"),
+    ) as reader:
+        yield SimpleNamespace(
+            control_plane=control_plane, folder=folder, suffix=suffix, home=home, store=store, reader=reader, made=[]
+        )
+    for kind, name in (
+        ("clusterrolebinding", f"{READER}-{home}-{READER}"),
+        ("clusterrole", ROLE),
+        ("clusterrole", READER),
+    ):
+        control_plane.kubectl("delete", kind, name)
+    control_plane.finalize_namespace(home)
