@@ -25,6 +25,9 @@ NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 REF = ObjectRef("ClusterAuditSink", "central")
 
 
+LATE = failure(Reason.TIMED_OUT, "it took too long")
+
+
 def sink(**more):
     return parsed(
         "ClusterAuditSink", "central", {"type": "VictoriaLogs", "victoriaLogs": {"url": "http://logs"}, **more}
@@ -48,6 +51,8 @@ class Store:
     deletes_after: int = 10_000
     can_delete: bool = True
     away: object = None
+    uncounted: set = field(default_factory=set)  # names of classes
+    refused: object = None
     ordered: list = field(default_factory=list)
     mends: Mends = field(default_factory=lambda: Mends("keep longer", "let it delete", "lock it"))
 
@@ -56,16 +61,20 @@ class Store:
             return self.away
         facts = {}
         for each in classes:
+            if each.name in self.uncounted:
+                continue
             after = each.demand.delete_after
             old = [age for name in each.namespaces for age in self.ages.get(name, ()) if after and age > after]
             facts[each.name] = Facts(self.deletes_after, can_delete=self.can_delete, oldest=now, overdue=len(old))
-        return Observed(facts, f"{self.deletes_after} {self.can_delete}")
+        return Observed(facts, f"{self.deletes_after} {self.can_delete}", dict.fromkeys(self.uncounted, LATE))
 
     async def enforce(self, orders, now):  # noqa: ARG002 - the protocol's
         if self.away is not None:
             return self.away
         self.ordered.append({name: each.delete_after for each in orders for name in each.namespaces})
         deleted = {}
+        if self.refused is not None:
+            return Done({}, refused=self.refused)
         for each in orders:
             for name in each.namespaces if each.delete_after is not None else ():
                 kept = [age for age in self.ages.get(name, ()) if age <= each.delete_after]
@@ -202,6 +211,45 @@ async def test_a_store_that_is_away_keeps_what_was_proved_and_is_told_again_when
         one.store.away = None
         await one.go(sink(), demands(MAX30, confirmed=True))
         assert (one.seen.trouble, one.store.ages) == ("", {"ns0": [10]})
+
+
+async def test_a_class_that_cannot_be_counted_keeps_what_was_known_and_the_others_go_on():
+    ninety = Demand(maximum=2160)
+    async with world(Store({"ns0": [10], "ns1": [10]})) as one:
+        proved = await one.settle(demands(MAX30, ninety))
+        one.store.uncounted, one.store.ages = {MAX30.name}, {"ns0": [800], "ns1": [2200]}
+        verified = one.seen.figures.verified
+        said = await one.go(sink(), demands(MAX30, ninety), days=2)
+        assert one.store.ages == {"ns0": [800], "ns1": []}
+        assert said[MAX30.name] == proved[MAX30.name]
+        assert said[ninety.name].last_verified > proved[ninety.name].last_verified
+        assert (one.seen.trouble, one.seen.figures.verified) == ("", verified)
+        assert "it took too long" in one.seen.trouble_of(MAX30.name)
+        one.store.uncounted = set()
+        await one.go(sink(), demands(MAX30, ninety))
+        # What was in force still is: a store that was slow for a while costs no week.
+        assert one.store.ages == {"ns0": [], "ns1": []}
+        assert (one.seen.trouble_of(MAX30.name), one.seen.figures.verified) == ("", one.time.timestamp())
+
+
+async def test_a_hold_on_a_class_that_cannot_be_counted_is_in_force_and_gives_its_week():
+    async with world(Store({"ns0": [10]})) as one:
+        await one.settle(demands(MAX30, confirmed=True))
+        one.store.uncounted, one.store.ages = {HELD.name}, {"ns0": [800]}
+        await one.go(sink(), demands(HELD, confirmed=True))
+        await one.go(sink(), demands(MAX30, confirmed=True), days=1)
+        assert one.store.ages == {"ns0": [800]}
+
+
+async def test_a_store_that_refuses_to_delete_is_judged_without_deletion():
+    async with world(Store({"ns0": [800]}, refused=failure(Reason.FORBIDDEN, "HTTP status 403"))) as one:
+        [said] = (await one.settle(demands(MAX30))).values()
+        assert (said.state, one.seen.trouble, one.store.ages) == (RetentionState.PARTIAL, "", {"ns0": [800]})
+        assert "refuses the operator to delete" in said.reason
+        assert "(HTTP status 403)" in said.reason
+        one.store.refused = None
+        [said] = (await one.go(sink(), demands(MAX30))).values()
+        assert (said.state, one.store.ages) == (RetentionState.ENFORCED, {"ns0": []})
 
 
 @pytest.mark.parametrize("change", [{"deletes_after": 100}, {"can_delete": False, "deletes_after": 20_000}])

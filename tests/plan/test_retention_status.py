@@ -48,6 +48,18 @@ def test_a_store_that_is_away_leaves_what_was_proved_and_is_not_claimed_to_hold(
     assert (line["state"], line["reason"]) == ("Enforced", "SinkUnreachable: no connection")
 
 
+def test_a_class_that_could_not_be_counted_keeps_what_was_proved_and_is_not_claimed_to_hold():
+    seen = replace(said(RetentionState.ENFORCED), uncounted={"max30d": "it took too long"})
+    condition, [line] = told({CENTRAL: seen})
+    assert condition == ("Unknown", "SinkUnreachable")
+    assert (line["state"], line["reason"]) == ("Enforced", "SinkUnreachable: it took too long")
+    nothing = replace(seen, status=RetentionOfSink(store=store_of(sink())))
+    condition, [line] = told({CENTRAL: nothing})
+    assert condition == ("Unknown", "SinkUnreachable")
+    assert (line["state"], line["reason"]) == ("Pending", "it took too long")
+    assert told({CENTRAL: replace(seen, uncounted={"another": "it took too long"})})[0] == ("True", "Enforced")
+
+
 def test_nothing_is_enforced_for_namespaces_that_the_store_was_not_asked_about():
     condition, [line] = told({CENTRAL: said(RetentionState.ENFORCED, about=("web",))})
     assert condition == ("Unknown", "NotVerified")

@@ -22,6 +22,7 @@ class FakeStore:
     status: int = 200
     body: bytes = b""
     answers: dict = field(default_factory=dict)  # by path: (status, body)
+    by_form: dict = field(default_factory=dict)  # by path: from a form to (status, body), for what it knows better
     headers: dict = field(default_factory=dict)
     delay: float = 0.0
     cut_after: int = -1  # bytes of the body, then the connection ends
@@ -32,6 +33,8 @@ class FakeStore:
         self.asked.append(Asked(request.method, request.path, dict(request.headers), await request.read(), form))
         await asyncio.sleep(self.delay)
         status, body = self.answers.get(request.path, (self.status, self.body))
+        if (answer := self.by_form.get(request.path)) is not None:
+            status, body = await answer(form)
         if self.cut_after < 0:
             return web.Response(status=status, body=body, headers=self.headers)
         response = web.StreamResponse(headers={"Content-Length": str(len(body))})

@@ -37,10 +37,16 @@ class RetentionObservation:
         trouble: why the store could not be asked now, and what mends it; empty where it could.
         unsupported: whether such a store can be asked about retention at all; `trouble` then says why not.
         asked: whether the store has answered since the operator started; until then, status says what was so once.
+        uncounted: why nothing new is known of single classes, and what mends it, by name; `status` is of earlier.
     """
 
     status: RetentionOfSink
     trouble: str = ""
     unsupported: bool = False
     asked: bool = False
+    uncounted: Mapping[str, str] = field(default_factory=dict)
     figures: RetentionFigures = field(default=RetentionFigures(), compare=False)
+
+    def trouble_of(self, name: str) -> str:
+        """Why nothing new is known of a class; empty where it is."""
+        return self.trouble or self.uncounted.get(name, "")

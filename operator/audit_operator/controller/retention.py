@@ -26,7 +26,7 @@ from audit_operator.controller.retention_memory import Memory, drifted, moment, 
 from audit_operator.plan.retention import store_of
 from audit_operator.retention.classes import first
 from audit_operator.retention.demand import period
-from audit_operator.retention.judgement import Judgement, judge
+from audit_operator.retention.judgement import Judgement, judge, without_deletion
 from audit_operator.retention.orders import steps, withdrawn
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.retention.protocol import Done, Observed, Order
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from audit_operator.cluster.rest import Document
     from audit_operator.plan.retention import SinkDemands
     from audit_operator.plan.sinks import Sink
+    from audit_operator.retention.classes import RetentionClass
     from audit_operator.retention.judgement import Facts, Mends
     from audit_operator.retention.orders import Step
     from audit_operator.sinks.retention.protocol import RetentionStore
@@ -101,6 +102,16 @@ class _Followed:
         self.wake.set()
         if self.limit is not None and not self.limit.expired() and withdrawn(self.planned, demands.classes):
             self.limit.reschedule(asyncio.get_running_loop().time())
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What came of a round: what was demanded and remembered when it began, what was done, and what is there now."""
+
+    demands: SinkDemands
+    memory: Memory
+    planned: tuple[Step, ...]
+    seen: Observed
 
 
 @dataclass(slots=True)
@@ -211,9 +222,10 @@ class RetentionRounds:
             done = failure(Reason.TIMED_OUT, "the store did not answer")
         except Exception as error:  # noqa: BLE001 - a bug must not be the end of asking
             done = failure(Reason.CUT_OFF, origin(error))
-        if isinstance(done, Failure):
-            extra = {"object": str(ref), "reason": done.reason.value}
-            _LOG.warning("Deletions may go on in a store that were ordered before: %s", done.message, extra=extra)
+        wrong = done if isinstance(done, Failure) else done.refused if isinstance(done, Done) else None
+        if wrong is not None:
+            extra = {"object": str(ref), "reason": wrong.reason.value}
+            _LOG.warning("Deletions may go on in a store that were ordered before: %s", wrong.message, extra=extra)
         return False
 
     async def _part(self, followed: _Followed) -> None:
@@ -244,8 +256,8 @@ class RetentionRounds:
         # Whatever cannot be remembered has no protection the next time.
         kept = first(demands.classes, MAX_CLASSES)
         fits = [each.name for each in demands.classes if each.name in kept and len(each.namespaces) <= MAX_NAMESPACES]
-        deletes = {name for name in fits if seen.facts[name].can_delete} if enforces else set()
-        planned = steps(demands.classes, memory.namespaces, deletes, now)
+        deletes = {name for name in fits if name in seen.facts and seen.facts[name].can_delete} if enforces else set()
+        planned = steps(_counted(demands, seen), memory.namespaces, deletes, now)
         done: Done | Unsupported | Failure = Done({})
         if withdrawn(planned, followed.demands.classes):
             return False
@@ -258,13 +270,14 @@ class RetentionRounds:
             if isinstance(done, Done):
                 self._count(followed, done)
                 seen = await store.observe(demands.classes, self.now())
+                seen = _refused(demands, seen, done.refused) if done.refused and isinstance(seen, Observed) else seen
         if isinstance(done, Failure):
             return self._without(followed, memory, done)
         if not isinstance(seen, Observed):
             return self._without(followed, memory, seen)
         mends = store.mends if enforces else replace(store.mends, delete=_REPORT_ONLY)
-        self._found(followed, memory, planned, seen, mends)
-        return not (isinstance(done, Done) and done.under_way)
+        self._found(followed, _Looked(demands, memory, planned, seen), mends)
+        return not (seen.uncounted or (isinstance(done, Done) and (done.under_way or done.uncounted)))
 
     async def _open(self, sink: Sink, clusters: tuple[str, ...]) -> RetentionStore | Failure | Unsupported:
         if isinstance(sink, AuditSink) and not self.tenants:
@@ -277,29 +290,38 @@ class RetentionRounds:
             if count:
                 extra = {"object": str(followed.sink.ref), "class": name, "records": count, "reason": "Deleted"}
                 _LOG.info("Records were deleted that were older than policies allow", extra=extra)
+        for name, wrong in done.uncounted.items():
+            extra = {"object": str(followed.sink.ref), "class": name, "reason": wrong.reason.value}
+            _LOG.warning("What a store has of a class could not be counted: %s", wrong.message, extra=extra)
 
-    def _found(
-        self, followed: _Followed, memory: Memory, planned: tuple[Step, ...], seen: Observed, mends: Mends
-    ) -> None:
+    def _found(self, followed: _Followed, looked: _Looked, mends: Mends) -> None:
+        memory, seen = looked.memory, looked.seen
         now, enforces = self.now(), followed.sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
         by_class: defaultdict[str, list[Step]] = defaultdict(list)
-        for each in planned:
+        for each in looked.planned:
             by_class[each.wanted.name].append(each)
         made: list[tuple[tuple[Step, ...], Facts, Judgement]] = []
         for name, group in by_class.items():
+            if name not in seen.facts:
+                continue
             facts = seen.facts[name] if enforces else replace(seen.facts[name], can_delete=False)
             judged = judge(group[0].wanted, facts, mends)
             if drifted(memory, name, judged, seen.settings):
                 judged = Judgement(RetentionState.DRIFTED, f"its settings were changed, and did once: {judged.reason}")
             made.append((tuple(group), facts, _with_steps(judged, group)))
+        before = self.observations.get(followed.sink.ref)
+        earlier = before.figures.verified if before is not None else 0.0
         figures = RetentionFigures(
             True,
-            now.timestamp(),
+            earlier if seen.uncounted else now.timestamp(),
             {name: facts.overdue for name, facts in seen.facts.items()},
             dict(followed.deleted),
         )
-        status = remembering(memory, seen.settings, made, now)
-        self._note(followed, RetentionObservation(status, asked=True, figures=figures))
+        uncounted = {name: f"{each.message} ({each.mend})" for name, each in seen.uncounted.items()}
+        kept = first(looked.demands.classes, MAX_CLASSES)
+        carried = memory.carried(each for each in looked.demands.classes if each.name in uncounted.keys() & kept)
+        status = remembering(memory, seen.settings, made, now, carried)
+        self._note(followed, RetentionObservation(status, asked=True, uncounted=uncounted, figures=figures))
 
     def _without(self, followed: _Followed, memory: Memory, found: Failure | Unsupported) -> bool:
         """No answer: what was last proved stays, with its time. Of a store that cannot be asked, nothing is claimed."""
@@ -330,6 +352,19 @@ class RetentionRounds:
 
 
 _ABOUT_SECRETS = (Reason.SECRET_UNREADABLE, Reason.CREDENTIALS_INVALID)
+
+
+def _counted(demands: SinkDemands, seen: Observed) -> Iterable[RetentionClass]:
+    """Classes of which the store said something; of the others, all stays as it was, and nothing is deleted."""
+    return (each for each in demands.classes if each.name in seen.facts)
+
+
+def _refused(demands: SinkDemands, seen: Observed, refused: Failure) -> Observed:
+    """The same, of a store that took no deletion when it was told."""
+    facts = {
+        each.name: without_deletion(each, seen.facts[each.name], refused.message) for each in _counted(demands, seen)
+    }
+    return replace(seen, facts=facts)
 
 
 def _pause(tries: int, every: float) -> float:

@@ -31,6 +31,7 @@ from audit_operator.retention.orders import Remembered, Told
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from audit_operator.retention.classes import RetentionClass
     from audit_operator.retention.judgement import Facts, Judgement
     from audit_operator.retention.orders import Step
 
@@ -67,6 +68,23 @@ class Memory:
         """What was said of a class."""
         return next((each for each in self.status.classes if each.name == name), None)
 
+    def carried(self, classes: Iterable[RetentionClass]) -> tuple[ClassRetention, ...]:
+        """What was said of these, as far as it is still about them: nothing new is known.
+
+        Whatever is no longer so, or unclear, is forgotten. That costs time, and no records.
+        """
+        demanded = {each.name: frozenset(each.namespaces) - each.unclear for each in classes}
+        said = (each for each in self.status.classes if each.name in demanded)
+        return tuple(_only(each, demanded[each.name]) for each in said)
+
+
+def _only(said: ClassRetention, namespaces: frozenset[str]) -> ClassRetention:
+    groups = (
+        group.model_copy(update={"namespaces": tuple(each for each in group.namespaces if each in namespaces)})
+        for group in said.told
+    )
+    return said.model_copy(update={"told": tuple(each for each in groups if each.namespaces)})
+
 
 def _namespaces(status: RetentionOfSink) -> Iterable[tuple[str, Remembered]]:
     for each in status.classes:
@@ -87,13 +105,21 @@ def _announcement(said: AnnouncedDeletion) -> Announcement:
 
 
 def remembering(
-    before: Memory, settings: str, made: Iterable[tuple[tuple[Step, ...], Facts, Judgement]], now: datetime
+    before: Memory,
+    settings: str,
+    made: Iterable[tuple[tuple[Step, ...], Facts, Judgement]],
+    now: datetime,
+    carried: tuple[ClassRetention, ...] = (),
 ) -> RetentionOfSink:
-    """The status that says what was just found: of each class its steps, the store's facts, and how it was judged."""
+    """The status that says what was just found: of each class its steps, the store's facts, and how it was judged.
+
+    Of classes of which nothing was found, what was said before is `carried` on.
+    """
     found = list(made)
-    kept = first((steps[0].wanted for steps, _, _ in found), MAX_CLASSES)
+    kept = first((steps[0].wanted for steps, _, _ in found), MAX_CLASSES - len(carried))
     classes = [_class(before, *each, now) for each in found if each[0][0].wanted.name in kept]
-    return RetentionOfSink(store=before.status.store, settings=settings[:_LONGEST], classes=tuple(classes))
+    every = tuple(sorted((*classes, *carried), key=lambda each: each.name))
+    return RetentionOfSink(store=before.status.store, settings=settings[:_LONGEST], classes=every)
 
 
 def _class(before: Memory, steps: tuple[Step, ...], facts: Facts, judged: Judgement, now: datetime) -> ClassRetention:

@@ -96,9 +96,9 @@ class RetentionOfStores:
         where = f"{sink}, class {name}"
         if found is not None and found.unsupported:
             return unknown(_TYPE, Reason.UNSUPPORTED, f"{sink}: {found.trouble}")
-        if found is not None and found.trouble:
+        if found is not None and (trouble := found.trouble_of(name)):
             before = f"; it was {said.state} at {said.last_verified}" if said is not None else ""
-            return unknown(_TYPE, Reason.SINK_UNREACHABLE, f"{where}: {found.trouble}{before}")
+            return unknown(_TYPE, Reason.SINK_UNREACHABLE, f"{where}: {trouble}{before}")
         if said is None:
             return unknown(_TYPE, Reason.NOT_VERIFIED, f"{where}: not asked yet")
         reason = _REASONS[said.state]
@@ -113,11 +113,12 @@ class RetentionOfStores:
         if found is None or said is None or said.state is not RetentionState.ENFORCED:
             return said
         about = frozenset(name for each in said.told for name in each.namespaces)
-        return said if about.issuperset(held.namespaces) and (found.asked or found.trouble) else None
+        return said if about.issuperset(held.namespaces) and (found.asked or found.trouble_of(held.name)) else None
 
     def _line(self, held: _Held) -> SinkRetention:
         sink, name = held.sink, held.name
         found, said = self._seen.get(sink) if self._seen is not None else None, self._said(held)
+        trouble = found.trouble_of(name) if found is not None else ""
         ref = SinkRef(kind=SinkKind(sink.kind), name=sink.name)
         if said is None:
             unsupported = found is not None and found.unsupported
@@ -126,9 +127,9 @@ class RetentionOfStores:
                 retention_class=name,
                 desired=name,
                 state=RetentionState.UNSUPPORTED if unsupported else RetentionState.PENDING,
-                reason=(found.trouble if found is not None and found.trouble else "not asked yet")[:_LONGEST],
+                reason=(trouble or "not asked yet")[:_LONGEST],
             )
-        reason = f"SinkUnreachable: {found.trouble}" if found is not None and found.trouble else said.reason
+        reason = f"SinkUnreachable: {trouble}" if trouble else said.reason
         return SinkRetention(
             sink=ref,
             retention_class=name,

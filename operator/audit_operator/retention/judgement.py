@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from audit_operator.api.policy_status import RetentionState
@@ -105,6 +105,18 @@ def judge(wanted: RetentionClass, facts: Facts, mends: Mends) -> Judgement:
     return Judgement(
         gaps[0].state, "; ".join(f"{each.message} ({each.mend})" if each.mend else each.message for each in gaps)
     )
+
+
+def without_deletion(wanted: RetentionClass, facts: Facts, refused: str) -> Facts:
+    """Facts of a store that could delete by its settings, and was seen to refuse it to us; `refused` says how."""
+    if not facts.can_delete:
+        return facts
+    facts = replace(facts, can_delete=False)
+    if wanted.demand.delete_after is None and not wanted.protects:
+        return facts
+    said = f"it refuses the operator to delete, and to end deletions that were ordered before ({refused})"
+    mend = "let the operator reach the store's delete API where a proxy keeps it away, or switch that off in the store"
+    return replace(facts, gaps=(*facts.gaps, Gap(RetentionState.PARTIAL, said, mend)))
 
 
 def _gaps(wanted: RetentionClass, facts: Facts, mends: Mends) -> Iterator[Gap]:

@@ -16,10 +16,12 @@ from audit_operator.retention.judgement import judge
 from audit_operator.sinks import Access, Failure, Reason
 from audit_operator.sinks.retention.opening import open_retention
 from audit_operator.sinks.retention.protocol import Done, Order
+from audit_operator.sinks.retention.victoria_logs_counts import EITHER, Part
+from tests.integration.shipping.door import Door
 from tests.integration.shipping.victoria_logs import victoria_logs
 from tests.plan.objects import parsed
 
-DAY = 24
+DAY, FAR = 24, 1e12
 MAIN, TENANT = "main", {"AccountID": "7"}
 
 
@@ -31,6 +33,10 @@ def insert(url, namespace, ages, *, cluster=MAIN, field="namespace", **headers):
         | ({field: namespace} if namespace else {})
         for number, age in enumerate(ages)
     ]
+    write(url, rows, **headers)
+
+
+def write(url, rows, **headers):
     request = urllib.request.Request(  # noqa: S310  # loopback
         f"{url}/insert/jsonline?_stream_fields=cluster,namespace",
         "\n".join(map(json.dumps, rows)).encode(),
@@ -123,15 +129,75 @@ async def test_records_beyond_their_time_go_and_younger_and_foreign_ones_stay(tm
         assert await enforced(retention(url, account=7), Order(payments, ("payments",), 30 * DAY)) == {payments.name: 8}
 
 
+async def test_thousands_of_namespaces_are_counted_and_deleted_in_few_questions_and_none_is_mistaken(tmp_path):
+    mine = [f"namespace-{number:05}-with-a-long-name-as-generated-ones-have" for number in range(2000)]
+    with victoria_logs(tmp_path, "-retentionPeriod=400d", "-delete.enable") as url:
+        now = datetime.now(UTC)
+        ages = {name: 100 - number % 100 for number, name in enumerate([*mine, "", "foreign", 'quo"te'])}
+        rows = [
+            {"_time": (now - timedelta(days=age, hours=1)).isoformat(), "_msg": "{}", "cluster": cluster, field: name}
+            for name, age in ages.items()
+            for cluster, field in ((MAIN, "namespace"), (MAIN, "unseen"), ("another", "namespace"))
+        ]
+        write(url, rows)
+        await shows(url, len(rows))
+        store = retention(url)
+        long, short = kept(*mine[::2], maximum=60 * DAY), kept("", 'quo"te', *mine[1::2], maximum=20 * DAY)
+        seen = await store.observe([long, short], now)
+        expected = {
+            each.name: 2 * sum(ages[name] * DAY + 1 > each.demand.maximum for name in each.namespaces)
+            for each in (long, short)
+        }
+        assert {name: each.overdue for name, each in seen.facts.items()} == expected
+        parts = [Part(each.namespaces, each.demand.maximum) for each in (long, short)]
+        alone = [await store._counts._by_filters(each, now, EITHER, FAR) for each in parts]
+        assert [each.beyond for each in alone] == list(expected.values())
+        assert [each.oldest for each in alone] == [seen.facts[each.name].oldest for each in (long, short)]
+
+        orders = [Order(each, each.namespaces, each.demand.maximum) for each in (long, short)]
+        assert await enforced(store, *orders) == expected
+        assert count(url, f"cluster:={MAIN}") == len(ages) * 2 - sum(expected.values())
+        assert count(url, "cluster:=another") == len(ages)
+        assert count(url, f"cluster:={MAIN} (namespace:=foreign or unseen:=foreign)") == 2
+
+
+async def test_a_proxy_that_keeps_deletions_away_leaves_the_store_to_be_judged(tmp_path):
+    with victoria_logs(tmp_path, "-retentionPeriod=400d", "-delete.enable") as url:
+        insert(url, "payments", [100] * 5)
+        await shows(url, 5)
+        proxy, wanted = Door(url), kept("payments", maximum=30 * DAY)
+        order = Order(wanted, ("payments",), 30 * DAY)
+        async with proxy.open():
+            for closed in ("/delete", "/delete/run_task"):
+                proxy.closed = (closed,)
+                store = retention(proxy.url)
+                seen = await store.observe([wanted], datetime.now(UTC))
+                assert (seen.facts[wanted.name].overdue, seen.facts[wanted.name].can_delete) == (5, closed != "/delete")
+                done = await store.enforce([order], datetime.now(UTC))
+                assert done.refused.reason is Reason.FORBIDDEN
+                assert not any(done.deleted.values())
+            assert count(url, "*") == 5
+            proxy.closed = ()
+            assert await enforced(retention(proxy.url), order) == {wanted.name: 5}
+
+
+async def test_a_store_that_takes_no_deletions_any_more_says_so_to_whoever_gives_one(tmp_path):
+    with victoria_logs(tmp_path, "-retentionPeriod=400d") as url:
+        store = retention(url)
+        for refused in (await store._tasks(), await store._ask("/delete/run_task", {"filter": "*"})):
+            assert refused.reason is Reason.REFUSED
+        wanted = kept("payments", maximum=30 * DAY)
+        assert await store.enforce([Order(wanted, ("payments",), 30 * DAY)], datetime.now(UTC)) == Done({})
+        assert (await judged(store, wanted)).state is RetentionState.PARTIAL
+
+
 async def test_nothing_goes_under_legal_hold_nor_where_it_must_not_be_deleted(tmp_path):
     with victoria_logs(tmp_path, "-retentionPeriod=400d", "-delete.enable") as url:
         insert(url, "payments", [100] * 5)
         await shows(url, 5)
         held = kept("payments", maximum=30 * DAY, legal_hold=True)
         # A deletion that was begun before must not go on.
-        await asyncio.gather(
-            retention(url)._delete(Order(held, ("payments",), 120 * DAY), 120 * DAY, datetime.now(UTC))
-        )
+        await retention(url)._begin([Order(held, ("payments",), 120 * DAY)], datetime.now(UTC))
         assert await enforced(retention(url), Order(held, ("payments",), None)) == {}
         made = await judged(retention(url), held)
         assert made.state is RetentionState.PARTIAL

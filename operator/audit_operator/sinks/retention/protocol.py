@@ -6,7 +6,7 @@ decided before, for all stores in the same way, and no implementation can get th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -40,10 +40,12 @@ class Observed:
     Attributes:
         facts: for each class that it was asked about, by its name.
         settings: those settings of the store that matter, as text; another text where somebody changed them.
+        uncounted: why nothing is known of those classes that are not among the facts, by name.
     """
 
     facts: Mapping[str, Facts]
     settings: str = ""
+    uncounted: Mapping[str, Failure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,14 @@ class Done:
     Attributes:
         deleted: records that are gone by it, by class; where a store deletes by itself, those are not counted.
         under_way: whether it is still at it, so that what is observed now may be over in a while.
+        refused: how the store, or what stands before it, refused a deletion as such; what it keeps can still be asked.
+        uncounted: classes of which nothing was deleted, or not counted, and why, by name.
     """
 
     deleted: Mapping[str, int]
     under_way: bool = False
+    refused: Failure | None = None
+    uncounted: Mapping[str, Failure] = field(default_factory=dict)
 
 
 class RetentionStore(Protocol):

@@ -10,40 +10,42 @@ with nothing but a time and the names of its stream is left (VictoriaLogs issue 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.retention.judgement import Facts, Mends
-from audit_operator.shipping.exporters import AUDIT_ID, CLUSTER, NAMESPACE
+from audit_operator.retention.judgement import Facts, Mends, without_deletion
+from audit_operator.shipping.exporters import AUDIT_ID
 from audit_operator.sinks.access import failure
-from audit_operator.sinks.quoting import quoted
 from audit_operator.sinks.retention.protocol import Done, Observed, Order
+from audit_operator.sinks.retention.victoria_logs_counts import (
+    BOTH,
+    EITHER,
+    Counted,
+    Part,
+    RecordCounts,
+    batches,
+    older,
+)
 from audit_operator.sinks.retention.victoria_logs_settings import VictoriaLogsSettings
 from audit_operator.sinks.store import Failure, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from audit_operator.retention.classes import RetentionClass
     from audit_operator.sinks.access import Answer, Connection
 
 _MOST_OF_METRICS = 4 * 2**20
-_UNSEEN = "unseen"
 _MARK = re.compile(rf'!{AUDIT_ID}:="audit-operator-retention:([a-z0-9.,-]*)"')
 """Excludes nothing: by it, tasks of ours are told from those of people, and of operators of other clusters."""
-_LONGEST_FILTER = 12_000
-"""Bytes; the store reads queries of 16 KiB."""
 _PARTITION = 24
 """Hours: it deletes whole days at a time."""
-_NEVER = 100 * 365 * 24
-"""Hours beyond which nothing counts as older: times in the store are nanoseconds in 64 bits, where an age or a moment
-of some 300 years wraps around, and matches everything."""
-_BOTH, _EITHER = " ", " or "
 _STEP = 0.5
 _SETTINGS_REFUSED = (Reason.NOT_FOUND, Reason.FORBIDDEN, Reason.UNAUTHENTICATED)
+_DELETION_REFUSED = (*_SETTINGS_REFUSED, Reason.REFUSED, Reason.REDIRECTED)
+"""How a store answers that was started anew without its delete API, or a proxy that lets only questions through."""
 
 _NOT_TASKS = failure(Reason.ANSWER_MALFORMED, "the store's list of deletions is not the one of VictoriaLogs")
 _LOCK = "ship to a sink of type S3 with objectLock as well; VictoriaLogs cannot refuse its administrator"
@@ -61,16 +63,15 @@ _MENDS_OF_TENANT = Mends(
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
-    """Records of some namespaces: how many, how many beyond an age, and the time of the oldest."""
+class _Begun:
+    """Deletions that were given: what was counted before, by order; and what could not be counted, by class.
 
-    count: int = 0
-    beyond: int = 0
-    oldest: datetime | None = None
+    `refused` is how the store refused one of them, if it did.
+    """
 
-    def __add__(self, other: _Counted) -> _Counted:
-        times = [each.oldest for each in (self, other) if each.oldest is not None]
-        return _Counted(self.count + other.count, self.beyond + other.beyond, min(times, default=None))
+    about: Mapping[Order, Counted]
+    uncounted: dict[str, Failure] = field(default_factory=dict)
+    refused: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +102,20 @@ class VictoriaLogsRetention:
         settings = await self._settings()
         if isinstance(settings, Failure):
             return settings
+        tasks = await self._tasks() if settings.can_delete and self.may_delete else ()
+        if isinstance(tasks, Failure) and tasks.reason not in _DELETION_REFUSED:
+            return tasks
+        counts = await self._counts.count([Part(each.namespaces, each.demand.maximum) for each in classes], now, EITHER)
         facts: dict[str, Facts] = {}
-        for each in classes:
-            counted = await self._count(each.namespaces, each.demand.maximum, now, _EITHER)
+        uncounted: dict[str, Failure] = {}
+        for each, counted in zip(classes, counts, strict=True):
             if isinstance(counted, Failure):
-                return counted
-            demand = each.demand
-            facts[each.name] = Facts(
-                settings.deletes_after,
-                _PARTITION,
-                settings.can_delete and self.may_delete,
-                oldest=counted.oldest,
-                # Under a legal hold, to be older than the maximum is nothing wrong.
-                overdue=counted.beyond if demand.delete_after is not None else 0,
-                unknown=settings.deletes_after is None,
-                gaps=tuple(settings.gaps(keeps=bool(demand.minimum or demand.legal_hold))),
-            )
-        return Observed(facts, str(settings))
+                uncounted[each.name] = counted
+                continue
+            said = _facts(settings, each, counted, may_delete=self.may_delete)
+            facts[each.name] = without_deletion(each, said, tasks.message) if isinstance(tasks, Failure) else said
+        # Where nothing at all could be counted, it is the store that cannot be asked.
+        return Observed(facts, str(settings), uncounted) if facts or not uncounted else next(iter(uncounted.values()))
 
     async def enforce(self, orders: Sequence[Order], now: datetime) -> Done | Failure:
         """See `protocol.RetentionStore`. Without -delete.enable, nothing is done."""
@@ -128,17 +126,12 @@ class VictoriaLogsRetention:
             return Done({})
         stopped = await self._stop()
         if isinstance(stopped, Failure):
-            return stopped
-        before: list[tuple[Order, int]] = []
-        for order in orders:
-            if order.delete_after is None or order.delete_after > _NEVER:
-                continue
-            begun = await self._delete(order, order.delete_after, now)
-            if isinstance(begun, Failure):
-                return begun
-            before.append((order, begun))
-        under_way = await self._wait() if any(count for _, count in before) else False
-        return under_way if isinstance(under_way, Failure) else await self._done(before, now, under_way=under_way)
+            return Done({}, refused=stopped) if stopped.reason in _DELETION_REFUSED else stopped
+        begun = await self._begin(orders, now)
+        if isinstance(begun, Failure):
+            return begun
+        under_way = await self._wait() if any(each.beyond for each in begun.about.values()) else False
+        return under_way if isinstance(under_way, Failure) else await self._done(begun, now, under_way=under_way)
 
     async def _settings(self) -> VictoriaLogsSettings | Failure:
         answer = await self.connection.get("/metrics", at_most=_MOST_OF_METRICS)
@@ -147,43 +140,39 @@ class VictoriaLogsRetention:
             return VictoriaLogsSettings() if answer.reason in _SETTINGS_REFUSED else answer
         return VictoriaLogsSettings.parse(answer)
 
-    async def _count(
-        self, namespaces: Iterable[str], beyond: int | None, now: datetime, joined: str = _BOTH
-    ) -> _Counted | Failure:
-        total = _Counted()
-        older = _older(beyond, now, joined) if beyond is not None and beyond <= _NEVER else "!*"
-        for each in self._filters(namespaces):
-            query = f"{each} | stats min(_time) oldest, count() total, count() if ({older}) beyond"
-            answer = await self._ask("/select/logsql/query", {"query": query, "allow_partial_response": "0"})
-            counted = answer if isinstance(answer, Failure) else _counted(answer)
-            if isinstance(counted, Failure):
-                return counted
-            total += counted
-        return total
+    @property
+    def _counts(self) -> RecordCounts:
+        return RecordCounts(self.connection, self.clusters, self.tenant_headers)
 
-    async def _delete(self, order: Order, after: int, now: datetime) -> int | Failure:
-        """Begin to delete; how many records it is about."""
-        about = 0
-        for each in _batches(order.namespaces):
-            counted = await self._count(each, after, now)
-            if isinstance(counted, Failure):
-                return counted
-            about += counted.beyond
-            for part in self._filters(each) if counted.beyond else ():
-                answer = await self._ask("/delete/run_task", {"filter": f"{part} {self._mark()} {_older(after, now)}"})
+    async def _begin(self, orders: Sequence[Order], now: datetime) -> _Begun | Failure:
+        """Give all deletions, as long as they are taken; those of what could not be counted are not given."""
+        parts = {order: part for order in orders if (part := Part(order.namespaces, order.delete_after)).limit}
+        counts = dict(zip(parts, await self._counts.count([*parts.values()], now, BOTH), strict=True))
+        begun = _Begun({order: each for order, each in counts.items() if isinstance(each, Counted)})
+        begun.uncounted.update({order.wanted.name: each for order, each in counts.items() if isinstance(each, Failure)})
+        for order, counted in begun.about.items():
+            for batch in batches(counted.due):
+                limit = older(order.delete_after or 0, now)
+                given = {"filter": f"{self._counts.filter(batch)} {self._mark()} {limit}"}
+                answer = await self._ask("/delete/run_task", given)
                 if isinstance(answer, Failure):
-                    return answer
-        return about
+                    if answer.reason not in _DELETION_REFUSED:
+                        return answer
+                    return replace(begun, refused=answer)
+        return begun
 
-    async def _done(self, before: list[tuple[Order, int]], now: datetime, *, under_way: bool) -> Done | Failure:
+    async def _done(self, begun: _Begun, now: datetime, *, under_way: bool) -> Done:
+        asked = [order for order, each in begun.about.items() if each.beyond]
+        left = await self._counts.count([Part(each.namespaces, each.delete_after) for each in asked], now, BOTH)
+        after = dict(zip(asked, left, strict=True))
         deleted: dict[str, int] = {}
-        for order, count in before:
-            left = await self._count(order.namespaces, order.delete_after, now) if count else _Counted()
-            if isinstance(left, Failure):
-                return left
-            name = order.wanted.name
-            deleted[name] = deleted.get(name, 0) + max(0, count - left.beyond)
-        return Done(deleted, under_way=under_way)
+        for order, counted in begun.about.items():
+            name, now_left = order.wanted.name, after.get(order, Counted())
+            if isinstance(now_left, Failure):
+                begun.uncounted[name] = now_left
+            else:
+                deleted[name] = deleted.get(name, 0) + max(0, counted.beyond - now_left.beyond)
+        return Done(deleted, under_way, begun.refused, begun.uncounted)
 
     async def _stop(self) -> Failure | None:
         """End what we began earlier: what may be deleted may have changed, and what is still due is asked for again."""
@@ -231,50 +220,21 @@ class VictoriaLogsRetention:
     async def _ask(self, path: str, form: Mapping[str, str]) -> Answer | Failure:
         return await self.connection.ask(path, form, self.tenant_headers)
 
-    def _filters(self, namespaces: Iterable[str]) -> Iterator[str]:
-        """What finds the records of these namespaces, and no others, in as many questions as the store takes."""
-        ours = f"{CLUSTER}:in({','.join(map(quoted, self.clusters))})"
-        for batch in _batches(namespaces):
-            named = ",".join(quoted(each) for each in batch if each)
-            # A namespace that shippers had not seen yet stands under another name, so that both are asked for.
-            parts = [f"{NAMESPACE}:in({named})", f"{_UNSEEN}:in({named})"] if named else []
-            parts += [f'({NAMESPACE}:="" {_UNSEEN}:="")'] if "" in batch else []
-            yield f"{ours} ({' or '.join(parts)})"
-
 
 def _is_of(task: Mapping[str, Any], tenant: Mapping[str, int]) -> bool:
     wanted = {"account_id": tenant.get("accountid", 0), "project_id": tenant.get("projectid", 0)}
     return bool(task["tenant_ids"] == [wanted])
 
 
-def _older(hours: int, now: datetime, joined: str = _BOTH) -> str:
-    """Older than that by our clock and by the store's: if either goes wrong, nothing is deleted too early.
-
-    What is overdue is so by either: if one goes wrong, nothing is claimed to be gone that is still there.
-    """
-    limit = f"{(now.astimezone(UTC) - timedelta(hours=hours)).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
-    return f"_time:<{limit}{joined}_time:>{hours}h"
-
-
-def _batches(namespaces: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    batch: list[str] = []
-    size = 0
-    for each in namespaces:
-        takes = 2 * (len(quoted(each)) + 1)
-        if batch and size + takes > _LONGEST_FILTER:
-            yield tuple(batch)
-            batch, size = [], 0
-        batch.append(each)
-        size += takes
-    if batch:
-        yield tuple(batch)
-
-
-def _counted(answer: Answer) -> _Counted | Failure:
-    try:
-        row = json.loads(answer.body)
-        oldest = row.get("oldest")
-        time = datetime.fromisoformat(oldest) if oldest else None
-        return _Counted(int(row["total"]), int(row["beyond"]), time.astimezone(UTC) if time is not None else None)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        return failure(Reason.ANSWER_MALFORMED, "the store's answer is not the one that VictoriaLogs gives to a count")
+def _facts(settings: VictoriaLogsSettings, wanted: RetentionClass, counted: Counted, *, may_delete: bool) -> Facts:
+    demand = wanted.demand
+    return Facts(
+        settings.deletes_after,
+        _PARTITION,
+        settings.can_delete and may_delete,
+        oldest=counted.oldest,
+        # Under a legal hold, to be older than the maximum is nothing wrong.
+        overdue=counted.beyond if demand.delete_after is not None else 0,
+        unknown=settings.deletes_after is None,
+        gaps=tuple(settings.gaps(keeps=wanted.protects)),
+    )
