@@ -42,6 +42,7 @@ from audit_operator.controller.notices import notice_of
 from audit_operator.controller.permission_checks import PermissionChecks
 from audit_operator.controller.reconciler import Dirty, Reconciler
 from audit_operator.controller.retention import RetentionRounds, RoundTimes
+from audit_operator.controller.seals import LookTimes, SealLooks
 from audit_operator.controller.shipment import Shipment
 from audit_operator.controller.shipper_board import ClusterShipperBoard
 from audit_operator.controller.sidecar_objects import SidecarObjects
@@ -119,6 +120,7 @@ class Operator:
     dirty: Dirty = field(init=False)
     sinks: SinkChecks | None = field(init=False)
     retention: RetentionRounds | None = field(init=False)
+    seals: SealLooks | None = field(init=False)
     sidecars: Sidecars | None = field(init=False)
     restarts: WorkloadRestarts | None = field(init=False)
     webhook: InjectionWebhook | None = field(init=False)
@@ -152,6 +154,7 @@ class Operator:
         self.sinks = _sink_checks(settings, stores, self.dirty)
         self.retention = _retention(settings, client, stores, self.dirty, self.elector.check)
         template = _template(settings)
+        self.seals = _seals(settings, client, stores, self.dirty)
         self.sidecars = _sidecars(settings, template, client, self.credentials, self.dirty)
         if self.sidecars is not None:
             self.sidecars.on_defect = self.metrics.defects.inc
@@ -173,6 +176,7 @@ class Operator:
             on_restart=self.resync.hurry,
             sinks=self.sinks,
             retention=self.retention,
+            seals=self.seals,
             sidecars=self.sidecars,
             permissions=self.permissions,
         )
@@ -187,6 +191,7 @@ class Operator:
         self.metrics.follow_stores(lambda: self.sinks.observations if self.sinks else {})
         self.metrics.follow_permissions(lambda: self.permissions.results if self.permissions else {})
         self.metrics.follow_retention(lambda: self.retention.observations if self.retention else {})
+        self.metrics.follow_seals(lambda: self.seals.observations if self.seals else {})
         self.metrics.follow_statuses(self.writer.stats, lambda: self.writer.pending)
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -247,6 +252,8 @@ class Operator:
             await self.sinks.aclose()
         if self.retention is not None:
             await self.retention.aclose()
+        if self.seals is not None:
+            await self.seals.aclose()
         if self.sidecars is not None:
             await self.sidecars.aclose()
         await self.shipment.aclose()
@@ -310,6 +317,12 @@ def _retention(
         return None
     times = RoundTimes(every=settings.retention_seconds)
     return RetentionRounds(client, stores, dirty.mark, fence, times, tenants=settings.sink_check_tenants)
+
+
+def _seals(settings: Settings, client: RestClient, stores: Stores, dirty: Dirty) -> SealLooks | None:
+    if not settings.seal_seconds:
+        return None
+    return SealLooks(client, stores, dirty.mark, LookTimes(every=settings.seal_seconds))
 
 
 def _permission_checks(settings: Settings, client: RestClient, dirty: Dirty) -> PermissionChecks | None:

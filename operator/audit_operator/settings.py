@@ -120,6 +120,10 @@ class Settings(BaseModel):
         description="Time between two rounds in which stores are asked what they keep, and told what to delete; 0: "
         "never. Stores of AuditSinks are asked where SINK_CHECK_TENANTS says so.",
     )
+    seal_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=600.0,
+        description="Time between two looks into the archives of ClusterAuditSinks with seals; 0: nobody looks.",
+    )
     local_sinks: bool = Field(
         default=False,
         description="Whether AuditSinks may name addresses of the very machine that ships (loopback, link-local, "

@@ -44,6 +44,7 @@ def test_every_metric_is_documented_and_none_that_there_is_not():
     metrics.follow_stores(dict)
     metrics.follow_permissions(dict)
     metrics.follow_retention(dict)
+    metrics.follow_seals(dict)
     gateway = CollectorRegistry()
     gateway.register(GatewayMetrics(Receiver(Handover(None, str)), SimpleNamespace(complaint="")))
     gateway.register(ReaderMetrics(Reader(None, None, ()), SimpleNamespace(complaint="")))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from audit_operator.sinks.scanning import Batch
-from audit_operator.sinks.seal_archive import numbers_in
+from audit_operator.sinks.seal_archive import numbers_in, reports_in
 
 _BATCH = 7
 
@@ -37,6 +37,9 @@ class MemoryArchive:
 
     async def numbers(self):
         return numbers_in(self.objects)
+
+    async def reports(self):
+        return reports_in(self.objects)
 
     async def meddled(self):
         return ()

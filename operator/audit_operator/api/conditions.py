@@ -23,6 +23,7 @@ class ConditionType(StrEnum):
     PROGRAMMED = "Programmed"
     SHIPPING = "Shipping"
     RETENTION_ENFORCED = "RetentionEnforced"
+    SEALED = "Sealed"
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
@@ -158,9 +159,23 @@ class Reason(StrEnum):
     )
     DRIFTED = "Drifted", "A sink kept records as asked, and its settings were changed by somebody else."
     CONFLICT = "Conflict", "Policies contradict each other; the longer minimum counts until a person decides."
-    NOT_VERIFIED = "NotVerified", "The sink has not been asked yet."
+    NOT_VERIFIED = "NotVerified", "The sink, or the one that has its seals, has not been asked yet."
 
-    # Shipping, RetentionEnforced
+    # Sealed
+    SEALED = "Sealed", "Every interval that is over is sealed, and no verification speaks against the store."
+    SEAL_MISSING = (
+        "SealMissing",
+        "An interval that is long over has no seal, or a seal is gone; the message says which.",
+    )
+    SEAL_INVALID = "SealInvalid", "A seal is not what a trusted key has signed, or was deleted or written again."
+    SEAL_REPLACED = "SealReplaced", "A seal is another than the one that was there: it was deleted and made anew."
+    VERIFY_FAILED = "VerifyFailed", "A verification found records or seals that are not as they were sealed."
+    VERIFY_OVERDUE = (
+        "VerifyOverdue",
+        "Not everything that must be there was compared with its seals within the time that the spec allows.",
+    )
+
+    # Shipping, RetentionEnforced, Sealed
     NOT_REQUESTED = "NotRequested", "The spec does not ask for it."
     NOT_IMPLEMENTED = "NotImplemented", "This release of the operator does not do it yet, and does not claim to."
 

@@ -18,6 +18,7 @@ from audit_operator.api.policy_status import Count
 from audit_operator.api.resource import KindInfo, PrinterColumn, Resource, columns, condition_column
 from audit_operator.api.selector import LabelSelector
 from audit_operator.api.sink_retention import RetentionOfSink
+from audit_operator.api.sink_seals import Seals, SealsOfSink
 from audit_operator.api.text import NamespaceName, ObjectName, Url
 
 
@@ -290,6 +291,10 @@ class ClusterAuditSinkSpec(ApiModel):
         description="Namespaces whose AuditPolicies may ship here. Absent or empty: every namespace. "
         "ClusterAuditPolicies always may.",
     )
+    seals: Seals | None = Field(
+        default=None,
+        description="Seals that audit-operator seal makes of the store. Absent: nobody looks whether any are made.",
+    )
 
     constraints = tuple(_section_of(kind) for kind in SinkType)
 
@@ -301,10 +306,11 @@ class AuditSinkStatus(ApiModel):
         default=None, description="Generation of the spec that this status speaks about."
     )
     conditions: Conditions = Field(
-        default=(), description="Accepted, ResolvedRefs, Shipping, RetentionEnforced and Ready."
+        default=(), description="Accepted, ResolvedRefs, Shipping, RetentionEnforced, Sealed and Ready."
     )
     policies: Count | None = Field(default=None, description="Number of policies that ship here.")
     retention: RetentionOfSink | None = Field(default=None, description="What the store keeps, and for how long.")
+    seals: SealsOfSink | None = Field(default=None, description="Seals of what the store has. ClusterAuditSink only.")
 
 
 _COLUMNS = columns(

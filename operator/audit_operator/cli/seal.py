@@ -18,8 +18,8 @@ from audit_operator.cli.sealing import (
     duration,
     open_chain,
     public_keys,
-    read_bytes,
     show_progress,
+    signing_key,
     when,
 )
 from audit_operator.cli.usage import UsageError
@@ -89,15 +89,9 @@ def run(options: argparse.Namespace) -> int:
     """Seal what is due."""
     if options.new_key is not None:
         return _make_key(options.new_key)
-    from audit_operator.integrity.keys import KeyUnusableError, SigningKey  # noqa: PLC0415 - see _seal
-
     if options.key is None:
         raise UsageError("say which key signs, with --key FILE; make one with --new-key FILE")
-    try:
-        key = SigningKey.read(read_bytes(options.key))
-    except KeyUnusableError as error:
-        raise UsageError(f"{options.key}: {error}") from error
-    return asyncio.run(_seal(options, key, chosen_sinks(options)))
+    return asyncio.run(_seal(options, signing_key(options.key), chosen_sinks(options)))
 
 
 def _make_key(path: Path) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from audit_operator.controller.sink_secrets import Secrets
-    from audit_operator.integrity.keys import VerifyKey
+    from audit_operator.integrity.keys import SigningKey, VerifyKey
     from audit_operator.plan.sinks import Sink
     from audit_operator.sinks.scanning import Scanner
     from audit_operator.sinks.seal_archive import SealArchive
@@ -157,6 +157,20 @@ def public_keys(paths: Iterable[Path]) -> tuple[VerifyKey, ...]:
         except KeyUnusableError as error:
             raise UsageError(f"{path}: {error}") from error
     return tuple(keys)
+
+
+def signing_key(path: Path) -> SigningKey:
+    """The private key of a file.
+
+    Raises:
+        UsageError: it cannot be read, or holds no such key.
+    """
+    from audit_operator.integrity.keys import KeyUnusableError, SigningKey  # noqa: PLC0415 - see open_chain
+
+    try:
+        return SigningKey.read(read_bytes(path))
+    except KeyUnusableError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def read_bytes(path: Path) -> bytes:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.findings import Severity
@@ -18,6 +19,7 @@ from audit_operator.cli.sealing import (
     open_chain,
     public_keys,
     show_progress,
+    signing_key,
     when,
 )
 from audit_operator.cli.usage import UsageError
@@ -25,7 +27,7 @@ from audit_operator.integrity.interval import exact, moment
 
 if TYPE_CHECKING:
     from audit_operator.integrity.discovery import Discovery
-    from audit_operator.integrity.keys import VerifyKey
+    from audit_operator.integrity.keys import SigningKey, VerifyKey
     from audit_operator.integrity.seal import Scope
     from audit_operator.plan.sinks import Sink
     from audit_operator.sinks.verifying import Verification
@@ -35,13 +37,17 @@ EXAMPLES = """examples:
   audit-operator verify central --public-key seal.pem.pub --seals-sink worm --since 7d  what the store still has to have
   audit-operator verify central --public-key new.pub --public-key old.pub --seals /mnt/seals
   audit-operator verify central --public-key seal.pem.pub --seals ./seals -o json | jq '.findings[] | .auditID'
+  audit-operator verify central --public-key seal.pem.pub --seals-sink worm --since 30d --turn 120h --report-key v.pem
   audit-operator verify payments/own -n payments --public-key seal.pem.pub --seals ./seals -f sink.yaml
 
 Needs 32 bytes of memory for each record of an interval; of a bucket, for each of all the time that is verified, since
 its objects are read once for all of it. What each finding means stands in docs/integrity.md.
 
-Exit status: 0 if everything is as it was sealed; 1 if not, if nothing was
-compared, or if not everything could be read; 2 for wrong usage.
+With --report-key, earlier reports also name the last seal that there was: seals that were deleted since and made anew
+are found, in a folder as well.
+
+Exit status: 0 if everything is as it was sealed; 1 if not, if nothing was compared, if not everything could be read, or
+if no report could be kept; 2 for wrong usage.
 """
 
 
@@ -68,6 +74,26 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default=timedelta(hours=3),
         help="for how long after its end an interval may be without a seal (default: 3h)",
     )
+    parser.add_argument(
+        "--report-key",
+        metavar="FILE",
+        type=Path,
+        help="private key that signs a report of this run (PEM, Ed25519), which is kept beside the seals; its public "
+        "key belongs into spec.seals.verification of the sink, whose status then says what was found",
+    )
+    parser.add_argument(
+        "--turn",
+        metavar="LENGTH",
+        type=duration,
+        help="compare only so long a time, after that of the last report; after the last interval, begin anew",
+    )
+    parser.add_argument(
+        "--accept",
+        metavar="DIGEST",
+        action="append",
+        default=[],
+        help="digest of a seal that is taken for good, though an earlier report names another of its number",
+    )
     parser.set_defaults(run=run)
 
 
@@ -76,7 +102,12 @@ def run(options: argparse.Namespace) -> int:
     keys = public_keys(options.public_key)
     if not keys:
         raise UsageError("say whose seals are trusted, with --public-key FILE")
-    result, scope = asyncio.run(_verify(options, keys, chosen_sinks(options)))
+    reporting = signing_key(options.report_key) if options.report_key is not None else None
+    if reporting is None and options.turn is not None:
+        raise UsageError(
+            "--turn goes on where the last report ended: say which key signs reports, with --report-key FILE"
+        )
+    result, scope = asyncio.run(_verify(options, keys, reporting, chosen_sinks(options)))
     print(json.dumps(_as_json(result, scope), indent=2) if options.output == "json" else _text(result, scope))
     if result.failure is not None:
         said = f"not everything was verified: {result.failure.message} ({result.failure.mend})"
@@ -85,14 +116,34 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _verify(
-    options: argparse.Namespace, keys: tuple[VerifyKey, ...], sinks: tuple[Sink, ...]
+    options: argparse.Namespace, keys: tuple[VerifyKey, ...], reporting: SigningKey | None, sinks: tuple[Sink, ...]
 ) -> tuple[Verification, Scope]:
-    from audit_operator.sinks.verifying import Question, verify  # noqa: PLC0415 - see `sealing.open_chain`
+    from audit_operator.sinks.reporting import Earlier, Reporter  # noqa: PLC0415 - see `sealing.open_chain`
+    from audit_operator.sinks.store import Failure  # noqa: PLC0415
+    from audit_operator.sinks.verifying import Question, Turn, Verification, verify  # noqa: PLC0415
 
     opened = await open_chain(options, sinks)
-    now = datetime.now(UTC)
-    question = Question(opened.scope, keys, now, options.within, options.since, options.until)
-    return await verify(question, opened.scanner, opened.archive, show_progress), opened.scope
+    reporter = Reporter(opened.scope, opened.archive, reporting, keys) if reporting is not None else None
+    earlier = await reporter.earlier() if reporter is not None else Earlier(None, ())
+    if isinstance(earlier, Failure):
+        return Verification(failure=earlier), opened.scope
+    question = Question(
+        opened.scope,
+        keys,
+        datetime.now(UTC),
+        options.within,
+        options.since,
+        options.until,
+        Turn(options.turn, earlier.until) if options.turn is not None else None,
+        earlier.pinned,
+        frozenset(options.accept),
+    )
+    result = await verify(question, opened.scanner, opened.archive, show_progress)
+    if reporter is not None:
+        kept = await reporter.keep(result, datetime.now(UTC))
+        if isinstance(kept, Failure):
+            result.failure = result.failure or kept
+    return result, opened.scope
 
 
 def _is_ok(result: Verification) -> bool:

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from audit_operator.controller.permission_metrics import PermissionMetrics
 from audit_operator.controller.retention_metrics import RetentionMetrics
+from audit_operator.controller.seal_metrics import SealMetrics
 from audit_operator.controller.shipping_metrics import ShippingMetrics
 from audit_operator.controller.sidecar_metrics import SidecarMetrics
 from audit_operator.controller.sink_metrics import SinkMetrics
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from audit_operator.api.findings import ObjectRef
     from audit_operator.api.permissions import Permissions
     from audit_operator.api.retention_observations import RetentionObservation
+    from audit_operator.api.seal_observations import SealObservation
     from audit_operator.api.store_observations import StoreObservation
     from audit_operator.cluster.status_writer import StatusStats
     from audit_operator.plan import Plan, Snapshot
@@ -83,6 +85,10 @@ class Metrics:
     def follow_retention(self, seen: Callable[[], Mapping[ObjectRef, RetentionObservation]]) -> None:
         """Show at each scrape what stores said of retention."""
         self.registry.register(RetentionMetrics(seen))
+
+    def follow_seals(self, seen: Callable[[], Mapping[ObjectRef, SealObservation]]) -> None:
+        """Show at each scrape what was seen of seals."""
+        self.registry.register(SealMetrics(seen))
 
     def follow_sidecars(
         self,

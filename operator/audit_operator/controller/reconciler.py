@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from audit_operator.api.findings import Finding, ObjectRef
     from audit_operator.api.permissions import Permissions
     from audit_operator.api.retention_observations import RetentionObservation
+    from audit_operator.api.seal_observations import SealObservation
     from audit_operator.api.store_observations import StoreObservation
     from audit_operator.cluster.facts import Fact, FactStore
     from audit_operator.cluster.status_writer import StatusWriter
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from audit_operator.controller.metrics import Metrics
     from audit_operator.controller.permission_checks import PermissionChecks
     from audit_operator.controller.retention import RetentionRounds
+    from audit_operator.controller.seals import SealLooks
     from audit_operator.controller.shipment import Shipment
     from audit_operator.controller.sidecars import Sidecars
     from audit_operator.controller.sink_checks import SinkChecks
@@ -91,9 +93,9 @@ class Reconciler:
     """Plans and delivers whenever `dirty` says so. Nothing happens before every kind has been listed.
 
     `on_restart` is called when an API server was seen to come or go: watches may have missed something. `sinks` asks
-    stores, `retention` what they keep, `sidecars` looks after those in pods, `permissions` judges rights; None where
-    nobody does. `local_sinks` is as in `Snapshot`. `status_of` asks the API server for the status of a control plane,
-    and raises ApiError, ApiUnreachableError.
+    stores, `retention` what they keep, `seals` looks at theirs, `sidecars` looks after those in pods, `permissions`
+    judges rights; None where nobody does. `local_sinks` is as in `Snapshot`. `status_of` asks the API server for the
+    status of a control plane, and raises ApiError, ApiUnreachableError.
     """
 
     store: FactStore
@@ -112,6 +114,7 @@ class Reconciler:
     sidecars: Sidecars | None = None
     permissions: PermissionChecks | None = None
     retention: RetentionRounds | None = None
+    seals: SealLooks | None = None
     backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, cap=60.0))
     quarantine: Quarantine = field(default_factory=Quarantine)
     _earlier: dict[str, Policy] = field(default_factory=dict)
@@ -202,7 +205,11 @@ class Reconciler:
             follow_retention = self.retention.follow
             self._contained("Retention", lambda: follow_retention(snapshot.sinks(), planned.retention.sinks))
             kept = dict(self.retention.observations)
-        seen = _Seen(refused, self.shipment.facts, stores, pods, permissions, kept)
+        sealed: Mapping[ObjectRef, SealObservation] | None = None
+        if self.seals is not None:
+            self._contained("Seals", partial(self.seals.follow, tuple(snapshot.sinks())))
+            sealed = dict(self.seals.observations)
+        seen = _Seen(refused, self.shipment.facts, stores, pods, permissions, kept, sealed)
         encoded = await self._made(observed, "status", partial(_encode, seen=seen), planned)
         self._contained("Metrics", partial(self.metrics.show, snapshot, planned))
         self.writer.submit(encoded, basis)
@@ -294,6 +301,7 @@ class _Seen:
     sidecars: Mapping[ObjectRef, SidecarCount] | None
     permissions: Mapping[str, Permissions]
     retention: Mapping[ObjectRef, RetentionObservation] | None
+    seals: Mapping[ObjectRef, SealObservation] | None
 
 
 def _anew(work: Callable[[Snapshot, Plan], object], snapshot: Snapshot) -> None:
@@ -317,6 +325,7 @@ def _encode(snapshot: Snapshot, planned: Plan, seen: _Seen) -> dict[ObjectRef, E
         seen.sidecars,
         seen.permissions,
         seen.retention,
+        seen.seals,
     )
     encoded = {id(each): EncodedStatus.of(each) for each in {id(each): each for each in documents.values()}.values()}
     return {ref: encoded[id(each)] for ref, each in documents.items()}

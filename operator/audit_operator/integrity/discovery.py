@@ -25,6 +25,7 @@ class Kind(StrEnum):
     SEAL_MISSING = "seal-missing"
     SEAL_CHANGED = "seal-changed"
     SEAL_MEDDLED = "seal-meddled"
+    SEAL_REPLACED = "seal-replaced"
     SEAL_KEY_UNKNOWN = "seal-key-unknown"
     SEAL_MISPLACED = "seal-misplaced"
     CHAIN_BROKEN = "chain-broken"
@@ -38,7 +39,25 @@ class Kind(StrEnum):
         """How bad it is: what proves nothing bad is no error."""
         return _MILD.get(self, Severity.ERROR)
 
+    @property
+    def is_about_chain(self) -> bool:
+        """Whether it is about the seals, all of which each verification checks, whatever it compares with the store."""
+        return self in _CHAIN
 
+
+_CHAIN = frozenset(
+    {
+        Kind.SEAL_MISSING,
+        Kind.SEAL_CHANGED,
+        Kind.SEAL_MEDDLED,
+        Kind.SEAL_REPLACED,
+        Kind.SEAL_KEY_UNKNOWN,
+        Kind.SEAL_MISPLACED,
+        Kind.CHAIN_BROKEN,
+        Kind.SEALED_TOO_LATE,
+        Kind.SEALED_LATE,
+    }
+)
 _MILD = {Kind.SEALED_LATE: Severity.WARNING, Kind.RECORDS_LATE: Severity.INFO}
 
 

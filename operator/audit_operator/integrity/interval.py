@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 BUCKETS = 60
 """Of an interval: an hour has minutes."""
@@ -52,6 +52,15 @@ def cut(since: datetime, until: datetime, length: timedelta) -> Iterator[Interva
     while since + length <= until:
         yield Interval(since, since + length)
         since += length
+
+
+def turn(intervals: Sequence[Interval], after: datetime | None, most: timedelta) -> Sequence[Interval]:
+    """Those, of intervals in order, that have their turn after that time: so many in a row as are not longer together.
+
+    One at the least; and after the last it is the first one's turn again.
+    """
+    left = [each for each in intervals if after is None or each.since >= after] or list(intervals)
+    return [each for each in left if each.until - left[0].since <= most] or left[:1]
 
 
 def begin(time: datetime, length: timedelta) -> datetime:

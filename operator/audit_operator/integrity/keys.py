@@ -1,10 +1,10 @@
-"""Keys that sign seals (Ed25519), and those that seals are verified with."""
+"""Keys that sign seals and reports (Ed25519), and those that these are verified with."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 if TYPE_CHECKING:
-    from audit_operator.integrity.seal import Seal
+    from audit_operator.integrity.signed import Signed
 
 _ID_CHARACTERS = 16
+_Document = TypeVar("_Document", bound="Signed")
 
 
 class KeyUnusableError(ValueError):
@@ -51,10 +52,10 @@ class VerifyKey:
             raise KeyUnusableError("not a public key of type Ed25519")
         return cls.of(key)
 
-    def signed(self, seal: Seal) -> bool:
-        """Whether this key has signed that seal."""
+    def signed(self, document: Signed) -> bool:
+        """Whether this key has signed that document."""
         try:
-            self._key.verify(bytes.fromhex(seal.signature), seal.signed_bytes())
+            self._key.verify(bytes.fromhex(document.signature), document.signed_bytes())
         except InvalidSignature:
             return False
         return True
@@ -92,9 +93,9 @@ class SigningKey:
         """The key that verifies what this one signs."""
         return VerifyKey.of(self._key.public_key())
 
-    def sign(self, seal: Seal) -> Seal:
-        """The seal with this key's name and signature."""
-        named = seal.model_copy(update={"key_id": self.public.id})
+    def sign(self, document: _Document) -> _Document:
+        """The document with this key's name and signature."""
+        named = document.model_copy(update={"key_id": self.public.id})
         return named.model_copy(update={"signature": self._key.sign(named.signed_bytes()).hex()})
 
     def pem(self) -> bytes:

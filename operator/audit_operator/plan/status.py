@@ -25,6 +25,7 @@ from audit_operator.plan.defect import DEFECT
 from audit_operator.plan.given import INVALID, NOT_FOUND
 from audit_operator.plan.log_files import log_file_findings
 from audit_operator.plan.retention_status import RetentionOfStores, decides
+from audit_operator.plan.seal_status import SealsOfSinks
 from audit_operator.plan.shipping_status import (
     ShippingFacts,
     ShippingOfPlane,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from audit_operator.api.control_plane import AuditControlPlane
     from audit_operator.api.permissions import Permissions
     from audit_operator.api.retention_observations import RetentionObservation
+    from audit_operator.api.seal_observations import SealObservation
     from audit_operator.api.sink import AuditSink, ClusterAuditSink
     from audit_operator.api.store_observations import StoreObservation
     from audit_operator.coverage.catalogue import Catalogue
@@ -71,6 +73,7 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     sidecars: Mapping[ObjectRef, SidecarCount] | None = None,
     permissions: Mapping[str, Permissions] = MappingProxyType({}),
     retention: Mapping[ObjectRef, RetentionObservation] | None = None,
+    seals: Mapping[ObjectRef, SealObservation] | None = None,
 ) -> dict[ObjectRef, Status]:
     """The status of every object that has one; a document may be shared between objects, and must not be changed.
 
@@ -78,8 +81,9 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     shippers, where any are ours; `stores` what was found of the stores of sinks, where they were asked;
     `sidecars` the pods of policies that collect application logs, as far as they are known; None without sidecars;
     `permissions` what was found of the rights that people have, by control plane, where they were judged.
-    `retention` what stores have said of it; None where they are not asked. A sink whose status is the memory of what
-    its store was told has no entry in the result as long as that has not been read.
+    `retention` what stores have said of it; None where they are not asked; `seals` what was seen of those of sinks;
+    None where nobody looks. A sink whose status is the memory of what its store was told, or of its seals, has no entry
+    in the result as long as that has not been read.
     """
     programmed = {
         plane.metadata.name: programming(
@@ -105,7 +109,7 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     }
     by_sink: defaultdict[ObjectRef, list[str]] = defaultdict(list)
     shared: dict[tuple[object, ...], Status] = {}
-    sinks, kept = Sinks.of(snapshot), RetentionOfStores(plan.retention, retention)
+    sinks, kept, sealed = Sinks.of(snapshot), RetentionOfStores(plan.retention, retention), SealsOfSinks(seals)
     for policy in snapshot.policies():
         assigned = plan.assigned.get(policy.ref)
         usable, unusable = sinks.of_policy(policy)
@@ -127,9 +131,11 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
         result[policy.ref] = {**status, "sidecars": to_json(pods.status())} if pods else status
     for each in snapshot.sinks():
         shipping = worst(ships[plane].of_sink(each.ref) for plane in dict.fromkeys(by_sink[each.ref]))
-        if kept.knows(each.ref):
+        if kept.knows(each.ref) and sealed.knows(each):
             barred = sinks.barred.get(each.ref)
-            result[each.ref] = _sink_status(each, shipping, kept, len(by_sink[each.ref]), barred)
+            status = _sink_status(each, (shipping, sealed.of_sink(each)), kept, len(by_sink[each.ref]), barred)
+            memory = sealed.memory(each)
+            result[each.ref] = {**status, "seals": memory} if memory else status
     for broken in snapshot.invalid:
         is_ours = any(each.id == DEFECT for each in broken.findings)
         reason = Reason.INTERNAL_ERROR if is_ours else Reason.INVALID
@@ -460,17 +466,18 @@ def _server(server: ApiServerObservation) -> dict[str, Any]:
 
 def _sink_status(
     sink: AuditSink | ClusterAuditSink,
-    shipping: Claim,
+    seen: tuple[Claim, Claim],
     kept: RetentionOfStores,
     policies: int,
     barred: Finding | None,
 ) -> Status:
-    stored, memory = kept.of_sink(sink.ref), kept.memory(sink.ref)
-    summary = ready(shipping)
-    if decides(stored) and not stored.holds and (summary.holds or not decides(shipping)):
-        said = f"{stored.type.value}: {stored.message}"
-        summary = Claim(ConditionType.READY, stored.status, stored.reason, said)
-    claims = [true(ConditionType.ACCEPTED, Reason.ACCEPTED), shipping, stored, summary]
+    (shipping, sealed), stored, memory = seen, kept.of_sink(sink.ref), kept.memory(sink.ref)
+    summary, basis = ready(shipping), shipping
+    for each in (stored, sealed):
+        if decides(each) and not each.holds and (basis.holds or not decides(basis)):
+            said = f"{each.type.value}: {each.message}"
+            summary, basis = Claim(ConditionType.READY, each.status, each.reason, said), each
+    claims = [true(ConditionType.ACCEPTED, Reason.ACCEPTED), shipping, stored, sealed, summary]
     if barred is not None:
         claims = _with_summary([false(ConditionType.ACCEPTED, Reason.INVALID, _said([barred]))])
     status = {**_document(sink.metadata.generation, claims), "policies": policies}

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _ROOT = "seals"
 _THERE_ALREADY = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _SEAL = re.compile(r"([0-9]{12})\.json")
+_REPORTS = "report-"
+_REPORT = re.compile(r"report-([0-9]{12})\.json")
 
 
 class SealArchive(Protocol):
@@ -45,6 +47,9 @@ class SealArchive(Protocol):
     async def meddled(self) -> tuple[int, ...] | Failure:
         """Of the seals that somebody has deleted or written again, as far as the archive remembers, in order."""
 
+    async def reports(self) -> tuple[int, ...] | Failure:
+        """Numbers of the reports of verifications that are there, in order."""
+
     async def read(self, name: str) -> bytes | Failure | None:
         """One object, as it was first written; None where there is none."""
 
@@ -55,6 +60,11 @@ class SealArchive(Protocol):
 def seal_name(number: int) -> str:
     """Name of a seal."""
     return f"{number:012d}.json"
+
+
+def report_name(number: int) -> str:
+    """Name of the report of a verification."""
+    return f"{_REPORTS}{number:012d}.json"
 
 
 def list_name(digest: str) -> str:
@@ -74,6 +84,11 @@ def numbers_in(names: Iterable[str]) -> tuple[int, ...]:
     return tuple(sorted(int(found[1]) for each in names if (found := _SEAL.fullmatch(each))))
 
 
+def reports_in(names: Iterable[str]) -> tuple[int, ...]:
+    """Numbers of the reports among objects of these names, in order."""
+    return tuple(sorted(int(found[1]) for each in names if (found := _REPORT.fullmatch(each))))
+
+
 @dataclass(frozen=True, slots=True)
 class FolderArchive:
     """A folder on this machine; what makes it immutable is up to whoever mounts it."""
@@ -82,10 +97,19 @@ class FolderArchive:
 
     async def numbers(self) -> tuple[int, ...] | Failure:
         """See `SealArchive`."""
+        names = await self._names()
+        return names if isinstance(names, Failure) else numbers_in(names)
+
+    async def reports(self) -> tuple[int, ...] | Failure:
+        """See `SealArchive`."""
+        names = await self._names()
+        return names if isinstance(names, Failure) else reports_in(names)
+
+    async def _names(self) -> list[str] | Failure:
         try:
-            return numbers_in(await asyncio.to_thread(lambda: [each.name for each in self.folder.iterdir()]))
+            return await asyncio.to_thread(lambda: [each.name for each in self.folder.iterdir()])
         except FileNotFoundError:
-            return ()
+            return []
         except OSError as error:
             return _unusable(error)
 
@@ -146,6 +170,13 @@ class S3Archive:
         if isinstance(listed, Failure):
             return listed
         return numbers_in(name for name, times in Counter(name for name, _ in listed).items() if times > 1)
+
+    async def reports(self) -> tuple[int, ...] | Failure:
+        """See `SealArchive`."""
+        listed = await self.store.call(lambda: self._versions(_REPORTS))
+        if isinstance(listed, Failure):
+            return listed
+        return reports_in({name for name, each in listed if not each.is_delete_marker})
 
     async def read(self, name: str) -> bytes | Failure | None:
         """See `SealArchive`."""

@@ -6,7 +6,6 @@ names are read again, to name them.
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -15,10 +14,14 @@ from typing import TYPE_CHECKING
 from audit_operator.integrity import chain, leaves
 from audit_operator.integrity.comparison import Extra, Missing, difference, explain
 from audit_operator.integrity.discovery import Discovery, Kind
-from audit_operator.integrity.interval import Interval, to_nanoseconds
+from audit_operator.integrity.interval import Interval, to_nanoseconds, turn
+from audit_operator.integrity.report import Head
+from audit_operator.integrity.seal import digest
 from audit_operator.integrity.tally import Tally
+from audit_operator.integrity.watch import changed
 from audit_operator.sinks.scanning import Batch, Stream
 from audit_operator.sinks.seal_archive import list_name, seal_name
+from audit_operator.sinks.seal_watching import read_all
 from audit_operator.sinks.store import Failure
 
 if TYPE_CHECKING:
@@ -33,13 +36,20 @@ if TYPE_CHECKING:
 
 MOST_EXTRAS = 10_000
 """Records that no seal covers, of which names and hashes are kept; the rest are counted."""
-_AT_ONCE = 16
 _AGAIN = "verify again; if it stays so, the list beside the seal was changed with the store"
 _LIST = (
     "restore the list from a copy or an older version of the object; the seal proves without it, but names no record"
 )
 _OBJECT_OF_SEAL = "see in the bucket who did it; once that is known, remove the later versions and delete markers"
 _OBJECT = "see in the bucket who wrote it; an older version of the object may hold the records"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A part of all that is sealed: so much in a row, after what was compared before; None: from the begin on."""
+
+    most: timedelta
+    after: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,9 @@ class Question:
         within: for how long after its end an interval may be without a seal.
         since: intervals that were over then are left out; None: none of them.
         until: intervals that were not over then are left out; None: none of them.
+        turn: if not everything is to be compared at once, how long a time is, and after which one.
+        pinned: seals that were seen before, by number and digest.
+        accepted: digests of seals that are taken for good in place of those.
     """
 
     scope: Scope
@@ -61,6 +74,9 @@ class Question:
     within: timedelta
     since: datetime | None = None
     until: datetime | None = None
+    turn: Turn | None = None
+    pinned: tuple[tuple[int, str], ...] = ()
+    accepted: frozenset[str] = frozenset()
 
     def covers(self, interval: Interval) -> bool:
         """Whether an interval is to be compared with the store."""
@@ -75,6 +91,7 @@ class Verification:
 
     Attributes:
         seals: how many there are that are right.
+        head: the last of them.
         intervals: how many were compared with the store.
         span: from the begin of the first of those to the end of the last; None where there was none.
         records: how many different records were found in those.
@@ -83,6 +100,7 @@ class Verification:
     """
 
     seals: int = 0
+    head: Head | None = None
     intervals: int = 0
     span: Interval | None = None
     records: int = 0
@@ -135,7 +153,7 @@ class _Run:
         if isinstance(numbers, Failure):
             return numbers
         self.progress(f"reading {len(numbers)} seals")
-        encoded = await self._read_all(numbers)
+        encoded = await read_all(self.archive, numbers, seal_name)
         if isinstance(encoded, Failure):
             return encoded
         meddled = await self.archive.meddled()
@@ -147,6 +165,10 @@ class _Run:
         checked = chain.check(encoded, question.scope, question.keys, times)
         self.result.seals = len(checked.seals)
         self.result.discoveries += checked.discoveries
+        self.result.discoveries += changed(question.pinned, numbers, encoded, question.accepted)
+        if checked.seals:
+            last = checked.seals[-1]
+            self.result.head = Head(sequence=last.sequence, digest=digest(last.encode()))
         by_interval: defaultdict[Interval, list[Seal]] = defaultdict(list)
         for each in checked.seals:
             by_interval[each.interval].append(each)
@@ -155,22 +177,11 @@ class _Run:
             for interval, seals in sorted(by_interval.items())
             if question.covers(interval)
         ]
+        if question.turn is not None:
+            intervals = [each.interval for each in self._sealed]
+            chosen = frozenset(turn(intervals, question.turn.after, question.turn.most))
+            self._sealed = [each for each in self._sealed if each.interval in chosen]
         return None
-
-    async def _read_all(self, numbers: Sequence[int]) -> dict[int, bytes] | Failure:
-        places = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(number: int) -> bytes | Failure | None:
-            async with places:
-                return await self.archive.read(seal_name(number))
-
-        held = {}
-        for number, content in zip(numbers, await asyncio.gather(*map(one, numbers)), strict=True):
-            if isinstance(content, Failure):
-                return content
-            if content is not None:
-                held[number] = content
-        return held
 
     async def store(self) -> Failure | None:
         """Read and compare the store."""
@@ -199,7 +210,11 @@ class _Run:
             failed = await self._compare_interval(each, tally, unknown)
             if failed is not None:
                 return failed
-        return await self._name(unknown)
+        failed = await self._name(unknown)
+        if failed is None:
+            self.result.intervals += len(sealed)
+            self.result.span = _hull(filter(None, (self.result.span, *(each.interval for each in sealed))))
+        return failed
 
     def _note_unreadable(self, batch: Batch) -> None:
         for name in sorted({*batch.unreadable} - self._unreadable):
@@ -211,8 +226,6 @@ class _Run:
         self, sealed: _Sealed, tally: Tally, unknown: dict[bytes, tuple[_Sealed, int]]
     ) -> Failure | None:
         sums = tally.sums()
-        self.result.intervals += 1
-        self.result.span = _hull(filter(None, (self.result.span, sealed.interval)))
         self.result.records += sum(each.records for each in sums)
         self._note_late(sealed)
         lists = await self._lists(sealed)
