@@ -1,11 +1,14 @@
 """Through whose sinks anything is ever deleted."""
 
+import pytest
+
 from audit_operator.controller.sink_access import Stores
 from audit_operator.sinks.retention.unsupported import UnsupportedRetention
 from tests.plan.objects import parsed
 
 SECTIONS = {
     "VictoriaLogs": {"victoriaLogs": {"url": "http://logs:9428"}},
+    "Loki": {"loki": {"url": "http://loki:3100"}},
     "S3": {"s3": {"bucket": "records"}},
     "OTLP": {"otlp": {"endpoint": "http://any:4318"}},
 }
@@ -16,9 +19,14 @@ async def opened(kind, store, namespace=""):
     return await Stores(None).open_retention(sink, ("main",))
 
 
-async def test_nothing_is_deleted_where_a_namespace_chose_the_address():
-    assert (await opened("ClusterAuditSink", "VictoriaLogs")).may_delete
-    assert not (await opened("AuditSink", "VictoriaLogs", "web")).may_delete
+@pytest.mark.parametrize("store", ["VictoriaLogs", "Loki"])
+async def test_nothing_is_deleted_where_a_namespace_chose_the_address(store):
+    assert (await opened("ClusterAuditSink", store)).may_delete
+    assert not (await opened("AuditSink", store, "web")).may_delete
+
+
+async def test_a_loki_without_tenants_has_one_with_a_name_of_its_own():
+    assert (await opened("ClusterAuditSink", "Loki")).client.tenant == "fake"
 
 
 async def test_what_cannot_be_asked_says_what_its_owner_can_do():

@@ -16,6 +16,7 @@ import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 64 * 2**20
 _CHUNK = 2**16
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _LONGEST_LINE = 16 * 2**20
 """Of an answer line by line: an event, with every character of it escaped."""
 _BEGIN = "-----BEGIN CERTIFICATE-----"
@@ -161,9 +163,13 @@ class Connection:
     timeouts: Timeouts = field(default_factory=Timeouts)
     network: Network | None = None
 
-    async def get(self, path: str, *, at_most: int = 0) -> Answer | Failure:
+    async def get(self, path: str, headers: Mapping[str, str] = _NO_HEADERS, *, at_most: int = 0) -> Answer | Failure:
         """Ask for a path below the base address, whose answer has `at_most` bytes; 0 is the limit for all answers."""
-        return await self._call(_Request("GET", self.base + path, at_most=at_most))
+        return await self._call(_Request("GET", self.base + path, headers, at_most=at_most))
+
+    async def delete(self, path: str, headers: Mapping[str, str]) -> Answer | Failure:
+        """Remove what is below the base address."""
+        return await self._call(_Request("DELETE", self.base + path, headers))
 
     async def ask(
         self, path: str, form: Mapping[str, str], headers: Mapping[str, str], *, at_most: int = 0

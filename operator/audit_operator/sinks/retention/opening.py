@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from audit_operator.api.sink import SinkType
 from audit_operator.shipping.exporters import tenant_headers
 from audit_operator.sinks.access import Timeouts, connect
+from audit_operator.sinks.retention.loki import LokiRetention
+from audit_operator.sinks.retention.loki_client import LokiClient
+from audit_operator.sinks.retention.loki_settings import SINGLE
 from audit_operator.sinks.retention.s3 import S3Retention
 from audit_operator.sinks.retention.unsupported import UnsupportedRetention
 from audit_operator.sinks.retention.victoria_logs import VictoriaLogsRetention
@@ -23,9 +26,6 @@ if TYPE_CHECKING:
 
 _CANNOT = {
     SinkType.OTLP: "nothing is known of what takes OTLP: declare in the store behind it how long it keeps records",
-    SinkType.LOKI: "this release does not set Loki's retention: declare it in its runtime overrides, with the "
-    "compactor's retention_enabled; it is by stream, so make stream labels of cluster, namespace and unseen first "
-    "(otlp_config.log_attributes, action index_label)",
     SinkType.OPEN_SEARCH: "this release does not ask OpenSearch: declare an Index State Management policy there",
     SinkType.ELASTICSEARCH: "this release does not ask Elasticsearch: declare the data stream's lifecycle",
     SinkType.FILE: "files are in a volume of the shipper's, which the operator does not mount: delete dated files in "
@@ -48,15 +48,17 @@ def open_retention(
     """
     if sink.s3 is not None:
         return _bucket(sink.s3, access, network, may_delete=may_delete)
-    section = sink.victoria_logs
+    section = sink.victoria_logs or sink.loki
     if section is None:
         return UnsupportedRetention(_CANNOT[sink.type])
     connection = connect(section.url, access, server_name=sink.tls.server_name if sink.tls else None, network=network)
     if isinstance(connection, Failure):
         return connection
-    return VictoriaLogsRetention(
-        replace(connection, timeouts=_COUNTING), clusters, tenant_headers(sink), may_delete=may_delete
-    )
+    connection, headers = replace(connection, timeouts=_COUNTING), tenant_headers(sink)
+    if sink.loki is not None:
+        client = LokiClient(connection, sink.loki.tenant or SINGLE, headers)
+        return LokiRetention(client, clusters, may_delete=may_delete)
+    return VictoriaLogsRetention(connection, clusters, headers, may_delete=may_delete)
 
 
 def _bucket(bucket: S3, access: Access, network: Network | None, *, may_delete: bool) -> RetentionStore | Failure:
