@@ -28,6 +28,7 @@ VALUES: dict[str, tuple[str, ...]] = {
         "sealer.sink.victoriaLogs.url=http://victoria-logs.audit-system:9428",
         "sealer.seals.type=S3",
         "sealer.seals.s3.bucket=audit-seals",
+        "verifier.enabled=true",
     ),
     "sidecar-by-webhook": ("sidecar.enabled=true", "sidecar.mechanism=Webhook"),
     "sidecar": ("sidecar.enabled=true", "sidecar.mechanism=AdmissionPolicy"),

@@ -33,6 +33,7 @@ FREE = {
     "networkPolicy.webhookFrom[]",
     "resources.claims[]",
     "topologySpreadConstraints[]",
+    "verifier.egress[]",
 }
 FREE_DEFINITIONS = {"labels", "quantities"}
 

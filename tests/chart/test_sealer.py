@@ -1,4 +1,4 @@
-"""The sealer as the chart installs it."""
+"""The sealer and the verifier as the chart installs them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,11 @@ ENABLED = (
 )
 
 
-def pod(helm: Helm, *values: str) -> dict[str, Any]:
-    job = only(helm.objects(*ENABLED, *values), "CronJob", "-sealer")
+VERIFIER = ("verifier.enabled=true", *ENABLED[1:])
+
+
+def pod(helm: Helm, *values: str, name: str = "sealer") -> dict[str, Any]:
+    job = only(helm.objects(*ENABLED, *values), "CronJob", f"-{name}")
     found: dict[str, Any] = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     return found
 
@@ -41,20 +44,37 @@ def test_the_command_line_takes_its_arguments_and_finds_its_files(
 ) -> None:
     """Up to the bucket, which is not there."""
     [container] = pod(helm, "sealer.late=6h", "sealer.cluster=edge", "sealer.formerKeys={old.pub}")["containers"]
+    keys = {"seal.pem": SigningKey.make().pem(), "old.pub": SigningKey.make().public.pem()}
+    assert _run(helm, container, keys, tmp_path) == 1
+    assert "ClusterAuditSink central: no connection to the store" in capsys.readouterr().err
+
+
+def test_the_command_line_of_the_verifier_takes_its_arguments_and_finds_its_files(
+    helm: Helm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = ("verifier.publicKeys={seal.pem.pub,old.pub}", "verifier.turn=120h", f"verifier.accept={{{'a' * 64}}}")
+    [container] = pod(helm, "verifier.enabled=true", "sealer.cluster=edge", *values, name="verifier")["containers"]
+    keys = {"verify.pem": SigningKey.make().pem()}
+    keys |= {name: SigningKey.make().public.pem() for name in ("seal.pem.pub", "old.pub")}
+    assert _run(helm, container, keys, tmp_path) == 1
+    said = capsys.readouterr()
+    assert "ClusterAuditSink/central, cluster edge: not everything was verified: no connection" in said.err
+    assert "not verified whole" in said.out
+
+
+def _run(helm: Helm, container: dict[str, Any], keys: dict[str, bytes], folder: Path) -> int:
+    """The command that a container runs, with its files; gives the exit status."""
     mounts = {each["name"]: each["mountPath"].removeprefix("/etc/") for each in container["volumeMounts"]}
-    key, former = SigningKey.make(), SigningKey.make().public
     objects = only(helm.objects(*ENABLED), "ConfigMap", "-sealer")["data"]["sinks.yaml"]
     for place, name, content in (
-        ("key", "seal.pem", key.pem()),
-        ("key", "old.pub", former.pem()),
+        *(("key", *each) for each in keys.items()),
         ("sinks", "sinks.yaml", objects.encode()),
         ("secret-bucket", "accessKeyID", b"AKIATEST"),
         ("secret-bucket", "secretAccessKey", b"hunter2"),
     ):
-        (tmp_path / mounts[place]).mkdir(parents=True, exist_ok=True)
-        (tmp_path / mounts[place] / name).write_bytes(content)
-    assert main([each.replace("/etc/", f"{tmp_path}/") for each in container["args"]]) == 1
-    assert "ClusterAuditSink central: no connection to the store" in capsys.readouterr().err
+        (folder / mounts[place]).mkdir(parents=True, exist_ok=True)
+        (folder / mounts[place] / name).write_bytes(content)
+    return main([each.replace("/etc/", f"{folder}/") for each in container["args"]])
 
 
 def test_it_may_do_nothing_in_the_cluster(helm: Helm) -> None:
@@ -62,6 +82,9 @@ def test_it_may_do_nothing_in_the_cluster(helm: Helm) -> None:
     assert (found["serviceAccountName"], found["automountServiceAccountToken"]) == ("audit-operator-sealer", False)
     assert only(objects, "ServiceAccount", "-sealer")["automountServiceAccountToken"] is False
     assert rights(objects, "audit-operator-sealer") == {}
+    both = helm.objects(*ENABLED, "verifier.enabled=true")
+    assert pod(helm, "verifier.enabled=true", name="verifier")["automountServiceAccountToken"] is False
+    assert rights(both, "audit-operator-verifier") == {}
     assert rights(objects, "audit-operator") == OPERATOR
 
 
@@ -73,7 +96,8 @@ def test_only_one_runs_at_a_time_and_its_key_is_for_it_alone(helm: Helm) -> None
 
 
 def test_what_it_needs_is_said(helm: Helm) -> None:
-    assert "needs sealer.sink and sealer.seals" in helm.template("sealer.enabled=true", check=False)
+    for one in ("sealer", "verifier"):
+        assert "need sealer.sink and sealer.seals" in helm.template(f"{one}.enabled=true", check=False)
     elsewhere = "sealer.seals.credentials.secretRef.namespace=elsewhere"
     assert f"must be in namespace {NAMESPACE}" in helm.template(*ENABLED, elsewhere, check=False)
 
@@ -84,3 +108,18 @@ def test_it_reaches_what_values_say(helm: Helm) -> None:
 
     assert egress() == [{}]
     assert egress("sealer.egress[0].ports[0].port=9428") == [{"ports": [{"port": 9428}]}]
+
+
+def test_a_verifier_runs_without_a_sealer_of_the_same_chart_and_never_sees_the_key_of_seals(helm: Helm) -> None:
+    objects = helm.objects(*VERIFIER)
+    job = only(objects, "CronJob", "-verifier")["spec"]
+    assert job["jobTemplate"]["spec"]["backoffLimit"] == 0  # what it found, it would find again
+    assert [each for each in objects if each["kind"] == "CronJob"] == [only(objects, "CronJob", "-verifier")]
+    assert only(objects, "ConfigMap", "-sealer")
+    verifier = only(helm.objects(*ENABLED, "verifier.enabled=true"), "CronJob", "-verifier")
+    assert "audit-operator-sealer'" not in str(
+        verifier["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"][0]
+    )
+    policy = only(helm.objects(*VERIFIER, "verifier.egress[0].ports[0].port=9428"), "NetworkPolicy", "-verifier")
+    assert policy["spec"]["egress"] == [{"ports": [{"port": 9428}]}]
+    assert policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "verifier"

@@ -280,6 +280,7 @@ def _leaves(values: object, path: str = "") -> list[str]:
         "gateway.resources",
         "reader.resources",
         "sealer.resources",
+        "verifier.resources",
         "sidecar.resources",
         "resources",
         "metrics.dashboard.labels",

@@ -107,6 +107,16 @@ async def test_seals_that_were_deleted_and_made_anew_are_found_in_any_archive():
     assert (await verified(store, archive, accepted=[now]))[0].discoveries == []
 
 
+async def test_a_chain_may_begin_later_than_records_must_be_there_where_reports_remember_it():
+    store, archive, _ = await sealed()
+    question = Question(SCOPE, (KEY.public,), END + HOUR, 3 * HOUR, since=START - HOUR)
+    assert [each.kind for each in (await verify(question, store, archive)).discoveries] == [Kind.SEAL_MISSING]
+    remembering = replace(question, pinned=())
+    assert (await verify(remembering, store, archive)).discoveries == []
+    gone = replace(question, pinned=((HOURS + 1, "a" * 64),))
+    assert [each.kind for each in (await verify(gone, store, archive)).discoveries] == [Kind.SEAL_MISSING]
+
+
 async def test_reports_of_strangers_say_nothing():
     store, archive, _ = await sealed()
     archive.objects[report_name(9)] = report_of(9, hour(2), key=SigningKey.make()).encode()

@@ -124,7 +124,7 @@ async def _verify(
 
     opened = await open_chain(options, sinks)
     reporter = Reporter(opened.scope, opened.archive, reporting, keys) if reporting is not None else None
-    earlier = await reporter.earlier() if reporter is not None else Earlier(None, ())
+    earlier = await reporter.earlier() if reporter is not None else Earlier()
     if isinstance(earlier, Failure):
         return Verification(failure=earlier), opened.scope
     question = Question(

@@ -56,11 +56,13 @@ class Times:
         closed: every interval that was over then.
         allowance: for how long after its end an interval may be sealed without a warning; twice as long is an error.
         since: there must be seals from then on; of intervals that were over then, it is no error how late they are.
+        may_begin_later: whether the first seal may be about a later time all the same, since others remember the chain.
     """
 
     closed: datetime
     allowance: timedelta
     since: datetime | None = None
+    may_begin_later: bool = False
 
 
 def check(held: Mapping[int, bytes], scope: Scope, keys: Iterable[VerifyKey], times: Times, *, first: int = 1) -> Chain:
@@ -178,7 +180,8 @@ class _Walk:
             how = "nothing is sealed" if self.until < interval.since else "two intervals are sealed"
             message = f"{how} from {gap}, before seal {seal.sequence}"
             self.discoveries.append(Discovery(Kind.SEAL_MISSING, message, _SEAL, gap, seal.sequence))
-        if self.until is None and not self.excused and (since := self.times.since) and since < interval.since:
+        since = None if self.times.may_begin_later else self.times.since
+        if self.until is None and not self.excused and since is not None and since < interval.since:
             gap = Interval(since, interval.since)
             message = f"the first seal begins at {moment(interval.since)}; nothing before it is sealed"
             self.discoveries.append(Discovery(Kind.SEAL_MISSING, message, _EARLIER, gap, seal.sequence))

@@ -34,11 +34,11 @@ class Earlier:
 
     Attributes:
         until: end of what the last one has compared that has compared anything.
-        pinned: seals that were there, by number and digest.
+        pinned: seals that were there, by number and digest; None where nobody looks for reports.
     """
 
-    until: datetime | None
-    pinned: tuple[tuple[int, str], ...]
+    until: datetime | None = None
+    pinned: tuple[tuple[int, str], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ class Question:
         since: intervals that were over then are left out; None: none of them.
         until: intervals that were not over then are left out; None: none of them.
         turn: if not everything is to be compared at once, how long a time is, and after which one.
-        pinned: seals that were seen before, by number and digest.
+        pinned: seals that earlier reports saw, by number and digest; then the chain may begin after `since`. None:
+            nobody remembers any.
         accepted: digests of seals that are taken for good in place of those.
     """
 
@@ -75,7 +76,7 @@ class Question:
     since: datetime | None = None
     until: datetime | None = None
     turn: Turn | None = None
-    pinned: tuple[tuple[int, str], ...] = ()
+    pinned: tuple[tuple[int, str], ...] | None = None
     accepted: frozenset[str] = frozenset()
 
     def covers(self, interval: Interval) -> bool:
@@ -161,11 +162,12 @@ class _Run:
             return meddled
         self.result.discoveries += (_meddled(number) for number in meddled)
         question = self.question
-        times = chain.Times(question.now - question.within, question.within, question.since)
+        closed, remembered = question.now - question.within, question.pinned is not None
+        times = chain.Times(closed, question.within, question.since, may_begin_later=remembered)
         checked = chain.check(encoded, question.scope, question.keys, times)
         self.result.seals = len(checked.seals)
         self.result.discoveries += checked.discoveries
-        self.result.discoveries += changed(question.pinned, numbers, encoded, question.accepted)
+        self.result.discoveries += changed(question.pinned or (), numbers, encoded, question.accepted)
         if checked.seals:
             last = checked.seals[-1]
             self.result.head = Head(sequence=last.sequence, digest=digest(last.encode()))
