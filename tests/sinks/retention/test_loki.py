@@ -160,6 +160,8 @@ async def test_where_settings_forbid_deletions_those_of_before_are_ended(loki):
     loki.add([100], cluster="main", namespace="payments")
     await enforced(loki, ORDER)
     loki.overrides["deletion_mode"] = "filter-only"
+    await enforced(loki, ORDER)
+    assert loki.deletions == []
     assert await enforced(loki, ORDER) == Done({})
     assert loki.deletions == []
 
