@@ -23,6 +23,7 @@ from audit_operator.cluster.resources import resource_of
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError
 from audit_operator.controller.origins import origin
 from audit_operator.controller.retention_memory import Memory, drifted, moment, remembering
+from audit_operator.controller.retention_protection import Protections
 from audit_operator.plan.retention import store_of
 from audit_operator.retention.classes import first
 from audit_operator.retention.demand import period
@@ -95,13 +96,30 @@ class _Followed:
     deleted: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     planned: tuple[Step, ...] = ()
     limit: asyncio.Timeout | None = None
+    protections: Protections = field(default_factory=Protections)
 
-    def demand(self, demands: SinkDemands) -> None:
-        """Something else from now on; what is being deleted and must not be, is deleted no further."""
+    def __post_init__(self) -> None:
+        self.protections.begin(self.demands.classes)
+
+    def demand(self, demands: SinkDemands) -> bool:
+        """Something else from now on; what is being deleted and must not be, is deleted no further.
+
+        Whether something is protected that was not.
+        """
+        more = self.protections.see(self.demands.classes, demands.classes)
         self.demands = demands
         self.wake.set()
         if self.limit is not None and not self.limit.expired() and withdrawn(self.planned, demands.classes):
             self.limit.reschedule(asyncio.get_running_loop().time())
+        return more
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was remembered when a round began, with what was seen to protect records up to that turn."""
+
+    memory: Memory
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +127,7 @@ class _Looked:
     """What came of a round: what was demanded and remembered when it began, what was done, and what is there now."""
 
     demands: SinkDemands
-    memory: Memory
+    known: _Known
     planned: tuple[Step, ...]
     seen: Observed
 
@@ -138,11 +156,13 @@ class RetentionRounds:
     def follow(self, sinks: Iterable[Sink], demands: Mapping[ObjectRef, SinkDemands]) -> None:
         """See to those of which something is demanded, and to no others."""
         wanted = {each.ref: each for each in sinks if each.ref in demands}
+        parted: dict[ObjectRef, Protections] = {}
         for ref, known in list(self._followed.items()):
             if ref not in wanted or wanted[ref].spec != known.sink.spec:
                 if known.task is not None:
                     known.task.cancel()
                 del self._followed[ref]
+                parted[ref] = known.protections
                 self.observations.pop(ref, None)
                 enforced = known.sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
                 # Nothing is ever deleted through an AuditSink.
@@ -152,10 +172,12 @@ class RetentionRounds:
                     parting.add_done_callback(self._parting.discard)
         for ref, sink in wanted.items():
             if (followed := self._followed.get(ref)) is None:
-                followed = self._followed[ref] = _Followed(sink, demands[ref])
+                protections = parted.get(ref, Protections())
+                followed = self._followed[ref] = _Followed(sink, demands[ref], protections=protections)
                 followed.task = asyncio.create_task(self._attend(followed), name=f"retention {ref}")
-            elif followed.demands != demands[ref]:
-                followed.demand(demands[ref])
+            elif followed.demands != demands[ref] and followed.demand(demands[ref]) and ref in self.observations:
+                # Said at once: nobody knows when the store will have answered.
+                self._note(followed, self.observations[ref], followed.protections.turn - 1)
 
     async def aclose(self) -> None:
         """Go round no more; a deletion that a store has begun goes on there."""
@@ -186,16 +208,16 @@ class RetentionRounds:
         """Once; whether that was all. Raises nothing but what `fence` raises: a bug must not be the end of asking."""
         sink = followed.sink
         try:
-            memory = await self._remembered(sink)
+            known = await self._remembered(followed)
         except (ApiError, ApiUnreachableError) as error:
             extra = {"object": str(sink.ref), "reason": type(error).__name__}
             _LOG.warning("What the status of a sink says about retention cannot be read", extra=extra)
             return False
         if sink.ref not in self.observations:
-            self._note(followed, RetentionObservation(memory.status))
+            self._note(followed, RetentionObservation(known.memory.status), known.turn)
         try:
             async with asyncio.timeout(self.times.patience) as limit:
-                return await self._go(followed, memory, limit)
+                return await self._go(followed, known, limit)
         except TimeoutError:
             if followed.wake.is_set():
                 return await self._halt(followed)
@@ -208,7 +230,7 @@ class RetentionRounds:
             found = failure(Reason.CUT_OFF, "the store could not be asked; the operator's log says why")
         finally:
             followed.planned, followed.limit = (), None
-        return self._without(followed, memory, found)
+        return self._without(followed, known, found)
 
     async def _halt(self, followed: _Followed) -> bool:
         """End deletions that a store has begun by order, and order none; False: it is to be asked again."""
@@ -239,27 +261,30 @@ class RetentionRounds:
             extra = {"object": str(followed.sink.ref), "reason": type(error).__name__}
             _LOG.warning("Deletions may go on in a store that were ordered before", extra=extra)
 
-    async def _remembered(self, sink: Sink) -> Memory:
+    async def _remembered(self, followed: _Followed) -> _Known:
+        sink, protections = followed.sink, followed.protections
         resource = resource_of(sink.ref)
         document = await self.sinks.get(resource, name=sink.ref.name, namespace=sink.ref.namespace)
-        return Memory.read(document, store_of(sink))
+        said = self.observations.get(sink.ref)
+        memory = protections.read(Memory.read(document, store_of(sink)), None if said is None else said.status)
+        return _Known(memory, protections.turn)
 
-    async def _go(self, followed: _Followed, memory: Memory, limit: asyncio.Timeout) -> bool:
+    async def _go(self, followed: _Followed, known: _Known, limit: asyncio.Timeout) -> bool:
         sink, demands, now = followed.sink, followed.demands, self.now()
         store = await self._open(sink, demands.clusters)
         if isinstance(store, Failure | Unsupported):
-            return self._without(followed, memory, store)
+            return self._without(followed, known, store)
         seen = await store.observe(demands.classes, now)
         if not isinstance(seen, Observed):
-            return self._without(followed, memory, seen)
+            return self._without(followed, known, seen)
         enforces = sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
         # Whatever cannot be remembered has no protection the next time.
         kept = first(demands.classes, MAX_CLASSES)
         fits = [each.name for each in demands.classes if each.name in kept and len(each.namespaces) <= MAX_NAMESPACES]
         deletes = {name for name in fits if name in seen.facts and seen.facts[name].can_delete} if enforces else set()
-        planned = steps(_counted(demands, seen), memory.namespaces, deletes, now)
+        planned = steps(_counted(demands, seen), known.memory.namespaces, deletes, now)
         done: Done | Unsupported | Failure = Done({})
-        if withdrawn(planned, followed.demands.classes):
+        if followed.protections.turn != known.turn or withdrawn(planned, followed.demands.classes):
             return False
         followed.planned, followed.limit = planned, limit
         if enforces:
@@ -272,11 +297,11 @@ class RetentionRounds:
                 seen = await store.observe(demands.classes, self.now())
                 seen = _refused(demands, seen, done.refused) if done.refused and isinstance(seen, Observed) else seen
         if isinstance(done, Failure):
-            return self._without(followed, memory, done)
+            return self._without(followed, known, done)
         if not isinstance(seen, Observed):
-            return self._without(followed, memory, seen)
+            return self._without(followed, known, seen)
         mends = store.mends if enforces else replace(store.mends, delete=_REPORT_ONLY)
-        self._found(followed, _Looked(demands, memory, planned, seen), mends)
+        self._found(followed, _Looked(demands, known, planned, seen), mends)
         return not (seen.uncounted or (isinstance(done, Done) and (done.under_way or done.uncounted)))
 
     async def _open(self, sink: Sink, clusters: tuple[str, ...]) -> RetentionStore | Failure | Unsupported:
@@ -295,7 +320,7 @@ class RetentionRounds:
             _LOG.warning("What a store has of a class could not be counted: %s", wrong.message, extra=extra)
 
     def _found(self, followed: _Followed, looked: _Looked, mends: Mends) -> None:
-        memory, seen = looked.memory, looked.seen
+        memory, seen = looked.known.memory, looked.seen
         now, enforces = self.now(), followed.sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
         by_class: defaultdict[str, list[Step]] = defaultdict(list)
         for each in looked.planned:
@@ -321,13 +346,14 @@ class RetentionRounds:
         kept = first(looked.demands.classes, MAX_CLASSES)
         carried = memory.carried(each for each in looked.demands.classes if each.name in uncounted.keys() & kept)
         status = remembering(memory, seen.settings, made, now, carried)
-        self._note(followed, RetentionObservation(status, asked=True, uncounted=uncounted, figures=figures))
+        found = RetentionObservation(status, asked=True, uncounted=uncounted, figures=figures)
+        self._note(followed, found, looked.known.turn)
 
-    def _without(self, followed: _Followed, memory: Memory, found: Failure | Unsupported) -> bool:
+    def _without(self, followed: _Followed, known: _Known, found: Failure | Unsupported) -> bool:
         """No answer: what was last proved stays, with its time. Of a store that cannot be asked, nothing is claimed."""
         if isinstance(found, Unsupported):
-            nothing = memory.status.model_copy(update={"classes": (), "settings": ""})
-            self._note(followed, RetentionObservation(nothing, found.reason, unsupported=True))
+            nothing = known.memory.status.model_copy(update={"classes": (), "settings": ""})
+            self._note(followed, RetentionObservation(nothing, found.reason, unsupported=True), known.turn)
             return True
         said = f"{found.message} ({found.mend})"
         if not isinstance(followed.sink, AuditSink) and found.reason in _ABOUT_SECRETS:
@@ -339,13 +365,16 @@ class RetentionRounds:
             extra = {"object": str(followed.sink.ref), "reason": found.reason.value}
             _LOG.warning("A store could not be asked about retention: %s", found.message, extra=extra)
         asked = before is not None and before.asked
-        self._note(followed, RetentionObservation(memory.status, said, asked=asked, figures=figures))
+        status = known.memory.status
+        self._note(followed, RetentionObservation(status, said, asked=asked, figures=figures), known.turn)
         return False
 
-    def _note(self, followed: _Followed, found: RetentionObservation) -> None:
+    def _note(self, followed: _Followed, found: RetentionObservation, turn: int) -> None:
+        """Say what was found, with what was seen to protect records since that turn."""
         ref = followed.sink.ref
         if self._followed.get(ref) is not followed:
             return
+        found = replace(found, status=followed.protections.applied(found.status, turn))
         before, self.observations[ref] = self.observations.get(ref), found
         if found != before:
             self.on_change()

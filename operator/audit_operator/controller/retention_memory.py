@@ -60,9 +60,14 @@ class Memory:
             status = RetentionOfSink.model_validate_json(json.dumps(found), by_alias=True, by_name=False)
             if status.store != store:
                 return cls(RetentionOfSink(store=store))
-            return cls(status, dict(_namespaces(status)))
+            return cls.of_status(status)
         except (ValidationError, ValueError, KeyError):
             return cls(RetentionOfSink(store=store))
+
+    @classmethod
+    def of_status(cls, status: RetentionOfSink) -> Memory:
+        """From a status. Raises ValueError, KeyError where it has no periods, or no times."""
+        return cls(status, dict(_namespaces(status)))
 
     def of(self, name: str) -> ClassRetention | None:
         """What was said of a class."""
@@ -88,16 +93,21 @@ def _only(said: ClassRetention, namespaces: frozenset[str]) -> ClassRetention:
 
 def _namespaces(status: RetentionOfSink) -> Iterable[tuple[str, Remembered]]:
     for each in status.classes:
-        minimum = hours(each.minimum) if each.minimum else 0
         for group in each.told:
-            told = Told(
-                hours(group.delete_after) if group.delete_after else None,
-                _announcement(group.announced) if group.announced else None,
-                datetime.fromisoformat(group.since) if group.since else None,
-                group.settled,
-            )
+            known = remembered(each, group)
             for name in group.namespaces:
-                yield name, Remembered(told, minimum, each.legal_hold)
+                yield name, known
+
+
+def remembered(said: ClassRetention, group: ToldNamespaces) -> Remembered:
+    """What a status knows of the namespaces of one group. Raises ValueError, KeyError as `Memory.of_status`."""
+    told = Told(
+        hours(group.delete_after) if group.delete_after else None,
+        _announcement(group.announced) if group.announced else None,
+        datetime.fromisoformat(group.since) if group.since else None,
+        group.settled,
+    )
+    return Remembered(told, hours(said.minimum) if said.minimum else 0, said.legal_hold)
 
 
 def _announcement(said: AnnouncedDeletion) -> Announcement:
@@ -134,7 +144,7 @@ def _class(before: Memory, steps: tuple[Step, ...], facts: Facts, judged: Judgem
         reason=judged.reason[:_LONGEST],
         minimum=period(demand.minimum) if demand.minimum else "",
         legal_hold=demand.legal_hold,
-        told=tuple(map(_told, steps[:MAX_GROUPS])),
+        told=tuple(told_of(each.namespaces, each.told) for each in steps[:MAX_GROUPS]),
     )
     said = before.of(demand.name)
     if said is None or said.last_verified is None or now - datetime.fromisoformat(said.last_verified) >= _FRESH:
@@ -143,8 +153,9 @@ def _class(before: Memory, steps: tuple[Step, ...], facts: Facts, judged: Judgem
     return quiet if quiet == said else fresh
 
 
-def _told(step: Step) -> ToldNamespaces:
-    announced, told = None, step.told
+def told_of(namespaces: tuple[str, ...], told: Told) -> ToldNamespaces:
+    """As status has it."""
+    announced = None
     if told.announced is not None:
         announced = AnnouncedDeletion(
             delete_after=period(told.announced.delete_after),
@@ -152,7 +163,7 @@ def _told(step: Step) -> ToldNamespaces:
             due=moment(told.announced.due),
         )
     return ToldNamespaces(
-        namespaces=step.namespaces[:MAX_NAMESPACES],
+        namespaces=namespaces[:MAX_NAMESPACES],
         delete_after=period(told.delete_after) if told.delete_after is not None else "",
         announced=announced,
         since=moment(told.since) if told.since is not None else None,
