@@ -36,8 +36,9 @@ S3 = {"type": "S3", "s3": {"bucket": "audit"}}
 OPEN_SEARCH = {"type": "OpenSearch", "openSearch": {"url": "http://search:9200"}}
 ELASTICSEARCH = {"type": "Elasticsearch", "elasticsearch": {"url": "http://search:9200"}}
 FILE = {"type": "File", "file": {"claimName": "audit"}}
-AT_ONCE = [VICTORIA, LOKI, OTLP, GRPC, OPEN_SEARCH, ELASTICSEARCH]
+AT_ONCE = [VICTORIA, LOKI, OTLP, GRPC, OPEN_SEARCH, ELASTICSEARCH, FILE]
 QUEUED = [*AT_ONCE, S3]
+OF_TENANTS = [each for each in QUEUED if each is not FILE]
 BEST_EFFORT = {"delivery": {"guarantee": "BestEffort"}}
 BEARER = {"credentials": {"type": "Bearer", "secretRef": {"name": "s"}}}
 
@@ -81,7 +82,7 @@ def test_at_least_once_waits_on_disk_and_gives_up_nothing(spec):
     assert not made(spec).detached
 
 
-@pytest.mark.parametrize("spec", QUEUED)
+@pytest.mark.parametrize("spec", OF_TENANTS)
 def test_a_tenants_sink_waits_on_disk_for_as_long_as_there_is_room_and_holds_up_nobody(spec):
     result = made(spec, tenants=True)
     queue = result.config["sending_queue"]
@@ -111,10 +112,6 @@ def test_little_is_handed_out_by_the_queue_at_a_time(spec):
     queue = made(spec).config["sending_queue"]
     assert queue["batch"]["min_size"] == 0
     assert queue["num_consumers"] <= 2
-
-
-def test_where_no_limit_is_known_none_is_claimed():
-    assert largest_event(sink(FILE)) is None
 
 
 def test_victoria_logs_is_told_tenant_and_streams():
@@ -149,12 +146,10 @@ def test_documents_go_to_the_index_that_is_named(kind):
     assert result.config["headers"]["Authorization"] == "${file:/c/authorization}"
 
 
-def test_files_are_rotated_and_none_is_deleted():
+def test_files_are_written_to_the_claim():
     result = made(FILE)
-    assert result.id == "file/central"
-    assert result.config["path"] == "/var/audit/audit.jsonl"
-    assert result.config["rotation"]["max_days"] == result.config["rotation"]["max_backups"] == 0
-    assert result.config["rotation"]["max_megabytes"] > 0
+    assert result.id == "dated_files/central"
+    assert result.config["directory"] == "/var/audit"
 
 
 def test_a_bucket_gets_few_large_objects_with_everything_that_a_record_carries():

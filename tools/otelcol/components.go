@@ -21,7 +21,8 @@ import (
 	awss3exporter "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/awss3exporter"
 	fileexporter "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter"
 	prometheusexporter "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter"
-	searchbulk "audit-operator.dev/tools/otelcol/searchbulk"
+	searchbulk "audit-operator.dev/tools/otelcol/exporters/searchbulk"
+	datedfiles "audit-operator.dev/tools/otelcol/exporters/datedfiles"
 	healthcheckextension "github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension"
 	filestorage "github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
 	batchprocessor "go.opentelemetry.io/collector/processor/batchprocessor"
@@ -91,6 +92,7 @@ func components() (otelcol.Factories, error) {
 		fileexporter.NewFactory(),
 		prometheusexporter.NewFactory(),
 		searchbulk.NewFactory(),
+		datedfiles.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -103,7 +105,8 @@ func components() (otelcol.Factories, error) {
 		awss3exporter.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/awss3exporter v0.156.0",
 		fileexporter.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter v0.157.0",
 		prometheusexporter.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter v0.157.0",
-		searchbulk.NewFactory().Type(): "audit-operator.dev/tools/otelcol/searchbulk v0.0.0",
+		searchbulk.NewFactory().Type(): "audit-operator.dev/tools/otelcol/exporters v0.0.0",
+		datedfiles.NewFactory().Type(): "audit-operator.dev/tools/otelcol/exporters v0.0.0",
 	})
 
 	factories.Processors, err = otelcol.MakeFactoryMap[processor.Factory](

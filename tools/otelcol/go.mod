@@ -5,7 +5,7 @@ module audit-operator.dev/tools/otelcol
 go 1.25.0
 
 require (
-	audit-operator.dev/tools/otelcol/searchbulk v0.0.0
+	audit-operator.dev/tools/otelcol/exporters v0.0.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/connector/countconnector v0.157.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/connector/routingconnector v0.157.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/exporter/awss3exporter v0.156.0
@@ -289,4 +289,4 @@ require (
 	k8s.io/utils v0.0.0-20251002143259-bc988d571ff4 // indirect
 )
 
-replace audit-operator.dev/tools/otelcol/searchbulk => ./searchbulk
+replace audit-operator.dev/tools/otelcol/exporters => ./exporters

@@ -137,7 +137,7 @@ class SearchIndex(ApiModel):
 
 
 class File(ApiModel):
-    """Dated files in a persistent volume."""
+    """Files in a persistent volume: one for each namespace and day."""
 
     claim_name: ObjectName = Field(description="PersistentVolumeClaim in the shipper's namespace.")
 

@@ -200,7 +200,7 @@ def not_injected(policy: ClusterAuditPolicy) -> Iterator[Finding]:
 
 def longest_line(sinks: Iterable[Sink]) -> int:
     """Bytes of the longest line that the standard allows and all of these sinks take."""
-    return min([LONGEST_LINE, *filter(None, (largest_event(each.spec) for each in sinks))])
+    return min([LONGEST_LINE, *(largest_event(each.spec) for each in sinks)])
 
 
 def _exporters(

@@ -229,7 +229,7 @@ def _digest(text: str) -> str:
 def _largest_event(sinks: Iterable[AuditSinkSpec | ClusterAuditSinkSpec]) -> int:
     """What every cluster-wide sink takes: no tenant's sink may cost others the bodies of their events."""
     limits = (largest_event(each) for each in sinks if isinstance(each, ClusterAuditSinkSpec))
-    return min(filter(None, limits), default=LARGEST_EVENT)
+    return min(limits, default=LARGEST_EVENT)
 
 
 def credential_files(sink: Sink, places: Places, known: SinkCredentials | None = None) -> CredentialFiles:

@@ -61,7 +61,7 @@ _OTHER_COMPONENTS: Mapping[SinkType | OtlpProtocol, str] = {
     SinkType.S3: "awss3",
     SinkType.OPEN_SEARCH: "search_bulk",
     SinkType.ELASTICSEARCH: "search_bulk",
-    SinkType.FILE: "file",
+    SinkType.FILE: "dated_files",
 }
 _ADDRESS = re.compile(
     r"https?://(?:[A-Za-z0-9._-]+|\[(?P<ip>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{1,5}))?(?:/(?:[A-Za-z0-9._~/-]|%[0-9A-Fa-f]{2})*)?"
@@ -165,19 +165,19 @@ _LIMITS: Mapping[SinkType | OtlpProtocol, _Limits] = {
     SinkType.OTLP: _Limits(event=16 * _MIB - ATTRIBUTES_BUDGET, batch=16 * _MIB),
     OtlpProtocol.GRPC: _Limits(event=4 * _MIB - 2 * ATTRIBUTES_BUDGET, batch=4 * _MIB - ATTRIBUTES_BUDGET),
     SinkType.S3: _Limits(event=16 * _MIB - ATTRIBUTES_BUDGET, batch=16 * _MIB, gathered=8 * _MIB, wait="30s"),
+    SinkType.FILE: _Limits(event=16 * _MIB - ATTRIBUTES_BUDGET, batch=16 * _MIB),
     SinkType.OPEN_SEARCH: _SEARCH_LIMITS,
     SinkType.ELASTICSEARCH: _SEARCH_LIMITS,
 }
 
 
-def largest_event(sink: SinkSpec) -> int | None:
-    """Bytes of the largest event, as JSON text, that the store keeps by its default settings; None: no limit known.
+def largest_event(sink: SinkSpec) -> int:
+    """Bytes of the largest event, as JSON text, that the store keeps by its default settings.
 
     What is larger must be cut or put elsewhere before the exporter: the store drops it, often with success for an
     answer, and what does not fit into one batch takes the records behind it with it, uncounted.
     """
-    limits = _LIMITS.get(_kind(sink))
-    return limits.event if limits else None
+    return _LIMITS[_kind(sink)].event
 
 
 def exporter(sink: SinkSpec, name: str, files: CredentialFiles, room: Room) -> Exporter | Unusable:
@@ -194,7 +194,7 @@ def exporter(sink: SinkSpec, name: str, files: CredentialFiles, room: Room) -> E
 
 def _config(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, Any]:
     if sink.type is SinkType.FILE:
-        return _file(room)
+        return _files(sink, room)
     if sink.s3 is not None:
         return _s3(sink.s3, _delivery(sink, room))
     receiver = _grpc_receiver(sink)
@@ -479,16 +479,6 @@ def _tls(sink: SinkSpec, files: CredentialFiles) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if value}
 
 
-def _file(room: Room) -> dict[str, Any]:
-    """Nothing is ever deleted here: how long files are kept is not the shipper's to decide.
-
-    The exporter has no queue: a write that fails is an error of the receiver, which tries again. A request larger than
-    a file is refused for ever, hence their size.
-    """
-    return {
-        "path": f"{room.folder.rstrip('/')}/audit.jsonl",
-        "format": "json",
-        "create_directory": True,
-        "directory_permissions": "0750",
-        "rotation": {"max_megabytes": 512, "max_days": 0, "max_backups": 0},
-    }
+def _files(sink: SinkSpec, room: Room) -> dict[str, Any]:
+    """Nothing is ever deleted here: how long files are kept is not the shipper's to decide."""
+    return {"directory": room.folder, **_delivery(sink, room)}

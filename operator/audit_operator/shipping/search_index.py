@@ -1,7 +1,7 @@
 """An event as a document of OpenSearch or Elasticsearch, and the index that it goes to.
 
-The collector's exporter `search_bulk` (tools/otelcol/searchbulk) writes documents of this form, and the operator reads
-them and writes one to try a sink: both sides must make the same of an event.
+The collector's exporter `search_bulk` (tools/otelcol/exporters/searchbulk) writes documents of this form, and the
+operator reads them and writes one to try a sink: both sides must make the same of an event.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.enforcement.classes import classify
 from audit_operator.shipping.enforcement.table import build
 from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter, largest_event
-from audit_operator.shipping.pipeline import LARGEST_EVENT, AuditPipeline, AuditWebhook
+from audit_operator.shipping.pipeline import AuditPipeline, AuditWebhook
 from tests.integration.shipping.collector import binary
 
 PATIENCE = 180.0
@@ -60,7 +60,7 @@ class ShippingCollector:
             quarantine=(way.id,),
             exporters=(way,),
             redactions=redactions or {},
-            largest_event=largest_event(spec) or LARGEST_EVENT,
+            largest_event=largest_event(spec),
         )
         (folder / "config.yaml").write_text(yaml_text(render(self.pipeline, self.endpoints)))
 

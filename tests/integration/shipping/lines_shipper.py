@@ -17,6 +17,7 @@ from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, e
 from tests.integration.shipping.collector import binary
 
 STORAGE = "file_storage/state"
+_TIME = {"type": "time_parser", "parse_from": "attributes.time", "layout_type": "gotime", "layout": "2006-01-02T15:04"}
 _READY = "Everything is ready"
 
 
@@ -51,7 +52,11 @@ class Shipper:
                     "max_log_size": "16MiB",
                     "include_file_name": False,
                     "retry_on_failure": {"enabled": True, "max_elapsed_time": "0s"},
-                    "operators": [{"type": "json_parser"}, {"type": "remove", "field": "attributes.filler"}],
+                    "operators": [
+                        {"type": "json_parser"},
+                        {"type": "remove", "field": "attributes.filler"},
+                        {**_TIME, "if": "attributes.time != nil"},
+                    ],
                 }
             },
             "processors": {"batch": {"timeout": "100ms"}},
@@ -87,7 +92,7 @@ class Shipper:
             self.process.wait()
 
     def append(self, first, last, size=1000, **more):
-        """Events by number, to the file that is read; `more` are attributes of theirs."""
+        """Events by number, to the file that is read; `more` are attributes of theirs, of which `time` is when."""
         with (self.folder / "audit.log").open("a", encoding="utf-8") as file:
             for number in range(first, last):
                 event = {"auditID": f"id-{number}", "stage": "ResponseComplete", **more, "filler": "x" * size}

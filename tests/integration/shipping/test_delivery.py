@@ -107,27 +107,6 @@ async def test_an_answer_that_the_collector_holds_to_be_final_loses_events_and_c
     assert door.refused == 1
 
 
-async def test_files_are_written_where_the_volume_is(tmp_path, shippers):
-    shipper = Shipper(tmp_path, made({"type": "File", "file": {"claimName": "audit"}}, tmp_path))
-    shippers.append(shipper)
-    shipper.append(0, 20)
-    await shipper.start()
-    file = tmp_path / "files" / "audit.jsonl"
-
-    def bodies():
-        lines = file.read_text().splitlines() if file.exists() else []
-        return [
-            record["body"]["stringValue"]
-            for line in lines
-            for resource in json.loads(line)["resourceLogs"]
-            for scope in resource["scopeLogs"]
-            for record in scope["logRecords"]
-        ]
-
-    await until(lambda: len(bodies()) == 20, "all events")
-    assert [json.loads(each)["auditID"] for each in bodies()] == [f"id-{number}" for number in range(20)]
-
-
 SPECS = [
     victoria("http://store:9428"),
     victoria("https://store/base/", tls=TLS, credentials=BEARER, delivery={"guarantee": "BestEffort"}),

@@ -17,10 +17,12 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
+
+	"audit-operator.dev/tools/otelcol/exporters/document"
 )
 
 const (
-	scope       = "audit-operator.dev/tools/otelcol/searchbulk"
+	scope       = "audit-operator.dev/tools/otelcol/exporters/searchbulk"
 	bulkQuery   = "/_bulk?filter_path=items.*.status,items.*.error.type"
 	bulkContent = "application/x-ndjson"
 )
@@ -70,7 +72,7 @@ func (s *sender) push(ctx context.Context, logs plog.Logs) error {
 	var body bytes.Buffer
 	records := recordsOf(logs)
 	for _, record := range records {
-		appendDocument(&body, record)
+		appendAction(&body, record)
 	}
 	found, err := s.write(ctx, &body, len(records))
 	if err != nil {
@@ -158,6 +160,15 @@ func (s *sender) settle(ctx context.Context, logs plog.Logs, found []verdict) er
 			zap.Int("status", worst.status), zap.String("error.type", worst.kind))
 	}
 	return nil
+}
+
+// appendAction adds the two lines of one record.
+func appendAction(buffer *bytes.Buffer, record plog.LogRecord) {
+	line := append(buffer.AvailableBuffer(), `{"create":{`...)
+	if id := document.ID(record); id != "" {
+		line = document.AppendText(append(line, `"_id":`...), id)
+	}
+	buffer.Write(document.Append(append(line, "}}\n"...), record))
 }
 
 func recordsOf(logs plog.Logs) []plog.LogRecord {

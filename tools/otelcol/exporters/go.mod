@@ -1,4 +1,4 @@
-module audit-operator.dev/tools/otelcol/searchbulk
+module audit-operator.dev/tools/otelcol/exporters
 
 go 1.25.0
 

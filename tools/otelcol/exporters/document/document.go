@@ -1,7 +1,8 @@
-package searchbulk
+// Package document has the form in which single records are kept: a JSON object with the time, the event as text, and
+// the record's attributes.
+package document
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
@@ -22,17 +23,11 @@ const (
 	attributeStage   = "stage"
 )
 
-// appendDocument adds the two lines of one record to a request. Written by hand: the standard library's encoder would
-// cost more than all else that is done with a record here.
-func appendDocument(buffer *bytes.Buffer, record plog.LogRecord) {
-	line := buffer.AvailableBuffer()
-	line = append(line, `{"create":{`...)
-	if id := documentID(record); id != "" {
-		line = append(line, `"_id":`...)
-		line = appendText(line, id)
-	}
-	line = append(line, "}}\n{"...)
-	line = appendField(line, fieldTime, moment(record).AsTime().Format(time.RFC3339Nano))
+// Append adds a record, and the end of its line. Written by hand: the standard library's encoder would cost more than
+// all else that is done with a record here.
+func Append(line []byte, record plog.LogRecord) []byte {
+	line = append(line, '{')
+	line = appendField(line, fieldTime, Moment(record).AsTime().Format(time.RFC3339Nano))
 	line = append(line, ',')
 	line = appendField(line, fieldText, record.Body().AsString())
 	for name, value := range record.Attributes().All() {
@@ -43,18 +38,18 @@ func appendDocument(buffer *bytes.Buffer, record plog.LogRecord) {
 		// Text, always: a field has one type in all documents of an index.
 		line = appendField(line, name, value.AsString())
 	}
-	buffer.Write(append(line, "}\n"...))
+	return append(line, "}\n"...)
 }
 
 func appendField(line []byte, name, value string) []byte {
-	line = append(appendText(line, name), ':')
-	return appendText(line, value)
+	line = append(AppendText(line, name), ':')
+	return AppendText(line, value)
 }
 
 const hexadecimal = "0123456789abcdef"
 
-// appendText adds a string of JSON. What is no UTF-8 becomes U+FFFD, as everywhere else.
-func appendText(line []byte, text string) []byte {
+// AppendText adds a string of JSON. What is no UTF-8 becomes U+FFFD, as everywhere else.
+func AppendText(line []byte, text string) []byte {
 	if !utf8.ValidString(text) {
 		text = strings.ToValidUTF8(text, "\ufffd")
 	}
@@ -76,9 +71,9 @@ func appendText(line []byte, text string) []byte {
 	return append(append(line, text[done:]...), '"')
 }
 
-// documentID is the same for the same event, so that one that is sent again is not kept twice; empty for what is no
+// ID is the same for the same event, so that one that is sent again is not kept twice; empty for what is no
 // event. The text counts: clients choose audit IDs, and one that is used again must not hide an event.
-func documentID(record plog.LogRecord) string {
+func ID(record plog.LogRecord) string {
 	attributes := record.Attributes()
 	id, ok := attributes.Get(attributeID)
 	if !ok || id.AsString() == "" {
@@ -95,7 +90,8 @@ func documentID(record plog.LogRecord) string {
 	return base64.RawURLEncoding.EncodeToString(hash.Sum(nil))
 }
 
-func moment(record plog.LogRecord) pcommon.Timestamp {
+// Moment is when the record was, or else when it was seen.
+func Moment(record plog.LogRecord) pcommon.Timestamp {
 	if record.Timestamp() != 0 {
 		return record.Timestamp()
 	}
