@@ -40,7 +40,7 @@ def named_sinks(options: argparse.Namespace, wanted: Sequence[str]) -> NamedSink
     facts = read_facts(options.filename) if options.filename else read_cluster(options)
     for finding in facts.findings:
         print(f"{finding.object or finding.location.file}: {finding.message}", file=sys.stderr)
-    return NamedSinks(tuple(_chosen(tuple(facts.snapshot.sinks()), wanted)), bool(facts.findings))
+    return NamedSinks(tuple(chosen(tuple(facts.snapshot.sinks()), wanted)), bool(facts.findings))
 
 
 @asynccontextmanager
@@ -61,7 +61,8 @@ async def readable_secrets(options: argparse.Namespace) -> AsyncIterator[Secrets
         await connection.aclose()
 
 
-def _chosen(sinks: tuple[Sink, ...], wanted: Sequence[str]) -> list[Sink]:
+def chosen(sinks: tuple[Sink, ...], wanted: Sequence[str]) -> list[Sink]:
+    """Those of these names, or all where there are none. Raises UsageError: one is not there, or none at all."""
     by_name = {"/".join(filter(None, (each.metadata.namespace, each.metadata.name))): each for each in sinks}
     if unknown := [each for each in wanted if each not in by_name]:
         raise UsageError(f"there is no sink {', '.join(unknown)}; there are: {', '.join(sorted(by_name)) or 'none'}")

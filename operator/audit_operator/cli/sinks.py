@@ -1,4 +1,4 @@
-"""`sinks`: whether the stores of sinks can be reached, take records, and give them back."""
+"""`sinks`: whether the stores of sinks can be reached, take records, and give them back; and what they must be told."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from audit_operator.cli import sink_overrides
 from audit_operator.cli.from_cluster import add_connection
 from audit_operator.cli.named_sinks import named_sinks, readable_secrets
 
@@ -23,6 +24,7 @@ EXAMPLES = """examples:
   audit-operator sinks check --write-read                      also write a record to each, and read it back
   audit-operator sinks check payments/own central              only these: an AuditSink, a ClusterAuditSink
   audit-operator sinks check -f sinks.yaml -f secrets.yaml     those in files, with the Secrets beside them
+  audit-operator sinks overrides central                       what must be written into a Loki for its retention
   audit-operator sinks check --write-read -o json | jq '.[] | select(.ok | not)'
 
 Sinks are asked from here, with the Secrets that you may read: what the operator and the shippers can reach may differ.
@@ -73,6 +75,23 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     check.add_argument("-o", "--output", choices=["table", "json"], default="table", help="default: table")
     add_connection(check)
     check.set_defaults(run=run)
+    overrides = actions.add_parser(
+        "overrides",
+        help="print what must be written into a Loki's runtime overrides, by whoever runs it",
+        description="Print what must be written into the runtime overrides of a Loki, so that it keeps and deletes by "
+        "itself as policies ask: labels of streams, and periods. What is shorter than before counts there at once: "
+        "compare with what is announced in the status of the sink.",
+    )
+    overrides.add_argument("sink", metavar="SINK", help="NAMESPACE/NAME of an AuditSink, NAME of a ClusterAuditSink")
+    overrides.add_argument(
+        "-f",
+        "--filename",
+        metavar="PATH",
+        action="append",
+        help="file, folder, or - for standard input, with all objects (default: those of the cluster)",
+    )
+    add_connection(overrides)
+    overrides.set_defaults(run=sink_overrides.run)
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,7 @@ async def test_a_namespace_that_is_no_label_is_never_deleted_and_says_what_mends
     loki.add([100] * 3, cluster="main", namespace="payments")
     judgement = await judged(loki, PAYMENTS)
     assert judgement.state is RetentionState.PARTIAL
-    assert "otlp_config.log_attributes" in judgement.reason
+    assert "`audit-operator sinks overrides` prints: stream labels" in judgement.reason
     assert "3 records are older" in judgement.reason
     assert await enforced(loki, ORDER) == Done({})
     assert loki.deletions == []

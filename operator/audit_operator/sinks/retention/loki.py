@@ -26,6 +26,7 @@ from audit_operator.sinks.retention.loki_questions import (
     selector_of,
 )
 from audit_operator.sinks.retention.loki_rules import NEVER
+from audit_operator.sinks.retention.loki_settings import LATER
 from audit_operator.sinks.retention.protocol import Done, Observed
 from audit_operator.sinks.store import Failure
 
@@ -39,24 +40,23 @@ if TYPE_CHECKING:
     from audit_operator.sinks.retention.loki_settings import LokiSettings
     from audit_operator.sinks.retention.protocol import Order
 
-_LATER = 24
-"""Hours: it deletes whole chunks of records, from tables of a day."""
 _ORDERED_FOR = timedelta(days=1)
 """For how long an order that waits stands for whatever becomes due after it: each one costs the compactor a look."""
 _MOST_ORDERS = 100
 """Deletions ordered in one round; what is left is for the next."""
 
-_BY_ITSELF = "set the compactor's retention_enabled, and a retention_stream that is a day shorter than the maximum"
+_BY_ITSELF = (
+    "set the compactor's retention_enabled, and what `audit-operator sinks overrides` prints: stream labels, and a "
+    "retention_stream that is a day shorter than the maximum"
+)
 _MENDS = Mends(
     "give these streams a longer period in retention_stream, or the tenant a longer retention_period",
-    f"{_BY_ITSELF}; or a delete_request_store as well, and deletion_mode filter-and-delete for the tenant. Either "
-    "needs cluster, namespace and unseen as labels of streams: otlp_config.log_attributes",
+    f"{_BY_ITSELF}; or these labels, a delete_request_store, and deletion_mode filter-and-delete for the tenant",
     "ship to a sink of type S3 with objectLock as well; Loki cannot refuse its administrator",
 )
 _MENDS_OF_TENANT = replace(
     _MENDS,
-    delete=f"{_BY_ITSELF}; that needs cluster, namespace and unseen as labels of streams: otlp_config.log_attributes. "
-    "The operator deletes in no store whose address a namespace chose: it could be everybody's",
+    delete=f"{_BY_ITSELF}; the operator deletes in no store whose address a namespace chose: it could be everybody's",
 )
 
 
@@ -254,7 +254,7 @@ def _later(earliest: int | None, ends: Iterable[Kept]) -> int:
     if earliest is None:
         return 0
     latest = [each.latest for each in ends]
-    return NEVER if None in latest else max(each for each in latest if each is not None) - earliest + _LATER
+    return NEVER if None in latest else max(each for each in latest if each is not None) - earliest + LATER
 
 
 def _not_reached(wanted: RetentionClass, question: Question, kept: Iterable[Kept]) -> Iterator[Gap]:
@@ -262,7 +262,7 @@ def _not_reached(wanted: RetentionClass, question: Question, kept: Iterable[Kept
     limit = wanted.demand.delete_after
     if question.reached or limit is None:
         return
-    if all(each.latest is not None and each.latest + _LATER <= limit for each in kept):
+    if all(each.latest is not None and each.latest + LATER <= limit for each in kept):
         return
     if question.remnant:
         said = "records are there from before cluster, namespace and unseen were labels of streams"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NEVER = 100 * 365 * 24
 """Hours from which on a period counts as none: nobody can ask for a longer one."""
 
-_SHORTEST = 24
+SHORTEST = 24
 """Hours. https://grafana.com/docs/loki/latest/operations/storage/retention/: Loki takes no shorter period."""
 _UNITS = {"ms": 1 / 3_600_000, "s": 1 / 3600, "m": 1 / 60, "h": 1, "d": 24, "w": 7 * 24, "y": 365 * 24}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w|y)")
@@ -145,7 +145,7 @@ def _rule(listed: Any) -> Rule | None:
     found = matchers(str(listed.get("selector", "")))
     hours = period(listed.get("period", ""))
     priority = listed.get("priority", 0)
-    if found is None or hours is None or hours < _SHORTEST or not isinstance(priority, int):
+    if found is None or hours is None or hours < SHORTEST or not isinstance(priority, int):
         return None
     return Rule(found, priority, None if hours >= NEVER else hours)
 

@@ -34,6 +34,9 @@ _LONGEST_QUESTION = timedelta(hours=720)
 """The default of max_query_length is an hour longer."""
 _BY_DAY = 24
 
+LATER = 24
+"""Hours for which records may be there beyond their period: it deletes whole chunks, from tables of a day."""
+
 _UNKNOWN = Gap(
     RetentionState.PARTIAL,
     "the store does not say how long it keeps records",
