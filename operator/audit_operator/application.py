@@ -61,6 +61,7 @@ from audit_operator.controlplane.shipper.collector import places_of
 from audit_operator.controlplane.shipper.keeper import ShipperTimes
 from audit_operator.controlplane.shipper.local import LocalShipper
 from audit_operator.controlplane.shipper.nodes import NodeShippers
+from audit_operator.controlplane.shipper.pseudonym_keys import KeyAges
 from audit_operator.controlplane.static_pod.audit_flags import LogSettings
 from audit_operator.controlplane.static_pod.driver import StaticPodDriver
 from audit_operator.permissions.expected import Installation
@@ -432,6 +433,7 @@ class _ShippersMaker:
             None if gateway else self.settings.shipper_node_selector,
             self.dirty.mark,
             look_every=self.settings.observe_seconds,
+            key_ages=KeyAges.of_days(self.settings.pseudonym_rotation_days, self.settings.pseudonym_keep_days),
         )
 
 

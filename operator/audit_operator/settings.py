@@ -173,6 +173,16 @@ class Settings(BaseModel):
     shipper_poll_seconds: _Seconds = Field(
         default=2.0, description="Time between two looks of a node's shipper at whether it was told something else."
     )
+    pseudonym_rotation_days: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="Age in days at which all keys of pseudonyms are replaced, so that a subject has another pseudonym "
+        "from then on; 0: never.",
+    )
+    pseudonym_keep_days: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="Days after which a key that was replaced is destroyed; 0: never. With less than records are kept, "
+        "a subject's older ones cannot be found any more.",
+    )
     restart_workloads: bool = Field(
         default=False, description="Whether workloads may be restarted whose policy says restartWorkloads: Rolling."
     )

@@ -52,6 +52,7 @@ SHIPPING = {
         "get secrets",
         "create secrets",
         "patch secrets audit-shipper-cluster",
+        "patch secrets audit-pseudonyms-cluster",
         "list coordination.k8s.io/leases",
     },
 }

@@ -14,6 +14,10 @@ CALLS = {
     "revision": lambda board: board.revision("main"),
     "told": lambda board: board.told("main"),
     "tell": lambda board: board.tell("main", "uid", b"x", "ab"),
+    "keyring_revision": lambda board: board.keyring_revision("main"),
+    "keyring": lambda board: board.keyring("main"),
+    "keep_keyring": lambda board: board.keep_keyring("main", b"x", "7"),
+    "make_keyring": lambda board: board.keep_keyring("main", b"x", ""),
     "reports": lambda board: board.reports(),
     "report": lambda board: board.report("cp-1", ShipperReport(plane="main")),
     "nodes": lambda board: board.nodes("role=cp"),
@@ -42,6 +46,8 @@ async def test_a_list_that_proves_nothing_is_no_list(call):
 async def test_what_is_not_there_is_an_answer():
     assert await board(NOT_FOUND).revision("main") == ""
     assert await board(NOT_FOUND).told("main") is None
+    assert await board(NOT_FOUND).keyring_revision("main") == ""
+    assert await board(NOT_FOUND).keyring("main") is None
 
 
 def test_what_somebody_else_has_written_is_as_good_as_nothing():

@@ -11,6 +11,7 @@ from audit_operator.cluster.connection import connect
 from audit_operator.cluster.resources import SECRET
 from audit_operator.cluster.rest import RestClient
 from audit_operator.controller.shipper_board import ClusterShipperBoard
+from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.controlplane.shipper.report import ShipperReport
 
 
@@ -28,7 +29,7 @@ async def test_what_is_told_is_read_as_it_was_given(board):
     assert revision
     assert await board.revision("main") == revision
     told = await board.told("main")
-    assert (told.revision, told.instructions, told.pseudonym_key) == (revision, b"\x00\xff", "ab")
+    assert (told.revision, told.instructions, told.pseudonym_keys) == (revision, b"\x00\xff", "ab")
 
 
 async def test_the_same_told_again_writes_nothing(board):
@@ -43,7 +44,7 @@ async def test_what_is_told_goes_with_its_control_plane(board, control_plane, na
     owner = {"apiVersion": "audit-operator.dev/v1alpha1", "kind": "AuditControlPlane", "name": "main"}
     assert secret["metadata"]["ownerReferences"] == [{**owner, "uid": "of this one"}]
     assert secret["metadata"]["labels"] == {"audit-operator.dev/component": "shipper"}
-    assert base64.b64decode(secret["data"]["pseudonym.key"]) == b"ab"
+    assert base64.b64decode(secret["data"]["pseudonym.keys"]) == b"ab"
 
 
 async def test_asking_whether_something_has_changed_reads_no_secret(board):
@@ -51,6 +52,21 @@ async def test_asking_whether_something_has_changed_reads_no_secret(board):
     found = await board.client.metadata(SECRET, name="audit-shipper-main", namespace=board.namespace)
     assert found["kind"] == "PartialObjectMetadata"
     assert "data" not in found
+
+
+async def test_a_keyring_is_replaced_only_by_whoever_has_read_it_and_outlives_its_control_plane(board):
+    assert (await board.keyring_revision("main"), await board.keyring("main")) == ("", None)
+    await board.keep_keyring("main", b"\x00one", "")
+    first = await board.keyring("main")
+    assert (first.content, first.revision) == (b"\x00one", await board.keyring_revision("main"))
+    with pytest.raises(BoardUnavailable):
+        await board.keep_keyring("main", b"made meanwhile", "")
+    await board.keep_keyring("main", b"two", first.revision)
+    with pytest.raises(BoardUnavailable):
+        await board.keep_keyring("main", b"one again", first.revision)
+    assert (await board.keyring("main")).content == b"two"
+    secret = await board.client.get(SECRET, name="audit-pseudonyms-main", namespace=board.namespace)
+    assert "ownerReferences" not in secret["metadata"]
 
 
 async def test_reports_are_heard_with_when_they_were_renewed(board):

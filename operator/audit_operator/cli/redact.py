@@ -13,6 +13,7 @@ from audit_operator.cli.usage import UsageError
 from audit_operator.shipping.redaction.demand import RedactionDemand
 from audit_operator.shipping.redaction.interpreter import Removal, apply, text_of
 from audit_operator.shipping.redaction.own_pattern import OwnPattern, Refused
+from audit_operator.shipping.redaction.pseudonyms import PseudonymKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ EXAMPLES = """examples:
 A line is one audit.k8s.io/v1 event as JSON. docs/redaction.md says what each profile takes out, and what it does not.
 """
 DEFAULT = RedactionDemand()
-KEY = "not the key of your shippers"
+KEY = PseudonymKey.of("not the key of your shippers")
 """Pseudonyms made here are of one shape with those of the shippers, and equal to none of them."""
 
 

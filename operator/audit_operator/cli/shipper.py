@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
 from audit_operator.cli.serving import serve
 from audit_operator.cli.usage import UsageError, add_fail_on, add_version, exit_status
+from audit_operator.controlplane.shipper.collector import KEYRING_FILE, Collector
 from audit_operator.controlplane.static_pod.audit_flags import LogSettings
 from audit_operator.plan.collector_files import (
     CONFIG_FILE,
@@ -22,6 +23,8 @@ from audit_operator.plan.collector_files import (
 )
 from audit_operator.plan.shipping import Shipping, shipping
 from audit_operator.plan.sinks import Sinks
+from audit_operator.shipping.collector.pseudonym_keys import keys_text
+from audit_operator.shipping.redaction.keyring import Epoch, KeyringUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +54,8 @@ EXAMPLES = """examples:
 
 Run it on each control-plane node, with the feature gate: without it, a kill can lose events. The table is read anew
 within seconds of a change; after a change of the configuration, send the collector SIGHUP. What no Namespace object
-describes is shipped as it was recorded.
+describes is shipped as it was recorded. Where policies ask for pseudonyms, pseudonyms.yaml has their keys, the same for
+all nodes: it is a secret. They come from keyring.json.gz, which is made once; keep it, and bring it to no node.
 """
 
 
@@ -143,8 +147,14 @@ def _write(folder: Path, files: CollectorFiles) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / TABLE_FILE).write_text(files.table)
         (folder / CONFIG_FILE).write_text(files.config)
+        if files.pseudonymous:
+            keeper = Collector(folder)
+            keys = Epoch.decoded(keeper.own_pseudonym_keys())
+            keeper.write_pseudonym_keys(keys_text(files.pseudonymous, keys))
     except OSError as error:
         raise UsageError(f"--output: {error}") from error
+    except KeyringUnusable:
+        raise UsageError(f"{folder / KEYRING_FILE} holds no keys that can be read; restore it, or delete it") from None
 
 
 def _findings(compiled: Compiled, planned: Shipping, files: CollectorFiles) -> Iterator[Finding]:

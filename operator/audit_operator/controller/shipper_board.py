@@ -12,12 +12,14 @@ from pydantic import ValidationError
 
 from audit_operator.cluster.resources import LEASE, NODE, SECRET
 from audit_operator.controller.posting import asked, found, held, labelled, listed, named, owners
-from audit_operator.controlplane.shipper.board import Posted, Told
+from audit_operator.controlplane.shipper.board import HeldKeyring, Posted, Told
 from audit_operator.controlplane.shipper.instructions import (
     INSTRUCTIONS_KEY,
-    PSEUDONYM_KEY,
+    KEYRING_KEY,
+    PSEUDONYM_KEYS,
     SHIPPER_COMPONENT,
     instructions_name,
+    keyring_name,
     shipper_name,
 )
 from audit_operator.controlplane.shipper.report import REPORT_ANNOTATION, ShipperReport
@@ -46,16 +48,37 @@ class ClusterShipperBoard:
         if document is None:
             return None
         data = document.get("data") or {}
-        key = _decoded(data.get(PSEUDONYM_KEY, "")).decode("ascii", "replace")
-        return Told(_revision(document), _decoded(data.get(INSTRUCTIONS_KEY, "")), key)
+        keys = _decoded(data.get(PSEUDONYM_KEYS, "")).decode("ascii", "replace")
+        return Told(_revision(document), _decoded(data.get(INSTRUCTIONS_KEY, "")), keys)
 
-    async def tell(self, plane: str, uid: str, instructions: bytes, pseudonym_key: str) -> str:  # noqa: D102
+    async def tell(self, plane: str, uid: str, instructions: bytes, pseudonym_keys: str) -> str:  # noqa: D102
         body = named(SECRET, instructions_name(plane), self.namespace, SHIPPER_COMPONENT)
         if uid:
             body["metadata"]["ownerReferences"] = owners(plane, uid)
-        content = {INSTRUCTIONS_KEY: instructions, PSEUDONYM_KEY: pseudonym_key.encode()}
+        content = {INSTRUCTIONS_KEY: instructions, PSEUDONYM_KEYS: pseudonym_keys.encode()}
         body["data"] = {key: base64.b64encode(each).decode() for key, each in content.items()}
         return _revision(await asked(self.client.apply(SECRET, body, field_manager=self.field_manager)))
+
+    async def keyring_revision(self, plane: str) -> str:  # noqa: D102
+        name = keyring_name(plane)
+        document = await found(self.client.metadata(SECRET, name=name, namespace=self.namespace))
+        return "" if document is None else _revision(document)
+
+    async def keyring(self, plane: str) -> HeldKeyring | None:  # noqa: D102
+        document = await found(self.client.get(SECRET, name=keyring_name(plane), namespace=self.namespace))
+        if document is None:
+            return None
+        return HeldKeyring(_revision(document), _decoded((document.get("data") or {}).get(KEYRING_KEY, "")))
+
+    async def keep_keyring(self, plane: str, content: bytes, revision: str) -> None:  # noqa: D102
+        # Without an owner: records outlive their control plane, and so must what finds a subject in them.
+        body = named(SECRET, keyring_name(plane), self.namespace, SHIPPER_COMPONENT)
+        body["data"] = {KEYRING_KEY: base64.b64encode(content).decode()}
+        if not revision:
+            await asked(self.client.create(SECRET, body))
+            return
+        body["metadata"]["resourceVersion"] = revision
+        await asked(self.client.apply(SECRET, body, field_manager=self.field_manager))
 
     async def reports(self) -> Mapping[str, Posted]:  # noqa: D102
         posted = {}

@@ -29,6 +29,7 @@ from audit_operator.plan.credentials import (
 from audit_operator.plan.shares import beyond_bounds, room_of
 from audit_operator.plan.sinks import Sinks
 from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified, render
+from audit_operator.shipping.collector.pseudonym_keys import KEYS_FILE
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.exporters import CredentialFiles, Exporter, exporter, guarantee, largest_event
 from audit_operator.shipping.pipeline import LARGEST_EVENT, AuditFiles, AuditPipeline, AuditWebhook
@@ -88,8 +89,9 @@ class CollectorFiles:
         stale: why sinks are written to with credentials that their Secrets do not hold any more, by sink.
         credentials: content of files by their path below the folder of credentials. Never shown.
         identities: whose the credentials are (`credentials.identity`), by the name of the sink.
-        pseudonym_key: in hex; all shippers of a control plane must have the same, or one person is several. Empty: the
-            shipper makes its own. Never shown.
+        pseudonymous: namespaces in whose records some fields get pseudonyms; ``""`` stands for records without one.
+        pseudonym_keys: where their keys come from (`Epoch.encoded`); all shippers of a control plane must have the
+            same, or one person is several. Empty: the shipper makes its own. Never shown.
     """
 
     config: str
@@ -103,7 +105,8 @@ class CollectorFiles:
     stale: Mapping[ObjectRef, Finding] = field(default_factory=dict)
     credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     identities: Mapping[str, str] = field(default_factory=dict)
-    pseudonym_key: str = field(default="", repr=False)
+    pseudonymous: tuple[str, ...] = ()
+    pseudonym_keys: str = field(default="", repr=False)
 
 
 def collector_files(
@@ -148,6 +151,7 @@ def collector_files(
         exporters=tuple(exporters.values()),
         redactions=shipping.redactions,
         largest_event=_largest_event(existing[ref].spec for ref in exporters),
+        keys=f"{places.config}/{KEYS_FILE}",
     )
     configuration = render(pipeline, places.endpoints)
     # The one file that no configuration names: a new key must be a new configuration all the same.
@@ -168,6 +172,7 @@ def collector_files(
             for ref in exporters
             if isinstance(credentials.get(ref), SinkCredentials)
         },
+        pseudonymous=shipping.pseudonymous,
     )
 
 

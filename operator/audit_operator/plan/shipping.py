@@ -41,12 +41,14 @@ class Shipping:
         routes: sinks by route; ``""`` is the route of events of namespaces that nobody has seen.
         redactions: what is taken out, by name; ``""`` is what is taken out of those events.
         findings: what cannot be done as asked, for the control plane.
+        pseudonymous: namespaces in whose records some fields get pseudonyms; ``""`` stands for records without one.
     """
 
     table: Table
     routes: Mapping[str, tuple[ObjectRef, ...]]
     redactions: Mapping[str, RedactionDemand]
     findings: tuple[Finding, ...]
+    pseudonymous: tuple[str, ...] = ()
 
     @property
     def sinks(self) -> tuple[ObjectRef, ...]:
@@ -110,6 +112,7 @@ def shipping(snapshot: Snapshot, planned: Plan, plane: str) -> Shipping | None:
         {"": _ordered(otherwise.sinks), **{route_of(each.sinks): _ordered(each.sinks) for each in distinct}},
         {"": otherwise.redaction, **{each.redaction.id: each.redaction for each in distinct}},
         tuple(_findings(table, everywhere=bool(otherwise.sinks))),
+        tuple(sorted(name for name, each in {"": otherwise, **wishes}.items() if each.redaction.pseudonymize)),
     )
 
 

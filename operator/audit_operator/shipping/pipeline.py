@@ -70,6 +70,7 @@ class AuditPipeline:
         exporters: one for each sink.
         largest_event: bytes of the largest event that every sink takes.
         redactions: what is taken out, by name, of events whose class names it; ``""`` stands for all others.
+        keys: path of the file with the keys of pseudonyms; it is read where some redaction makes any.
     """
 
     cluster: str
@@ -82,3 +83,4 @@ class AuditPipeline:
     exporters: tuple[Exporter, ...]
     redactions: Mapping[str, RedactionDemand]
     largest_event: int = LARGEST_EVENT
+    keys: str = ""

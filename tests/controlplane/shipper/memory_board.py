@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from audit_operator.controlplane.board import BoardUnavailable
-from audit_operator.controlplane.shipper.board import Posted, Told
+from audit_operator.controlplane.shipper.board import HeldKeyring, Posted, Told
 from audit_operator.plan.collector_files import CollectorFiles
 
 RENEWED = datetime(2026, 11, 28, 11, 0, 0, tzinfo=UTC)
@@ -14,6 +14,7 @@ RENEWED = datetime(2026, 11, 28, 11, 0, 0, tzinfo=UTC)
 class MemoryBoard:
     def __init__(self):
         self.secret = None  # Told
+        self.ring = None  # HeldKeyring
         self.posted = {}  # node -> Posted
         self.labelled = ("cp-1",)
         self.calls = []
@@ -37,13 +38,30 @@ class MemoryBoard:
         self.arrive("told")
         return self.secret
 
-    async def tell(self, _plane, _uid, instructions, pseudonym_key):
+    async def tell(self, _plane, _uid, instructions, pseudonym_keys):
         self.arrive("tell")
-        return self.write(instructions, pseudonym_key)
+        return self.write(instructions, pseudonym_keys)
 
-    def write(self, instructions, pseudonym_key="ab"):
-        self.secret = Told(self.next_version(), instructions, pseudonym_key)
+    def write(self, instructions, pseudonym_keys="ab"):
+        self.secret = Told(self.next_version(), instructions, pseudonym_keys)
         return self.secret.revision
+
+    async def keyring_revision(self, _plane):
+        self.arrive("keyring_revision")
+        return self.ring.revision if self.ring else ""
+
+    async def keyring(self, _plane):
+        self.arrive("keyring")
+        return self.ring
+
+    async def keep_keyring(self, _plane, content, revision):
+        self.arrive("keep_keyring")
+        if revision != (self.ring.revision if self.ring else ""):
+            raise BoardUnavailable("somebody else has written it")
+        self.write_keyring(content)
+
+    def write_keyring(self, content):
+        self.ring = HeldKeyring(self.next_version(), content)
 
     async def reports(self):
         self.arrive("reports")

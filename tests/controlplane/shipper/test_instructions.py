@@ -32,11 +32,13 @@ def encoded(**changes):
 
 
 def test_a_node_gets_what_was_planned():
-    said = instructions()
+    said = instructions(pseudonymous=("", "payments"))
     read = ShipperInstructions.decoded(said.encoded())
     assert read == said
-    assert read.files.for_collector("ab") == files(credentials=SECRET, pseudonym_key="ab")
-    assert instructions().encoded() == said.encoded()
+    assert read.files.for_collector("ab") == files(
+        credentials=SECRET, pseudonymous=("", "payments"), pseudonym_keys="ab"
+    )
+    assert instructions(pseudonymous=("", "payments")).encoded() == said.encoded()
 
 
 def test_the_credentials_that_a_node_holds_are_known_by_sink_and_by_whose_they_are():
@@ -85,7 +87,7 @@ def test_no_file_lies_elsewhere(path):
 
 
 def test_secrets_show_in_no_text():
-    said = instructions(config="hunter2", pseudonym_key="hunter3")
+    said = instructions(config="hunter2", pseudonym_keys="hunter3")
     assert "hunter" not in repr(said)
     assert "not text" not in repr(said)
     assert "not text" not in repr(files(credentials=SECRET))

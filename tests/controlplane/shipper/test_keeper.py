@@ -7,15 +7,19 @@ import signal
 import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from audit_operator.controlplane.shipper.collector import Collector, CollectorGone, places_of
 from audit_operator.controlplane.shipper.keeper import Keeper, ShipperTimes
 from audit_operator.plan import plan
 from audit_operator.plan.collector_files import collector_files
 from audit_operator.plan.shipping import shipping
+from audit_operator.shipping.collector.pseudonym_keys import KEYS_FILE
+from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, REGISTER_BYTES, Keyring
 from tests.plan.test_shipping import SNAPSHOT, sink
 
 FAKE = Path(__file__).parent / "fake_collector.py"
@@ -233,20 +237,40 @@ def test_former_credentials_stay_until_the_new_ones_work(world):
     assert [each.name for each in folder.iterdir()] == ["0c"]
 
 
-def test_another_key_of_pseudonyms_is_learned_by_a_start_that_nobody_counts(world):
-    files = replace(world.files(), pseudonym_key="ab")
+def test_other_keys_of_pseudonyms_need_no_start_and_nobody_else_reads_them(world):
+    ring = Keyring.begun(datetime(2026, 11, 28, tzinfo=UTC), bytes(range(RANDOM_BYTES + REGISTER_BYTES)))
+    files = replace(world.files(), config=f"{world.files().config}# {KEYS_FILE}\n", pseudonymous=("", "payments"))
+    world.until_running(replace(files, pseudonym_keys=ring.present.encoded()))
+    first, before = world.collector.process(), keys(world)
+    assert before["=payments"] == {"id": ring.present.present("payments").id, "secret": before["=payments"]["secret"]}
+    assert before["="] == before["=<nil>"] != before["=payments"]
+    assert (world.collector.folder / KEYS_FILE).stat().st_mode & 0o777 == 0o600
+    renewed = ring.renewed(["payments"]).present.encoded()
+    world.until_running(replace(files, pseudonym_keys=renewed))
+    assert (keys(world)["="], world.collector.process()) == (before["="], first)
+    assert keys(world)["=payments"] not in (before["=payments"], before["="])
+    world.until_running(replace(files, pseudonym_keys="-"))
+    assert list(keys(world)) == ["-"]
+    world.until_running(world.files("others"))
+    assert not (world.collector.folder / KEYS_FILE).exists()
+
+
+def test_a_shipper_that_nobody_tells_keys_makes_its_own_once(world):
+    files = replace(world.files(), config=f"{world.files().config}# {KEYS_FILE}\n", pseudonymous=("payments",))
     world.until_running(files)
-    first = world.collector.process()
-    world.until_running(replace(files, pseudonym_key="ab"))
-    assert world.collector.process() == first
-    other = replace(files, pseudonym_key="cd")
-    world.until(other, lambda each: each.seen.healthy and world.collector.process() not in (None, first))
-    assert b"AUDIT_OPERATOR_PSEUDONYM_KEY=cd" in environment(world.collector.process())
-    assert world.keeper.seen.figures.restarts == 0
+    before = keys(world)
+    world.collector.stop()
+    world.until_running(files, world.operator())
+    assert keys(world) == before
+    assert "=payments" in before
+    (world.collector.folder / "keyring.json.gz").write_bytes(b"broken")
+    world.until_running(files, world.operator())
+    assert "=payments" not in keys(world)
+    assert (world.collector.folder / "keyring.json.gz").read_bytes() == b"broken"
 
 
-def environment(process):
-    return Path(f"/proc/{process.pid}/environ").read_bytes()
+def keys(world):
+    return yaml.safe_load((world.collector.folder / KEYS_FILE).read_text())
 
 
 def test_where_it_listens_is_its_own_matter(world, tmp_path):

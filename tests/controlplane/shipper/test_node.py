@@ -72,7 +72,7 @@ async def test_what_is_told_is_shipped_and_reported(world):
     world.board.write(encoded(files()), "key")
     async with world.shipper():
         await world.rounds()
-    assert world.kept.given == [files(pseudonym_key="key")]
+    assert world.kept.given == [files(pseudonym_keys="key")]
     assert (world.report.plane, world.report.wanted, world.report.seen.healthy) == ("main", "d-good", True)
 
 
@@ -96,7 +96,7 @@ async def test_the_same_written_again_changes_nothing_and_another_key_does(world
         assert len(world.kept.given) == 1
         world.board.write(encoded(files()), "another")
         await world.rounds()
-    assert world.kept.given[-1].pseudonym_key == "another"
+    assert world.kept.given[-1].pseudonym_keys == "another"
 
 
 async def test_that_nothing_is_to_be_shipped_is_an_order_and_a_missing_secret_is_none(world):
@@ -135,7 +135,7 @@ async def test_the_next_one_starts_with_what_was_learned_last_while_the_cluster_
     world.kept, world.board.away = RecordingCollector(), True
     async with world.shipper():
         await world.rounds()
-    assert world.kept.given == [files(pseudonym_key="key")]
+    assert world.kept.given == [files(pseudonym_keys="key")]
 
 
 async def test_a_cluster_that_is_away_is_said_once(world, caplog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,7 +14,10 @@ from audit_operator.controlplane.shipper.instructions import ShipperInstructions
 from audit_operator.controlplane.shipper.nodes import NodeShippers
 from audit_operator.controlplane.shipper.report import Refusal, ShipperReport
 from audit_operator.plan.collector_files import Places
+from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, Epoch, Keyring
 from tests.controlplane.shipper.memory_board import MemoryBoard, files
+
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 class World:
@@ -56,6 +60,10 @@ class World:
         return ShipperInstructions.decoded(self.board.secret.instructions)
 
 
+def pseudonymous(mark="good"):
+    return files(mark, pseudonymous=("", "payments"))
+
+
 @pytest.fixture
 async def world():
     world = World()
@@ -77,19 +85,50 @@ async def test_nodes_are_told_once_and_again_where_somebody_else_has_written(wor
     assert world.board.calls.count("tell") == 3
 
 
-async def test_the_next_operator_writes_nothing_where_it_stands_already_and_keeps_the_key(world):
-    await world.shippers.deliver(files())
+async def test_the_next_operator_writes_nothing_where_it_stands_already_and_keeps_the_keys(world):
+    await world.shippers.deliver(pseudonymous())
     await world.rounds()
     await world.shippers.aclose()
-    key = world.board.secret.pseudonym_key
-    assert len(bytes.fromhex(key)) == 32
+    keys = world.board.secret.pseudonym_keys
+    assert Epoch.decoded(keys).present("payments")
     world.shippers = world.operator()
+    await world.shippers.deliver(pseudonymous())
+    await world.rounds()
+    assert world.board.calls.count("tell") == world.board.calls.count("keep_keyring") == 1
+    await world.shippers.deliver(pseudonymous("better"))
+    await world.rounds()
+    assert (world.told.files.config, world.board.secret.pseudonym_keys) == ("better", keys)
+
+
+async def test_keys_are_made_only_where_something_gets_pseudonyms(world):
     await world.shippers.deliver(files())
     await world.rounds()
-    assert world.board.calls.count("tell") == 1
-    await world.shippers.deliver(files("better"))
+    assert (world.board.ring, world.board.secret.pseudonym_keys) == (None, "-")
+
+
+async def test_keys_that_somebody_has_destroyed_are_told_to_nobody_again(world):
+    await world.shippers.deliver(pseudonymous())
     await world.rounds()
-    assert (world.told.files.config, world.board.secret.pseudonym_key) == ("better", key)
+    before = Epoch.decoded(world.board.secret.pseudonym_keys)
+    ring = Keyring.decoded(world.board.ring.content)
+    world.board.write_keyring(ring.without(["payments"], NOW, bytes(RANDOM_BYTES)).encoded())
+    await world.rounds()
+    told = Epoch.decoded(world.board.secret.pseudonym_keys)
+    assert before.present("payments") not in {told.present("payments"), *told.kept("payments")}
+    assert told.present("web") == before.present("web")
+    world.board.secret = None
+    await world.rounds()
+    assert Epoch.decoded(world.board.secret.pseudonym_keys) == told
+    assert Keyring.decoded(world.board.ring.content).kept("payments") == (told.present("payments"),)
+
+
+async def test_a_keyring_that_cannot_be_read_stays_and_fields_are_masked(world):
+    world.board.write_keyring(b"nothing")
+    await world.shippers.deliver(pseudonymous())
+    await world.rounds()
+    assert [each.id for each in await world.shippers.deliver(pseudonymous())] == ["pseudonym-keys-unusable"]
+    assert (world.board.secret.pseudonym_keys, world.board.ring.content) == ("-", b"nothing")
+    assert world.told.files.config == "good"
 
 
 async def test_what_nodes_hold_is_read_from_what_they_were_told(world):

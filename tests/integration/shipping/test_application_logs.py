@@ -20,7 +20,7 @@ from audit_operator.shipping.collector.configuration import QUEUES
 from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter
 from audit_operator.shipping.redaction.demand import RedactionDemand
 from audit_operator.shipping.redaction.own_pattern import OwnPattern
-from audit_operator.shipping.redaction.pseudonyms import pseudonym
+from audit_operator.shipping.redaction.pseudonyms import PseudonymKey, pseudonym
 from tests.integration.shipping.sidecar import KEY, Sidecar
 from tests.integration.shipping.victoria_logs import victoria_logs
 from tests.shipping.application.lines import CASES, LONGEST, SECONDS, in_milliseconds, line, mutated
@@ -164,7 +164,7 @@ PSEUDONYMOUS = RedactionDemand(pseudonymize=frozenset({PseudonymizedField.USERNA
 
 
 def test_a_user_gets_the_pseudonym_that_audit_events_have(tmp_path):
-    wanted = pseudonym(KEY, "shop", "alice")
+    wanted = pseudonym(PseudonymKey.of(KEY), "shop", "alice")
     texts = [line(), line(note="alice and malice, ALICE", list=["alice"]), line(user="system:serviceaccount:a:b")]
     plain, repeated, system = shipped(texts, Sidecar(tmp_path, redaction=PSEUDONYMOUS))
     assert json.loads(plain.body)["user"] == plain.attributes["username"] == wanted
@@ -178,7 +178,7 @@ def test_a_user_gets_the_pseudonym_that_audit_events_have(tmp_path):
 )
 def test_no_name_is_spelled_so_that_it_stays(tmp_path, name):
     [record] = shipped([line(user=name, note=f"by {name}.")], Sidecar(tmp_path, redaction=PSEUDONYMOUS))
-    wanted = pseudonym(KEY, "shop", name)
+    wanted = pseudonym(PseudonymKey.of(KEY), "shop", name)
     assert json.loads(record.body)["user"] == record.attributes["username"] == wanted
     assert json.loads(record.body)["note"] == f"by {wanted}."
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
+import yaml
 
 from audit_operator.api.redaction import PseudonymizedField
 from audit_operator.shipping.collector.attributes import MODIFIED, RAW
 from audit_operator.shipping.collector.ottl import Statements, assign, attribute, body, transform
+from audit_operator.shipping.collector.pseudonym_keys import KEYS_FILE, keys_text, lookup
+from audit_operator.shipping.enforcement.table import Shape, Table
+from audit_operator.shipping.redaction.demand import RedactionDemand
 from audit_operator.shipping.redaction.interpreter import apply
+from audit_operator.shipping.redaction.key_tree import KeyTree
+from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, Epoch
 from audit_operator.shipping.redaction.own_pattern import OwnPattern
-from audit_operator.shipping.redaction.rendering import NAMESPACE, PSEUDONYM_KEY, quarantined, render
-from tests.integration.shipping.collector import run_collector
+from audit_operator.shipping.redaction.pseudonyms import pseudonym
+from audit_operator.shipping.redaction.rendering import NAMESPACE, forgotten_keys, quarantined, render
+from tests.integration.shipping.collector import complaints, run_collector, ship
 from tests.shipping.redaction.corpus import (
     DEFAULT,
     EVERYTHING,
@@ -29,19 +37,19 @@ from tests.shipping.redaction.corpus import (
 )
 from tests.shipping.redaction.own_patterns import ATTACKS, PATTERNS
 
-KEY = "0123456789abcdef" * 4
+KEYS = Epoch(since=datetime(2026, 11, 28, tzinfo=UTC), tree=KeyTree.grown(bytes(range(RANDOM_BYTES))))
 PSEUDONYMOUS = replace(DEFAULT, pseudonymize=frozenset(PseudonymizedField))
 
 
 def unexpanded(value):
     if isinstance(value, str):
-        return value if value == PSEUDONYM_KEY else value.replace("$", "$$")
+        return value.replace("$", "$$")
     if isinstance(value, dict):
         return {key: unexpanded(each) for key, each in value.items()}
     return [unexpanded(each) for each in value] if isinstance(value, list) else value
 
 
-def configuration(*groups):
+def configuration(*groups, keys=None):
     """As the shipper has it around redaction: the line is kept, the body is the event, and written anew if changed."""
     namespace = body("objectRef", "namespace")
     is_event = "IsMap(log.body)"
@@ -63,31 +71,37 @@ def configuration(*groups):
         },
         "processors": {
             "transform/before": transform(before),
+            **({"lookup/pseudonyms": lookup(str(keys))} if keys else {}),
             "transform/redact": unexpanded(transform(*groups)),
             "transform/after": transform(*after),
         },
     }
 
 
-def redacted(lines, demand, tmp_path, key=KEY):
-    """The bodies that come out, and the log, in which no statement may have failed."""
+def redacted(lines, demand, tmp_path, epoch=KEYS):
+    """The bodies that come out, and the log, in which no statement may have failed, and no key stands."""
+    keys = tmp_path / KEYS_FILE
+    keys.write_text(keys_text(sorted({namespace_of(json.loads(line)) for line in lines}), epoch))
     run = run_collector(
-        configuration(*render(demand)),
-        [line.encode() for line in lines],
-        tmp_path,
-        environ={"AUDIT_OPERATOR_PSEUDONYM_KEY": key},
+        configuration(*render(demand), forgotten_keys(), keys=keys), [line.encode() for line in lines], tmp_path
     )
     assert len(run.records) == len(lines)
+    secrets = [each["secret"] for each in yaml.safe_load(keys.read_text()).values() if "secret" in each]
+    assert not any(each in run.log or each in str(run.records) for each in secrets)
     assert "failed to e" not in run.log, [line for line in run.log.splitlines() if "failed to e" in line][:3]
     return [record.body for record in run.records]
 
 
-def interpreted(line, demand, key=KEY):
-    parsed = json.loads(line)
-    reference = parsed.get("objectRef")
+def namespace_of(event):
+    reference = event.get("objectRef")
     namespace = reference.get("namespace") if isinstance(reference, dict) else ""
-    namespace = namespace if isinstance(namespace, str) else ""
-    return apply(parsed, demand, line=line, namespace=namespace, key=key).event
+    return namespace if isinstance(namespace, str) else ""
+
+
+def interpreted(line, demand):
+    parsed = json.loads(line)
+    namespace = namespace_of(parsed)
+    return apply(parsed, demand, line=line, namespace=namespace, key=KEYS.present(namespace)).event
 
 
 def differences(lines, demand, tmp_path):
@@ -127,8 +141,31 @@ def test_no_statement_fails_on_hostile_shapes(demand, tmp_path):
 
 
 def test_without_a_key_the_marker_takes_the_place_of_pseudonyms(tmp_path):
-    [body] = redacted([line_of(event())], PSEUDONYMOUS, tmp_path, key="")
+    [body] = redacted([line_of(event())], PSEUDONYMOUS, tmp_path, epoch=None)
     assert json.loads(body)["user"]["username"] == json.loads(body)["sourceIPs"][0] == "[REDACTED]"
+
+
+def test_each_namespace_has_its_own_key_and_one_without_a_key_is_masked(tmp_path):
+    """In the whole pipeline of a shipper; requests without a namespace have a key of their own."""
+    (tmp_path / KEYS_FILE).write_text(keys_text(["", "shop", "web"], KEYS))
+    uris = [
+        "/api/v1/namespaces/shop/pods", "/api/v1/namespaces/web/pods", "/api/v1/namespaces/new/pods", "/api/v1/nodes",
+        "/metrics", "/api/v1/namespaces/shop/pods?limit=1", "/api/v1/namespaces/%3Cnil%3E/pods",
+    ]  # fmt: skip
+    person = {"username": "dora@example.com", "uid": "u-1", "groups": ["dev"]}
+    lines = [line_of(event("pods", user=person, requestURI=each)).encode() for each in uris]
+    demand = RedactionDemand(pseudonymize=frozenset({PseudonymizedField.USERNAME}))
+    run = ship(Table(Shape(), {"-": {}}), lines, tmp_path, redactions={"": demand}, keys=str(tmp_path / KEYS_FILE))
+    assert complaints(run.log) == []
+    names = [json.loads(each.body)["user"]["username"] for each in run.records]
+    assert [each.attributes["username"] for each in run.records] == names
+
+    def made(namespace):
+        return pseudonym(KEYS.present(namespace), namespace, "dora@example.com")
+
+    assert names[:6] == [made("shop"), made("web"), "[REDACTED]", made(""), made(""), made("shop")]
+    assert "dora" not in str(run.records)
+    assert not any(KEYS.present(each).secret in str(run) for each in ("", "shop", "web"))
 
 
 def test_own_patterns_are_literal_and_stay_within_objects(tmp_path):

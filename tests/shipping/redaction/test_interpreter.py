@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from audit_operator.api.redaction import PseudonymizedField, RedactionProfile
 from audit_operator.shipping.redaction.interpreter import apply
 from audit_operator.shipping.redaction.own_pattern import OwnPattern
+from audit_operator.shipping.redaction.pseudonyms import PseudonymKey
 from tests.examples import examples, some
 from tests.shipping.redaction.corpus import (
     ANYWHERE,
@@ -156,8 +157,8 @@ def test_the_program_of_a_command_line_stays():
 @given(hostile_events, demands)
 @settings(max_examples=examples(400))
 def test_no_shape_is_too_hostile(original, demand):
-    once = apply(original, demand, key="k").event
-    assert apply(once, demand, key="k").event == once
+    once = apply(original, demand, key=PseudonymKey.of("k")).event
+    assert apply(once, demand, key=PseudonymKey.of("k")).event == once
 
 
 @given(hostile_events, st.sampled_from([NOTHING, DEFAULT, EVERYTHING]))
@@ -177,8 +178,8 @@ def test_redacting_twice_is_redacting_once():
 def test_hostile_events_are_redacted_once_and_for_all():
     for number, original in enumerate(hostile()):
         if number % 7 == 0:
-            once = apply(original, PSEUDONYMOUS, key="k").event
-            assert apply(once, PSEUDONYMOUS, key="k").event == once
+            once = apply(original, PSEUDONYMOUS, key=PseudonymKey.of("k")).event
+            assert apply(once, PSEUDONYMOUS, key=PseudonymKey.of("k")).event == once
 
 
 def test_the_original_is_not_changed():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit_operator.api.redaction import PseudonymizedField
 from audit_operator.shipping.redaction.demand import RedactionDemand
 from audit_operator.shipping.redaction.own_pattern import LARGEST_SIZE, OwnPattern, Refused
 from audit_operator.shipping.redaction.rendering import PSEUDONYM_KEY, render
@@ -114,7 +115,8 @@ def _skeleton(demand: RedactionDemand) -> list[str]:
     return [literal.sub('""', statement) for group in render(demand) for statement in group.statements]
 
 
-def test_only_the_key_is_an_expansion():
+def test_only_the_key_of_a_sidecar_is_an_expansion():
     assert "${env:" in PSEUDONYM_KEY
-    statements = [statement for group in render(RedactionDemand()) for statement in group.statements]
+    demands = RedactionDemand(), RedactionDemand(pseudonymize=frozenset(PseudonymizedField))
+    statements = [each for demand in demands for group in render(demand) for each in group.statements]
     assert not [statement for statement in statements if "${env" in statement or "${file" in statement]

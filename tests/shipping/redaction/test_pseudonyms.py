@@ -8,13 +8,16 @@ import pytest
 
 from audit_operator.api.redaction import PseudonymizedField
 from audit_operator.shipping.redaction.interpreter import apply
-from audit_operator.shipping.redaction.pseudonyms import pseudonym
+from audit_operator.shipping.redaction.pseudonyms import PseudonymKey, pseudonym
 from tests.shipping.redaction.corpus import NOTHING, event, line_of
 
 DEMAND = replace(NOTHING, pseudonymize=frozenset(PseudonymizedField))
 
 
-def pseudonymous(original, namespace="shop", key="key"):
+KEY = PseudonymKey.of("key")
+
+
+def pseudonymous(original, namespace="shop", key=KEY):
     return apply(original, DEMAND, namespace=namespace, key=key).event
 
 
@@ -26,8 +29,18 @@ def named(name="dora.smith@example.com", **fields):
 def test_a_subject_keeps_its_pseudonym_within_a_namespace_and_with_a_key():
     first, second = pseudonymous(named())["user"], pseudonymous(named(verb="get"))["user"]
     assert first == second
-    others = {pseudonym("key", "other", "a"), pseudonym("other", "shop", "a"), pseudonym("key", "shop", "b")}
-    assert len({*others, pseudonym("key", "shop", "a")}) == 4
+    other = PseudonymKey.of("other")
+    others = {pseudonym(KEY, "other", "a"), pseudonym(other, "shop", "a"), pseudonym(KEY, "shop", "b")}
+    assert len({*others, pseudonym(KEY, "shop", "a")}) == 4
+
+
+def test_a_pseudonym_names_its_key_and_is_recognised_as_one():
+    first = pseudonymous(named())
+    name = first["user"]["username"]
+    assert name.split("-")[:2] == ["p", KEY.id]
+    assert KEY.id != PseudonymKey.of("other").id
+    assert pseudonymous(first)["user"]["username"] == name
+    assert "key" not in repr(KEY).replace("PseudonymKey", "")
 
 
 def test_nothing_but_the_pseudonym_tells_who_it_was():
@@ -64,16 +77,16 @@ def test_names_of_the_system_stay(name):
 
 def test_addresses_get_pseudonyms_each():
     addresses = pseudonymous(event(sourceIPs=["10.0.0.1", "10.0.0.2", "10.0.0.1"]))["sourceIPs"]
-    assert addresses[0] == addresses[2] == pseudonym("key", "shop", "10.0.0.1")
+    assert addresses[0] == addresses[2] == pseudonym(KEY, "shop", "10.0.0.1")
     assert len(set(addresses)) == 2
 
 
 def test_of_many_addresses_the_one_that_the_sender_did_not_choose_is_kept():
     made_up = [f"192.0.2.{number}" for number in range(20)]
     addresses = pseudonymous(event(sourceIPs=[*made_up, "10.0.0.1"]))["sourceIPs"]
-    assert addresses == ["[REDACTED]", pseudonym("key", "shop", "10.0.0.1")]
+    assert addresses == ["[REDACTED]", pseudonym(KEY, "shop", "10.0.0.1")]
 
 
 def test_without_a_key_there_are_no_pseudonyms():
-    redacted = pseudonymous(named(), key="")
+    redacted = pseudonymous(named(), key=None)
     assert (redacted["user"]["username"], redacted["sourceIPs"]) == ("[REDACTED]", ["[REDACTED]"])

@@ -19,12 +19,25 @@ class Told:
     Attributes:
         revision: another one whenever somebody has written it.
         instructions: as `ShipperInstructions.encoded` made them.
-        pseudonym_key: that all shippers of the control plane use.
+        pseudonym_keys: what all shippers of the control plane make pseudonyms with (`Epoch.encoded`).
     """
 
     revision: str
     instructions: bytes = field(repr=False)
-    pseudonym_key: str = field(repr=False)
+    pseudonym_keys: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKeyring:
+    """All keys of pseudonyms of a control plane, as they are kept.
+
+    Attributes:
+        revision: another one whenever somebody has written it.
+        content: as `Keyring.encoded` made it.
+    """
+
+    revision: str
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +68,20 @@ class ShipperBoard(Protocol):
         """What was told last; None if nothing was."""
         ...
 
-    async def tell(self, plane: str, uid: str, instructions: bytes, pseudonym_key: str) -> str:
+    async def tell(self, plane: str, uid: str, instructions: bytes, pseudonym_keys: str) -> str:
         """Tell this to the shippers of a control plane, with which it goes; returns the revision."""
+        ...
+
+    async def keyring_revision(self, plane: str) -> str:
+        """That of the keyring, without its content; empty if there is none."""
+        ...
+
+    async def keyring(self, plane: str) -> HeldKeyring | None:
+        """The keyring; None if there is none."""
+        ...
+
+    async def keep_keyring(self, plane: str, content: bytes, revision: str) -> None:
+        """Keep another keyring in place of the one of this revision, or of none; never of one that came meanwhile."""
         ...
 
     async def reports(self) -> Mapping[str, Posted]:

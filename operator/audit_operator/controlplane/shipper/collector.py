@@ -6,7 +6,8 @@
     process.json             the process that was started last
     ports.json               where it listens
     retired                  is there when it must not be started any more
-    pseudonym.key            what pseudonyms of people are made with
+    keyring.json.gz          keys of pseudonyms, where nobody has told any
+    pseudonyms.yaml          the present keys, by namespace
     state/ claims/           offsets and queues; files of sinks of type File
     collector.log
 
@@ -25,6 +26,7 @@ import signal
 import subprocess
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,8 +48,9 @@ from audit_operator.shipping.collector.configuration import (
     Endpoints,
     variable,
 )
+from audit_operator.shipping.collector.pseudonym_keys import KEYS_FILE
 from audit_operator.shipping.exporters import AWS_CREDENTIALS
-from audit_operator.shipping.redaction.rendering import PSEUDONYM_VARIABLE
+from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, REGISTER_BYTES, Keyring, KeyringUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -58,6 +61,7 @@ STOP_GRACE = 10.0
 
 _LOOPBACK = "127.0.0.1"
 _CREDENTIALS = "credentials"
+KEYRING_FILE = "keyring.json.gz"
 _DIGEST = re.compile(rf'"{re.escape(IDENTITY)}", "value": "([0-9a-f]+)"')
 _VALIDATION_TIMEOUT = 60.0
 _LONGEST_LOG = 16 * 2**20
@@ -111,7 +115,8 @@ class Collector:
         self._started = folder / "process.json"
         self._ports = folder / "ports.json"
         self._retired = folder / "retired"
-        self._key = folder / "pseudonym.key"
+        self._keyring = folder / KEYRING_FILE
+        self._keys = folder / KEYS_FILE
         self._credentials = folder / _CREDENTIALS
         self._lock = folder / "process.lock"
 
@@ -184,12 +189,25 @@ class Collector:
             if file.is_file() and file.name not in but:
                 file.unlink(missing_ok=True)
 
-    def use_pseudonym_key(self, key: str) -> bool:
-        """Make this the key of pseudonyms, from the next start on; whether it was another one."""
-        if _text(self._key) == key:
-            return False
-        write_atomically(self._key, key.encode())
-        return True
+    def write_pseudonym_keys(self, text: str) -> None:
+        """Replace the keys of pseudonyms: a collector that runs reads them anew by itself."""
+        if _text(self._keys) != text:
+            write_atomically(self._keys, text.encode())
+
+    def own_pseudonym_keys(self) -> str:
+        """As shippers are told them, of a keyring of its own. Made once: with others, everybody would be somebody else.
+
+        Empty where that cannot be read: nothing is made then that would replace it.
+        """
+        held = _bytes(self._keyring)
+        if held is None:
+            random = secrets.token_bytes(RANDOM_BYTES + REGISTER_BYTES)
+            held = Keyring.begun(datetime.now(UTC), random).encoded()
+            write_atomically(self._keyring, held)
+        try:
+            return Keyring.decoded(held).present.encoded()
+        except KeyringUnusable:
+            return ""
 
     def refusal(self, binary: Path, config: str) -> str:
         """What the collector has to say against a configuration; empty if it takes it.
@@ -237,6 +255,8 @@ class Collector:
         for table in self.folder.glob("table-*.yaml"):
             if table.name not in text:
                 table.unlink(missing_ok=True)
+        if KEYS_FILE not in text:
+            self._keys.unlink(missing_ok=True)
         for revision in self._credentials.glob("*/*"):
             if f"/{revision.parent.name}/{revision.name}/" not in text:
                 shutil.rmtree(revision, ignore_errors=True)
@@ -295,15 +315,8 @@ class Collector:
             HEALTH_VARIABLE: endpoints.health,
             METRICS_PORT_VARIABLE: str(endpoints.metrics_port),
             WEBHOOK_VARIABLE: self.webhook,
-            PSEUDONYM_VARIABLE: self._pseudonym_key(),
             AWS_CREDENTIALS: str(self._credentials / ACCESS_KEY),
         }
-
-    def _pseudonym_key(self) -> str:
-        """Made once: with another one, the same person would be somebody else."""
-        if not self._key.exists():
-            write_atomically(self._key, secrets.token_hex(32).encode())
-        return self._key.read_text()
 
     def reload(self) -> None:
         """Let it read its configuration anew; it ends if it cannot use it.

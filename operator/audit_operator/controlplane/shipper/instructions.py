@@ -18,7 +18,8 @@ from audit_operator.plan.credentials import ACCESS_KEY, HeldCredentials, SinkCre
 
 SHIPPER_COMPONENT = "shipper"
 INSTRUCTIONS_KEY = "instructions.json.gz"
-PSEUDONYM_KEY = "pseudonym.key"
+PSEUDONYM_KEYS = "pseudonym.keys"
+KEYRING_KEY = "keyring.json.gz"
 """A key of its own, so that a release which does not know the format of the instructions keeps it all the same."""
 
 LARGEST = 1024 * 1024 - 4096
@@ -49,6 +50,7 @@ class ShippedFiles(BaseModel):
     settings: Mapping[str, str]
     credentials: Mapping[_CredentialPath, bytes] = Field(repr=False)
     identities: Mapping[str, str] = Field(default_factory=dict)
+    pseudonymous: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, files: CollectorFiles) -> Self:
@@ -61,6 +63,7 @@ class ShippedFiles(BaseModel):
             settings=dict(files.settings),
             credentials=dict(files.credentials),
             identities=dict(files.identities),
+            pseudonymous=files.pseudonymous,
         )
 
     def held(self) -> dict[str, HeldCredentials]:
@@ -76,7 +79,7 @@ class ShippedFiles(BaseModel):
             for sink, identity in self.identities.items()
         }
 
-    def for_collector(self, pseudonym_key: str) -> CollectorFiles:
+    def for_collector(self, pseudonym_keys: str) -> CollectorFiles:
         """As a collector is kept with them."""
         return CollectorFiles(
             config=self.config,
@@ -87,7 +90,8 @@ class ShippedFiles(BaseModel):
             settings=self.settings,
             findings={},
             credentials=self.credentials,
-            pseudonym_key=pseudonym_key,
+            pseudonymous=self.pseudonymous,
+            pseudonym_keys=pseudonym_keys,
         )
 
 
@@ -127,6 +131,11 @@ class ShipperInstructions(BaseModel):
             raise UnknownInstructions("they are not compressed as they should be") from error
         except ValidationError as error:
             raise UnknownInstructions(f"{error.error_count()} of their fields are not as they should be") from error
+
+
+def keyring_name(plane: str) -> str:
+    """Name of the Secret with all keys of pseudonyms, which shippers do not read: they are told the present ones."""
+    return f"audit-pseudonyms-{plane}"
 
 
 def instructions_name(plane: str) -> str:

@@ -28,6 +28,8 @@ from audit_operator.controlplane.shipper.collector import CollectorGone
 from audit_operator.controlplane.shipper.flow import Sum, Way
 from audit_operator.controlplane.shipper.reading import OpenFile, Reading, open_files
 from audit_operator.controlplane.shipper.telemetry import NoAnswer
+from audit_operator.shipping.collector.pseudonym_keys import keys_text
+from audit_operator.shipping.redaction.keyring import Epoch, KeyringUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -112,6 +114,7 @@ class Keeper:
     _sums: dict[str, Sum] = field(default_factory=dict)
     _table: _TableProof = field(default_factory=_TableProof)
     _reading: Reading = field(default_factory=Reading)
+    _keys: tuple[str, tuple[str, ...], str] | None = field(default=None, repr=False)
     _since: datetime | None = None
     _failures: int = 0
     _not_before: float = 0.0
@@ -150,9 +153,7 @@ class Keeper:
         self._remember(files)
         collector = self.collector
         collector.prepare()
-        if files.pseudonym_key and collector.use_pseudonym_key(files.pseudonym_key):
-            collector.stop()  # it learns the key when it starts
-            self._ran = False
+        self._write_pseudonym_keys(files)
         collector.write_credentials(files.credentials)
         if collector.table(files.table_file) != files.table:
             collector.write_table(files.table_file, files.table)
@@ -173,6 +174,21 @@ class Keeper:
             self._await(wanted)
         elif running == files.digest:
             collector.forget_credentials(but=files.credentials)
+
+    def _write_pseudonym_keys(self, files: CollectorFiles) -> None:
+        """Before any configuration that reads them. They are derived only where something has changed."""
+        if not files.pseudonymous:
+            return
+        told = files.pseudonym_keys or self.collector.own_pseudonym_keys()
+        known = self._keys
+        if known is None or known[:2] != (told, files.pseudonymous):
+            try:
+                epoch = Epoch.decoded(told)
+            except KeyringUnusable:
+                _LOG.error("The keys of pseudonyms cannot be read; fields are masked", extra={"reason": "KeysUnusable"})
+                epoch = None
+            known = self._keys = told, files.pseudonymous, keys_text(files.pseudonymous, epoch)
+        self.collector.write_pseudonym_keys(known[2])
 
     def _start(self, wanted: str) -> None:
         now = time.monotonic()

@@ -46,7 +46,7 @@ class LearnedBefore:
 
     def write(self, told: Told) -> None:
         """Remember it. Raises OSError."""
-        write_atomically(self._path, json.dumps(told.pseudonym_key).encode() + b"\n" + told.instructions)
+        write_atomically(self._path, json.dumps(told.pseudonym_keys).encode() + b"\n" + told.instructions)
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class NodeShipper:
     heartbeat: float = 10.0
     _revision: str = ""
     _instructions: ShipperInstructions | None = None
-    _key: str = field(default="", repr=False)
+    _keys: str = field(default="", repr=False)
     _problem: str = ""
     _in_vain: set[str] = field(default_factory=set)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -138,9 +138,9 @@ class NodeShipper:
             self._news.set()
             return False
         understood, self._problem = not self._problem, ""
-        if not understood or (instructions, told.pseudonym_key) != (self._instructions, self._key):
-            self._instructions, self._key = instructions, told.pseudonym_key
-            files = _files(instructions, told.pseudonym_key)
+        if not understood or (instructions, told.pseudonym_keys) != (self._instructions, self._keys):
+            self._instructions, self._keys = instructions, told.pseudonym_keys
+            files = _files(instructions, told.pseudonym_keys)
             extra = {"object": self.plane, "reason": "Instructed", "digest": files.digest if files else ""}
             _LOG.info("Told what to ship" if files else "Told that nothing is to be shipped", extra=extra)
             self.kept.keep(files)
@@ -184,8 +184,8 @@ class NodeShipper:
         _LOG.log(level, "Shipper of node %s: %s", self.node, _in_words(seen), extra=extra)
 
 
-def _files(instructions: ShipperInstructions, pseudonym_key: str) -> CollectorFiles | None:
-    return instructions.files.for_collector(pseudonym_key) if instructions.files else None
+def _files(instructions: ShipperInstructions, pseudonym_keys: str) -> CollectorFiles | None:
+    return instructions.files.for_collector(pseudonym_keys) if instructions.files else None
 
 
 def _in_words(seen: ShipperObservation) -> str:

@@ -1,13 +1,12 @@
 """`NodeShippers`: says to the shippers of nodes what is wanted, and collects what they say. They do the rest.
 
-Nothing is remembered here but the key of pseudonyms, and that lies in the cluster: another replica can go on.
+Nothing is remembered here that does not lie in the cluster: another replica can go on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -21,7 +20,10 @@ from audit_operator.controlplane.shipper.instructions import (
     ShipperInstructions,
     UnknownInstructions,
     instructions_name,
+    keyring_name,
 )
+from audit_operator.controlplane.shipper.pseudonym_keys import KeyAges, PseudonymKeys
+from audit_operator.shipping.redaction.keyring import KeyringUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,11 +36,14 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _EVERY_NODE = "*"
 _FIRST_LOOK = 10.0
+_NO_KEYS = "-"
+"""Told where there are none: no shipper then makes its own, and fields are masked."""
 _UNLISTED = "nodes cannot be listed: there may be some that nothing is shipped from"
 
 WITHHELD = "gateway-not-told"
 TOO_LARGE = "shipper-instructions-too-large"
 NOT_TOLD = "shippers-not-told"
+KEYS_UNUSABLE = "pseudonym-keys-unusable"
 
 
 @dataclass(slots=True)
@@ -57,6 +62,7 @@ class NodeShippers:
         silent_after: seconds after which a shipper that says nothing is taken for gone.
         nodes_age: seconds for which a list of nodes is good.
         nodes_trusted: seconds after which a list that cannot be renewed is not believed any more.
+        key_ages: when keys of pseudonyms are rotated and forgotten.
         clock: seconds, monotonic.
     """
 
@@ -70,12 +76,13 @@ class NodeShippers:
     silent_after: float = 60.0
     nodes_age: float = 30.0
     nodes_trusted: float = 300.0
+    key_ages: KeyAges = field(default_factory=KeyAges)
     clock: Callable[[], float] = time.monotonic
     _files: CollectorFiles | None = None
     _asked: bool = False
-    _told: tuple[CollectorFiles | None, str] | None = None
+    _told: tuple[CollectorFiles | None, str, str] | None = field(default=None, repr=False)
     _encoded: tuple[CollectorFiles | None, bytes] | None = field(default=None, repr=False)
-    _key: str = field(default="", repr=False)
+    _keys: PseudonymKeys | None = None
     _problem: Finding | None = None
     _nodes: tuple[str, ...] | None = None
     _listed: float = float("-inf")
@@ -165,25 +172,35 @@ class NodeShippers:
             return
         try:
             encoded = await self._encode(files)
-            if len(encoded) > LARGEST:
-                self._problem = _too_large(len(encoded))
+            keys, problem = await self._present_keys(files)
+            if len(encoded) + len(keys) > LARGEST:
+                self._problem = _too_large(len(encoded) + len(keys))
                 return
             present = await self.board.revision(self.plane)
-            if self._told != (files, present):
-                self._told = files, await self._write(encoded, present)
-            self._problem = None
+            if self._told != (files, keys, present):
+                self._told = files, keys, await self._write(encoded, keys, present)
+            self._problem = problem
         except BoardUnavailable as error:
             if self._problem is None:
                 _LOG.warning("Shippers are told later: %s", error, extra={"object": self.plane, "reason": NOT_TOLD})
             self._problem = _not_told(self.plane, str(error))
 
-    async def _write(self, encoded: bytes, present: str) -> str:
+    async def _present_keys(self, files: CollectorFiles | None) -> tuple[str, Finding | None]:
+        """With which keys pseudonyms are to be made, and why with none, so that fields are masked."""
+        if files is None or not files.pseudonymous:
+            return _NO_KEYS, None
+        self._keys = self._keys or PseudonymKeys(self.plane, self.board, self.key_ages)
+        try:
+            return await self._keys.present(), None
+        except KeyringUnusable:
+            return _NO_KEYS, _keys_unusable(self.plane)
+
+    async def _write(self, encoded: bytes, keys: str, present: str) -> str:
         """Write it unless it is there; returns the revision."""
         told = await self.board.told(self.plane) if present else None
-        self._key = self._key or (told.pseudonym_key if told else "") or secrets.token_hex(32)
-        if told is not None and (told.instructions, told.pseudonym_key) == (encoded, self._key):
+        if told is not None and (told.instructions, told.pseudonym_keys) == (encoded, keys):
             return told.revision
-        return await self.board.tell(self.plane, self.uid, encoded, self._key)
+        return await self.board.tell(self.plane, self.uid, encoded, keys)
 
     async def _encode(self, files: CollectorFiles | None) -> bytes:
         known = self._encoded
@@ -287,6 +304,16 @@ def _too_large(size: int) -> Finding:
         Severity.ERROR,
         f"what shippers are to be told takes {size} bytes compressed, and a Secret holds {LARGEST}",
         "what they were told before stays in force; let more namespaces share the same policies and sinks",
+    )
+
+
+def _keys_unusable(plane: str) -> Finding:
+    return Finding(
+        KEYS_UNUSABLE,
+        Severity.ERROR,
+        f"Secret {keyring_name(plane)} holds no keys that can be read, so that fields are masked that were to get "
+        "pseudonyms",
+        "restore the Secret; or delete it, and new keys are made: nobody will find a subject by its old pseudonyms",
     )
 
 

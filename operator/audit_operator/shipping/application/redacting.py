@@ -33,6 +33,7 @@ from audit_operator.shipping.redaction.rendering import (
     TEXT,
     WHOLE,
     own_substitutions,
+    prefix_of_key,
     pseudonym,
     substitutions,
 )
@@ -177,6 +178,7 @@ def _pseudonyms(pipeline: ApplicationPipeline) -> tuple[Statements, ...]:
         SilentStatements(
             (
                 PSEUDONYM_KEY,
+                prefix_of_key(),
                 assign(cache("namespace"), text(hashlib.sha256(pipeline.namespace.encode()).hexdigest())),
                 *(assign(name, path, f"{there} and {name} == nil") for path, there in here),
                 assign(_WITHHELD, "true", f"not IsString({name}) or {name} == {text('')}"),

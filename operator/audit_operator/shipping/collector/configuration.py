@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.shipping.collector import deciding, levels, reading, writing
+from audit_operator.shipping.collector import deciding, levels, pseudonym_keys, reading, writing
 from audit_operator.shipping.collector.attributes import QUARANTINE
 from audit_operator.shipping.collector.ottl import Statements, attribute, text, transform
 from audit_operator.shipping.enforcement.table import REDACTION, ROUTE
@@ -31,6 +31,7 @@ ENVIRONMENT: Mapping[str, str] = MappingProxyType({"GOGC": "400"})
 NOWHERE = "nop"
 """Takes the events of namespaces whose policies name no sink: they stay in the API server's files."""
 OFFSETS, QUEUES = "file_storage/offsets", "file_storage/queues"
+KEYS = "lookup/pseudonyms"
 QUARANTINED = "transform/quarantine"
 """Does nothing: the collector counts what passes through a processor."""
 IDENTITY = "audit_operator.config"
@@ -83,8 +84,9 @@ def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[
             },
         },
     }
-    ours = pipeline.table, *([pipeline.source.address] if isinstance(pipeline.source, AuditWebhook) else [])
-    return unexpanded(configuration, redaction.PSEUDONYM_KEY, *of_environment(pipeline.state, endpoints, *ours))
+    address = [pipeline.source.address] if isinstance(pipeline.source, AuditWebhook) else []
+    ours = pipeline.table, pipeline.keys, *address
+    return unexpanded(configuration, *of_environment(pipeline.state, endpoints, *ours))
 
 
 def of_environment(state: str, endpoints: Endpoints, *others: str) -> Iterator[str]:
@@ -159,6 +161,7 @@ def _processors(pipeline: AuditPipeline) -> dict[str, Any]:
         "lookup": deciding.lookup(pipeline.shape, pipeline.table),
         "filter/levels": levels.drop(),
         "transform/levels": transform(*levels.strip()),
+        **({KEYS: pseudonym_keys.lookup(pipeline.keys)} if _makes_pseudonyms(pipeline) else {}),
         "transform/redact": transform(*_redactions(pipeline)),
         "transform/write": transform(*writing.write(pipeline)),
     }
@@ -174,8 +177,14 @@ def _redactions(pipeline: AuditPipeline) -> Iterator[Statements]:
         concerned = () if is_for_all else (" or ".join(map(_is_redacted_by, theirs)),)
         for group in redaction.render(demand):
             yield replace(group, conditions=(*concerned, *group.conditions))
+    if _makes_pseudonyms(pipeline):
+        yield redaction.forgotten_keys()
     is_none = f"{attribute(QUARANTINE)} != nil"
     yield replace(redaction.quarantined(), conditions=(is_none, *redaction.quarantined().conditions))
+
+
+def _makes_pseudonyms(pipeline: AuditPipeline) -> bool:
+    return any(demand.pseudonymize for demand in pipeline.redactions.values())
 
 
 def _is_redacted_by(name: str) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from audit_operator.shipping.redaction.demand import RedactionDemand
     from audit_operator.shipping.redaction.places import Sealed
+    from audit_operator.shipping.redaction.pseudonyms import PseudonymKey
 
 TEXTS = ("requestURI", "userAgent", "annotations", "responseStatus")
 _EXACT = 2**53
@@ -45,7 +46,12 @@ class Redacted:
 
 
 def apply(
-    event: Mapping[str, Any], demand: RedactionDemand, *, line: str | None = None, namespace: str = "", key: str = ""
+    event: Mapping[str, Any],
+    demand: RedactionDemand,
+    *,
+    line: str | None = None,
+    namespace: str = "",
+    key: PseudonymKey | None = None,
 ) -> Redacted:
     """An event as it leaves the node.
 
@@ -54,7 +60,7 @@ def apply(
         demand: what is asked for.
         line: that the event was read from.
         namespace: that the request was about.
-        key: of pseudonyms.
+        key: of pseudonyms; without one, the marker takes their place.
     """
     work = _Work(dict(event), demand, namespace, key)
     work.run(line)
@@ -66,7 +72,7 @@ class _Work:
     event: dict[str, Any]
     demand: RedactionDemand
     namespace: str
-    key: str
+    key: PseudonymKey | None
     removals: list[Removal] = field(default_factory=list)
     sealed: bool = False
     hit: bool = False

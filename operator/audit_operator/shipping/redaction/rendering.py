@@ -5,7 +5,8 @@ only where everything above it is a map, and whatever replaces a part that is ha
 there. OTTL has no loops that are not behind a feature gate; `places` says what that means for lists.
 
 No tenant's text becomes code: `ottl.text` quotes it, and ``$`` is doubled in replacements, where it begins a group. The
-configuration as a whole doubles it once more (`collector.configuration`), but must leave `PSEUDONYM_KEY` as it is.
+configuration as a whole doubles it once more (`collector.configuration`); that of a sidecar must leave `PSEUDONYM_KEY`
+as it is.
 """
 
 from __future__ import annotations
@@ -49,8 +50,11 @@ TEXT, WHOLE = "text", "whole"
 NAMESPACE = "namespace"
 """Holds the event's namespace; set before."""
 
+KEY_ID, KEY_SECRET = "op.pseudonym.id", "op.pseudonym.key"
+"""Hold what was looked up for the event's namespace: see `collector.pseudonym_keys`."""
+
 PSEUDONYM_VARIABLE = "AUDIT_OPERATOR_PSEUDONYM_KEY"
-"""Of the collector's environment."""
+"""Of the environment of a sidecar's collector, which has one key."""
 PSEUDONYM_KEY = assign(cache("key"), f'"${{env:{PSEUDONYM_VARIABLE}}}"')
 """The one statement in which ``$`` is an expansion. The key holds no quotes or backslashes: it is hexadecimal."""
 
@@ -421,8 +425,11 @@ def _on_text(here: str, statements: list[str], conditions: tuple[str, ...]) -> S
 
 
 def _pseudonyms(demand: RedactionDemand) -> Statements:
+    secret, prefix = attribute(KEY_SECRET), text(pseudonyms.PREFIX)
     statements = [
-        PSEUDONYM_KEY,
+        assign(cache("key"), text("")),
+        assign(cache("key"), secret, f"IsString({secret})"),
+        assign(cache("prefix"), concat(prefix, attribute(KEY_ID), text("-"))),
         assign(cache("namespace"), text("")),
         assign(cache("namespace"), attribute(NAMESPACE), f"IsString({attribute(NAMESPACE)})"),
         assign(cache("namespace"), f"SHA256({cache('namespace')})"),
@@ -437,14 +444,29 @@ def _pseudonyms(demand: RedactionDemand) -> Statements:
 
 
 def pseudonym(target: str, value: str, where: str) -> list[str]:
-    """Statements that set a path to the pseudonym of another's value; the cache holds ``key`` and ``namespace``."""
+    """Statements that set a path to the pseudonym of another's value.
+
+    The cache holds ``key``, ``prefix`` and ``namespace``.
+    """
     digest = f"SHA256({concat(cache('key'), cache('namespace'), value, cache('key'), between=pseudonyms.BETWEEN)})"
     short = f"Substring({digest}, 0, {pseudonyms.DIGITS})"
     return [
-        assign(cache("pseudonym"), concat(text(pseudonyms.PREFIX), short), where),
+        assign(cache("pseudonym"), concat(cache("prefix"), short), where),
         assign(cache("pseudonym"), _MARKER, f"{where} and {cache('key')} == {text('')}"),
         assign(target, cache("pseudonym"), where),
     ]
+
+
+def prefix_of_key() -> str:
+    """A statement that sets ``prefix`` in the cache by the ``key`` there, as `PseudonymKey.of` does."""
+    digest = f"SHA256({concat(text(pseudonyms.ID_OF), cache('key'), between=pseudonyms.BETWEEN)})"
+    short = f"Substring({digest}, 0, {pseudonyms.ID_DIGITS})"
+    return assign(cache("prefix"), concat(text(pseudonyms.PREFIX), short, text("-")))
+
+
+def forgotten_keys() -> Statements:
+    """For all records, after redaction: no key goes on with one."""
+    return Statements(tuple(f"delete_key(log.attributes, {text(each)})" for each in (KEY_ID, KEY_SECRET)))
 
 
 def _pseudonym_of_user(user: str, name: str) -> list[str]:
