@@ -5,7 +5,18 @@ from __future__ import annotations
 import platform
 import sys
 
-from tests.benchmarks import compose, evaluation, gateway, integrity, planning, reconcile, retention, shipping, sidecar
+from tests.benchmarks import (
+    compose,
+    evaluation,
+    gateway,
+    integrity,
+    planning,
+    reconcile,
+    replay,
+    retention,
+    shipping,
+    sidecar,
+)
 
 BENCHMARKS = {
     "compose": compose.run,
@@ -17,6 +28,7 @@ BENCHMARKS = {
     "gateway": gateway.run,
     "integrity": integrity.run,
     "retention": retention.run,
+    "replay": replay.run,
 }
 
 

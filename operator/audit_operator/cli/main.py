@@ -26,6 +26,7 @@ from audit_operator.cli import (
     query,
     reader,
     redact,
+    replay,
     seal,
     shipper,
     sinks,
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    compile_command, lint, explain, coverage, diff, redact, logs, crds, shipper, gateway, sinks, query, reader, seal,
-    verify, permissions, rollout_command, run_command, agent, demo,
+    compile_command, lint, explain, coverage, diff, replay, redact, logs, crds, shipper, gateway, sinks, query, reader,
+    seal, verify, permissions, rollout_command, run_command, agent, demo,
 )  # fmt: skip
 
 

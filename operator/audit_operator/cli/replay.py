@@ -1,0 +1,155 @@
+"""`replay`: what a policy would have recorded of yesterday's log, and what would be missing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
+from audit_operator.cli.policy_file import read_policy
+from audit_operator.cli.replay_output import Replay, as_json, as_text
+from audit_operator.cli.usage import UsageError, add_version
+from audit_operator.coverage.loading import builtin_catalogue
+from audit_operator.replay.files import LogUnreadableError, Progress, count_pieces, log_pieces
+from audit_operator.replay.noise import noise_rules
+from audit_operator.replay.outcome import as_recorded, replay
+from audit_operator.replay.vocabulary import vocabulary_of
+
+if TYPE_CHECKING:
+    from audit_operator.policy.model import Policy
+    from audit_operator.replay.cells import Cells
+
+EXAMPLES = """examples:
+  audit-operator replay /var/log/kubernetes/audit --policy new.yaml
+  audit-operator replay audit.log audit-*.log.gz -f policies/ --suggest        what no critical action needs
+  audit-operator replay audit.log --from-policy old.yaml --policy new.yaml     one policy against another
+  audit-operator replay audit.log --policy new.yaml -o json --fail-on missed
+  zcat audit.log.gz | audit-operator replay - --policy new.yaml
+
+Files with an audit.k8s.io/v1 event on each line, compressed by gzip or not; folders are searched for them.
+
+A log has what was recorded, and nothing else: what a new policy would record besides cannot be seen in it. Each
+event is one stage of a request. Sizes are those of the lines, less the bodies that a level leaves out. Events that
+were delivered twice are counted twice.
+
+Exit status: 0; 1 with --fail-on if something is missed, or if lines or files could not be read; 2 for wrong usage.
+"""
+_TELL_EVERY = 2.0
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "replay",
+        help="say what a policy would have recorded of a log",
+        description="Ask a policy about the events of a log: how many it would have recorded, how large, by which "
+        "rule, and what would be missing.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("logs", metavar="LOG", nargs="+", help="file or folder; - for standard input")
+    policy = parser.add_mutually_exclusive_group()
+    policy.add_argument("--policy", metavar="FILE", help="the audit.k8s.io/v1 Policy to ask")
+    policy.add_argument(
+        "-f", "--filename", metavar="PATH", action="append", help="our objects to ask (default: the cluster's)"
+    )
+    before = parser.add_mutually_exclusive_group()
+    before.add_argument("--from-policy", metavar="FILE", help="compare with this policy (default: the log as it is)")
+    before.add_argument("--from", metavar="PATH", action="append", dest="before", help="compare with these objects")
+    parser.add_argument("--suggest", action="store_true", help="look for noise that no critical action needs")
+    parser.add_argument("--top", metavar="N", type=_positive, default=10, help="lines of each list (default: 10)")
+    parser.add_argument(
+        "--jobs", metavar="N", type=_positive, default=_processors(), help="processes that read (default: all CPUs)"
+    )
+    parser.add_argument("-o", "--output", choices=["text", "json"], default="text", help="default: text")
+    parser.add_argument(
+        "--fail-on", choices=["missed", "never"], default="never", help="exit with 1 if less is recorded than before"
+    )
+    add_compilation(parser)
+    add_version(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read, ask, and print."""
+    policy, before = _policies(options)
+    vocabulary = vocabulary_of([policy, *([before] if before else [])])
+    watcher = _Watcher()
+    try:
+        pieces = log_pieces(options.logs)
+        cells, broken = count_pieces(pieces, vocabulary, jobs=options.jobs, tell=watcher.tell)
+    except LogUnreadableError as error:
+        raise UsageError(str(error)) from error
+    noise = None
+    if options.suggest:
+        noise = noise_rules(cells, policy, builtin_catalogue(), most=options.top, tell=watcher.tell_try)
+    earlier = replay(cells, before) if before else as_recorded(cells)
+    result = Replay(cells, policy, replay(cells, policy), earlier, before is not None, noise, broken)
+    if options.output == "json":
+        print(json.dumps(as_json(result, options.top), indent=2, ensure_ascii=False))
+    else:
+        sys.stdout.write(as_text(result, options.top))
+    return _status(result, cells, options.fail_on)
+
+
+def _status(result: Replay, cells: Cells, fail_on: str) -> int:
+    return int(bool(cells.unreadable or result.broken or (fail_on == "missed" and result.losses)))
+
+
+def _policies(options: argparse.Namespace) -> tuple[Policy, Policy | None]:
+    if options.policy:
+        policy = read_policy(options.policy, options.kubernetes_version)
+    else:
+        policy = _compiled(options.filename, options)
+    if options.from_policy:
+        return policy, read_policy(options.from_policy, options.kubernetes_version)
+    return policy, _compiled(options.before, options) if options.before else None
+
+
+def _compiled(paths: list[str] | None, options: argparse.Namespace) -> Policy:
+    compiled = compile_objects(paths, options)
+    print_findings(compiled.findings)
+    if compiled.given is not None and compiled.given.policy is not None:
+        return compiled.given.policy
+    return compiled.result.policy
+
+
+@dataclass(slots=True)
+class _Watcher:
+    """Says how far it is, to somebody who watches."""
+
+    begun: float = 0.0
+    told: float = 0.0
+
+    def tell(self, progress: Progress) -> None:
+        """Of reading, every few seconds."""
+        now = time.monotonic()
+        self.begun = self.begun or now
+        if not sys.stderr.isatty() or now - self.told < _TELL_EVERY:
+            return
+        self.told = now
+        share = progress.done / progress.size if progress.size else 1.0
+        print(f"{share:4.0%} of {progress.size / 2**20:,.0f} MiB, {progress.events:,} events", file=sys.stderr)
+
+    def tell_try(self, number: int) -> None:
+        """Of trying rules."""
+        now = time.monotonic()
+        if sys.stderr.isatty() and now - self.told >= _TELL_EVERY:
+            self.told = now
+            print(f"rule {number} is tried", file=sys.stderr)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        message = f"{text!r} is no number of at least 1"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
