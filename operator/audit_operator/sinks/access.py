@@ -167,9 +167,9 @@ class Connection:
         """Ask for a path below the base address, whose answer has `at_most` bytes; 0 is the limit for all answers."""
         return await self._call(_Request("GET", self.base + path, headers, at_most=at_most))
 
-    async def delete(self, path: str, headers: Mapping[str, str]) -> Answer | Failure:
-        """Remove what is below the base address."""
-        return await self._call(_Request("DELETE", self.base + path, headers))
+    async def delete(self, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer | Failure:
+        """Remove what is below the base address, and what the body names."""
+        return await self._call(_Request("DELETE", self.base + path, headers, body or None))
 
     async def ask(
         self, path: str, form: Mapping[str, str], headers: Mapping[str, str], *, at_most: int = 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audit_operator.sinks.open_search import OpenSearchStore
+from audit_operator.sinks.open_search_scanner import OpenSearchScanner
 from audit_operator.sinks.s3 import S3Store
 from audit_operator.sinks.s3_scanner import S3Scanner
 from audit_operator.sinks.seal_archive import S3Archive, folder_of
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from audit_operator.sinks.seal_archive import SealArchive
     from audit_operator.sinks.store import Store
 
-_CANNOT_SCAN = Unsupported("this release reads whole intervals out of VictoriaLogs and S3 alone")
+_CANNOT_SCAN = Unsupported(
+    "this release reads whole intervals out of VictoriaLogs, OpenSearch, Elasticsearch and S3 alone"
+)
 _CANNOT_KEEP = Unsupported("seals are kept in sinks of type S3 alone, or in a folder")
 
 
@@ -27,6 +31,8 @@ def scanner_of(store: Store) -> Scanner | Unsupported:
     match store:
         case VictoriaLogsStore():
             return VictoriaLogsScanner(store)
+        case OpenSearchStore():
+            return OpenSearchScanner(store)
         case S3Store():
             return S3Scanner(store)
         case UnsupportedStore(reason=reason):

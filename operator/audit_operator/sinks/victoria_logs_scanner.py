@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from audit_operator.integrity.interval import Interval, exact, to_nanoseconds
 from audit_operator.integrity.record import StoredRecord
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.quoting import quoted
+from audit_operator.sinks.rfc3339 import nanoseconds
 from audit_operator.sinks.scanning import PAUSES, Batch, persistent
 from audit_operator.sinks.store import Failure, Reason
 
@@ -35,7 +36,6 @@ _OF_THE_STORE = frozenset({"_stream", "_stream_id"})
 _TIME, _TEXT, _COUNT = "_time", "_msg", "records"
 _NO_ROW = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _MALFORMED = failure(Reason.ANSWER_MALFORMED, "the store's answer is not the one that VictoriaLogs gives to a query")
-_FRACTION = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +141,18 @@ def _form(query: str) -> Mapping[str, str]:
 
 
 def _minute(row: dict[str, Any], whole: _Window) -> _Window:
-    since = _nanoseconds(row[_TIME])
+    since = nanoseconds(row[_TIME])
     step = _STEP // timedelta(microseconds=1) * 1000
     return _Window(max(since, whole.since), min(since + step, whole.until), int(row[_COUNT]))
 
 
 def _record(line: bytes) -> StoredRecord:
     row = _row(line)
-    nanoseconds, text = _nanoseconds(row.pop(_TIME)), row.pop(_TEXT, "")
+    time, text = nanoseconds(row.pop(_TIME)), row.pop(_TEXT, "")
     attributes = {name: value for name, value in row.items() if name not in _OF_THE_STORE}
     if not all(isinstance(each, str) for each in (text, *attributes.values())):
         raise TypeError
-    return StoredRecord(nanoseconds, text, attributes)
+    return StoredRecord(time, text, attributes)
 
 
 def _row(line: bytes) -> dict[str, Any]:
@@ -167,12 +167,3 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(row) != len(pairs):
         raise ValueError
     return row
-
-
-def _nanoseconds(text: str) -> int:
-    """Of RFC 3339 in UTC with up to nine digits, all of which count. Raises ValueError for anything else."""
-    whole, _, fraction = text.removesuffix("Z").partition(".")
-    if not text.endswith("Z") or len(fraction) > _FRACTION or not (fraction or "0").isdecimal():
-        raise ValueError
-    seconds = to_nanoseconds(datetime.fromisoformat(f"{whole}+00:00"))
-    return seconds + int(fraction.ljust(_FRACTION, "0"))

@@ -18,11 +18,16 @@ from audit_operator.api.sink import ClusterAuditSinkSpec
 from audit_operator.controlplane.ports import free_ports
 from audit_operator.controlplane.shipper import telemetry
 from audit_operator.controlplane.shipper.flow import Way
-from audit_operator.sinks import Accepted, Access, Health, Reachable, Reason, Record, open_store
+from audit_operator.integrity.interval import EPOCH, Interval
+from audit_operator.shipping.search_index import NEW_INDEX
+from audit_operator.sinks import Accepted, Access, Failure, Health, Reachable, Reason, Record, open_store
+from audit_operator.sinks.open_search_scanner import OpenSearchScanner
+from audit_operator.sinks.scanning import Stream
 from audit_operator.sinks.trial import try_store
 from tests.integration.shipping.door import Door
 from tests.integration.shipping.lines_shipper import Shipper, made, until
 from tests.integration.shipping.open_search import open_search
+from tests.integration.shipping.test_sealing import ALL, SINCE, found, victoria_logs_sink
 from tests.sinks.fake_store import serving
 
 NOW = datetime.now(UTC).replace(microsecond=123456)
@@ -72,6 +77,63 @@ async def all_of(node, index, count):
             return False
 
     await until(there, f"{count} events")
+
+
+async def whole(node, index, *pages):
+    """How often each audit ID comes where everything is read, page by page of these sizes."""
+    node.ask("POST", f"/{index}/_refresh")
+    scanner = OpenSearchScanner(store(node.url, index), *[pages] * bool(pages))
+    batches = [each async for each in scanner.scan(Interval(EPOCH, EPOCH + timedelta(days=50_000)), Stream())]
+    assert [each for each in batches if isinstance(each, Failure) or each.unreadable] == []
+    return Counter(record.attributes["auditID"] for each in batches for record in each.records)
+
+
+async def test_every_document_is_read_once_however_many_there_are_of_one_moment(node, index):
+    """In several parts, of which each counts for itself: there is no order in which all of them could be told apart."""
+    node.ask("PUT", f"/{index}", {"settings": {"number_of_shards": 3}, **json.loads(NEW_INDEX)})
+    for number in range(60):
+        moment = f"2026-11-28T10:00:00.{number % 2:09d}Z"
+        document = {"@timestamp": moment, "event": f"{number}", "auditID": f"{number}", "stage": "Panic"}
+        node.ask("PUT", f"/{index}/_doc/{number}", document)
+    for size in (1000, 60, 7, 1):
+        assert await whole(node, index, size) == Counter(f"{number}" for number in range(60))
+    [stats] = node.ask("GET", "/_nodes/stats/indices/search")["nodes"].values()
+    assert stats["indices"]["search"]["open_contexts"] == 0
+
+
+def test_what_an_administrator_of_open_search_deletes_changes_and_adds_is_named(node, index, commands):
+    commands.of({**victoria_logs_sink(""), "spec": spec(node.url, index)})
+    asyncio.run(written(node, index, ALL[::4]))
+    sealed = commands.seal("--new-chain", *SINCE)
+    assert (sealed.status, [each["records"] for each in sealed.seals]) == (0, [15, 15, 15, 15])
+    assert (commands.verify().status, found(commands.verify())) == (0, Counter())
+
+    hits = node.ask("POST", f"/{index}/_search", {"size": 100})["hits"]["hits"]
+    by_id = {each["_source"]["auditID"]: each for each in hits}
+    node.ask("DELETE", f"/{index}/_doc/{by_id['id-12']['_id']}")
+    for audit_id, change in (("id-72", {"code": "403"}), ("id-76", {"@timestamp": ALL[77].time.isoformat()})):
+        node.ask("PUT", f"/{index}/_doc/{by_id[audit_id]['_id']}", {**by_id[audit_id]["_source"], **change})
+    asyncio.run(written(node, index, [replace(ALL[200], audit_id="forged")]))
+    node.ask("PUT", f"/{index}/_doc/odd", {"@timestamp": ALL[100].time.isoformat(), "event": ["no text"]})
+    node.ask("POST", f"/{index}/_refresh")
+    verified = commands.verify()
+    assert (verified.status, found(verified)) == (
+        1,
+        {
+            ("record-removed", "id-12"): 1,
+            ("record-changed", "id-72"): 1,
+            ("record-moved", "id-76"): 1,
+            ("record-unsealed", "forged"): 1,
+            ("object-unreadable", None): 1,
+        },
+    )
+
+
+async def written(node, index, records):
+    asked = store(node.url, index)
+    for each in records:
+        assert await asked.write(each) == Accepted()
+    await asyncio.to_thread(node.ask, "POST", f"/{index}/_refresh")
 
 
 async def test_what_is_written_is_found_as_it_was_and_once_however_often(node, index):
@@ -159,6 +221,8 @@ async def test_every_event_arrives_once_whatever_the_store_answers_and_though_th
     assert properties["auditID"]["type"] == "keyword"
     texts = {each["event"] for each in node.documents(index)}
     assert texts == set((tmp_path / "audit.log").read_text().splitlines())
+    read = await whole(node, index)
+    assert (len(read), read.keys()) == (900, ids(node, index).keys())
 
 
 async def test_what_the_store_refuses_for_good_is_counted_shown_and_holds_up_nothing(node, index, tmp_path, shippers):

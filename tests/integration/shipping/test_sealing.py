@@ -13,15 +13,11 @@ import uuid
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
-import pytest
-import yaml
 from minio.commonconfig import COMPLIANCE, CopySource
 from minio.objectlockconfig import DAYS, ObjectLockConfig
 
 from audit_operator.api.sink import ClusterAuditSinkSpec
-from audit_operator.cli import main
 from audit_operator.integrity.interval import Interval, begin
 from audit_operator.sinks import Accepted, Access, Failure, Record, open_store
 from audit_operator.sinks.scanning import Stream
@@ -80,26 +76,6 @@ SECRET = {
     "metadata": {"namespace": "audit", "name": "keys"},
     "stringData": {"accessKeyID": KEY_ID, "secretAccessKey": KEY},
 }
-
-
-@pytest.fixture
-def commands(tmp_path, capsys):
-    """Both commands about sinks, with a key of their own."""
-    key = tmp_path / "seal.pem"
-    assert main(["seal", "--new-key", str(key)]) == 0
-
-    def ask(command, *options, place=("--seals", str(tmp_path / "seals"))):
-        capsys.readouterr()
-        status = main([command, "central", "-f", str(tmp_path / "sinks.yaml"), "-o", "json", *place, *options])
-        said = capsys.readouterr()
-        assert KEY not in said.out + said.err
-        return SimpleNamespace(status=status, **json.loads(said.out))
-
-    return SimpleNamespace(
-        of=lambda *objects: (tmp_path / "sinks.yaml").write_text(yaml.safe_dump_all(objects)),
-        seal=lambda *options, **more: ask("seal", "--key", str(key), *options, **more),
-        verify=lambda *options, **more: ask("verify", "--public-key", f"{key}.pub", *options, **more),
-    )
 
 
 def found(verified):
