@@ -129,7 +129,7 @@ def test_a_store_that_fails_is_neither_success_nor_a_finding(command, store):
     [
         ("seal", ("nowhere",), "there is no sink nowhere"),
         ("seal", (), "name the sink"),
-        ("seal", ("payments/otlp",), "out of VictoriaLogs, OpenSearch, Elasticsearch and S3 alone"),
+        ("seal", ("payments/otlp",), "out of VictoriaLogs, Loki, OpenSearch, Elasticsearch and S3 alone"),
         ("seal", ("payments/own", "--seals-sink", "payments/otlp"), "seals are kept in sinks of type S3"),
         ("verify", ("payments/own", "--seals-sink", "payments/own"), "seals are kept in sinks of type S3"),
     ],

@@ -29,6 +29,7 @@ class Stored:
     time: datetime
     stream: dict
     metadata: dict
+    text: str = "{}"
 
     @property
     def labels(self):
@@ -211,7 +212,7 @@ class FakeLoki:
             (each for each in self.visible(form["query"]) if begin <= each.time < end), key=lambda each: each.time
         )
         found = found[: int(form["limit"])] if form["direction"] == "forward" else found[::-1][: int(form["limit"])]
-        streams = [{"stream": each.labels, "values": [[_written(each.time), "{}"]]} for each in found]
+        streams = [{"stream": each.labels, "values": [[_written(each.time), each.text]]} for each in found]
         return {"resultType": "streams", "result": streams}
 
 

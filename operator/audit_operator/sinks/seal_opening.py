@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audit_operator.sinks.loki import LokiStore
+from audit_operator.sinks.loki_scanner import LokiScanner
 from audit_operator.sinks.open_search import OpenSearchStore
 from audit_operator.sinks.open_search_scanner import OpenSearchScanner
 from audit_operator.sinks.s3 import S3Store
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from audit_operator.sinks.store import Store
 
 _CANNOT_SCAN = Unsupported(
-    "this release reads whole intervals out of VictoriaLogs, OpenSearch, Elasticsearch and S3 alone"
+    "this release reads whole intervals out of VictoriaLogs, Loki, OpenSearch, Elasticsearch and S3 alone"
 )
 _CANNOT_KEEP = Unsupported("seals are kept in sinks of type S3 alone, or in a folder")
 
@@ -31,6 +33,8 @@ def scanner_of(store: Store) -> Scanner | Unsupported:
     match store:
         case VictoriaLogsStore():
             return VictoriaLogsScanner(store)
+        case LokiStore():
+            return LokiScanner(store)
         case OpenSearchStore():
             return OpenSearchScanner(store)
         case S3Store():
