@@ -221,6 +221,9 @@ class SinkRetention(ApiModel):
     )
     desired: Word = Field(description="What the policies together ask for.")
     effective: Word = Field(default="", description="What the sink says it does.")
+    searchable: Word = Field(
+        default="", description="How long records can be searched there at once, where a policy asks for that (hot)."
+    )
     state: RetentionState = Field(description="How the two compare.")
     oldest: Timestamp | None = Field(default=None, description="Time of the oldest record found in the sink.")
     last_verified: Timestamp | None = Field(default=None, description="When the sink was last found in this state.")

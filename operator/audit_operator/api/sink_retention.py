@@ -52,6 +52,11 @@ class ClassRetention(ApiModel):
     name: Word = Field(alias="class", description="Name of the class.")
     desired: Word = Field(description="What the policies together ask for.")
     effective: Word = Field(default="", description="What the store says it does by itself.")
+    searchable: Word = Field(
+        default="",
+        description="Where policies ask for hot: how long records can be searched at once, for example 90d, or "
+        "`for ever`. Absent: not at all, or nobody can tell.",
+    )
     state: RetentionState = Field(description="How the two compare.")
     oldest: Timestamp | None = Field(default=None, description="Time of the oldest record found.")
     last_verified: Timestamp | None = Field(

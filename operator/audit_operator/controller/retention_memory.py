@@ -27,6 +27,7 @@ from audit_operator.retention.change import Announcement
 from audit_operator.retention.classes import first
 from audit_operator.retention.demand import Demand, period
 from audit_operator.retention.orders import Remembered, Told
+from audit_operator.retention.searchable import FOR_EVER, searchable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -137,7 +138,8 @@ def _class(before: Memory, steps: tuple[Step, ...], facts: Facts, judged: Judgem
     fresh = ClassRetention(
         name=demand.name,
         desired=desired(demand),
-        effective=facts.effective,
+        effective=_effective(demand, facts),
+        searchable=searchable(demand, facts) if demand.hot else "",
         state=judged.state,
         oldest=moment(facts.oldest) if facts.oldest is not None else None,
         last_verified=moment(now),
@@ -151,6 +153,17 @@ def _class(before: Memory, steps: tuple[Step, ...], facts: Facts, judged: Judgem
         return fresh
     quiet = fresh.model_copy(update={"oldest": said.oldest, "last_verified": said.last_verified})
     return quiet if quiet == said else fresh
+
+
+def _effective(demand: Demand, facts: Facts) -> str:
+    if not demand.hot:
+        return facts.effective
+    length = searchable(demand, facts)
+    return f"{facts.effective}, searchable {_spoken(length) if length else 'for no known time'}"
+
+
+def _spoken(length: str) -> str:
+    return length if length == FOR_EVER else f"for {length}"
 
 
 def told_of(namespaces: tuple[str, ...], told: Told) -> ToldNamespaces:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.parsing import to_json
+from audit_operator.api.sink import SinkType
 from audit_operator.plan.contributions import contribution_of
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.plan.sinks import Sinks
@@ -32,6 +33,9 @@ CONFLICT = "retention-conflict"
 OVERRULED = "retention-maximum-not-applied"
 NO_MAXIMUM = "retention-without-maximum"
 
+_ARCHIVES = (SinkType.S3, SinkType.FILE)
+"""Nobody can ask them for records, but by reading everything."""
+
 
 @dataclass(frozen=True, slots=True)
 class SinkDemands:
@@ -49,6 +53,21 @@ class SinkDemands:
 
 
 @dataclass(frozen=True, slots=True)
+class HotRecords:
+    """Records of a policy that are to be searchable at once.
+
+    Attributes:
+        hours: for so long.
+        namespaces: that it reaches.
+        sinks: those that it ships to, and that can be searched.
+    """
+
+    hours: int
+    namespaces: frozenset[str]
+    sinks: tuple[ObjectRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Retention:
     """What is demanded of sinks.
 
@@ -56,11 +75,13 @@ class Retention:
         sinks: by sink; those of which nothing is demanded are absent.
         findings: what policies are to be told about it, by policy.
         asking: policies that ask for something.
+        hot: what is to be searchable at once, by policy.
     """
 
     sinks: Mapping[ObjectRef, SinkDemands] = field(default_factory=dict)
     findings: Mapping[ObjectRef, tuple[Finding, ...]] = field(default_factory=dict)
     asking: frozenset[ObjectRef] = frozenset()
+    hot: Mapping[ObjectRef, HotRecords] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +120,8 @@ def retention(snapshot: Snapshot, assigned: Mapping[ObjectRef, str]) -> Retentio
     }
     findings = {ref: tuple(each) for ref, each in told.items() if each}
     asking = frozenset(each.wish.policy for each in members if _asks(each.wish))
-    return Retention({sink: each for sink, each in made.items() if each.classes}, findings, asking)
+    hot = {each.wish.policy: _hot(each, sinks) for each in members if each.wish.hot}
+    return Retention({sink: each for sink, each in made.items() if each.classes}, findings, asking, hot)
 
 
 def _members(snapshot: Snapshot, sinks: Sinks, assigned: Mapping[ObjectRef, str]) -> Iterator[_Member]:
@@ -119,6 +141,11 @@ def _reached(policy: AuditPolicy | ClusterAuditPolicy, known: Iterable[Namespace
 def _wish(policy: AuditPolicy | ClusterAuditPolicy) -> Wish:
     frameworks = policy.spec.compliance.frameworks if policy.spec.compliance else ()
     return Wish.of(policy.ref, policy.spec.retention, frameworks)
+
+
+def _hot(member: _Member, sinks: Sinks) -> HotRecords:
+    searched = tuple(each for each in member.sinks if sinks.existing[each].spec.type not in _ARCHIVES)
+    return HotRecords(member.wish.hot, member.namespaces, searched)
 
 
 def _asks(wish: Wish) -> bool:

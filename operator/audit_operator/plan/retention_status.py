@@ -13,7 +13,9 @@ from audit_operator.api.parsing import to_json
 from audit_operator.api.policy_status import RetentionState, SinkRetention
 from audit_operator.api.references import SinkKind, SinkRef
 from audit_operator.plan.claim import Claim, false, true, unknown
+from audit_operator.plan.searching import Searching
 from audit_operator.retention.judgement import WORST_FIRST
+from audit_operator.retention.searchable import is_searchable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,6 +54,7 @@ class RetentionOfStores:
     def __init__(self, demanded: Retention, seen: Mapping[ObjectRef, RetentionObservation] | None) -> None:
         self._demanded = demanded
         self._seen = seen
+        self._searching = Searching(seen or {})
 
     def knows(self, sink: ObjectRef) -> bool:
         """Whether the status of a sink can be written: what it says is the operator's memory, which is read first."""
@@ -61,7 +64,9 @@ class RetentionOfStores:
         """The worst of all classes in one sink."""
         if sink not in self._demanded.sinks:
             return unknown(_TYPE, Reason.NOT_REQUESTED, "no policy asks for it")
-        return self._worst([_Held(sink, each.name, each.namespaces) for each in self._demanded.sinks[sink].classes])
+        demanded = self._demanded.sinks[sink]
+        held = [_Held(sink, each.name, each.namespaces) for each in demanded.classes]
+        return self._worst(held, [self._searched(each) for each in demanded.of_policy])
 
     def memory(self, sink: ObjectRef) -> dict[str, Any] | None:
         """What the status of a sink says about its classes."""
@@ -82,11 +87,27 @@ class RetentionOfStores:
         if not held:
             said = "what this policy asks for is not applied in any sink; see composition.findings"
             return false(_TYPE, Reason.CONFLICT, said), ()
-        lines = sorted(map(self._line, held), key=lambda each: WORST_FIRST.index(each.state))
-        return self._worst(held), tuple(to_json(each) for each in lines[:MOST_LINES])
+        searched = self._searched(policy)
+        told = (self._with_search(policy, self._line(each), searched) for each in held)
+        lines = sorted(told, key=lambda each: WORST_FIRST.index(each.state))
+        return self._worst(held, [searched]), tuple(to_json(each) for each in lines[:MOST_LINES])
 
-    def _worst(self, held: list[_Held]) -> Claim:
-        return min(map(self._claim, held), key=_rank)
+    def _worst(self, held: list[_Held], searched: list[Claim | None]) -> Claim:
+        return min((*map(self._claim, held), *filter(None, searched)), key=_rank)
+
+    def _searched(self, policy: ObjectRef) -> Claim | None:
+        """What is wrong with how long a policy's records can be searched at once, if anything is."""
+        asked = self._demanded.hot.get(policy)
+        return self._searching.judge(asked) if asked is not None and self._seen is not None else None
+
+    def _with_search(self, policy: ObjectRef, line: SinkRetention, searched: Claim | None) -> SinkRetention:
+        """The line of a sink in which they cannot; another may be good enough by itself, and says so."""
+        if searched is None or is_searchable(line.searchable, self._demanded.hot[policy].hours):
+            return line
+        reason = "; ".join(filter(None, (line.reason, searched.message)))[:_LONGEST]
+        partial = searched.reason is Reason.PARTIAL and line.state is not RetentionState.UNSUPPORTED
+        state = min(line.state, RetentionState.PARTIAL, key=WORST_FIRST.index) if partial else line.state
+        return line.model_copy(update={"reason": reason, "state": state})
 
     def _claim(self, held: _Held) -> Claim:
         sink, name = held.sink, held.name
@@ -135,6 +156,7 @@ class RetentionOfStores:
             retention_class=name,
             desired=said.desired,
             effective=said.effective,
+            searchable=said.searchable,
             state=said.state,
             oldest=said.oldest,
             last_verified=said.last_verified,

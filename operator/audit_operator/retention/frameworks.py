@@ -76,7 +76,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement(
         Framework.HIPAA,
         "45 CFR 164.316(b)(2)(i)",
-        "documentation is kept for six years from making or last being in effect; whether logs are that is disputed",
+        "documentation is kept for six years; whether logs are documentation is disputed",
         minimum=_SIX_YEARS,
         read_in="the Code of Federal Regulations, 45CFR164.316, revised as of 2008-01-01; the same at law.lawstack.com "
         "as of 2026-06-20",

@@ -42,6 +42,7 @@ class Facts:
         oldest: time of the oldest record; None where there is none, or where it cannot be had.
         overdue: how many records are older than the demand's maximum.
         unknown: whether the store does not say by which settings it deletes; then, nothing else may be read into None.
+        searchable: whether records can be searched at once for as long as they are there.
         gaps: what else is not as demanded, and only such a store can know.
     """
 
@@ -52,6 +53,7 @@ class Facts:
     oldest: datetime | None = None
     overdue: int = 0
     unknown: bool = False
+    searchable: bool = False
     gaps: tuple[Gap, ...] = ()
 
     @property

@@ -13,6 +13,7 @@ from audit_operator.api.policy_status import RetentionState
 from audit_operator.retention.classes import RetentionClass
 from audit_operator.retention.demand import Demand
 from audit_operator.retention.judgement import judge
+from audit_operator.retention.searchable import searchable
 from audit_operator.sinks import Access, Failure, Reason
 from audit_operator.sinks.retention.opening import open_retention
 from audit_operator.sinks.retention.protocol import Done, Order
@@ -242,6 +243,14 @@ async def test_what_it_was_started_with_decides(tmp_path, flags, demand, state, 
         made = await judged(store, wanted)
         assert made.state is state, made
         assert part in made.reason
+
+
+async def test_it_can_be_searched_for_as_long_as_it_keeps_records_or_may(tmp_path):
+    with victoria_logs(tmp_path, "-retentionPeriod=100d", "-delete.enable") as url:
+        for demand, said in (({}, "100d"), ({"maximum": 95 * DAY}, "95d"), ({"maximum": 200 * DAY}, "100d")):
+            wanted = kept("payments", hot=92 * DAY, **demand)
+            seen = await retention(url).observe([wanted], datetime.now(UTC))
+            assert searchable(wanted.demand, seen.facts[wanted.name]) == said
 
 
 async def test_a_store_that_is_away_is_a_failure(tmp_path):

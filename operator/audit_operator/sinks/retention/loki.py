@@ -207,6 +207,7 @@ class LokiRetention:
             oldest=min(oldest, default=None),
             overdue=overdue,
             unknown=not settings.known,
+            searchable=settings.looks_back,
             gaps=(*dict.fromkeys(gaps), *_waiting(waiting)),
         )
 

@@ -236,5 +236,6 @@ def _facts(settings: VictoriaLogsSettings, wanted: RetentionClass, counted: Coun
         # Under a legal hold, to be older than the maximum is nothing wrong.
         overdue=counted.beyond if demand.delete_after is not None else 0,
         unknown=settings.deletes_after is None,
-        gaps=tuple(settings.gaps(keeps=wanted.protects)),
+        searchable=True,
+        gaps=tuple(settings.gaps(keeps=wanted.protects or demand.hot > 0)),
     )
