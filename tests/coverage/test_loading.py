@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.coverage.catalogue import Catalogue
-from audit_operator.coverage.loading import MAX_FINDINGS, builtin_catalogue, load_catalogue
+from audit_operator.coverage.loading import builtin_catalogue, load_catalogue
 from audit_operator.coverage.merging import merge
+from audit_operator.policy.typed_document import MAX_FINDINGS
 
 HEAD = "apiVersion: catalogue.audit-operator.dev/v1alpha1\nkind: CriticalActionCatalogue\n"
 SOURCE = ObjectRef("ConfigMap", "ours", "audit-system")

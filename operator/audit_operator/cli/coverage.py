@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
 
 from audit_operator.api.policy_status import Verdict
+from audit_operator.cli.asked_policy import asked_policy
 from audit_operator.cli.inputs import read_file
-from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
-from audit_operator.cli.policy_file import read_policy
+from audit_operator.cli.offline import add_compilation, print_findings
 from audit_operator.cli.usage import UsageError, add_version
 from audit_operator.coverage.catalogue import Catalogue
 from audit_operator.coverage.loading import builtin_catalogue, load_catalogue
@@ -18,9 +17,6 @@ from audit_operator.coverage.merging import merge
 from audit_operator.coverage.report import to_json, to_table
 from audit_operator.coverage.suggestions import suggest
 from audit_operator.coverage.verdicts import Coverage, assess
-
-if TYPE_CHECKING:
-    from audit_operator.policy.model import Policy
 
 EXAMPLES = """examples:
   audit-operator coverage --policy /etc/kubernetes/audit-policy.yaml
@@ -71,7 +67,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(options: argparse.Namespace) -> int:
     """Judge and print."""
     catalogue = _catalogue(options.catalogue)
-    policy = _policy(options)
+    policy = asked_policy(options.policy, options.filename, options)
     coverage = assess(policy, catalogue, namespace=options.namespace)
     suggestions = suggest(policy, catalogue, namespace=options.namespace)
     if options.output == "json":
@@ -84,20 +80,6 @@ def run(options: argparse.Namespace) -> int:
 def exit_status(coverage: Coverage, fail_on: str) -> int:
     """1 if an action's verdict is as bad as `fail_on`, or worse."""
     return int(any(each.verdict in _FAILING[fail_on] for each in coverage.actions))
-
-
-def _policy(options: argparse.Namespace) -> Policy:
-    if options.policy:
-        return read_policy(options.policy, options.kubernetes_version)
-    compiled = compile_objects(options.filename, options)
-    print_findings(compiled.findings)
-    if compiled.given is None:
-        return compiled.result.policy
-    if compiled.given.policy is None:
-        print_findings(compiled.given.faults)
-        message = "those API servers are only observed, and their policy is not known here; pass it with --policy"
-        raise UsageError(message)
-    return compiled.given.policy
 
 
 def _catalogue(files: list[str]) -> Catalogue:

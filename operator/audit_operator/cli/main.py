@@ -30,6 +30,7 @@ from audit_operator.cli import (
     seal,
     shipper,
     sinks,
+    test,
     verify,
 )
 from audit_operator.cli import compile as compile_command
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    compile_command, lint, explain, coverage, diff, replay, redact, logs, crds, shipper, gateway, sinks, query, reader,
-    seal, verify, permissions, rollout_command, run_command, agent, demo,
+    compile_command, lint, explain, test, coverage, diff, replay, redact, logs, crds, shipper, gateway, sinks, query,
+    reader, seal, verify, permissions, rollout_command, run_command, agent, demo,
 )  # fmt: skip
 
 

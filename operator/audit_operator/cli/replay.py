@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
-from audit_operator.cli.policy_file import read_policy
+from audit_operator.cli.asked_policy import asked_policy
+from audit_operator.cli.offline import add_compilation
 from audit_operator.cli.replay_output import Replay, as_json, as_text
 from audit_operator.cli.usage import UsageError, add_version
 from audit_operator.coverage.loading import builtin_catalogue
@@ -77,7 +77,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(options: argparse.Namespace) -> int:
     """Read, ask, and print."""
-    policy, before = _policies(options)
+    policy, before = asked_policy(options.policy, options.filename, options), _before(options)
     vocabulary = vocabulary_of([policy, *([before] if before else [])])
     watcher = _Watcher()
     try:
@@ -101,22 +101,9 @@ def _status(result: Replay, cells: Cells, fail_on: str) -> int:
     return int(bool(cells.unreadable or result.broken or (fail_on == "missed" and result.losses)))
 
 
-def _policies(options: argparse.Namespace) -> tuple[Policy, Policy | None]:
-    if options.policy:
-        policy = read_policy(options.policy, options.kubernetes_version)
-    else:
-        policy = _compiled(options.filename, options)
-    if options.from_policy:
-        return policy, read_policy(options.from_policy, options.kubernetes_version)
-    return policy, _compiled(options.before, options) if options.before else None
-
-
-def _compiled(paths: list[str] | None, options: argparse.Namespace) -> Policy:
-    compiled = compile_objects(paths, options)
-    print_findings(compiled.findings)
-    if compiled.given is not None and compiled.given.policy is not None:
-        return compiled.given.policy
-    return compiled.result.policy
+def _before(options: argparse.Namespace) -> Policy | None:
+    asked = options.from_policy or options.before
+    return asked_policy(options.from_policy, options.before, options) if asked else None
 
 
 @dataclass(slots=True)

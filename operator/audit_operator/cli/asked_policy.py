@@ -1,0 +1,35 @@
+"""Which policy a command is about: one in a file, or what our objects amount to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audit_operator.cli.offline import compile_objects, print_findings
+from audit_operator.cli.policy_file import read_policy
+from audit_operator.cli.usage import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from audit_operator.policy.model import Policy
+
+
+def asked_policy(file: str | None, paths: list[str] | None, options: argparse.Namespace) -> Policy:
+    """The policy of a file; else that of the objects in `paths`; else that of the cluster's.
+
+    Where API servers are only observed, it is the one that they were given.
+
+    Raises:
+        UsageError: something cannot be read, or nobody has said what those API servers were given.
+    """
+    if file:
+        return read_policy(file, options.kubernetes_version)
+    compiled = compile_objects(paths, options)
+    print_findings(compiled.findings)
+    if compiled.given is None:
+        return compiled.result.policy
+    if compiled.given.policy is None:
+        print_findings(compiled.given.faults)
+        message = "those API servers are only observed, and their policy is not known here; pass it with --policy"
+        raise UsageError(message)
+    return compiled.given.policy
