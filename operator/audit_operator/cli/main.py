@@ -18,6 +18,7 @@ from audit_operator.cli import (
     crds,
     demo,
     diff,
+    erase,
     explain,
     gateway,
     lint,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     compile_command, lint, explain, test, coverage, diff, replay, redact, logs, crds, shipper, gateway, sinks, query,
-    reader, seal, verify, permissions, rollout_command, run_command, agent, demo,
+    reader, seal, verify, erase, permissions, rollout_command, run_command, agent, demo,
 )  # fmt: skip
 
 

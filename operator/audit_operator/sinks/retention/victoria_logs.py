@@ -133,6 +133,19 @@ class VictoriaLogsRetention:
         under_way = await self._wait() if any(each.beyond for each in begun.about.values()) else False
         return under_way if isinstance(under_way, Failure) else await self._done(begun, now, under_way=under_way)
 
+    async def can_delete(self) -> bool | Failure:
+        """Whether single records may be deleted here at all."""
+        settings = await self._settings()
+        return settings if isinstance(settings, Failure) else settings.can_delete and self.may_delete
+
+    async def delete(self, found_by: str) -> bool | Failure:
+        """Delete what a filter finds; whether that is still under way when patience is over.
+
+        It bears our mark: a round of the operator may end it, as it must where a legal hold was set meanwhile.
+        """
+        answer = await self._ask("/delete/run_task", {"filter": f"{found_by} {self._mark()}"})
+        return answer if isinstance(answer, Failure) else await self._wait()
+
     async def _settings(self) -> VictoriaLogsSettings | Failure:
         answer = await self.connection.get("/metrics", at_most=_MOST_OF_METRICS)
         if isinstance(answer, Failure):

@@ -1,0 +1,93 @@
+"""`erase` refuses what makes no sense before it looks at a store; tests/integration/shipping has what it does."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+
+import pytest
+
+from audit_operator.cli import main
+from audit_operator.cli.erasing import opened
+from audit_operator.controlplane.board import BoardUnavailable
+from audit_operator.retention.erasure import ErasureRecord, Phase
+
+OBJECTS = """
+apiVersion: audit-operator.dev/v1alpha1
+kind: ClusterAuditSink
+metadata: {name: central}
+spec: {type: VictoriaLogs, victoriaLogs: {url: "http://127.0.0.1:1"}}
+---
+apiVersion: audit-operator.dev/v1alpha1
+kind: AuditControlPlane
+metadata: {name: main}
+spec: {default: true, driver: Process}
+"""
+
+
+@pytest.fixture
+def erase(tmp_path, capsys):
+    def erase(*options, objects=OBJECTS):
+        (tmp_path / "objects.yaml").write_text(objects)
+        places = ["--keyring", str(tmp_path / "keys"), "--register", str(tmp_path / "register")]
+        status = main(["erase", "--subject", "dora", "-f", str(tmp_path / "objects.yaml"), *places, *options])
+        return status, capsys.readouterr().err
+
+    return erase
+
+
+def test_the_reason_may_not_name_the_subject(erase):
+    status, said = erase("--all", "--reason", "Dora asked for it")
+    assert status == 2
+    assert "--reason is kept for ever" in said
+
+
+def test_without_a_control_plane_nobody_knows_what_policies_forbid(erase):
+    status, said = erase("--all", objects=OBJECTS.partition("---")[0])
+    assert status == 2
+    assert "--control-plane must be one of" in said
+
+
+def test_keys_and_register_are_given_together(tmp_path, capsys):
+    assert main(["erase", "--subject", "dora", "--all", "--keyring", str(tmp_path / "k")]) == 2
+    assert "belong together" in capsys.readouterr().err
+
+
+def test_keys_that_cannot_be_read_are_no_keys(erase, tmp_path):
+    (tmp_path / "keys").write_bytes(b"broken")
+    status, said = erase("--all", "--yes")
+    assert status == 2
+    assert "not all records would be found" in said
+    assert (tmp_path / "keys").read_bytes() == b"broken"
+
+
+def test_a_store_that_is_away_is_a_failure_that_is_recorded(erase, tmp_path):
+    status, said = erase("--all", "--yes")
+    assert status == 1
+    assert "ClusterAuditSink central: " in said
+    assert len(list((tmp_path / "register").iterdir())) == 2
+
+
+def test_a_namespace_or_all_of_them_must_be_named(erase):
+    with pytest.raises(SystemExit):
+        erase()
+
+
+def test_in_files_a_record_is_never_replaced_nor_are_keys_that_others_have_written(tmp_path):
+    options = Namespace(keyring=tmp_path / "keys", register=tmp_path / "register")
+    record = ErasureRecord(id="1", phase=Phase.BEGUN, time="", subject="s-1", control_plane="main")
+
+    async def use():
+        async with opened(options, "main") as places:
+            assert await places.keyring() is None
+            await places.register(record)
+            with pytest.raises(BoardUnavailable):
+                await places.register(record)
+            (tmp_path / "keys").write_bytes(b"one")
+            held = await places.keyring()
+            await places.keep_keyring(b"two", held.revision)
+            with pytest.raises(BoardUnavailable):
+                await places.keep_keyring(b"three", held.revision)
+        assert (tmp_path / "keys").read_bytes() == b"two"
+
+    asyncio.run(use())
