@@ -209,6 +209,27 @@ async def test_a_verifier_that_was_stopped_is_seen_by_the_clock_alone():
         assert (seen.state, seen.status.verified.sequence) == (SealState.VERIFY_OVERDUE, 2)
 
 
+async def test_a_report_that_is_gone_or_another_now_is_told_until_it_is_accepted():
+    async with world() as one:
+        both = sink(verification=VERIFIED), worm()
+        gone = noted([Discovery(Kind.RECORD_REMOVED, "the record is gone", "", hour(2), 3)])[0]
+        whole = Interval(START, START + 6 * HOUR)
+        bad = report_of(2, whole, one.time, scope=SCOPE, findings=gone)
+        one.archive.objects |= {report_name(1): report_of(1, whole, one.time, scope=SCOPE).encode()}
+        one.archive.objects |= {report_name(2): bad.encode()}
+        assert (await one.look(*both)).state is SealState.VERIFY_FAILED
+        for there in (None, report_of(2, hour(0), one.time, scope=SCOPE).encode()):
+            one.archive.objects.pop(report_name(2), None)
+            one.archive.objects |= {report_name(2): there} if there else {}
+            one.looks.follow(())  # an operator that was started anew
+            seen = await one.look(*both)
+            assert (seen.state, seen.status.verified.digest) == (SealState.VERIFY_OVERDUE, seals.digest(bad.encode()))
+            assert "report 2 of a verification" in seen.message
+        accepted = sink(verification=VERIFIED, accepted=[seals.digest(there)])
+        seen = await one.look(accepted, worm())
+        assert (seen.state, seen.status.verified.digest) == (SealState.SEALED, seals.digest(there))
+
+
 async def test_an_early_end_of_a_verification_is_said_and_does_not_count_as_one():
     async with world() as one:
         both = sink(verification=VERIFIED), worm()

@@ -172,7 +172,7 @@ class Reason(StrEnum):
     VERIFY_FAILED = "VerifyFailed", "A verification found records or seals that are not as they were sealed."
     VERIFY_OVERDUE = (
         "VerifyOverdue",
-        "Not everything that must be there was compared with its seals within the time that the spec allows.",
+        "Not everything that must be there was compared with its seals in time, or a report of that is gone.",
     )
 
     # Shipping, RetentionEnforced, Sealed

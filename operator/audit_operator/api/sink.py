@@ -313,7 +313,7 @@ class AuditSinkStatus(ApiModel):
     seals: SealsOfSink | None = Field(default=None, description="Seals of what the store has. ClusterAuditSink only.")
 
 
-_COLUMNS = columns(
+_OF_BOTH = (
     PrinterColumn("Type", "string", ".spec.type", "What the store is."),
     PrinterColumn("Policies", "integer", ".status.policies", "Policies that ship here."),
     condition_column("Retention", "RetentionEnforced", "reason", "Whether it keeps records as policies ask."),
@@ -324,7 +324,7 @@ class AuditSink(Resource):
     """AuditSink is one store that policies of its namespace can ship records to."""
 
     info: ClassVar[KindInfo] = KindInfo(
-        plural="auditsinks", singular="auditsink", short_name="asink", namespaced=True, columns=_COLUMNS
+        plural="auditsinks", singular="auditsink", short_name="asink", namespaced=True, columns=columns(*_OF_BOTH)
     )
 
     kind: Literal["AuditSink"] = Field(default="AuditSink", description="AuditSink.")
@@ -332,11 +332,18 @@ class AuditSink(Resource):
     status: AuditSinkStatus | None = Field(default=None, description="What is true.")
 
 
+_SEALED = condition_column("Sealed", "Sealed", "reason", "Whether what it has is sealed, and is as it was sealed.")
+
+
 class ClusterAuditSink(Resource):
     """ClusterAuditSink is one store that policies of many namespaces can ship records to."""
 
     info: ClassVar[KindInfo] = KindInfo(
-        plural="clusterauditsinks", singular="clusterauditsink", short_name="casink", namespaced=False, columns=_COLUMNS
+        plural="clusterauditsinks",
+        singular="clusterauditsink",
+        short_name="casink",
+        namespaced=False,
+        columns=columns(*_OF_BOTH, _SEALED),
     )
 
     kind: Literal["ClusterAuditSink"] = Field(default="ClusterAuditSink", description="ClusterAuditSink.")

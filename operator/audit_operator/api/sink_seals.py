@@ -37,7 +37,7 @@ class SealState(StrEnum):
     """What is true of a chain of seals, the worst last.
 
     Sealed: every interval that is over has a seal, and nothing speaks against the store.
-    VerifyOverdue: not everything that must be there was compared with the store lately.
+    VerifyOverdue: not everything that must be there was compared with the store lately, or a report of that is gone.
     VerifyFailed: records, or seals, are not as they were sealed.
     SealMissing: an interval that is long over has no seal, or a seal is gone.
     SealInvalid: a seal is not what a trusted key has signed, or was meddled with.
@@ -87,7 +87,9 @@ class Seals(ApiModel):
         default=None, description="Absent: nobody is expected to verify, and nothing is said about the records."
     )
     accepted: Annotated[tuple[SealDigest, ...], Field(max_length=_MOST_ACCEPTED), ATOMIC] = Field(
-        default=(), description="Digests of seals that are taken for good, though others had their numbers before."
+        default=(),
+        description="Digests of seals that are taken for good, though others had their numbers before; and of reports "
+        "of verifications: one that is gone, or that took its place.",
     )
 
 
@@ -104,6 +106,7 @@ class LastVerification(ApiModel):
     """The last verification of which there is a report that counts."""
 
     sequence: Ordinal = Field(description="Number of the report.")
+    digest: Digest = Field(description="SHA-256 of its bytes. Another one in its place, or none, is told.")
     made_at: Timestamp = Field(description="When it was made, as it says.")
     since: Timestamp | None = Field(default=None, description="From when on records were compared with their seals.")
     until: Timestamp | None = Field(default=None, description="Up to when. Absent: none were compared.")

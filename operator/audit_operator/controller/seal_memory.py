@@ -19,12 +19,14 @@ from audit_operator.api.sink_seals import (
     SealsOfSink,
     SealState,
 )
+from audit_operator.api.text import printable
 from audit_operator.integrity.discovery import Kind
 from audit_operator.integrity.interval import moment
+from audit_operator.integrity.signed import digest
 from audit_operator.integrity.watch import LastSeal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from audit_operator.integrity.discovery import Discovery
     from audit_operator.integrity.report import Noted, Report
@@ -66,8 +68,32 @@ def last_seal(status: SealsOfSink) -> LastSeal | None:
     return LastSeal(of.sequence, of.digest, datetime.fromisoformat(of.made_at), datetime.fromisoformat(of.until))
 
 
-def observed(before: SealsOfSink, watched: Watched, standing: Standing | None, note: str) -> SealObservation:
-    """What was just seen; `standing` is None where nobody is expected to verify, `note` is something to be said."""
+def forgotten(before: SealsOfSink, reports: Mapping[int, Report], accepted: Collection[str]) -> str:
+    """What is to be said of the last report that was seen, where there is none of its number now, or another one."""
+    was = before.verified
+    if was is None or was.digest in accepted:
+        return ""
+    now = reports.get(was.sequence)
+    if now is None:
+        return f"report {was.sequence} of a verification, {was.digest}, was there and is gone, or counts no longer"
+    there = digest(now.encode())
+    if there in {was.digest, *accepted}:
+        return ""
+    return f"report {was.sequence} of a verification was {was.digest}, and now is {there}"
+
+
+def observed(
+    before: SealsOfSink, watched: Watched, standing: Standing | None, *, gone: str = "", note: str = ""
+) -> SealObservation:
+    """What was just seen.
+
+    Args:
+        before: what is remembered.
+        watched: what is true of the seals.
+        standing: what verifications have found; None where nobody is expected to verify.
+        gone: as `forgotten` says it; then the report that is remembered stays so.
+        note: something to be said beside all else.
+    """
     findings = [*map(_of_seals, watched.discoveries), *map(_of_report, standing.findings if standing else ())]
     # What the operator sees itself, a report need not say once more.
     shown = list({(each.id, each.since, each.seal): each for each in reversed(findings)}.values())[::-1]
@@ -75,7 +101,7 @@ def observed(before: SealsOfSink, watched: Watched, standing: Standing | None, n
     status = SealsOfSink(
         chain=before.chain,
         last=_last(watched.last) if watched.last is not None else None,
-        verified=_verification(standing.last) if standing is not None and standing.last is not None else None,
+        verified=before.verified if gone else _verification(standing) if standing is not None else None,
         findings=tuple(shown[:MOST_FINDINGS]),
     )
     counted: Counter[str] = Counter()
@@ -87,12 +113,12 @@ def observed(before: SealsOfSink, watched: Watched, standing: Standing | None, n
         verified=standing.last.time.timestamp() if standing is not None and standing.last is not None else 0.0,
         findings=dict(counted),
     )
-    state, message = _judged(watched, standing)
+    state, message = _judged(watched, standing, gone)
     said = f"{message}; {note}" if note else message
-    return SealObservation(status, state, said[:_LONGEST], figures=figures)
+    return SealObservation(status, state, printable(said)[:_LONGEST], figures=figures)
 
 
-def _judged(watched: Watched, standing: Standing | None) -> tuple[SealState, str]:
+def _judged(watched: Watched, standing: Standing | None, gone: str) -> tuple[SealState, str]:
     kinds = (
         (SealState.SEAL_REPLACED, frozenset({Kind.SEAL_REPLACED})),
         (SealState.SEAL_INVALID, _INVALID),
@@ -114,6 +140,8 @@ def _judged(watched: Watched, standing: Standing | None) -> tuple[SealState, str
             SealState.VERIFY_FAILED,
             f"{_place(errors[0])}{errors[0].message}; {count} findings of verifications stand",
         )
+    if gone:
+        return SealState.VERIFY_OVERDUE, f"{gone} (verify everything once more; then accept the digest)"
     failed = standing.last.failure if standing.last is not None else ""
     ended = f"; the last verification ended early: {failed}" if failed else ""
     if standing.uncovered is not None:
@@ -133,9 +161,13 @@ def _last(seal: LastSeal) -> RememberedSeal:
     )
 
 
-def _verification(report: Report) -> LastVerification:
+def _verification(standing: Standing) -> LastVerification | None:
+    report = standing.last
+    if report is None:
+        return None
     return LastVerification(
         sequence=report.sequence,
+        digest=digest(report.encode()),
         made_at=report.made_at,
         since=report.since or None,
         until=report.until or None,
@@ -151,7 +183,7 @@ def _of_seals(each: Discovery) -> SealFinding:
         since=moment(each.interval.since) if each.interval is not None else None,
         until=moment(each.interval.until) if each.interval is not None else None,
         seal=each.seal,
-        message=each.message[:_LONGEST],
+        message=printable(each.message)[:_LONGEST],
     )
 
 
@@ -163,5 +195,5 @@ def _of_report(each: Noted) -> SealFinding:
         until=each.until or None,
         seal=each.seal,
         count=each.count,
-        message=each.message,
+        message=printable(each.message)[:_LONGEST],
     )

@@ -23,7 +23,7 @@ from audit_operator.api.text import hours
 from audit_operator.cluster.resources import resource_of
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError
 from audit_operator.controller.origins import origin
-from audit_operator.controller.seal_memory import last_seal, observed, remembered
+from audit_operator.controller.seal_memory import forgotten, last_seal, observed, remembered
 from audit_operator.integrity.chain import Times
 from audit_operator.integrity.keys import KeyUnusableError, VerifyKey
 from audit_operator.integrity.signed import Scope
@@ -192,11 +192,12 @@ class SealLooks:
         within, watch = timedelta(hours=hours(seals.within)), Watch(followed.scope, followed.keys, seals.accepted)
         watched = watch.judge(known, sight, Times(now - within, within))
         if seals.verification is None:
-            return observed(memory, watched, None, "")
+            return observed(memory, watched, None)
         stands = await _stands(followed, archive, sight.numbers, seals.verification, now)
         if isinstance(stands, Failure):
             return stands
-        return observed(memory, watched, stands, _unusable(followed.reports))
+        gone = forgotten(memory, followed.reports.good, seals.accepted)
+        return observed(memory, watched, stands, gone=gone, note=_unusable(followed.reports))
 
     async def _archive(self, followed: _Followed) -> SealArchive | Failure | Unsupported:
         if followed.archive is None:
