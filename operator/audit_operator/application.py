@@ -31,7 +31,7 @@ from audit_operator.cluster.status_writer import StatusWriter
 from audit_operator.controller import logs
 from audit_operator.controller.board import ClusterBoard
 from audit_operator.controller.config_maps import ConfigMaps
-from audit_operator.controller.content import decode
+from audit_operator.controller.content import OwnObject, decode
 from audit_operator.controller.credentials import SinkSecrets
 from audit_operator.controller.delivery import Delivery
 from audit_operator.controller.health import HealthServer
@@ -57,7 +57,7 @@ from audit_operator.controlplane.configmap import ConfigMapDriver
 from audit_operator.controlplane.observe import ObserveDriver
 from audit_operator.controlplane.process import ProcessDriver
 from audit_operator.controlplane.shipper.collector import FOLDER as SHIPPER_FOLDER
-from audit_operator.controlplane.shipper.collector import places_of
+from audit_operator.controlplane.shipper.collector import files_of, places_of
 from audit_operator.controlplane.shipper.keeper import ShipperTimes
 from audit_operator.controlplane.shipper.local import LocalShipper
 from audit_operator.controlplane.shipper.nodes import NodeShippers
@@ -71,6 +71,7 @@ from audit_operator.shipping.injection.template import SidecarTemplate, Template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
+    from pathlib import Path
 
     from audit_operator.api.findings import ObjectRef
     from audit_operator.controlplane.driver import Driver
@@ -151,7 +152,7 @@ class Operator:
         secrets = SecretReader(client)
         self.credentials = SinkSecrets(secrets, self.dirty.mark)
         self.shipment = Shipment(_ShippersMaker(settings, shippers, self.dirty), self.credentials)
-        stores = Stores(secrets)
+        stores = Stores(secrets, files=_LocalFiles(settings, self.store))
         self.sinks = _sink_checks(settings, stores, self.dirty)
         self.retention = _retention(settings, client, stores, self.dirty, self.elector.check)
         template = _template(settings)
@@ -435,6 +436,27 @@ class _ShippersMaker:
             look_every=self.settings.observe_seconds,
             key_ages=KeyAges.of_days(self.settings.pseudonym_rotation_days, self.settings.pseudonym_keep_days),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalFiles:
+    """Where sinks of type File are, of control planes whose collector is on this machine (driver Process)."""
+
+    settings: Settings
+    store: FactStore
+
+    def __call__(self, sink: ObjectRef, clusters: tuple[str, ...]) -> Path | None:
+        folder = self.settings.process_folder
+        known = (each.content for each in self.store.facts(AUDIT_CONTROL_PLANE))
+        planes = (each.model for each in known if isinstance(each, OwnObject))
+        ours = {
+            each.metadata.name
+            for each in planes
+            if isinstance(each, AuditControlPlane) and each.spec.driver is DriverName.PROCESS
+        }
+        if folder is None or self.settings.collector is None or not ours.issuperset(clusters):
+            return None
+        return files_of(folder / SHIPPER_FOLDER, sink)
 
 
 def _not_served(served: list[str]) -> Finding:

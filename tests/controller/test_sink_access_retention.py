@@ -1,8 +1,11 @@
 """Through whose sinks anything is ever deleted."""
 
+from pathlib import Path
+
 import pytest
 
 from audit_operator.controller.sink_access import Stores
+from audit_operator.sinks.retention.file import FileRetention
 from audit_operator.sinks.retention.unsupported import UnsupportedRetention
 from tests.plan.objects import parsed
 
@@ -38,3 +41,16 @@ async def test_what_cannot_be_asked_says_what_its_owner_can_do():
         made = await opened(kind, store, namespace)
         assert isinstance(made, UnsupportedRetention)
         assert "declare" in made.reason
+
+
+@pytest.mark.parametrize(("folder", "made"), [(Path("/somewhere"), FileRetention), (None, UnsupportedRetention)])
+async def test_files_are_seen_to_where_they_are_on_this_machine_and_nowhere_else(folder, made):
+    asked = []
+
+    def files(sink, clusters):
+        asked.append((sink.name, clusters))
+        return folder
+
+    sink = parsed("ClusterAuditSink", "one", {"type": "File", "file": {"claimName": "audit"}})
+    assert isinstance(await Stores(None, files=files).open_retention(sink, ("main",)), made)
+    assert asked == [("one", ("main",))]

@@ -21,13 +21,16 @@ from audit_operator.shipping.exporters import Unusable, access_key_parts
 from audit_operator.sinks.access import Access
 from audit_operator.sinks.network import Network
 from audit_operator.sinks.opening import open_store
+from audit_operator.sinks.retention.file import FileRetention
 from audit_operator.sinks.retention.opening import open_retention
 from audit_operator.sinks.store import Failure, Reason
 from audit_operator.sinks.unsupported import UnsupportedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
+    from audit_operator.api.findings import ObjectRef
     from audit_operator.controller.sink_secrets import Secrets
     from audit_operator.plan.credentials import SecretName
     from audit_operator.plan.sinks import Sink
@@ -46,11 +49,14 @@ class Stores:
         secrets: where Secrets are read.
         platform: the way to stores that the platform team chose.
         tenants: the way to stores that tenants chose.
+        files: the folder of a sink of type File that control planes of these names ship to, where it is on this machine
+            and nobody else's records for the sink are anywhere else.
     """
 
     secrets: Secrets
     platform: Network = field(default_factory=Network)
     tenants: Network = field(default_factory=lambda: Network(foreign=True))
+    files: Callable[[ObjectRef, tuple[str, ...]], Path | None] = lambda _sink, _clusters: None
 
     async def open(self, sink: Sink, known: OpenStore | None = None) -> OpenStore | Failure:
         """The store of a sink; `known` where nothing has changed since that was opened."""
@@ -72,6 +78,9 @@ class Stores:
         if isinstance(access, Failure):
             return access
         is_tenants = isinstance(sink, AuditSink)
+        folder = self.files(sink.ref, clusters) if sink.spec.type is SinkType.FILE else None
+        if folder is not None:
+            return FileRetention(folder)
         network = self.tenants if is_tenants else self.platform
         # Its address may be that of a store that is everybody's: no tenant has anything deleted.
         return await asyncio.to_thread(open_retention, sink.spec, access, network, clusters, may_delete=not is_tenants)

@@ -6,20 +6,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
-import pytest
-
 from audit_operator.controller.retention_memory import moment
 from audit_operator.plan.retention import store_of
 from audit_operator.retention.change import GRACE
-from tests.integration.conftest import install_crds
-from tests.integration.control_plane import ClusterUser
 from tests.integration.operator_process import (
     API_VERSION,
     GROUP,
     MAIN,
-    NAMESPACE,
-    USER,
-    OperatorProcess,
     eventually,
     thing,
 )
@@ -33,18 +26,6 @@ WEEK_AGO = datetime.now(UTC) - GRACE - timedelta(hours=1)
 FLAGS = ("-retentionPeriod=400d", "-delete.enable")
 
 
-@pytest.fixture
-def operator(private_control_plane):
-    control_plane = private_control_plane(users=(ClusterUser(USER),))
-    install_crds(control_plane)
-    for namespace in (NAMESPACE, "payments", "web"):
-        control_plane.create_namespace(namespace)
-    control_plane.kubectl("create", "clusterrolebinding", USER, "--clusterrole=cluster-admin", f"--user={USER}")
-    operator = OperatorProcess(control_plane)
-    yield operator
-    operator.stop_all()
-
-
 def policy(namespace, **retention):
     spec = {"rules": [{"level": "Metadata"}], "sinkRefs": REFS, "retention": retention}
     return thing("AuditPolicy", "own", spec, namespace)
@@ -55,12 +36,12 @@ def sink(url, enforcement="Enforce"):
     return thing("ClusterAuditSink", "central", spec)
 
 
-def as_a_week_ago(control_plane, url, namespace, demanded):
+def as_a_week_ago(control_plane, spec, namespace, demanded):
     """What the operator would have said of a namespace a week ago: a deletion that it announced then is due."""
     told = {"namespaces": [namespace], "since": moment(WEEK_AGO)}
     told["announced"] = {"deleteAfter": demanded, "since": told["since"], "due": moment(WEEK_AGO + GRACE)}
     said = {"class": f"max{demanded}", "desired": f"at most {demanded}", "state": "Pending", "told": [told]}
-    store = store_of(parsed("ClusterAuditSink", "central", sink(url)["spec"]))
+    store = store_of(parsed("ClusterAuditSink", "central", spec))
     answer = control_plane.request(
         "PATCH",
         f"{GROUP}/{'/'.join(SINK)}/status?fieldManager=audit-operator&force=true",
@@ -134,7 +115,7 @@ def test_records_live_as_long_as_policies_say_and_status_says_how_long(operator,
             policy("payments", maximum="30d", confirmDeletion="30d"),
             policy("web", minimum="90d", maximum="200d"),
         )
-        as_a_week_ago(operator.control_plane, url, "payments", "30d")
+        as_a_week_ago(operator.control_plane, sink(url)["spec"], "payments", "30d")
         operator.start(retention_seconds="1")
         line = seen.until("payments", "Enforced")
         assert (line["condition"], line["class"]) == (("True", "Enforced"), "max30d")

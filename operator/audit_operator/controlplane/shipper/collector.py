@@ -36,7 +36,7 @@ from audit_operator.controlplane.os_process import ProcessIdentity
 from audit_operator.controlplane.ports import free_ports
 from audit_operator.controlplane.shipper import telemetry
 from audit_operator.plan.collector_files import CONFIG_FILE, Places
-from audit_operator.plan.credentials import ACCESS_KEY
+from audit_operator.plan.credentials import ACCESS_KEY, sink_name
 from audit_operator.shipping.collector.configuration import (
     ARGUMENTS,
     ENVIRONMENT,
@@ -55,12 +55,14 @@ from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, REGISTER_BYT
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from audit_operator.api.findings import ObjectRef
+
 FOLDER = "shipper"
 """Of the collector, in the folder of the API server."""
 STOP_GRACE = 10.0
 
 _LOOPBACK = "127.0.0.1"
-_CREDENTIALS = "credentials"
+_CREDENTIALS, _CLAIMS = "credentials", "claims"
 KEYRING_FILE = "keyring.json.gz"
 _DIGEST = re.compile(rf'"{re.escape(IDENTITY)}", "value": "([0-9a-f]+)"')
 _VALIDATION_TIMEOUT = 60.0
@@ -83,11 +85,16 @@ def places_of(audit_log: str, *, claims: bool = True, webhook: bool = False) -> 
         table="table-{}.yaml",
         credentials=f"{folder}/{_CREDENTIALS}",
         state=f"{folder}/state",
-        claims=f"{folder}/claims" if claims else "",
+        claims=f"{folder}/{_CLAIMS}" if claims else "",
         audit_log=audit_log,
         webhook=variable(WEBHOOK_VARIABLE) if webhook else "",
         endpoints=Endpoints(variable(HEALTH_VARIABLE), _LOOPBACK, variable(METRICS_PORT_VARIABLE)),
     )
+
+
+def files_of(folder: Path, sink: ObjectRef) -> Path:
+    """Where the collector of a folder writes what is for a sink of type File; it need not be there yet."""
+    return folder / _CLAIMS / sink_name(sink)
 
 
 class CollectorGone(Exception):  # noqa: N818  # a state of the control plane

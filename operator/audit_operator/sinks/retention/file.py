@@ -1,0 +1,180 @@
+"""Files of namespaces and days, on a disk that the operator reaches: they are counted, and deleted when they are due.
+
+A file holds the records of a day, and the shipper adds to it as long as any of that day arrive. So a file goes once all
+of its records are older than they may be, and never before: until then, up to a day, those that are too old are
+counted. Nothing but files of that form, in folders of the namespaces that are asked about, is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from audit_operator.api.policy_status import RetentionState
+from audit_operator.retention.judgement import Facts, Gap, Mends
+from audit_operator.shipping.search_index import TIME
+from audit_operator.sinks.retention.protocol import Done, Observed
+from audit_operator.sinks.store import Failure, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from audit_operator.retention.classes import RetentionClass
+    from audit_operator.sinks.retention.protocol import Order
+
+_T = TypeVar("_T")
+_DAY = timedelta(days=1)
+_OF_NONE = "_cluster"
+"""Folder of records of no namespace; no namespace has such a name (tools/otelcol/exporters/datedfiles)."""
+_DATED = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.jsonl", re.ASCII)
+_BEGIN = f'{{"{TIME}":"'.encode()
+_CHUNK = 2**20
+_FORMER = "audit*.jsonl"
+_MENDS = Mends(
+    keep_longer="let nobody but the operator delete files in the volume",
+    delete="delete dated files by their age",
+    lock="ship to a sink of type S3 with objectLock as well; whoever reaches the volume can delete files",
+)
+_LEFT = Gap(
+    RetentionState.PARTIAL,
+    "audit.jsonl and what was rotated away of it, of a former release, hold records of all namespaces",
+    "delete them by hand when they are old enough",
+)
+
+
+class _File(NamedTuple):
+    """One of a folder that is open as `folder`; `end` is the moment after its day."""
+
+    folder: int
+    name: str
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FileRetention:
+    """The files of one sink; implements `protocol.RetentionStore`. `folder` need not be there yet."""
+
+    folder: Path
+
+    @property
+    def mends(self) -> Mends:
+        """See `protocol.RetentionStore`."""
+        return _MENDS
+
+    async def observe(self, classes: Sequence[RetentionClass], now: datetime) -> Observed | Failure:
+        """See `protocol.RetentionStore`. Reads what is too old, or may be."""
+        return await _in_thread(
+            lambda given_up: Observed({each.name: _facts(self.folder, each, now, given_up) for each in classes})
+        )
+
+    async def enforce(self, orders: Sequence[Order], now: datetime) -> Done | Failure:
+        """See `protocol.RetentionStore`. Ends with the file that it is at when nobody waits for it any more."""
+        return await _in_thread(lambda given_up: _delete(self.folder, orders, now, given_up))
+
+
+async def _in_thread(work: Callable[[threading.Event], _T]) -> _T | Failure:
+    given_up = threading.Event()
+    try:
+        return await asyncio.to_thread(work, given_up)
+    except OSError as error:
+        return Failure(
+            Reason.STORE_FAILED,
+            f"the folder of the files cannot be used: {error.strerror or type(error).__name__}",
+            "see who may read and write it, and whether its disk is well",
+        )
+    finally:
+        given_up.set()
+
+
+def _facts(root: Path, wanted: RetentionClass, now: datetime, given_up: threading.Event) -> Facts:
+    demand, overdue, oldest = wanted.demand, 0, None
+    # Under a legal hold, to be older than the maximum is nothing wrong.
+    limit = None if demand.maximum is None or demand.delete_after is None else now - timedelta(hours=demand.maximum)
+    for namespace in wanted.namespaces:
+        for position, file in enumerate(_files(root, namespace)):
+            if given_up.is_set():
+                break
+            if position == 0 and (oldest is None or file.end - _DAY < oldest):
+                oldest = min(_times(file), default=oldest)
+            if limit is not None and file.end - _DAY < limit:
+                overdue += _lines(file) if file.end <= limit else sum(each < limit for each in _times(file))
+    left = (_LEFT,) if demand.delete_after is not None and any(root.glob(_FORMER)) else ()
+    return Facts(None, can_delete=True, oldest=oldest, overdue=overdue, gaps=left)
+
+
+def _delete(root: Path, orders: Sequence[Order], now: datetime, given_up: threading.Event) -> Done:
+    deleted: dict[str, int] = {}
+    for order in orders:
+        if order.delete_after is None:
+            continue
+        limit = now - timedelta(hours=order.delete_after)
+        for namespace in order.namespaces:
+            for file in _files(root, namespace):
+                if file.end > limit or given_up.is_set():
+                    break
+                count = _lines(file)
+                os.unlink(file.name, dir_fd=file.folder)  # a Path knows no open folder
+                os.fsync(file.folder)
+                deleted[order.wanted.name] = deleted.get(order.wanted.name, 0) + count
+    return Done(deleted)
+
+
+def _files(root: Path, namespace: str) -> Iterator[_File]:
+    """Those of a namespace, the oldest first. Raises OSError. Links are not followed."""
+    try:
+        folder = os.open(root / (namespace or _OF_NONE), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(each.name for each in entries if each.is_file(follow_symlinks=False))
+        for name in names:
+            day = _day(name)
+            if day is not None:
+                yield _File(folder, name, datetime.combine(day, time(), UTC) + _DAY)
+    finally:
+        os.close(folder)
+
+
+def _day(name: str) -> date | None:
+    found = _DATED.fullmatch(name)
+    try:
+        return date.fromisoformat(found[1]) if found else None
+    except ValueError:
+        return None
+
+
+def _lines(file: _File) -> int:
+    """How many records a file has; half a line is none."""
+    with _opened(file) as descriptor:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: os.read(descriptor, _CHUNK), b""))
+
+
+def _times(file: _File) -> Iterator[datetime]:
+    """When its records were; a line that is none has no time."""
+    with _opened(file) as descriptor, os.fdopen(os.dup(descriptor), "rb") as lines:
+        for line in lines:
+            if not line.startswith(_BEGIN):
+                continue
+            try:
+                moment = datetime.fromisoformat(line[len(_BEGIN) : line.index(b'"', len(_BEGIN))].decode("ascii"))
+            except ValueError:
+                continue
+            if moment.tzinfo is not None:
+                yield moment
+
+
+@contextmanager
+def _opened(file: _File) -> Iterator[int]:
+    descriptor = os.open(file.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=file.folder)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
