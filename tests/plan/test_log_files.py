@@ -1,7 +1,8 @@
 import pytest
 
+from audit_operator.api.observations import ShipperObservation
 from audit_operator.plan import Snapshot, plan
-from audit_operator.plan.log_files import BELOW_CIS, TOO_FEW, log_file_findings
+from audit_operator.plan.log_files import BELOW_CIS, LESS_THAN_A_DAY, TOO_FEW, lasting_findings, log_file_findings
 from tests.plan.objects import audit_policy, control_plane, parsed
 
 SINK = parsed("ClusterAuditSink", "central", {"type": "OTLP", "otlp": {"endpoint": "http://store"}})
@@ -24,6 +25,33 @@ def test_where_nobody_ships_files_or_they_are_not_ours_to_set_nothing_is_said():
     assert found(audit_policy(), **BY_NODES, log={"maxBackup": 1}) == []
     assert found(audit_policy(**SHIPS), driver="Process", log={"maxBackup": 1}) == []
     assert found(audit_policy(**SHIPS), **BY_NODES) == []
+
+
+def lasting(daily, driver=BY_NODES, **log):
+    shippers = [ShipperObservation("n1", daily=5), ShipperObservation("n2", daily=daily)]
+    return list(lasting_findings(control_plane(**driver, log=log), shippers))
+
+
+@pytest.mark.parametrize(
+    ("daily", "log", "mend"),
+    [
+        (12 * 10**8, {"maxBackup": 11}, "set spec.log.maxBackup to 12 or more"),
+        (5 * 10**9, {}, "set spec.log.maxBackup to 48 or more; that takes 5 GB of disk"),
+        (32 * 10**11, {}, "set spec.log.maxBackup to 1000, and spec.log.maxSize to 3052 or more; that takes 3200 GB"),
+    ],
+)
+def test_files_that_last_for_less_than_a_day_of_what_was_seen_are_told_with_the_numbers_that_do(daily, log, mend):
+    [finding] = lasting(daily, **log)
+    assert (finding.id, finding.path) == (LESS_THAN_A_DAY, "spec.log.maxBackup")
+    assert mend in finding.mend
+    assert f"on n2, {daily / 10**9:g} GB or more were written in 24 hours" in finding.message
+
+
+def test_files_that_last_and_those_of_others_are_no_finding():
+    assert lasting(10**9) == []
+    assert lasting(5 * 10**9, maxBackup=48) == []
+    assert lasting(5 * 10**9, {"driver": "Process"}) == []
+    assert list(lasting_findings(control_plane(**BY_NODES), [])) == []
 
 
 def test_a_framework_that_names_numbers_is_held_against_them():

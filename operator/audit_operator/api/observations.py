@@ -97,6 +97,15 @@ def lag(seconds: float) -> int:
     return max((each for each in LAGS if each <= seconds), default=0)
 
 
+VOLUMES = tuple(int(each * 10**decade) for decade in range(8, 13) for each in (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.4, 8))
+"""Bytes: the steps in which it is told how much is written in a day, from 100 MB on."""
+
+
+def volume(written: int) -> int:
+    """The largest of VOLUMES that is not more; 0 for less than all of them."""
+    return max((each for each in VOLUMES if each <= written), default=0)
+
+
 class Flow(StrEnum):
     """What was seen of the way from a shipper to one sink.
 
@@ -186,6 +195,7 @@ class ShipperObservation:
         last_error: why not, for a human; or why it has not the configuration that it should have.
         exporters: the ways to its sinks.
         unread_for: for how many seconds at least something has waited in the API server's files, as one of LAGS.
+        daily: bytes that were written into these files at least, within 24 hours since it looks, as one of VOLUMES.
     """
 
     node: str
@@ -194,6 +204,7 @@ class ShipperObservation:
     last_error: str = ""
     exporters: tuple[ExporterObservation, ...] = ()
     unread_for: int = 0
+    daily: int = 0
     figures: ShipperFigures = field(default=ShipperFigures(), compare=False)
 
     def waiting(self, exporter: str) -> int:

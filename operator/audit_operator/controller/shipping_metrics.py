@@ -34,6 +34,7 @@ class ShippingMetrics(Collector):
         restarts = CounterMetricFamily("audit_operator_shipper_restarts", "Restarts, unasked.", labels=_SHIPPER)
         events = CounterMetricFamily("audit_operator_shipper_events", "Events read.", labels=[*_SHIPPER, "outcome"])
         unread = GaugeMetricFamily("audit_operator_shipper_unread_bytes", "Not read yet.", labels=_SHIPPER)
+        daily = GaugeMetricFamily("audit_operator_shipper_daily_bytes", "In 24 hours, at least.", labels=_SHIPPER)
         lag = GaugeMetricFamily("audit_operator_shipper_lag_seconds", "Of the oldest, at least.", labels=_SHIPPER)
         by_sink = [*_SHIPPER, "sink"]
         records = CounterMetricFamily("audit_operator_sink_records", "Records.", labels=[*by_sink, "outcome"])
@@ -48,13 +49,14 @@ class ShippingMetrics(Collector):
             lag.add_metric(labels, max([shipper.unread_for, *(each.stalled for each in shipper.exporters)]))
             if figures.unread is not None:
                 unread.add_metric(labels, figures.unread)
+                daily.add_metric(labels, shipper.daily)
             for each in shipper.exporters:
                 sink = [*labels, each.exporter.partition("/")[2]]
                 for outcome in ("sent", "failed", "not_queued"):
                     records.add_metric([*sink, outcome], getattr(each.figures, outcome))
                 waiting.add_metric(sink, each.figures.queue)
                 capacity.add_metric(sink, each.figures.capacity)
-        yield from (healthy, restarts, events, unread, lag, records, waiting, capacity)
+        yield from (healthy, restarts, events, unread, daily, lag, records, waiting, capacity)
 
     def _shippers(self) -> Iterator[tuple[list[str], ShipperObservation]]:
         for plane, facts in self.facts().items():

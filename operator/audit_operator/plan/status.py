@@ -23,7 +23,7 @@ from audit_operator.plan.claim import Claim, false, true, unknown
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
 from audit_operator.plan.defect import DEFECT
 from audit_operator.plan.given import INVALID, NOT_FOUND
-from audit_operator.plan.log_files import log_file_findings
+from audit_operator.plan.log_files import lasting_findings, log_file_findings
 from audit_operator.plan.retention_status import RetentionOfStores, decides
 from audit_operator.plan.seal_status import SealsOfSinks
 from audit_operator.plan.shipping_status import (
@@ -99,7 +99,7 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
         judged_on = catalogue_for(plane, snapshot)
         if (judge := _judge_of(name, plan, judged_on[0])) is not None:
             judges[name] = judge
-        of_shippers = remarks_for_owner(shipped[name]) if name in shipped else ()
+        of_shippers = _of_shippers(plane, shipped[name]) if name in shipped else ()
         result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], judged_on, of_shippers)
         if name in permissions:
             result[plane.ref]["permissions"] = to_json(permissions[name])
@@ -482,6 +482,10 @@ def _sink_status(
         claims = _with_summary([false(ConditionType.ACCEPTED, Reason.INVALID, _said([barred]))])
     status = {**_document(sink.metadata.generation, claims), "policies": policies}
     return {**status, "retention": memory} if memory else status
+
+
+def _of_shippers(plane: AuditControlPlane, facts: ShippingFacts) -> tuple[Finding, ...]:
+    return (*remarks_for_owner(facts), *lasting_findings(plane, facts.shippers))
 
 
 _STUCK = frozenset(

@@ -20,6 +20,7 @@ from audit_operator.api.observations import (
     ShipperFigures,
     ShipperObservation,
     lag,
+    volume,
 )
 from audit_operator.controlplane import os_process
 from audit_operator.controlplane.ports import ADDRESS_IN_USE
@@ -28,6 +29,7 @@ from audit_operator.controlplane.shipper.collector import CollectorGone
 from audit_operator.controlplane.shipper.flow import Sum, Way
 from audit_operator.controlplane.shipper.reading import OpenFile, Reading, open_files
 from audit_operator.controlplane.shipper.telemetry import NoAnswer
+from audit_operator.controlplane.shipper.volume import Volume
 from audit_operator.shipping.collector.pseudonym_keys import keys_text
 from audit_operator.shipping.redaction.keyring import Epoch, KeyringUnusable
 
@@ -114,6 +116,7 @@ class Keeper:
     _sums: dict[str, Sum] = field(default_factory=dict)
     _table: _TableProof = field(default_factory=_TableProof)
     _reading: Reading = field(default_factory=Reading)
+    _volume: Volume = field(default_factory=Volume)
     _keys: tuple[str, tuple[str, ...], str] | None = field(default=None, repr=False)
     _since: datetime | None = None
     _failures: int = 0
@@ -282,6 +285,7 @@ class Keeper:
             last_error="it does not read its table anew" if stuck else "",
             exporters=tuple(self._exporters(now, said)),
             unread_for=lag(self._reading.see(now, reads)),
+            daily=volume(self._volume.see(now, reads)),
             figures=replace(self._figures(said, table), unread=self._reading.unread(reads)),
         )
 
