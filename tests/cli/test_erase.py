@@ -91,3 +91,9 @@ def test_in_files_a_record_is_never_replaced_nor_are_keys_that_others_have_writt
         assert (tmp_path / "keys").read_bytes() == b"two"
 
     asyncio.run(use())
+
+
+def test_what_verification_is_to_believe_needs_a_key_and_a_place(erase, tmp_path):
+    status, said = erase("--all", "--warrants", str(tmp_path))
+    assert status == 2
+    assert "--sign-key and --warrants belong together" in said

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import secrets
 import sys
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from audit_operator.cli.erasure_text import erasure_text
 from audit_operator.cli.from_cluster import add_connection, read_cluster
 from audit_operator.cli.inputs import read_facts
 from audit_operator.cli.named_sinks import chosen, readable_secrets
+from audit_operator.cli.sealing import signing_key
 from audit_operator.cli.usage import UsageError
 from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.integrity.interval import moment
@@ -83,6 +85,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--dry-run", action="store_true", help="do nothing, whatever else is said")
     parser.add_argument("--destroy-keys", action="store_true", help="destroy all keys that the namespaces have had")
     parser.add_argument("--reason", metavar="TEXT", default="", help="for the record, such as a ticket; no names")
+    parser.add_argument(
+        "--sign-key", metavar="FILE", type=Path, help="private key that signs what `verify --erasures` believes"
+    )
+    parser.add_argument("--warrants", metavar="FOLDER", type=Path, help="where that goes: hashes of erased records")
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text", help="default: text")
     _add_places(parser)
     add_connection(parser)
@@ -113,6 +119,8 @@ def run(options: argparse.Namespace) -> int:
     """Find, erase where it is to be done, and say what came of it."""
     if (options.keyring is None) != (options.register is None):
         raise UsageError("--keyring and --register belong together")
+    if (options.sign_key is None) != (options.warrants is None):
+        raise UsageError("--sign-key and --warrants belong together")
     if options.subject.lower() in options.reason.lower():
         raise UsageError("--reason is kept for ever, and holds the name of the subject: leave it out there")
     facts = read_facts(options.filename) if options.filename else read_cluster(options)
@@ -177,6 +185,7 @@ class _Erasure:
             begun = self._record(keyring, Phase.BEGUN, [each.share for each in self.planned], keys)
             if not self.in_earnest:
                 return self._say(begun, 0 if self._is_whole(begun.shares, planned=True) else 1)
+            await self._warrant()
             await places.register(begun)
             shares = [await self._erase(each) for each in self.planned]
             if all(each.left == 0 or not each.erasable for each in shares) and not self.failed:
@@ -271,6 +280,31 @@ class _Erasure:
                 self.failed.append(f"keys of {each or '(no namespace)'} are not destroyed: {forbidding[0]}")
                 return Keys.KEPT
         return Keys.DESTROYED
+
+    async def _warrant(self) -> None:
+        """Sign which records will be missing; before they are, since afterwards nobody knows their hashes."""
+        if self.options.sign_key is None:
+            return
+        from audit_operator.integrity.warrant import of_leaves  # noqa: PLC0415 - see run
+        from audit_operator.sinks.store import Failure  # noqa: PLC0415
+
+        key = signing_key(self.options.sign_key)
+        by_sink: defaultdict[str, set[bytes]] = defaultdict(set)
+        for each in self.planned:
+            if each.keep is not None and each.share.erasable:
+                leaves = await each.store.leaves(each.share.namespace, each.names, each.keep, self.now)
+                if isinstance(leaves, Failure):
+                    raise UsageError(f"{each.share.sink}: {leaves.message} ({leaves.mend}); nothing was erased")
+                by_sink[each.share.sink] |= leaves
+        for sink, leaves in by_sink.items():
+            name = sink.replace(" ", "/")
+            warrant = key.sign(of_leaves(self.id, moment(self.now.replace(microsecond=0)), name, leaves))
+            path = self.options.warrants / f"{self.id}-{name.replace('/', '-')}.json"
+            try:
+                self.options.warrants.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(warrant.encode())
+            except OSError as error:
+                raise UsageError(f"{path}: {error.strerror}; nothing was erased") from error
 
     async def _erase(self, planned: _Planned) -> Share:
         from audit_operator.sinks.store import Failure  # noqa: PLC0415 - see run

@@ -18,6 +18,7 @@ from audit_operator.cli.sealing import (
     duration,
     open_chain,
     public_keys,
+    read_bytes,
     show_progress,
     signing_key,
     when,
@@ -38,6 +39,8 @@ EXAMPLES = """examples:
   audit-operator verify central --public-key new.pub --public-key old.pub --seals /mnt/seals
   audit-operator verify central --public-key seal.pem.pub --seals ./seals -o json | jq '.findings[] | .auditID'
   audit-operator verify central --public-key seal.pem.pub --seals-sink worm --since 30d --turn 120h --report-key v.pem
+  audit-operator verify central --public-key seal.pem.pub --seals ./seals --erasures ./warrants \\
+    --erasure-key erase.pem.pub                                                         some were erased by right
   audit-operator verify payments/own -n payments --public-key seal.pem.pub --seals ./seals -f sink.yaml
 
 Needs 32 bytes of memory for each record of an interval; of a bucket, for each of all the time that is verified, since
@@ -94,6 +97,16 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default=[],
         help="digest of a seal that is taken for good, though an earlier report names another of its number",
     )
+    erased = parser.add_argument_group("records that were erased by right")
+    erased.add_argument("--erasures", metavar="FOLDER", type=Path, help="with what `erase --warrants` has written")
+    erased.add_argument(
+        "--erasure-key",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="public key of whoever may erase (PEM, Ed25519); may be given again",
+    )
     parser.set_defaults(run=run)
 
 
@@ -137,6 +150,7 @@ async def _verify(
         Turn(options.turn, earlier.until) if options.turn is not None else None,
         earlier.pinned,
         frozenset(options.accept),
+        _erased(options, opened.scope.sink),
     )
     result = await verify(question, opened.scanner, opened.archive, show_progress)
     if reporter is not None:
@@ -144,6 +158,23 @@ async def _verify(
         if isinstance(kept, Failure):
             result.failure = result.failure or kept
     return result, opened.scope
+
+
+def _erased(options: argparse.Namespace, sink: str) -> dict[bytes, str]:
+    """What was erased by right from this store."""
+    from audit_operator.integrity.warrant import decode, warranted  # noqa: PLC0415 - see `sealing.open_chain`
+
+    if options.erasures is None:
+        return {}
+    if not options.erasure_key:
+        raise UsageError("say who may erase, with --erasure-key FILE")
+    warrants = []
+    for path in sorted(options.erasures.glob("*.json")):
+        warrant = decode(read_bytes(path))
+        if warrant is None:
+            raise UsageError(f"{path} is nothing that `erase --warrants` has written")
+        warrants.append(warrant)
+    return warranted(warrants, sink, public_keys(options.erasure_key))
 
 
 def _is_ok(result: Verification) -> bool:

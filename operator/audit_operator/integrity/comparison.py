@@ -17,7 +17,7 @@ from audit_operator.integrity.leaves import PREFIX_BYTES, Entry
 from audit_operator.integrity.record import leaf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from audit_operator.integrity.interval import Interval
     from audit_operator.integrity.record import Identity, StoredRecord
@@ -89,6 +89,24 @@ def explain(missing: Sequence[Missing], extras: Sequence[Extra]) -> tuple[Discov
     discoveries += [_explained(each, None) for each in pairs.missing]
     discoveries += [_unsealed(each) for each in pairs.extras]
     return tuple(_bounded(sorted(discoveries, key=_order)))
+
+
+def excused(missing: Iterable[Missing], erased: Mapping[bytes, str]) -> tuple[list[Missing], list[Discovery]]:
+    """Those that nothing explains, and what became of the others: `erased` has the id of an erasure by hash."""
+    left: list[Missing] = []
+    groups: defaultdict[tuple[Interval, int, str], int] = defaultdict(int)
+    for each in missing:
+        erasure = erased.get(each.entry.prefix)
+        if erasure is None:
+            left.append(each)
+        else:
+            groups[each.interval, each.seal, erasure] += 1
+    return left, [
+        Discovery(
+            Kind.RECORDS_ERASED, f"{count} records were erased by right: erasure {erasure}", "", interval, seal, count
+        )
+        for (interval, seal, erasure), count in sorted(groups.items())
+    ]
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     SEALED_TOO_LATE = "sealed-too-late"
     SEALED_LATE = "sealed-late"
     RECORDS_LATE = "records-late"
+    RECORDS_ERASED = "records-erased"
 
     @property
     def severity(self) -> Severity:
@@ -58,7 +59,7 @@ _CHAIN = frozenset(
         Kind.SEALED_LATE,
     }
 )
-_MILD = {Kind.SEALED_LATE: Severity.WARNING, Kind.RECORDS_LATE: Severity.INFO}
+_MILD = {Kind.SEALED_LATE: Severity.WARNING, Kind.RECORDS_LATE: Severity.INFO, Kind.RECORDS_ERASED: Severity.INFO}
 
 
 @dataclass(frozen=True, slots=True)

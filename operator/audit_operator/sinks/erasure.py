@@ -8,6 +8,7 @@ queries as quoted values alone.
 from __future__ import annotations
 
 import json
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from audit_operator.sinks.access import failure
 from audit_operator.sinks.quoting import is_askable, quoted
 from audit_operator.sinks.retention.victoria_logs_counts import BOTH, older
 from audit_operator.sinks.store import Failure, Reason
+from audit_operator.sinks.victoria_logs_scanner import NO_ROW, stored_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -102,6 +104,21 @@ class SubjectErasure:
             return under_way
         left = await self.count(namespace, names, keep, now)
         return left if isinstance(left, Failure) else left.erasable
+
+    async def leaves(self, namespace: str, names: Names, keep: int, now: datetime) -> set[bytes] | Failure:
+        """Hashes of what `erase` would erase, as seals have them."""
+        limit = f" {older(keep, now, BOTH)}" if keep else ""
+        form = {"query": f"{self._of(namespace, names)}{limit}", "allow_partial_response": "0"}
+        found: set[bytes] = set()
+        async with aclosing(self.store.connection.lines(_QUERY, form, self.store.tenant_headers)) as lines:
+            async for line in lines:
+                if isinstance(line, Failure):
+                    return line
+                try:
+                    found.add(stored_record(line).leaf())
+                except NO_ROW:
+                    return _MALFORMED
+        return found
 
     def _ours(self) -> str:
         return f"{CLUSTER}:in({','.join(map(quoted, self.store.clusters))})"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from audit_operator.integrity import chain, leaves
-from audit_operator.integrity.comparison import Extra, Missing, difference, explain
+from audit_operator.integrity.comparison import Extra, Missing, difference, excused, explain
 from audit_operator.integrity.discovery import Discovery, Kind
 from audit_operator.integrity.interval import Interval, to_nanoseconds, turn
 from audit_operator.integrity.report import Head
@@ -25,7 +25,7 @@ from audit_operator.sinks.seal_watching import read_all
 from audit_operator.sinks.store import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from audit_operator.integrity.keys import VerifyKey
@@ -67,6 +67,7 @@ class Question:
         pinned: seals that earlier reports saw, by number and digest; then the chain may begin after `since`. None:
             nobody remembers any.
         accepted: digests of seals that are taken for good in place of those.
+        erased: ids of erasures by the hash of each record that was erased by right (`integrity.warrant`).
     """
 
     scope: Scope
@@ -78,6 +79,7 @@ class Question:
     turn: Turn | None = None
     pinned: tuple[tuple[int, str], ...] | None = None
     accepted: frozenset[str] = frozenset()
+    erased: Mapping[bytes, str] = field(default_factory=dict)
 
     def covers(self, interval: Interval) -> bool:
         """Whether an interval is to be compared with the store."""
@@ -115,7 +117,8 @@ async def verify(
     """Verify the chain, and the store for every interval that the chain covers; `progress` is told where it is."""
     run = _Run(question, scanner, archive, progress)
     run.result.failure = await run.chain() or await run.store()
-    run.result.discoveries += explain(run.missing, run.extras)
+    unexplained, by_right = excused(run.missing, question.erased)
+    run.result.discoveries += [*explain(unexplained, run.extras), *by_right]
     return run.result
 
 

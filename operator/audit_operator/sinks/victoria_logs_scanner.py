@@ -34,7 +34,7 @@ _BATCH = 500
 _STEP = timedelta(minutes=1)
 _OF_THE_STORE = frozenset({"_stream", "_stream_id"})
 _TIME, _TEXT, _COUNT = "_time", "_msg", "records"
-_NO_ROW = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+NO_ROW = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _MALFORMED = failure(Reason.ANSWER_MALFORMED, "the store's answer is not the one that VictoriaLogs gives to a query")
 
 
@@ -82,7 +82,7 @@ class VictoriaLogsScanner:
         try:
             rows = [_row(line) for line in answer.body.splitlines() if line]
             return sorted((_minute(row, whole) for row in rows), key=lambda each: each.since)
-        except _NO_ROW:
+        except NO_ROW:
             return _MALFORMED
 
     async def _window(self, window: _Window, stream: Stream) -> AsyncIterator[Batch | Failure]:
@@ -97,11 +97,14 @@ class VictoriaLogsScanner:
                     yield line
                     return
                 try:
-                    records.append(_record(line))
-                except _NO_ROW:
+                    record = stored_record(line)
+                except NO_ROW:
                     yield _MALFORMED
                     return
                 read += 1
+                if not record.text and not record.attributes:
+                    continue  # what is left where the first record of a block was deleted (VictoriaLogs issue 1798)
+                records.append(record)
                 if len(records) == _BATCH:
                     yield Batch(tuple(records))
                     records.clear()
@@ -146,7 +149,8 @@ def _minute(row: dict[str, Any], whole: _Window) -> _Window:
     return _Window(max(since, whole.since), min(since + step, whole.until), int(row[_COUNT]))
 
 
-def _record(line: bytes) -> StoredRecord:
+def stored_record(line: bytes) -> StoredRecord:
+    """A line of the store's answer to a query. What is none raises one of `NO_ROW`."""
     row = _row(line)
     time, text = nanoseconds(row.pop(_TIME)), row.pop(_TEXT, "")
     attributes = {name: value for name, value in row.items() if name not in _OF_THE_STORE}

@@ -13,7 +13,9 @@ import yaml
 from audit_operator.cli import main
 from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, REGISTER_BYTES, Keyring
 from audit_operator.shipping.redaction.pseudonyms import pseudonym
+from tests.integration.reading.records import write as write_records
 from tests.integration.shipping.test_retention import count, write
+from tests.integration.shipping.test_sealing import RECORDS, SINCE, delete, found, record, victoria_logs_sink
 from tests.integration.shipping.victoria_logs import victoria_logs
 
 NOW = datetime.now(UTC)
@@ -199,3 +201,41 @@ def test_a_store_that_does_not_delete_and_one_that_cannot_are_said(tmp_path, cap
         assert "ClusterAuditSink cold: a store of type S3 is not searched" in said
         assert "shop: 1 records, 0 erased" in said
         assert count(url, "namespace:=shop") == 1
+
+
+def test_what_was_erased_by_right_is_no_attack_to_verification_and_what_else_is_gone_is(tmp_path, commands):
+    """Of each stream, the first record goes as well, of which VictoriaLogs leaves a row with a time."""
+    with victoria_logs(tmp_path, "-retentionPeriod=30d", "-delete.enable") as url:
+        plane = thing(
+            "AuditControlPlane", "prod", {"default": True, "driver": "Observe", "observe": {"provider": "EKS"}}
+        )
+        commands.of(victoria_logs_sink(url), plane)
+        write_records(
+            url, [record(number, **({"username": DORA} if number % 10 < 3 else {})) for number in range(RECORDS)]
+        )
+        assert commands.seal("--new-chain", *SINCE).status == 0
+        key, keyring = tmp_path / "erase.pem", tmp_path / "keyring.json.gz"
+        assert main(["seal", "--new-key", str(key)]) == 0
+        keyring.write_bytes(RING.encoded())
+        places = [
+            "--keyring",
+            str(keyring),
+            "--register",
+            str(tmp_path / "register"),
+            "-f",
+            str(tmp_path / "sinks.yaml"),
+        ]
+        signed = ["--sign-key", str(key), "--warrants", str(tmp_path / "warrants")]
+        assert main(["erase", "--subject", DORA, "--all", "--yes", *places, *signed]) == 0
+
+        unexplained = commands.verify()
+        assert {each["id"] for each in unexplained.findings} >= {"record-removed"}
+        delete(url, "id-13")
+        known = ["--erasures", str(tmp_path / "warrants"), "--erasure-key", f"{key}.pub"]
+        verified = commands.verify(*known)
+        assert found(verified) == {("record-removed", "id-13"): 1, ("records-erased", None): 4}
+        erased = sum(each["records"] for each in verified.findings if each["id"] == "records-erased")
+        assert erased == RECORDS * 3 // 10
+        assert commands.verify(
+            "--erasures", str(tmp_path / "warrants"), "--erasure-key", f"{tmp_path}/seal.pem.pub"
+        ).status
