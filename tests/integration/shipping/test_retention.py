@@ -162,6 +162,22 @@ async def test_thousands_of_namespaces_are_counted_and_deleted_in_few_questions_
         assert count(url, f"cluster:={MAIN} (namespace:=foreign or unseen:=foreign)") == 2
 
 
+async def test_namespaces_that_somebody_invents_do_not_keep_others_from_being_counted(tmp_path):
+    """Whoever may send requests can name any; a store bounds what it takes to tell all of them apart."""
+    mine, invented = [f"mine-{'x' * 50}-{number}" for number in range(1000)], 60_000
+    with victoria_logs(tmp_path, "-retentionPeriod=400d", "-memory.allowedBytes=20MB") as url:
+        record = {"_time": (datetime.now(UTC) - timedelta(days=50)).isoformat(), "_msg": "{}", "cluster": MAIN}
+        for first in range(0, invented, 10_000):
+            write(url, [record | {"unseen": f"nobody-{'x' * 40}-{first + number}"} for number in range(10_000)])
+        write(url, [record | {"namespace": each} for each in mine])
+        await shows(url, invented + len(mine))
+        counts, wanted = retention(url)._counts, kept(*mine, maximum=30 * DAY)
+        part = Part(wanted.namespaces, wanted.demand.maximum)
+        assert await counts._by_namespace([part], datetime.now(UTC), EITHER, FAR) == {}
+        seen = await retention(url).observe([wanted], datetime.now(UTC))
+        assert seen.facts[wanted.name].overdue == len(mine)
+
+
 async def test_a_proxy_that_keeps_deletions_away_leaves_the_store_to_be_judged(tmp_path):
     with victoria_logs(tmp_path, "-retentionPeriod=400d", "-delete.enable") as url:
         insert(url, "payments", [100] * 5)
