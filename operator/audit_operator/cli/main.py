@@ -21,6 +21,7 @@ from audit_operator.cli import (
     erase,
     explain,
     gateway,
+    incident,
     lint,
     logs,
     permissions,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     compile_command, lint, explain, test, coverage, diff, replay, redact, logs, crds, shipper, gateway, sinks, query,
-    reader, seal, verify, erase, permissions, rollout_command, run_command, agent, demo,
+    incident, reader, seal, verify, erase, permissions, rollout_command, run_command, agent, demo,
 )  # fmt: skip
 
 
