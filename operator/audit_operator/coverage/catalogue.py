@@ -168,6 +168,37 @@ class Subject(ApiModel):
         return self
 
 
+class Sender(StrEnum):
+    """As whom a live probe is sent."""
+
+    PROBER = "Prober"
+    IMPERSONATING = "Impersonating"
+    ANONYMOUS = "Anonymous"
+    BAD_TOKEN = "BadToken"  # noqa: S105 - a way to fail
+
+
+class Probe(ApiModel):
+    """How the action is proved live: by requests of `match` that are refused, and recorded all the same."""
+
+    sender: Sender = Field(
+        default=Sender.PROBER,
+        description="Prober: our own ServiceAccount, which has no rights. Impersonating: the same, as somebody else. "
+        "Anonymous: without credentials. BadToken: with a token that is none.",
+    )
+    verbs: Annotated[tuple[Word, ...], Field(max_length=8)] = Field(
+        default=(), description="Of the verbs of match, those that are sent; absent: whichever."
+    )
+    never: Line = Field(
+        default="", description="Why no request would be harmless: none is sent, and the action stays unproved."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.never and self.verbs:
+            raise _violation("verbs are of no use where never says that nothing is sent")
+        return self
+
+
 class Detections(ApiModel):
     """Names of published detection rules that need the events of the action."""
 
@@ -201,6 +232,9 @@ class Action(ApiModel):
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=4)] = Field(
         default=(Stage.RESPONSE_COMPLETE,), description="Stages that must not be omitted."
     )
+    probe: Probe | None = Field(
+        default=None, description="How it is proved live; absent: it is not, and stays unproved."
+    )
     body_needed: Words = Field(default=(), description="Paths in the bodies that tell what was really done.")
     notes: Annotated[str, Field(max_length=2000)] = Field(default="", description="What one should know about it.")
     mitre: Words = Field(default=(), description="Techniques of MITRE ATT&CK.")
@@ -218,6 +252,14 @@ class Action(ApiModel):
             raise _violation("minLevel is above maxLevel")
         if self.best_level and not self.min_level <= self.best_level <= self.max_level:
             raise _violation("bestLevel is not between minLevel and maxLevel")
+        return self
+
+    @model_validator(mode="after")
+    def _probe_is_of_the_action(self) -> Self:
+        known = {verb for match in self.match for verb in match.verbs}
+        for verb in self.probe.verbs if self.probe else ():
+            if verb not in known:
+                raise _violation(f'a probe cannot be "{verb}", which no match of the action has')
         return self
 
 

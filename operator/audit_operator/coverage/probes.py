@@ -107,6 +107,20 @@ def probes_of(catalogue: Catalogue, namespace: str | None) -> Probes:
     )
 
 
+def operations_at(action: Action, place: str) -> tuple[Operation, ...]:
+    """The requests that are the action and are sent in a namespace, or (``""``) without one; in the catalogue's order.
+
+    A list across namespaces is sent without one.
+    """
+    found = [
+        operation
+        for match in action.match
+        for where, operation in _operations_of_match(match)
+        if where == place or (where is ANY_NAMESPACE and place)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
 def _compile(action: Action, places: dict[str | None, list[Operation]], operations: Operations) -> ActionProbes:
     masks = {place: operations.mask(listed) for place, listed in places.items()}
     everything = operations.mask(each for listed in places.values() for each in listed)
