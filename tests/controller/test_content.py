@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from audit_operator.api.findings import ObjectRef
 from audit_operator.cluster.facts import Fact
-from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, AUDIT_POLICY, INPUT, NAMESPACE
+from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, AUDIT_POLICY, CLUSTER_AUDIT_SINK, INPUT, NAMESPACE
 from audit_operator.controller import content
 from audit_operator.controller.content import decode, said_of_permissions
+from audit_operator.plan.retention import store_of
+from audit_operator.retention.folders import Layout
 
 
 def document(generation=1, uid="u", **spec):
@@ -68,3 +70,31 @@ def test_namespaces_and_input_config_maps_are_reduced_and_recognised_again():
     assert known.data == {"catalogue.yaml": "actions: []"}
     assert decode(INPUT, texts, known) is known
     assert decode(INPUT, {"metadata": texts["metadata"]}, known).data == {}
+
+
+def bucket(generation=1, status=None, **more):
+    spec = {
+        "type": "S3",
+        "s3": {"bucket": "audit"},
+        "credentials": {"type": "AccessKey", "secretRef": {"namespace": "audit", "name": "keys"}},
+        **more,
+    }
+    metadata = {"name": "central", "uid": "u", "generation": generation, "resourceVersion": "1"}
+    return {"metadata": metadata, "spec": spec, "status": {"retention": status or {}}}
+
+
+FOLDER = {"name": "cluster=main/class=max30d", "members": [{"namespaces": ["web", ""]}]}
+
+
+def test_where_shippers_write_is_what_the_status_of_the_sink_remembers_and_nothing_else():
+    known = decode(CLUSTER_AUDIT_SINK, bucket(), None)
+    assert known.layout == Layout()
+    said = {"store": store_of(known.model), "folders": [FOLDER]}
+    seen = decode(CLUSTER_AUDIT_SINK, bucket(status=said), known)
+    assert seen.model is known.model
+    assert seen.layout.folder("main", "web") == seen.layout.folder("main", "") == "cluster=main/class=max30d"
+    assert seen.layout.folder("main", "shop") == seen.layout.folder("other", "web") == ""
+    assert decode(CLUSTER_AUDIT_SINK, bucket(status=said), seen) is seen
+    of_another_store = {**said, "store": "S3 bucket=old"}
+    assert decode(CLUSTER_AUDIT_SINK, bucket(status=of_another_store), seen).layout == Layout()
+    assert decode(CLUSTER_AUDIT_SINK, bucket(2, said, retentionEnforcement="Report"), seen).layout is None

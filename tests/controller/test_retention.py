@@ -68,7 +68,7 @@ class Store:
             facts[each.name] = Facts(self.deletes_after, can_delete=self.can_delete, oldest=now, overdue=len(old))
         return Observed(facts, f"{self.deletes_after} {self.can_delete}", dict.fromkeys(self.uncounted, LATE))
 
-    async def enforce(self, orders, now):  # noqa: ARG002 - the protocol's
+    async def enforce(self, orders, now, folders=None):  # noqa: ARG002 - the protocol's
         if self.away is not None:
             return self.away
         self.ordered.append({name: each.delete_after for each in orders for name in each.namespaces})
@@ -313,11 +313,11 @@ class SlowStore(Store):
             await self.go_on.wait()
         return seen
 
-    async def enforce(self, orders, now):
+    async def enforce(self, orders, now, folders=None):
         if self.slow == "enforce" and orders:
             self.begun.set()
             await self.go_on.wait()
-        return await super().enforce(orders, now)
+        return await super().enforce(orders, now, folders)
 
 
 async def until(condition):

@@ -125,7 +125,7 @@ class Life:
             return failure(Reason.UNREACHABLE, "no connection")
         return Observed({each.name: Facts(9999, can_delete=True) for each in classes})
 
-    async def enforce(self, orders, now):  # noqa: ARG002 - the protocol's
+    async def enforce(self, orders, now, folders=None):  # noqa: ARG002 - the protocol's
         self.happens("enforce")
         for _ in range(3):
             await asyncio.sleep(0)  # a round that is to end ends here

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 
 from audit_operator.api.audit import Stage
 from audit_operator.api.findings import ObjectRef
 from audit_operator.plan import NamespaceFact, Snapshot, plan
+from audit_operator.plan.collector_files import Places, collector_files
+from audit_operator.plan.credentials import ACCESS_KEY, SinkCredentials
 from audit_operator.plan.shipping import shipping
 from audit_operator.policy.model import Request, User
-from audit_operator.shipping.enforcement.table import REDACTION, ROUTE, decide, namespace_key
+from audit_operator.retention.folders import Layout, Place
+from audit_operator.shipping.enforcement.table import FOLDERS, REDACTION, ROUTE, decide, namespace_key
 from tests.plan.objects import audit_policy, cluster_policy, control_plane, parsed
 
 CENTRAL = ObjectRef("ClusterAuditSink", "central")
@@ -216,3 +220,50 @@ def test_the_policies_of_a_namespace_have_no_more_patterns_together_than_one_may
         ]
         assert {each.id for each in found[second.ref]} == {"redaction-pattern-surplus"}
         assert "'p32' of AuditPolicy payments/b" in found[second.ref][0].message
+
+
+BUCKET = {"type": "S3", "s3": {"bucket": "audit"}}
+KEYS = {"credentials": {"type": "AccessKey", "secretRef": {"namespace": "audit", "name": "keys"}}}
+MONTH = Place("main", "max30d")
+LAYOUT = Layout({("main", "web"): MONTH, ("main", ""): MONTH, ("elsewhere", "payments"): MONTH})
+
+
+def in_folders(**spec):
+    """What is shipped to a bucket of which it is remembered who writes where."""
+    made = replace(SNAPSHOT, cluster_audit_sinks=(parsed("ClusterAuditSink", "central", {**BUCKET, **KEYS, **spec}),))
+    return replace(made, layouts={CENTRAL: LAYOUT})
+
+
+def test_records_lie_in_the_folder_that_is_remembered_and_others_in_none():
+    done = shipped(in_folders())
+    [name] = done.folders
+    assert done.folders == {name: {CENTRAL: "cluster=main/class=max30d"}}
+    first = {namespace: done.table.entries[namespace_key(namespace)] for namespace in ("web", "payments", "")}
+    assert {namespace: each.get(FOLDERS) for namespace, each in first.items()} == {
+        "web": name,
+        "payments": None,
+        "": name,
+    }
+
+
+def test_where_the_operator_may_change_nothing_all_records_lie_in_one_place():
+    assert shipped(in_folders(retentionEnforcement="Report")).folders == {}
+    assert shipped(in_folders(credentials=None)).folders == {}
+    assert shipped(replace(in_folders(), layouts={})).folders == {}
+
+
+def test_the_exporter_finds_folders_in_the_table_that_was_made_for_its_configuration():
+    places = Places(config="/etc/shipper", table="table-{}.yaml")
+
+    def files(snapshot):
+        key = SinkCredentials({ACCESS_KEY: b"[default]"})
+        return collector_files(shipped(snapshot), snapshot, "main", places, {CENTRAL: key})
+
+    made = files(in_folders())
+    told = json.loads(made.config.split('? "exporters"\n: ')[1].splitlines()[0])["awss3/clusterauditsink.central"]
+    assert told["folders"] == {"table": f"/etc/shipper/{made.table_file}", "sink": "clusterauditsink.central"}
+    assert '{"clusterauditsink.central": "cluster=main/class=max30d"}' in made.table
+    # Another layout is another table, and restarts nothing.
+    other = files(replace(in_folders(), layouts={CENTRAL: Layout()}))
+    assert (other.config, other.table == made.table) == (made.config, False)
+    assert "folders" not in files(in_folders(retentionEnforcement="Report")).config

@@ -38,8 +38,8 @@ class Bucket:
     objects: list = field(default_factory=list)
     released: threading.Event | None = None
 
-    def list_objects(self, _bucket, **_options):
-        for number in range(len(self.objects)):
+    def list_objects(self, _bucket, *, recursive, **_options):
+        for number in range(len(self.objects)) if recursive else ():
             yield SimpleNamespace(object_name=f"2026/03/01/12/{number}", last_modified=NOW)
 
     def get_object(self, _bucket, key):

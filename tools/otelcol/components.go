@@ -18,9 +18,9 @@ import (
 	nopexporter "go.opentelemetry.io/collector/exporter/nopexporter"
 	otlpexporter "go.opentelemetry.io/collector/exporter/otlpexporter"
 	otlphttpexporter "go.opentelemetry.io/collector/exporter/otlphttpexporter"
-	awss3exporter "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/awss3exporter"
 	fileexporter "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter"
 	prometheusexporter "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter"
+	s3folders "audit-operator.dev/tools/otelcol/exporters/s3folders"
 	searchbulk "audit-operator.dev/tools/otelcol/exporters/searchbulk"
 	datedfiles "audit-operator.dev/tools/otelcol/exporters/datedfiles"
 	healthcheckextension "github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension"
@@ -88,9 +88,9 @@ func components() (otelcol.Factories, error) {
 		nopexporter.NewFactory(),
 		otlpexporter.NewFactory(),
 		otlphttpexporter.NewFactory(),
-		awss3exporter.NewFactory(),
 		fileexporter.NewFactory(),
 		prometheusexporter.NewFactory(),
+		s3folders.NewFactory(),
 		searchbulk.NewFactory(),
 		datedfiles.NewFactory(),
 	)
@@ -102,9 +102,9 @@ func components() (otelcol.Factories, error) {
 		nopexporter.NewFactory().Type(): "go.opentelemetry.io/collector/exporter/nopexporter v0.157.0",
 		otlpexporter.NewFactory().Type(): "go.opentelemetry.io/collector/exporter/otlpexporter v0.157.0",
 		otlphttpexporter.NewFactory().Type(): "go.opentelemetry.io/collector/exporter/otlphttpexporter v0.157.0",
-		awss3exporter.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/awss3exporter v0.156.0",
 		fileexporter.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter v0.157.0",
 		prometheusexporter.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter v0.157.0",
+		s3folders.NewFactory().Type(): "audit-operator.dev/tools/otelcol/exporters v0.0.0",
 		searchbulk.NewFactory().Type(): "audit-operator.dev/tools/otelcol/exporters v0.0.0",
 		datedfiles.NewFactory().Type(): "audit-operator.dev/tools/otelcol/exporters v0.0.0",
 	})

@@ -8,7 +8,6 @@ require (
 	audit-operator.dev/tools/otelcol/exporters v0.0.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/connector/countconnector v0.157.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/connector/routingconnector v0.157.0
-	github.com/open-telemetry/opentelemetry-collector-contrib/exporter/awss3exporter v0.156.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter v0.157.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter v0.157.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension v0.157.0
@@ -141,6 +140,7 @@ require (
 	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/mwitkow/go-conntrack v0.0.0-20190716064945-2f068394615f // indirect
+	github.com/open-telemetry/opentelemetry-collector-contrib/exporter/awss3exporter v0.156.0 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/internal/common v0.157.0 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/internal/coreinternal v0.157.0 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/internal/exp/metrics v0.157.0 // indirect

@@ -15,6 +15,8 @@ MAX_CLASSES = 64
 """Of one sink. Of those beyond, in order of name but those that protect records first, nothing is deleted by order."""
 MAX_NAMESPACES = 10_000
 """Of one class. Of one that has more, nothing is deleted by order."""
+MAX_FOLDERS = 128
+"""Of one sink. Of those beyond, nothing is deleted by order."""
 MAX_GROUPS = 512
 """Of one class, for namespaces that were told something at another time."""
 
@@ -70,6 +72,62 @@ class ClassRetention(ApiModel):
     )
 
 
+class NamespacesOfFolder(ApiModel):
+    """Namespaces whose records come to a folder."""
+
+    namespaces: Annotated[tuple[Word, ...], Field(max_length=MAX_NAMESPACES), ATOMIC] = Field(
+        description="The namespaces; an empty name stands for records of none."
+    )
+    delete_after: Word = Field(
+        default="",
+        description="Age at which their records could be deleted when something was last asked of them. Absent: never.",
+    )
+
+
+class FormerNamespaces(ApiModel):
+    """Namespaces whose new records lie in another folder."""
+
+    namespaces: Annotated[tuple[Word, ...], Field(max_length=MAX_NAMESPACES), ATOMIC] = Field(
+        description="The namespaces; an empty name stands for records of none."
+    )
+    since: Timestamp = Field(description="Since when.")
+    delete_after: Word = Field(
+        default="",
+        description="Age at which their records could be deleted when something was last asked of them. Absent: never.",
+    )
+
+
+class NewNamespaces(ApiModel):
+    """Namespaces that had no records in a folder before."""
+
+    namespaces: Annotated[tuple[Word, ...], Field(max_length=MAX_NAMESPACES), ATOMIC] = Field(
+        description="The namespaces; an empty name stands for records of none."
+    )
+    since: Timestamp = Field(description="Since when they may have some.")
+
+
+class ClassFolder(ApiModel):
+    """A folder in which the records of one class lie, and who else may have records there."""
+
+    name: Line = Field(description="Name of the folder, below the prefix of the sink.")
+    delete_after: Word = Field(
+        default="", description="Age at which everything in it is deleted by order. Absent: nothing is."
+    )
+    members: Annotated[tuple[NamespacesOfFolder, ...], Field(max_length=MAX_NAMESPACES), ATOMIC] = Field(
+        default=(), description="Those whose records come there."
+    )
+    formerly: Annotated[tuple[FormerNamespaces, ...], Field(max_length=MAX_NAMESPACES), ATOMIC] = Field(
+        default=(), description="Those who left the class, until nothing lies there from their time."
+    )
+    arrived: Annotated[tuple[NewNamespaces, ...], Field(max_length=MAX_NAMESPACES), ATOMIC] = Field(
+        default=(), description="Those who came of late, and of whom a deletion is announced."
+    )
+    unknown: Timestamp | None = Field(
+        default=None,
+        description="Until when others may have written there of whom nothing is known, so that nothing is deleted.",
+    )
+
+
 class RetentionOfSink(ApiModel):
     """Retention in the store of one sink."""
 
@@ -77,4 +135,7 @@ class RetentionOfSink(ApiModel):
     settings: Line = Field(default="", description="Its settings that matter, as they were found.")
     classes: Annotated[tuple[ClassRetention, ...], Field(max_length=MAX_CLASSES), ATOMIC] = Field(
         default=(), description="The classes, in order of name."
+    )
+    folders: Annotated[tuple[ClassFolder, ...], Field(max_length=MAX_FOLDERS), ATOMIC] = Field(
+        default=(), description="Where the store deletes by folder: one for the records of each class."
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -21,9 +21,13 @@ from audit_operator.api.parsing import parse_object
 from audit_operator.api.permissions import Permissions
 from audit_operator.api.sink import AuditSink, ClusterAuditSink
 from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, INPUT, NAMESPACE, OWN_KINDS
+from audit_operator.controller.retention_memory import Memory
 from audit_operator.plan import NamespaceFact, Snapshot
 from audit_operator.plan.defect import defect
+from audit_operator.plan.retention import store_of
+from audit_operator.plan.sinks import has_folders
 from audit_operator.plan.snapshot import InputConfigMap, InvalidObject
+from audit_operator.retention.folders import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,7 +46,8 @@ _LOG = logging.getLogger(__name__)
 class OwnObject:
     """An object of one of our kinds: the model in force, if any, and what is wrong with the present version.
 
-    `permissions` is what the status of a control plane said of them when this version was first seen.
+    `permissions` is what the status of a control plane said of them when this version was first seen; `layout` what
+    that of a sink says now of the folders in its store.
     """
 
     uid: str
@@ -50,6 +55,7 @@ class OwnObject:
     model: AnyKind | None
     findings: tuple[Finding, ...] = ()
     permissions: Permissions | None = None
+    layout: Layout | None = None
 
 
 def decode(resource: Resource, document: Document, known: object | None) -> object:
@@ -61,7 +67,9 @@ def decode(resource: Resource, document: Document, known: object | None) -> obje
     elif resource.kind == INPUT.kind:
         fresh = InputConfigMap(metadata["namespace"], metadata["name"], dict(document.get("data") or {}))
     else:
-        return _own_object(resource, document, known if isinstance(known, OwnObject) else None)
+        own = _own_object(resource, document, known if isinstance(known, OwnObject) else None)
+        layout = _layout_in(document, own.model)
+        return own if layout == own.layout else replace(own, layout=layout)
     return known if known == fresh else fresh
 
 
@@ -86,6 +94,13 @@ def _own_object(resource: Resource, document: Document, known: OwnObject | None)
         same = known is not None and known.uid == uid
         return OwnObject(uid, generation, known.model if known and same else None, parsed, said)
     return OwnObject(uid, generation, parsed, permissions=said)
+
+
+def _layout_in(document: Document, model: AnyKind | None) -> Layout | None:
+    """Where shippers are to write: what they are told must stand where the operator remembers it."""
+    if not isinstance(model, ClusterAuditSink) or not has_folders(model):
+        return None
+    return Layout.of(Memory.read(document, store_of(model)).folders)
 
 
 def _parsed(document: Document) -> AnyKind | tuple[Finding, ...]:
@@ -133,6 +148,7 @@ def snapshot_of(
 ) -> Snapshot:
     """Everything that is known now, in a fixed order."""
     models: dict[type, list[Any]] = {}
+    layouts: dict[ObjectRef, Layout] = {}
     invalid: list[InvalidObject] = []
     for resource in OWN_KINDS:
         for fact in sorted(store.facts(resource), key=lambda each: each.ref):
@@ -141,6 +157,8 @@ def snapshot_of(
                 raise TypeError(content)
             if content.findings:
                 invalid.append(InvalidObject(fact.ref, fact.generation, content.findings))
+            if content.layout is not None:
+                layouts[fact.ref] = content.layout
             if content.model is not None:
                 models.setdefault(type(content.model), []).append(content.model)
     return Snapshot(
@@ -154,5 +172,6 @@ def snapshot_of(
         invalid=tuple(invalid),
         observations=observations,
         server_version=server_version,
+        layouts=layouts,
         local_sinks=local_sinks,
     )

@@ -25,6 +25,7 @@ from audit_operator.controller.quarantine import Quarantine
 from audit_operator.plan import plan
 from audit_operator.plan.collector_files import collector_files
 from audit_operator.plan.defect import unplanned
+from audit_operator.plan.selection import known_namespaces
 from audit_operator.plan.shipping import shipping
 from audit_operator.plan.sinks import Sinks
 from audit_operator.plan.status import statuses
@@ -203,7 +204,9 @@ class Reconciler:
         kept: Mapping[ObjectRef, RetentionObservation] | None = None
         if self.retention is not None:
             follow_retention = self.retention.follow
-            self._contained("Retention", lambda: follow_retention(snapshot.sinks(), planned.retention.sinks))
+            existing = frozenset(each.name for each in known_namespaces(snapshot))
+            demanded = planned.retention.sinks
+            self._contained("Retention", lambda: follow_retention(snapshot.sinks(), demanded, existing))
             kept = dict(self.retention.observations)
         sealed: Mapping[ObjectRef, SealObservation] | None = None
         if self.seals is not None:

@@ -22,7 +22,8 @@ from audit_operator.api.sink_retention import MAX_CLASSES, MAX_NAMESPACES
 from audit_operator.cluster.resources import resource_of
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError
 from audit_operator.controller.origins import origin
-from audit_operator.controller.retention_memory import Memory, drifted, moment, remembering
+from audit_operator.controller.retention_folders import Folders, found_in, holding, moment
+from audit_operator.controller.retention_memory import Memory, drifted, remembering
 from audit_operator.controller.retention_protection import Protections
 from audit_operator.plan.retention import store_of
 from audit_operator.retention.classes import first
@@ -124,12 +125,25 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """What came of a round: what was demanded and remembered when it began, what was done, and what is there now."""
+    """What came of a round: what was demanded and remembered when it began, what was done, and what is there now.
+
+    `changed` are classes whose rules somebody else had changed before; `enforced` is whether the store could be told.
+    """
 
     demands: SinkDemands
     known: _Known
     planned: tuple[Step, ...]
     seen: Observed
+    folders: Folders
+    changed: frozenset[str]
+    enforced: bool
+
+    def facts(self, wanted: RetentionClass) -> Facts:
+        """Of one class."""
+        facts = self.seen.facts[wanted.name]
+        if not self.enforced:
+            return replace(facts, can_delete=False)
+        return replace(facts, gaps=(*facts.gaps, *self.folders.gaps(wanted)))
 
 
 @dataclass(slots=True)
@@ -149,12 +163,16 @@ class RetentionRounds:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     observations: dict[ObjectRef, RetentionObservation] = field(default_factory=dict)
     _followed: dict[ObjectRef, _Followed] = field(default_factory=dict)
+    _existing: frozenset[str] = frozenset()
     _parting: set[asyncio.Task[None]] = field(default_factory=set)
     _platform: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PLATFORM))
     _tenants: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_TENANTS))
 
-    def follow(self, sinks: Iterable[Sink], demands: Mapping[ObjectRef, SinkDemands]) -> None:
-        """See to those of which something is demanded, and to no others."""
+    def follow(
+        self, sinks: Iterable[Sink], demands: Mapping[ObjectRef, SinkDemands], existing: frozenset[str] = frozenset()
+    ) -> None:
+        """See to those of which something is demanded, and to no others. `existing` are the namespaces that exist."""
+        self._existing = existing
         wanted = {each.ref: each for each in sinks if each.ref in demands}
         parted: dict[ObjectRef, Protections] = {}
         for ref, known in list(self._followed.items()):
@@ -283,15 +301,17 @@ class RetentionRounds:
         fits = [each.name for each in demands.classes if each.name in kept and len(each.namespaces) <= MAX_NAMESPACES]
         deletes = {name for name in fits if name in seen.facts and seen.facts[name].can_delete} if enforces else set()
         planned = steps(_counted(demands, seen), known.memory.namespaces, deletes, now)
+        found = found_in(seen, demands.clusters, now)
+        folders = Folders.of(known.memory.folders, planned, found, self._existing)
+        changed = folders.changed(known.memory.ordered, seen) if enforces else frozenset[str]()
         done: Done | Unsupported | Failure = Done({})
         if followed.protections.turn != known.turn or withdrawn(planned, followed.demands.classes):
             return False
         followed.planned, followed.limit = planned, limit
         if enforces:
             self.fence()
-            done = await store.enforce(
-                [Order(each.wanted, each.namespaces, each.delete_after) for each in planned], now
-            )
+            orders = [Order(each.wanted, each.namespaces, each.delete_after) for each in planned]
+            done = await store.enforce(orders, now, folders.orders)
             if isinstance(done, Done):
                 self._count(followed, done)
                 seen = await store.observe(demands.classes, self.now())
@@ -301,7 +321,9 @@ class RetentionRounds:
         if not isinstance(seen, Observed):
             return self._without(followed, known, seen)
         mends = store.mends if enforces else replace(store.mends, delete=_REPORT_ONLY)
-        self._found(followed, _Looked(demands, known, planned, seen), mends)
+        if isinstance(done, Unsupported):
+            enforces, mends = False, replace(store.mends, delete=done.reason)
+        self._found(followed, _Looked(demands, known, planned, seen, folders, changed, enforces), mends)
         return not (seen.uncounted or (isinstance(done, Done) and (done.under_way or done.uncounted)))
 
     async def _open(self, sink: Sink, clusters: tuple[str, ...]) -> RetentionStore | Failure | Unsupported:
@@ -321,7 +343,7 @@ class RetentionRounds:
 
     def _found(self, followed: _Followed, looked: _Looked, mends: Mends) -> None:
         memory, seen = looked.known.memory, looked.seen
-        now, enforces = self.now(), followed.sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
+        now = self.now()
         by_class: defaultdict[str, list[Step]] = defaultdict(list)
         for each in looked.planned:
             by_class[each.wanted.name].append(each)
@@ -329,10 +351,17 @@ class RetentionRounds:
         for name, group in by_class.items():
             if name not in seen.facts:
                 continue
-            facts = seen.facts[name] if enforces else replace(seen.facts[name], can_delete=False)
+            facts = looked.facts(group[0].wanted)
             judged = judge(group[0].wanted, facts, mends)
             if drifted(memory, name, judged, seen.settings):
                 judged = Judgement(RetentionState.DRIFTED, f"its settings were changed, and did once: {judged.reason}")
+            elif name in looked.changed:
+                extra = {"object": str(followed.sink.ref), "class": name, "reason": "Drifted"}
+                _LOG.warning("A rule that the operator had set was changed, and is set again", extra=extra)
+                said = f"; {judged.reason}" if judged.reason else ""
+                judged = Judgement(
+                    RetentionState.DRIFTED, f"the rule of its folder was changed, and is set again{said}"
+                )
             made.append((tuple(group), facts, _with_steps(judged, group)))
         before = self.observations.get(followed.sink.ref)
         earlier = before.figures.verified if before is not None else 0.0
@@ -346,13 +375,14 @@ class RetentionRounds:
         kept = first(looked.demands.classes, MAX_CLASSES)
         carried = memory.carried(each for each in looked.demands.classes if each.name in uncounted.keys() & kept)
         status = remembering(memory, seen.settings, made, now, carried)
+        status = status.model_copy(update={"folders": looked.folders.status(enforced=looked.enforced)})
         found = RetentionObservation(status, asked=True, uncounted=uncounted, figures=figures)
         self._note(followed, found, looked.known.turn)
 
     def _without(self, followed: _Followed, known: _Known, found: Failure | Unsupported) -> bool:
         """No answer: what was last proved stays, with its time. Of a store that cannot be asked, nothing is claimed."""
         if isinstance(found, Unsupported):
-            nothing = known.memory.status.model_copy(update={"classes": (), "settings": ""})
+            nothing = known.memory.status.model_copy(update={"classes": (), "settings": "", "folders": ()})
             self._note(followed, RetentionObservation(nothing, found.reason, unsupported=True), known.turn)
             return True
         said = f"{found.message} ({found.mend})"
@@ -365,7 +395,7 @@ class RetentionRounds:
             extra = {"object": str(followed.sink.ref), "reason": found.reason.value}
             _LOG.warning("A store could not be asked about retention: %s", found.message, extra=extra)
         asked = before is not None and before.asked
-        status = known.memory.status
+        status = holding(known.memory.status, followed.demands.classes)
         self._note(followed, RetentionObservation(status, said, asked=asked, figures=figures), known.turn)
         return False
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -23,6 +23,7 @@ from audit_operator.api.sink_retention import (
     ToldNamespaces,
 )
 from audit_operator.api.text import hours
+from audit_operator.controller.retention_folders import folders_in, moment, ordered_in
 from audit_operator.retention.change import Announcement
 from audit_operator.retention.classes import first
 from audit_operator.retention.demand import Demand, period
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from audit_operator.retention.classes import RetentionClass
+    from audit_operator.retention.folders import Folder, Place
     from audit_operator.retention.judgement import Facts, Judgement
     from audit_operator.retention.orders import Step
 
@@ -48,10 +50,14 @@ class Memory:
     Attributes:
         status: all of it.
         namespaces: what was known of each namespace.
+        folders: what was known of each folder, where the store has some.
+        ordered: from which age on, in hours, each folder was to be deleted from; None: not at all.
     """
 
     status: RetentionOfSink
     namespaces: Mapping[str, Remembered] = field(default_factory=dict)
+    folders: Mapping[Place, Folder] = field(default_factory=dict)
+    ordered: Mapping[Place, int | None] = field(default_factory=dict)
 
     @classmethod
     def read(cls, document: Mapping[str, Any], store: str) -> Memory:
@@ -68,7 +74,7 @@ class Memory:
     @classmethod
     def of_status(cls, status: RetentionOfSink) -> Memory:
         """From a status. Raises ValueError, KeyError where it has no periods, or no times."""
-        return cls(status, dict(_namespaces(status)))
+        return cls(status, dict(_namespaces(status)), folders_in(status), ordered_in(status))
 
     def of(self, name: str) -> ClassRetention | None:
         """What was said of a class."""
@@ -192,11 +198,6 @@ def desired(demand: Demand) -> str:
     parts += [f"{period(demand.hot)} at once"] if demand.hot else []
     parts += ["immutable"] if demand.immutable else []
     return ", ".join(parts)
-
-
-def moment(time: datetime) -> str:
-    """As status has it."""
-    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def drifted(before: Memory, name: str, judged: Judgement, settings: str) -> bool:

@@ -149,6 +149,7 @@ class Shipment:
             snapshot.audit_sinks,
             snapshot.cluster_audit_sinks,
             snapshot.namespaces,
+            snapshot.layouts,
             dict(planned.assigned),
             shippers.places,
         )

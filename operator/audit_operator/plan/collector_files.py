@@ -27,10 +27,11 @@ from audit_operator.plan.credentials import (
     sink_name,
 )
 from audit_operator.plan.shares import beyond_bounds, room_of
-from audit_operator.plan.sinks import Sinks
+from audit_operator.plan.sinks import Sinks, has_folders
 from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified, render
 from audit_operator.shipping.collector.pseudonym_keys import KEYS_FILE
 from audit_operator.shipping.collector.yaml_text import yaml_text
+from audit_operator.shipping.enforcement.table import folders_key
 from audit_operator.shipping.exporters import CredentialFiles, Exporter, exporter, guarantee, largest_event
 from audit_operator.shipping.pipeline import LARGEST_EVENT, AuditFiles, AuditPipeline, AuditWebhook
 
@@ -159,7 +160,7 @@ def collector_files(
     return CollectorFiles(
         config=yaml_text(identified(_with_table_of(digest, configuration), digest)),
         digest=digest,
-        table=yaml_text(shipping.table.entries),
+        table=yaml_text({**shipping.table.entries, **_folders(shipping)}),
         table_file=_in_table(digest, places.table),
         sinks={ref: each.id for ref, each in exporters.items()},
         settings={each.id: _digest(json.dumps(each.config, sort_keys=True)) for each in exporters.values()},
@@ -184,7 +185,8 @@ def _exporter(sink: Sink, places: Places, known: SinkCredentials | Finding | Non
     if sink.spec.type is SinkType.FILE and not places.claims:
         mend = "use a sink of another type; or run a collector by hand with what `audit-operator shipper render` writes"
         return Finding(NOT_USABLE, Severity.ERROR, "this shipper can mount no claim", mend, object=ref)
-    room = replace(room, folder=f"{places.claims}/{sink_name(ref)}")
+    table = f"{places.config}/{places.table}" if has_folders(sink) else ""
+    room = replace(room, folder=f"{places.claims}/{sink_name(ref)}", table=table, sink=sink_name(ref))
     made = exporter(sink.spec, sink_name(ref), credential_files(sink, places, known), room)
     if isinstance(made, Exporter):
         return made
@@ -224,7 +226,23 @@ def _with_table_of(digest: str, configuration: Mapping[str, Any]) -> dict[str, A
     lookup = configuration["processors"]["lookup"]
     source = {**lookup["source"], "path": _in_table(digest, lookup["source"]["path"])}
     processors = {**configuration["processors"], "lookup": {**lookup, "source": source}}
-    return {**configuration, "processors": processors}
+    exporters = {name: _with_folders_of(digest, each) for name, each in configuration["exporters"].items()}
+    return {**configuration, "processors": processors, "exporters": exporters}
+
+
+def _with_folders_of(digest: str, exporter: Mapping[str, Any]) -> dict[str, Any]:
+    folders = exporter.get("folders")
+    if folders is None:
+        return dict(exporter)
+    return {**exporter, "folders": {**folders, "table": _in_table(digest, folders["table"])}}
+
+
+def _folders(shipping: Shipping) -> dict[str, dict[str, str]]:
+    """Entries of the table that the exporters of sinks with folders read."""
+    return {
+        folders_key(name): {sink_name(ref): folder for ref, folder in each.items()}
+        for name, each in shipping.folders.items()
+    }
 
 
 def _digest(text: str) -> str:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.redaction import Redaction
 from audit_operator.plan.contributions import contribution_of
 from audit_operator.plan.selection import known_namespaces
-from audit_operator.plan.sinks import Sinks
+from audit_operator.plan.sinks import Sinks, has_folders
 from audit_operator.shipping.enforcement.classes import Treatment, classify
 from audit_operator.shipping.enforcement.table import URLS, Table, build
 from audit_operator.shipping.redaction.demand import RedactionDemand, together
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from audit_operator.plan.planning import Plan
     from audit_operator.plan.snapshot import Snapshot
     from audit_operator.policy.contribution import Contribution
+    from audit_operator.retention.folders import Layout
 
 TOO_LARGE = "shipped-as-recorded"
 NO_CLUSTER_WIDE_SINK = "no-cluster-wide-sink"
@@ -40,6 +41,7 @@ class Shipping:
         table: decides about every event.
         routes: sinks by route; ``""`` is the route of events of namespaces that nobody has seen.
         redactions: what is taken out, by name; ``""`` is what is taken out of those events.
+        folders: in which folder records lie, by name and then by sink.
         findings: what cannot be done as asked, for the control plane.
         pseudonymous: namespaces in whose records some fields get pseudonyms; ``""`` stands for records without one.
     """
@@ -49,6 +51,7 @@ class Shipping:
     redactions: Mapping[str, RedactionDemand]
     findings: tuple[Finding, ...]
     pseudonymous: tuple[str, ...] = ()
+    folders: Mapping[str, Mapping[ObjectRef, str]] = field(default_factory=dict)
 
     @property
     def sinks(self) -> tuple[ObjectRef, ...]:
@@ -87,10 +90,9 @@ class _Wishes:
         wanted = [each.redaction.without_own if shared and each.is_tenants else each.redaction for each in members]
         return cls(sinks, together(wanted) if wanted else RedactionDemand())
 
-    @property
-    def treatment(self) -> Treatment:
-        """The same by name."""
-        return Treatment(redaction=self.redaction.id, route=route_of(self.sinks))
+    def treatment(self, folders: str) -> Treatment:
+        """The same by name, in these folders."""
+        return Treatment(redaction=self.redaction.id, route=route_of(self.sinks), folders=folders)
 
 
 def shipping(snapshot: Snapshot, planned: Plan, plane: str) -> Shipping | None:
@@ -104,8 +106,10 @@ def shipping(snapshot: Snapshot, planned: Plan, plane: str) -> Shipping | None:
             reaching[namespace].append(each)
     otherwise = _Wishes.of([each for each in members if each.is_cluster_wide])
     wishes = {each.name: _Wishes.of(reaching[each.name]) for each in snapshot.namespaces}
-    treatments = {name: each.treatment for name, each in wishes.items()}
-    table = build(classify([each.contribution for each in members], wishes, treatments, otherwise.treatment))
+    folders = _Folders.of(snapshot, plane)
+    treatments = {name: each.treatment(folders.named(name, each.sinks)) for name, each in wishes.items()}
+    of_none = otherwise.treatment(folders.named("", otherwise.sinks))
+    table = build(classify([each.contribution for each in members], wishes, treatments, of_none))
     distinct = {otherwise, *wishes.values()}
     return Shipping(
         table,
@@ -113,7 +117,28 @@ def shipping(snapshot: Snapshot, planned: Plan, plane: str) -> Shipping | None:
         {"": otherwise.redaction, **{each.redaction.id: each.redaction for each in distinct}},
         tuple(_findings(table, everywhere=bool(otherwise.sinks))),
         tuple(sorted(name for name, each in {"": otherwise, **wishes}.items() if each.redaction.pseudonymize)),
+        {name: dict(each) for each, name in folders.names.items()},
     )
+
+
+@dataclass(slots=True)
+class _Folders:
+    """Names for what namespaces have in common: in which folders their records lie."""
+
+    plane: str
+    layouts: Mapping[ObjectRef, Layout]
+    names: dict[tuple[tuple[ObjectRef, str], ...], str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, plane: str) -> _Folders:
+        known = {each.ref: snapshot.layouts.get(each.ref) for each in snapshot.sinks() if has_folders(each)}
+        return cls(plane, {ref: each for ref, each in known.items() if each is not None})
+
+    def named(self, namespace: str, sinks: Iterable[ObjectRef]) -> str:
+        """Empty where the records of a namespace lie in no folder of a class."""
+        found = {ref: self.layouts[ref].folder(self.plane, namespace) for ref in sinks if ref in self.layouts}
+        folders = tuple(sorted((ref, each) for ref, each in found.items() if each))
+        return self.names.setdefault(folders, f"f{len(self.names)}") if folders else ""
 
 
 def _ordered(sinks: Iterable[ObjectRef]) -> tuple[ObjectRef, ...]:

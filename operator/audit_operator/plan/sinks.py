@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from audit_operator.api.audit_policy import AuditPolicy
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.selector import selector_matches
-from audit_operator.api.sink import AuditSink, ClusterAuditSink
+from audit_operator.api.sink import AuditSink, ClusterAuditSink, RetentionEnforcement
 from audit_operator.plan.local_addresses import is_local_url
 from audit_operator.plan.sink_addresses import address_of
 from audit_operator.plan.snapshot import NAME_LABEL
@@ -92,6 +92,19 @@ def _local(sinks: Iterable[AuditSink]) -> Iterator[tuple[ObjectRef, Finding]]:
             said = f"{url} is an address of the very machine or pod that a shipper runs on, or of its link"
             mend = "name a store that is somewhere else; or have the platform team write a ClusterAuditSink"
             yield sink.ref, Finding(LOCAL_ADDRESS, Severity.ERROR, said, mend, object=sink.ref, path=path)
+
+
+def has_folders(sink: Sink) -> bool:
+    """Whether records lie by retention class in the store of a sink, so that the operator can tell it what to delete.
+
+    Only where it may do so, and can ask what is there: in no tenant's store, and in none without a key of its own.
+    """
+    return (
+        isinstance(sink, ClusterAuditSink)
+        and sink.spec.s3 is not None
+        and sink.spec.credentials is not None
+        and sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
+    )
 
 
 def named(policy: AuditPolicy | ClusterAuditPolicy) -> tuple[ObjectRef, ...]:

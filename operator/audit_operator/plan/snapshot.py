@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from audit_operator.api.observations import ApiServerObservation
     from audit_operator.api.sink import AuditSink, ClusterAuditSink
     from audit_operator.policy.model import Policy
+    from audit_operator.retention.folders import Layout
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 """The API server sets this label on every namespace (KEP-2161)."""
@@ -61,6 +62,7 @@ class Snapshot:
         server_version: version of the API server that the objects were read from, for control planes whose own
             servers have not been seen; empty where unknown.
         earlier: policies by digest that API servers may still be running.
+        layouts: where shippers are to write in the stores of sinks that have folders, as their statuses remember it.
         local_sinks: whether AuditSinks may name addresses that are local to whoever writes to them.
     """
 
@@ -75,6 +77,7 @@ class Snapshot:
     observations: Mapping[str, tuple[ApiServerObservation, ...]] = field(default_factory=dict)
     server_version: str = ""
     earlier: Mapping[str, Policy] = field(default_factory=dict)
+    layouts: Mapping[ObjectRef, Layout] = field(default_factory=dict)
     local_sinks: bool = False
 
     def input(self, namespace: str, name: str, key: str) -> str | None:

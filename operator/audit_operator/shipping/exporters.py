@@ -123,6 +123,8 @@ class Room:
     Attributes:
         storage: the collector's file_storage extension, for example ``file_storage/queues``.
         folder: where the claim of a sink of type File is mounted.
+        table: of decisions, where it says in which folders of this sink records lie; empty: all lie in one.
+        sink: under which name it says so.
         on_disk: bytes of the queue of a cluster-wide sink AtLeastOnce; when it is full, everything waits.
         on_disk_of_tenant: the same of a tenant's; when it is full, what is new is given up, and counted.
         in_memory: bytes of the queue of a cluster-wide sink BestEffort.
@@ -132,6 +134,8 @@ class Room:
 
     storage: str
     folder: str = ""
+    table: str = ""
+    sink: str = ""
     on_disk: int = 4 * _GIB
     on_disk_of_tenant: int = 256 * _MIB
     in_memory: int = 64 * _MIB
@@ -196,7 +200,8 @@ def _config(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, Any
     if sink.type is SinkType.FILE:
         return _files(sink, room)
     if sink.s3 is not None:
-        return _s3(sink.s3, _delivery(sink, room))
+        folders = {"folders": {"table": room.table, "sink": room.sink}} if room.table else {}
+        return {**_s3(sink.s3, _delivery(sink, room)), **folders}
     receiver = _grpc_receiver(sink)
     if receiver is not None:
         return _over_grpc(sink, receiver, files, room)
@@ -442,9 +447,8 @@ def _delivery(sink: SinkSpec, room: Room) -> dict[str, Any]:
 
 
 def _s3(bucket: S3, delivery: Mapping[str, Any]) -> dict[str, Any]:
-    """One object for each request, under the hour of its upload.
+    """One object for each request and folder, under the hour of its upload.
 
-    All in one folder: where the exporter is to choose folders by what records say, it looks at the first of a request.
     Whatever the store answers, it tries again (measured: 403, for ever).
     """
     return {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import heapq
 import io
 import json
 import re
@@ -23,6 +24,7 @@ import minio
 import urllib3
 from minio.error import MinioException, S3Error, ServerError
 
+from audit_operator.retention.folders import CLASS_FOLDER, CLUSTER_FOLDER, Place
 from audit_operator.shipping.exporters import AUDIT_ID, S3_PARTITION, STAGE
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.selection import MOST_HELD, size
@@ -41,6 +43,8 @@ from audit_operator.sinks.store import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
+    from minio.datatypes import Object
+
     from audit_operator.api.sink import S3
     from audit_operator.sinks.access import Access
     from audit_operator.sinks.network import Network
@@ -57,7 +61,7 @@ _SEARCHES = 2
 _SKEW = timedelta(minutes=1)
 """By how much the clocks of store and shippers may be behind ours."""
 HOUR = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2}/")
-"""Where records are, by `S3_PARTITION`; other objects, such as seals, may lie beside."""
+"""Where records are in a folder, by `S3_PARTITION`; other objects, such as seals, may lie beside."""
 _CODES = {
     "AccessDenied": Reason.FORBIDDEN,
     "InvalidAccessKeyId": Reason.UNAUTHENTICATED,
@@ -170,15 +174,50 @@ class S3Store:
         return best
 
     def keys(self, since: datetime) -> Iterator[str]:
-        """Of the objects that were uploaded since then, in that order: their keys begin with the hour. Blocks."""
+        """Of the objects that were uploaded since then, in that order: in their folder, they begin with the hour.
+
+        Blocks.
+        """
         earliest = since - _SKEW
-        for each in self.client.list_objects(
-            self.bucket.bucket, prefix=self.bucket.prefix, recursive=True, start_after=self._folder(earliest)
-        ):
-            key = str(each.object_name)
-            is_of_records = HOUR.match(key.removeprefix(self.bucket.prefix)) is not None
-            if is_of_records and (each.last_modified is None or each.last_modified >= earliest):
-                yield key
+        hour = f"{earliest.astimezone(UTC).strftime(S3_PARTITION)}/"
+        found = (
+            (
+                (key.removeprefix(folder), key)
+                for key, uploaded in self._of_records(folder, hour)
+                if uploaded >= earliest
+            )
+            for folder in (self.bucket.prefix, *(f"{self.bucket.prefix}{each}/" for each in self.places()))
+        )
+        for _, key in heapq.merge(*found):
+            yield key
+
+    def places(self) -> tuple[Place, ...]:
+        """Folders of retention classes that are there; what is of no class lies beside them. Blocks."""
+        clusters = self._below(f"{self.bucket.prefix}{CLUSTER_FOLDER}")
+        folders = [each for cluster in clusters for each in self._below(f"{cluster}{CLASS_FOLDER}")]
+        parsed = (Place.parse(each.removeprefix(self.bucket.prefix)) for each in folders)
+        return tuple(each for each in parsed if each is not None)
+
+    def objects(self, folder: str, after: str = "0") -> Iterator[Object]:
+        """Objects of records in a folder (the sink's prefix, or one of a class), in order of the hours. Blocks."""
+        listed = self.client.list_objects(
+            self.bucket.bucket, prefix=folder, recursive=True, start_after=f"{folder}{after}"
+        )
+        for each in listed:
+            key = str(each.object_name).removeprefix(folder)
+            # Somebody else's objects may lie among them; what comes after the digits is none of ours.
+            if not key[:1].isdigit():
+                return
+            if HOUR.match(key) is not None:
+                yield each
+
+    def _of_records(self, folder: str, after: str) -> Iterator[tuple[str, datetime]]:
+        for each in self.objects(folder, after):
+            yield str(each.object_name), each.last_modified or self.now()
+
+    def _below(self, beginning: str) -> list[str]:
+        listed = self.client.list_objects(self.bucket.bucket, prefix=beginning, recursive=False)
+        return [str(each.object_name) for each in listed if each.is_dir]
 
     def read(self, key: str, at_most: int) -> bytes | None:
         """An object, unpacked; None where it is larger than that. Blocks; ValueError where it is not gzip."""

@@ -6,6 +6,7 @@ import io
 import json
 import urllib.request
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import minio
@@ -68,7 +69,8 @@ async def judged(s3, bucket, wanted, mode="Compliance"):
     keeps = S3Retention(store(s3, bucket, mode), locked=MOMENT)
     seen = await keeps.observe([wanted], datetime.now(UTC))
     assert isinstance(seen, Observed), seen
-    return judge(wanted, seen.facts[wanted.name], keeps.mends)
+    # As for a sink that only reports.
+    return judge(wanted, replace(seen.facts[wanted.name], can_delete=False), keeps.mends)
 
 
 def lock_by_default(s3, bucket, mode=COMPLIANCE, days=30):

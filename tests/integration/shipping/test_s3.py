@@ -13,14 +13,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from audit_operator.api.audit import Level, Stage
+from audit_operator.api.findings import ObjectRef
 from audit_operator.api.sink import ClusterAuditSinkSpec
 from audit_operator.controlplane.shipper.keeper import ShipperTimes
 from audit_operator.controlplane.shipper.local import LocalShipper
+from audit_operator.integrity.interval import Interval
 from audit_operator.plan import NamespaceFact, Snapshot, plan
 from audit_operator.plan.collector_files import collector_files
 from audit_operator.plan.credentials import ACCESS_KEY, SinkCredentials
 from audit_operator.plan.shipping import shipping
 from audit_operator.policy.model import Request, User
+from audit_operator.retention.folders import Layout, Place
 from audit_operator.shipping.exporters import (
     AWS_CREDENTIALS,
     CredentialFiles,
@@ -30,6 +33,8 @@ from audit_operator.shipping.exporters import (
     exporter,
 )
 from audit_operator.sinks import Accepted, Access, Reachable, Reason, Record, Unsupported, open_store
+from audit_operator.sinks.s3_scanner import S3Scanner
+from audit_operator.sinks.scanning import Stream
 from audit_operator.sinks.search import End, search
 from audit_operator.sinks.selection import Attribute, Order, Scope, Selection
 from tests.integration.shipping.audit_events import event_of, line_of
@@ -41,7 +46,7 @@ NOW = datetime.now(UTC).replace(microsecond=123456)
 OF_EVENTS = datetime(2026, 11, 28, 6, tzinfo=UTC)
 EARLIER = NOW - timedelta(minutes=10)
 ACCESS = Access(access_key_id=KEY_ID, secret_access_key=KEY)
-BUCKET, LOCKED, SHIPPED = "audit", "audit-locked", "audit-shipped"
+BUCKET, LOCKED, SHIPPED, CLASSES = "audit", "audit-locked", "audit-shipped", "audit-by-class"
 PROMOTE = {
     "error_mode": "propagate",
     "log_statements": [
@@ -130,22 +135,79 @@ async def test_the_shipper_of_the_operator_writes_there_waits_where_it_is_refuse
 REQUEST = Request(User("alice", ("dev",)), "create", True, "", "v1", "team", "pods", "", "a")
 
 
-def files(s3, places, key):
+def files(s3, places, key, layout=None):
+    bucket = SHIPPED if layout is None else CLASSES
     to_s3 = [{"kind": "ClusterAuditSink", "name": "worm"}]
-    section = {"bucket": SHIPPED, "prefix": "prod/", "endpoint": s3.url, "pathStyle": True}
+    section = {"bucket": bucket, "prefix": "prod/", "endpoint": s3.url, "pathStyle": True}
     keys = {"type": "AccessKey", "secretRef": {"namespace": "audit", "name": "keys"}}
     snapshot = Snapshot(
         cluster_audit_policies=(cluster_policy(rules=[{"level": "Request"}], sinkRefs=to_s3),),
         cluster_audit_sinks=(parsed("ClusterAuditSink", "worm", {"type": "S3", "s3": section, "credentials": keys}),),
         control_planes=(control_plane(),),
-        namespaces=(NamespaceFact("team"),),
+        namespaces=tuple(map(NamespaceFact, ("team", "web", "plain"))),
+        layouts={} if layout is None else {ObjectRef("ClusterAuditSink", "worm"): layout},
     )
     sink = snapshot.cluster_audit_sinks[0].ref
     secret = {"accessKeyID": KEY_ID.encode(), "secretAccessKey": key.encode()}
     known = {sink: SinkCredentials({ACCESS_KEY: access_key(secret).encode()})}
-    made = collector_files(shipping(snapshot, plan(snapshot), "main"), snapshot, "test", places, known)
+    made = collector_files(shipping(snapshot, plan(snapshot), "main"), snapshot, "main", places, known)
     # So long a test need not wait for an object to be worth its while.
     return replace(made, config=made.config.replace('"flush_timeout": "30s"', '"flush_timeout": "1s"'))
+
+
+MONTH, YEAR = Place("main", "max30d"), Place("main", "min366d")
+
+
+async def test_records_lie_in_the_folder_of_the_class_of_their_namespace_and_a_change_of_class_restarts_nothing(
+    s3, tmp_path
+):
+    s3.client.make_bucket(CLASSES)
+    log, store = tmp_path / "audit.log", open_store(spec(s3, CLASSES), ACCESS)
+    shipper = LocalShipper(tmp_path / "shipper", binary(), log, lambda: None, times=ShipperTimes(look_every=0.5))
+    recorded = set()
+
+    def record(*namespaces):
+        names = {each: str(uuid.uuid4()) for each in namespaces}
+        recorded.update(names.values())
+        with log.open("ab") as file:
+            for namespace, name in names.items():
+                request = replace(REQUEST, namespace=namespace, resource="pods" if namespace else "nodes")
+                file.write(line_of(event_of(request, Stage.RESPONSE_COMPLETE, Level.METADATA, name)) + b"\n")
+        return names
+
+    def folders(names):
+        found = {}
+        for key in store.keys(EARLIER):
+            for each in json.loads(store.read(key, 2**24))["resourceLogs"][0]["scopeLogs"][0]["logRecords"]:
+                values = {one["key"]: one["value"].get("stringValue") for one in each["attributes"]}
+                found[values["auditID"]] = key.removeprefix("prod/").partition("/20")[0]
+        return {namespace: found.get(name, "") for namespace, name in names.items()}
+
+    async def are_told(layout):
+        wanted = files(s3, shipper.places, KEY, layout)
+        assert not await shipper.deliver(wanted)
+        await until(runs, shipper, wanted.digest)
+        return wanted.digest
+
+    async def lie(expected):
+        names = record(*expected)
+        await until(is_found, store, *names.values())
+        found = {namespace: "" if each[:2] == "20" else each for namespace, each in folders(names).items()}
+        return found == {namespace: str(place or "") for namespace, place in expected.items()}
+
+    try:
+        places = {("main", "team"): MONTH, ("main", "web"): YEAR, ("main", ""): YEAR, ("other", "plain"): YEAR}
+        digest = await are_told(Layout(places))
+        # A namespace without a class, and one that nobody has seen, lie where nothing is deleted by order.
+        await until(lie, {"team": MONTH, "web": YEAR, "": YEAR, "plain": None, "unseen": None})
+        assert await are_told(Layout({**places, ("main", "team"): YEAR})) == digest
+        await until(lie, {"team": YEAR, "web": YEAR})
+        span = Interval(OF_EVENTS, OF_EVENTS + timedelta(hours=2))
+        scanned = [each async for each in S3Scanner(store).scan(span, Stream())]
+        assert {record.attributes["auditID"] for each in scanned for record in each.records} == recorded
+    finally:
+        await shipper.deliver(None)
+        await shipper.aclose()
 
 
 async def runs(shipper, digest):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 KUBERNETES_VERSION = "v1.37.2"
 ETCD_VERSION = "v3.6.16"
-OTELCOL_VERSION = "v0.157.0+6"
+OTELCOL_VERSION = "v0.157.0+7"
 """What follows the plus counts the sets of components that we have built of one release."""
 VICTORIA_LOGS_VERSION = "v1.52.1"
 
@@ -52,7 +52,7 @@ def parse_version(text: str) -> Version | None:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One binary that is wanted; `version` as in ``v1.37.2``, or ``v0.157.0+4`` where we choose what is in it."""
+    """One binary that is wanted; `version` as in ``v1.37.2``, or ``v0.157.0+5`` where we choose what is in it."""
 
     tool: Tool
     version: str

@@ -28,10 +28,14 @@ MOST_CELLS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """What else is done with the events of a namespace, by name: what is redacted, and where they go."""
+    """What else is done with the events of a namespace, by name.
+
+    What is redacted, where they go, and in which folders they lie there.
+    """
 
     redaction: str = ""
     route: str = ""
+    folders: str = ""
 
 
 @dataclass(frozen=True, slots=True)

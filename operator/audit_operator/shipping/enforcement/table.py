@@ -57,6 +57,7 @@ GROUPS = "groups"
 
 REDACTION = "redaction"
 ROUTE = "route"
+FOLDERS = "folders"
 LEVEL = "level"
 MANAGED_FIELDS = "managedFields"
 """What else an entry may name: the treatment of a class; a level, and that managed fields are omitted, at the end."""
@@ -72,6 +73,11 @@ States = Mapping[str, Value]
 def namespace_key(namespace: str) -> str:
     """The first key for a resource request; its namespace is empty if it has none."""
     return f"{_NAMESPACE}{namespace}"
+
+
+def folders_key(name: str) -> str:
+    """The entry that says by sink in which folder events lie; the exporter looks it up, and nobody else does."""
+    return f"{FOLDERS}|{name}"
 
 
 def user_symbol(name: str) -> str:
@@ -183,7 +189,8 @@ def build(classes: Classes) -> Table:
         builder.entries[f"c{number}|"] = states or {}
         keys = map(namespace_key, each.namespaces) if each.namespaces else [URL_KEY]
         # In the first entry: these must be known also of an event for which a new table is read in between.
-        first = {Step.CLASS: f"c{number}", REDACTION: each.treatment.redaction, ROUTE: each.treatment.route}
+        folders = {FOLDERS: each.treatment.folders} if each.treatment.folders else {}
+        first = {Step.CLASS: f"c{number}", REDACTION: each.treatment.redaction, ROUTE: each.treatment.route, **folders}
         builder.entries.update((key, first) for key in keys)
     return builder.table(tuple(unenforced))
 

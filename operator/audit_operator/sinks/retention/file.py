@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from audit_operator.api.policy_status import RetentionState
 from audit_operator.retention.judgement import Facts, Gap, Mends
 from audit_operator.shipping.search_index import TIME
-from audit_operator.sinks.retention.protocol import Done, Observed
+from audit_operator.sinks.retention.protocol import NO_FOLDERS, Done, Observed
 from audit_operator.sinks.store import Failure, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from audit_operator.retention.classes import RetentionClass
+    from audit_operator.retention.folders import Place
     from audit_operator.sinks.retention.protocol import Order
 
 _T = TypeVar("_T")
@@ -74,7 +75,12 @@ class FileRetention:
             lambda given_up: Observed({each.name: _facts(self.folder, each, now, given_up) for each in classes})
         )
 
-    async def enforce(self, orders: Sequence[Order], now: datetime) -> Done | Failure:
+    async def enforce(
+        self,
+        orders: Sequence[Order],
+        now: datetime,
+        folders: Mapping[Place, int | None] = NO_FOLDERS,  # noqa: ARG002 - the protocol's
+    ) -> Done | Failure:
         """See `protocol.RetentionStore`. Ends with the file that it is at when nobody waits for it any more."""
         return await _in_thread(lambda given_up: _delete(self.folder, orders, now, given_up))
 

@@ -27,13 +27,14 @@ from audit_operator.sinks.retention.loki_questions import (
 )
 from audit_operator.sinks.retention.loki_rules import NEVER
 from audit_operator.sinks.retention.loki_settings import LATER
-from audit_operator.sinks.retention.protocol import Done, Observed
+from audit_operator.sinks.retention.protocol import NO_FOLDERS, Done, Observed
 from audit_operator.sinks.store import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from audit_operator.retention.classes import RetentionClass
+    from audit_operator.retention.folders import Place
     from audit_operator.sinks.retention.loki_client import LokiClient, Ordered
     from audit_operator.sinks.retention.loki_questions import Question
     from audit_operator.sinks.retention.loki_rules import Kept
@@ -124,7 +125,12 @@ class LokiRetention:
         whole = facts or not uncounted
         return Observed(facts, str(asked.settings), uncounted) if whole else next(iter(uncounted.values()))
 
-    async def enforce(self, orders: Sequence[Order], now: datetime) -> Done | Failure:
+    async def enforce(
+        self,
+        orders: Sequence[Order],
+        now: datetime,
+        folders: Mapping[Place, int | None] = NO_FOLDERS,  # noqa: ARG002 - the protocol's
+    ) -> Done | Failure:
         """See `protocol.RetentionStore`. What is deleted is gone a day or more later, so that it is not counted."""
         asked = await self._ask(now)
         if isinstance(asked, Failure):

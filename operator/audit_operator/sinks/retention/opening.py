@@ -47,7 +47,7 @@ def open_retention(
     `clusters` are the names that records of ours carry. `may_delete`: whether anything may ever be deleted there.
     """
     if sink.s3 is not None:
-        return _bucket(sink.s3, access, network, may_delete=may_delete)
+        return _bucket(sink.s3, access, network, clusters, may_delete=may_delete)
     section = sink.victoria_logs or sink.loki
     if section is None:
         return UnsupportedRetention(_CANNOT[sink.type])
@@ -61,9 +61,11 @@ def open_retention(
     return VictoriaLogsRetention(connection, clusters, headers, may_delete=may_delete)
 
 
-def _bucket(bucket: S3, access: Access, network: Network | None, *, may_delete: bool) -> RetentionStore | Failure:
+def _bucket(
+    bucket: S3, access: Access, network: Network | None, clusters: tuple[str, ...], *, may_delete: bool
+) -> RetentionStore | Failure:
     """As for other questions: no tenant's bucket, and none without a key of its own."""
     if not may_delete or not access.access_key_id:
         return UnsupportedRetention(_BUCKET)
     store = connect_s3(bucket, access, network)
-    return store if isinstance(store, Failure) else S3Retention(store)
+    return store if isinstance(store, Failure) else S3Retention(store, clusters)

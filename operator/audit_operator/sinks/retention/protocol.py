@@ -7,6 +7,7 @@ decided before, for all stores in the same way, and no implementation can get th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from audit_operator.retention.classes import RetentionClass
+    from audit_operator.retention.folders import Place
     from audit_operator.retention.judgement import Facts, Mends
     from audit_operator.sinks.store import Failure, Unsupported
+
+NO_FOLDERS: Mapping[Place, int | None] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,17 @@ class Observed:
         facts: for each class that it was asked about, by its name.
         settings: those settings of the store that matter, as text; another text where somebody changed them.
         uncounted: why nothing is known of those classes that are not among the facts, by name.
+        folders: where the store deletes by folder: when the oldest object was uploaded in each that is not empty. None:
+            it can tell namespaces apart.
+        ordered: from which age on, in hours, it deletes from folders by what it was last told; None: by something that
+            it was not told.
     """
 
     facts: Mapping[str, Facts]
     settings: str = ""
     uncounted: Mapping[str, Failure] = field(default_factory=dict)
+    folders: Mapping[Place, datetime] | None = None
+    ordered: Mapping[Place, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +85,13 @@ class RetentionStore(Protocol):
     async def observe(self, classes: Sequence[RetentionClass], now: datetime) -> Observed | Failure | Unsupported:
         """What the store says; changes nothing. `now` is what ages are counted from, in UTC."""
 
-    async def enforce(self, orders: Sequence[Order], now: datetime) -> Done | Failure | Unsupported:
+    async def enforce(
+        self, orders: Sequence[Order], now: datetime, folders: Mapping[Place, int | None] = NO_FOLDERS
+    ) -> Done | Failure | Unsupported:
         """Bring the store to it; again and again, to the same end. Nothing foreign is touched.
+
+        `folders` has the same for a store that deletes by folder: from which age on, in hours, each may be deleted
+        from; None: not at all.
 
         Deletions of earlier orders that the store has not ended are stopped first: without orders, that is all.
 

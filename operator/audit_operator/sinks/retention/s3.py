@@ -1,8 +1,8 @@
 """What a bucket keeps, and whether it refuses to delete: asked, and tried.
 
 Settings that read well prove little: a store may take Object Lock's settings and not keep to them. So a deletion
-is tried, too. The operator deletes nothing here: objects hold records of many namespaces, so that no lifecycle rule can
-tell those of one from those of another.
+is tried, too. Records lie in a folder for each retention class, which has a lifecycle rule of its own; what came
+before, and what is of no class, lies beside them and is never deleted by order.
 
 Object Lock binds whoever comes through the S3 API. Whoever runs the store may have other ways to its disks (measured
 with SeaweedFS: one DELETE at its filer takes locked versions with it).
@@ -17,33 +17,39 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from minio.error import S3Error
+from minio.lifecycleconfig import LifecycleConfig
 from minio.objectlockconfig import YEARS
+from minio.xml import unmarshal
 
 from audit_operator.api.policy_status import RetentionState
 from audit_operator.api.sink import ObjectLockMode
 from audit_operator.retention.demand import period
 from audit_operator.retention.judgement import Facts, Gap, Mends
-from audit_operator.sinks.retention.protocol import Observed
+from audit_operator.sinks.retention.protocol import NO_FOLDERS, Observed
 from audit_operator.sinks.retention.s3_canary import LOCKED, try_to_delete
 from audit_operator.sinks.retention.s3_lifecycle import lifecycle
-from audit_operator.sinks.s3 import HOUR
+from audit_operator.sinks.retention.s3_orders import order, rules_of
 from audit_operator.sinks.store import Failure, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import minio
     from minio.datatypes import Object
 
-    from audit_operator.api.sink import S3
     from audit_operator.retention.classes import RetentionClass
-    from audit_operator.sinks.retention.protocol import Order
+    from audit_operator.retention.folders import Place
+    from audit_operator.sinks.retention.protocol import Done, Order
     from audit_operator.sinks.retention.s3_lifecycle import Lifecycle
+    from audit_operator.sinks.retention.s3_rules import Rules
     from audit_operator.sinks.s3 import S3Store
 
 _DAY = 24
 _MOST_LISTED = 1000
-_SHARED = "objects hold records of many namespaces, so that the operator cannot delete those of some of them"
+_OUTSIDE = (
+    "the operator deletes nothing there: give the folders of years a lifecycle rule that is as long as the longest "
+    "minimum, or remove what may go"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +61,26 @@ class _Lock:
 
 
 @dataclass(frozen=True, slots=True)
+class _Inside:
+    """What lies in one folder: when its oldest objects were uploaded, in order, and the lock of the newest."""
+
+    oldest: tuple[datetime, ...] = ()
+    newest: _Lock | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Seen:
-    """All that was asked of a bucket; `trial` says what came of the canary: empty where its deletion was refused."""
+    """All that was asked of a bucket; `trial` says what came of the canary: empty where its deletion was refused.
+
+    `lifecycle` is what rules of others do; `outside` what lies in no folder of a class.
+    """
 
     versioned: bool
+    rules: Rules
     lifecycle: Lifecycle
     lock: _Lock
-    newest: _Lock | None
-    oldest: tuple[datetime, ...]
+    outside: _Inside
+    places: Mapping[Place, _Inside]
     trial: str
 
     @property
@@ -70,12 +88,23 @@ class _Seen:
         """Another text where somebody changed them."""
         return f"versioned={self.versioned} {self.lifecycle} {self.lock}"
 
+    def of(self, name: str) -> Iterator[_Inside]:
+        """What lies in the folders of a class."""
+        return (each for place, each in self.places.items() if place.name == name)
+
 
 @dataclass(frozen=True, slots=True)
 class S3Retention:
-    """The folder of one sink in a bucket; implements `protocol.RetentionStore`. `locked`: see `s3_canary`."""
+    """The folder of one sink in a bucket; implements `protocol.RetentionStore`.
+
+    Attributes:
+        store: the bucket.
+        clusters: names of the folders that are ours; all others are foreign.
+        locked: see `s3_canary`.
+    """
 
     store: S3Store
+    clusters: tuple[str, ...] = ()
     locked: timedelta = LOCKED
 
     @property
@@ -99,27 +128,49 @@ class S3Retention:
         seen = await self.store.call(lambda: _look(self, now, mode))
         if isinstance(seen, Failure):
             return seen
-        return Observed({each.name: _facts(each, seen, mode, now) for each in classes}, seen.settings)
+        return Observed(
+            {each.name: _facts(each, seen, mode, now) for each in classes},
+            seen.settings,
+            folders={place: each.oldest[0] for place, each in seen.places.items() if each.oldest},
+            ordered={place: each.days * _DAY if each is not None else None for place, each in seen.rules.ours.items()},
+        )
 
-    async def enforce(self, orders: Sequence[Order], now: datetime) -> Unsupported:  # noqa: ARG002  # the protocol's
-        """See `protocol.RetentionStore`."""
-        return Unsupported(_SHARED)
+    async def enforce(
+        self,
+        orders: Sequence[Order],  # noqa: ARG002 - the protocol's
+        now: datetime,  # noqa: ARG002
+        folders: Mapping[Place, int | None] = NO_FOLDERS,
+    ) -> Done | Failure | Unsupported:
+        """See `protocol.RetentionStore`. A rule for each folder that may be deleted from, in one write."""
+        return await self.store.call(lambda: order(self.store, self.clusters, folders))
 
 
 def _look(retention: S3Retention, now: datetime, mode: ObjectLockMode | None) -> _Seen:
-    """Blocks; raises what the library does."""
+    """Blocks; raises what the library does, and ValueError where the rules are none that it knows."""
     store = retention.store
     client, bucket = store.client, store.bucket
     versioned = bool(client.get_bucket_versioning(bucket.bucket).status)
-    newest = _newest(store, now)
+    rules = rules_of(store, retention.clusters)
+    theirs = unmarshal(LifecycleConfig, rules.of_others) if rules.foreign else None
     return _Seen(
         versioned,
-        lifecycle(client.get_bucket_lifecycle(bucket.bucket), bucket.prefix, versioned=versioned),
+        rules,
+        lifecycle(theirs, bucket.prefix, versioned=versioned),
         _lock(client, bucket.bucket),
-        None if newest is None else _lock_of(client, bucket.bucket, newest),
-        tuple(_oldest(client, bucket)),
+        _inside(store, bucket.prefix, now, mode),
+        {
+            each: _inside(store, f"{bucket.prefix}{each}/", now, mode)
+            for each in store.places()
+            if each.cluster in retention.clusters
+        },
         "" if mode is None else try_to_delete(client, bucket, mode, now, retention.locked),
     )
+
+
+def _inside(store: S3Store, folder: str, now: datetime, mode: ObjectLockMode | None) -> _Inside:
+    newest = _newest(store, folder, now) if mode is not None else None
+    locked = None if newest is None else _lock_of(store.client, store.bucket.bucket, newest)
+    return _Inside(tuple(_oldest(store, folder)), locked)
 
 
 def _lock(client: minio.Minio, bucket: str) -> _Lock:
@@ -147,70 +198,76 @@ def _lock_of(client: minio.Minio, bucket: str, stored: Object) -> _Lock:
     return _Lock(kept.mode, round((kept.retain_until_date - stored.last_modified) / timedelta(hours=1)))
 
 
-def _hours(client: minio.Minio, bucket: S3, after: str) -> Iterator[Object]:
-    """Objects of records whose keys come after that one, in order: their keys begin with the hour of their upload."""
-    prefix = bucket.prefix
-    found = client.list_objects(bucket.bucket, prefix=prefix, recursive=True, start_after=f"{prefix}{after}")
-    # Somebody else's objects may lie among them; what comes after the digits is none of ours.
-    for each in islice(found, 2 * _MOST_LISTED):
-        key = str(each.object_name).removeprefix(prefix)
-        if not key[:1].isdigit():
-            return
-        if HOUR.match(key) is not None:
-            yield each
-
-
-def _newest(store: S3Store, now: datetime) -> Object | None:
+def _newest(store: S3Store, folder: str, now: datetime) -> Object | None:
     """The last of two days, or of as many objects as one looks at."""
     after = (now - timedelta(days=2)).astimezone(UTC).strftime("%Y/%m/%d/%H/")
-    last = deque(islice(_hours(store.client, store.bucket, after), _MOST_LISTED), maxlen=1)
+    last = deque(islice(store.objects(folder, after), _MOST_LISTED), maxlen=1)
     return last[0] if last else None
 
 
-def _oldest(client: minio.Minio, bucket: S3) -> Iterator[datetime]:
+def _oldest(store: S3Store, folder: str) -> Iterator[datetime]:
     """When the oldest objects were uploaded, in order."""
-    for each in islice(_hours(client, bucket, "0"), _MOST_LISTED):
+    for each in islice(store.objects(folder), _MOST_LISTED):
         if each.last_modified is not None:
             yield each.last_modified
 
 
 def _facts(wanted: RetentionClass, seen: _Seen, mode: ObjectLockMode | None, now: datetime) -> Facts:
-    gaps = [*_lifecycle_gaps(wanted, seen.lifecycle), *_overdue(wanted, seen.oldest, now)]
+    gaps = [*_lifecycle_gaps(wanted, seen), *_overdue(wanted, seen, now)]
     missing = list(_lock_gaps(wanted, seen, mode)) if wanted.demand.immutable and mode is not None else []
+    ordered = [each.days * _DAY for place, each in seen.rules.ours.items() if each and place.name == wanted.name]
+    oldest = [each.oldest[0] for each in (seen.outside, *seen.of(wanted.name)) if each.oldest]
     return Facts(
-        seen.lifecycle.earliest,
+        min((*ordered, *([seen.lifecycle.earliest] if seen.lifecycle.earliest is not None else [])), default=None),
+        can_delete=True,
         immutable=mode is not None and wanted.demand.immutable and not missing,
-        oldest=seen.oldest[0] if seen.oldest else None,
+        oldest=min(oldest, default=None),
         gaps=(*gaps, *missing),
     )
 
 
-def _lifecycle_gaps(wanted: RetentionClass, rules: Lifecycle) -> Iterator[Gap]:
+def _lifecycle_gaps(wanted: RetentionClass, seen: _Seen) -> Iterator[Gap]:
+    rules = seen.lifecycle
     if rules.dated:
         said = "a lifecycle rule deletes on a date, however young records are"
         yield Gap(RetentionState.PARTIAL, said, "remove it")
     latest = wanted.demand.delete_after
     if latest is None or rules.earliest is None or rules.earliest > latest:
         return  # what is missing then is missing in every store, and said for all of them
+    if any(place.name == wanted.name for place in seen.rules.ours):
+        return
     if rules.all_by is None or rules.all_by > latest:
         said = f"lifecycle rules do not delete all objects and all of their versions after {period(latest)}"
         yield Gap(RetentionState.PARTIAL, said, "expire versions that are no longer current, and set no tags")
 
 
-def _overdue(wanted: RetentionClass, oldest: tuple[datetime, ...], now: datetime) -> Iterator[Gap]:
+def _overdue(wanted: RetentionClass, seen: _Seen, now: datetime) -> Iterator[Gap]:
     latest = wanted.demand.delete_after
     if latest is None:
         return
-    late = sum(now - each > timedelta(hours=latest) for each in oldest)
-    if late:
-        many = f"{late} or more" if late == _MOST_LISTED else str(late)
-        yield Gap(RetentionState.PENDING, f"{many} objects are older than {period(latest)}", "")
+
+    def late(oldest: tuple[datetime, ...]) -> str:
+        count = sum(now - each > timedelta(hours=latest) for each in oldest)
+        return f"{count} or more" if count == _MOST_LISTED else str(count) if count else ""
+
+    for each in seen.of(wanted.name):
+        if many := late(each.oldest):
+            yield Gap(RetentionState.PENDING, f"{many} objects are older than {period(latest)}", "")
+    if many := late(seen.outside.oldest):
+        said = f"{many} objects are older than {period(latest)} that lie in no folder of a class, and may be of any"
+        yield Gap(RetentionState.PENDING if _goes(seen, latest) else RetentionState.PARTIAL, said, _OUTSIDE)
+
+
+def _goes(seen: _Seen, latest: int) -> bool:
+    """Whether a rule of others sees to what lies in no folder."""
+    return seen.lifecycle.all_by is not None and seen.lifecycle.all_by <= latest
 
 
 def _lock_gaps(wanted: RetentionClass, seen: _Seen, mode: ObjectLockMode | None) -> Iterator[Gap]:
     enough = {"COMPLIANCE"} if mode is ObjectLockMode.COMPLIANCE else {"COMPLIANCE", "GOVERNANCE"}
     least = wanted.demand.minimum
-    for what, lock in (("the bucket's default", seen.lock), ("the newest object", seen.newest)):
+    newest = next((each.newest for each in seen.of(wanted.name) if each.newest is not None), seen.outside.newest)
+    for what, lock in (("the bucket's default", seen.lock), ("the newest object", newest)):
         if lock is None:
             continue
         said = f"locked {lock.mode.capitalize()} for {period(lock.hours)}" if lock.mode else "not locked"

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit_operator.retention.judgement import Mends
+from audit_operator.sinks.retention.protocol import NO_FOLDERS
 from audit_operator.sinks.store import Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from audit_operator.retention.classes import RetentionClass
+    from audit_operator.retention.folders import Place
     from audit_operator.sinks.retention.protocol import Order
 
 
@@ -31,6 +33,11 @@ class UnsupportedRetention:
         """See `protocol.RetentionStore`."""
         return Unsupported(self.reason)
 
-    async def enforce(self, orders: Sequence[Order], now: datetime) -> Unsupported:  # noqa: ARG002  # RetentionStore's
+    async def enforce(
+        self,
+        orders: Sequence[Order],  # noqa: ARG002  # RetentionStore's
+        now: datetime,  # noqa: ARG002
+        folders: Mapping[Place, int | None] = NO_FOLDERS,  # noqa: ARG002
+    ) -> Unsupported:
         """See `protocol.RetentionStore`."""
         return Unsupported(self.reason)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from audit_operator.retention.judgement import Facts, Mends, without_deletion
 from audit_operator.shipping.exporters import AUDIT_ID
 from audit_operator.sinks.access import failure
-from audit_operator.sinks.retention.protocol import Done, Observed, Order
+from audit_operator.sinks.retention.protocol import NO_FOLDERS, Done, Observed, Order
 from audit_operator.sinks.retention.victoria_logs_counts import (
     BOTH,
     EITHER,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from audit_operator.retention.classes import RetentionClass
+    from audit_operator.retention.folders import Place
     from audit_operator.sinks.access import Answer, Connection
 
 _MOST_OF_METRICS = 4 * 2**20
@@ -117,7 +118,12 @@ class VictoriaLogsRetention:
         # Where nothing at all could be counted, it is the store that cannot be asked.
         return Observed(facts, str(settings), uncounted) if facts or not uncounted else next(iter(uncounted.values()))
 
-    async def enforce(self, orders: Sequence[Order], now: datetime) -> Done | Failure:
+    async def enforce(
+        self,
+        orders: Sequence[Order],
+        now: datetime,
+        folders: Mapping[Place, int | None] = NO_FOLDERS,  # noqa: ARG002 - the protocol's
+    ) -> Done | Failure:
         """See `protocol.RetentionStore`. Without -delete.enable, nothing is done."""
         settings = await self._settings()
         if isinstance(settings, Failure):

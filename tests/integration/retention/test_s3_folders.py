@@ -1,0 +1,255 @@
+"""Retention by folder in a real bucket: rules beside those of others, holds, changes of class, and what others do."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import uuid
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from minio.helpers import md5sum_hash
+
+from audit_operator.api.findings import ObjectRef
+from audit_operator.api.parsing import to_json
+from audit_operator.cluster.resources import CLUSTER_AUDIT_SINK
+from audit_operator.controller.content import decode
+from audit_operator.controller.retention import RetentionRounds, RoundTimes
+from audit_operator.plan.retention import SinkDemands
+from audit_operator.retention.change import GRACE
+from audit_operator.retention.classes import RetentionClass
+from audit_operator.retention.demand import Demand
+from audit_operator.sinks import Access
+from audit_operator.sinks.access import failure
+from audit_operator.sinks.retention import s3_orders
+from audit_operator.sinks.retention.opening import open_retention
+from audit_operator.sinks.store import Reason
+from tests.integration.shipping.seaweedfs import KEY, KEY_ID, seaweedfs
+from tests.plan.objects import parsed
+
+REF = ObjectRef("ClusterAuditSink", "central")
+MONTH, TWO, HELD = Demand(maximum=720), Demand(maximum=1440), Demand(maximum=720, legal_hold=True)
+FOREIGN = (
+    "<LifecycleConfiguration xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>\n  <!-- of the platform -->\n"
+    "  <Rule><ID>theirs</ID><Filter><And><Prefix>x/</Prefix><ObjectSizeGreaterThan>5</ObjectSizeGreaterThan></And>"
+    "</Filter><Status>Enabled</Status><Expiration><Days>7</Days></Expiration></Rule>\n</LifecycleConfiguration>"
+)
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory):
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as running:
+        yield running
+
+
+@dataclass
+class World:
+    """A sink with the status that was written last, its bucket, and a clock."""
+
+    s3: object
+    bucket: str
+    status: dict = field(default_factory=dict)
+    ahead: timedelta = timedelta()
+    away: bool = False
+    rounds: RetentionRounds = None
+    gets: int = 0
+    enforcement: str = "Enforce"
+
+    @property
+    def sink(self):
+        section = {"bucket": self.bucket, "prefix": "prod/", "endpoint": self.s3.url, "pathStyle": True}
+        keys = {"type": "AccessKey", "secretRef": {"namespace": "audit", "name": "keys"}}
+        more = {"credentials": keys, "retentionEnforcement": self.enforcement}
+        return parsed("ClusterAuditSink", "central", {"type": "S3", "s3": section, **more})
+
+    async def get(self, resource, *, name, namespace=""):  # noqa: ARG002 - the protocol's
+        self.gets += 1
+        return {"status": {"retention": self.status}}
+
+    async def open_retention(self, sink, clusters):
+        if self.away:
+            return failure(Reason.UNREACHABLE, "no connection to the store")
+        access = Access(access_key_id=KEY_ID, secret_access_key=KEY)
+        return open_retention(sink.spec, access, None, clusters, may_delete=True)
+
+    def write(self):
+        if REF in self.rounds.observations:
+            self.status = to_json(self.rounds.observations[REF].status)
+
+    async def go(self, *, days=0, **demanded):
+        """Some rounds; what is said of each class."""
+        self.ahead += timedelta(days=days)
+        by_demand = {}
+        for name, demand in demanded.items():
+            by_demand.setdefault(demand, []).append(name)
+        classes = tuple(RetentionClass(demand, tuple(sorted(names))) for demand, names in by_demand.items())
+        self.rounds.follow([self.sink], {REF: SinkDemands(classes, ("main",))}, frozenset(demanded))
+        end = self.gets + 4
+        async with asyncio.timeout(120):
+            while self.gets < end:  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.05)
+        return {each.name: each for each in self.rounds.observations[REF].status.classes}
+
+    def rules(self):
+        with suppress(Exception):
+            return self.s3.client._execute("GET", self.bucket, query_params={"lifecycle": ""}).data.decode()
+        return ""
+
+    def days(self):
+        """Of the rules of ours, by class."""
+        found = self.s3.client.get_bucket_lifecycle(self.bucket)
+        ours = [each for each in (found.rules if found else ()) if each.rule_id.startswith("audit-operator/")]
+        return {each.rule_filter.prefix.split("class=")[1].strip("/"): each.expiration.days for each in ours}
+
+    def set_rules(self, text):
+        body = text.encode()
+        headers = {"Content-MD5": md5sum_hash(body)}
+        self.s3.client._execute("PUT", self.bucket, body=body, headers=headers, query_params={"lifecycle": ""})
+
+    def upload(self, demand):
+        name = f"prod/cluster=main/class={demand.name}/2026/11/28/06/logs_{uuid.uuid4()}.json.gz"
+        self.s3.client.put_object(self.bucket, name, io.BytesIO(b"x"), 1)
+
+    def told(self, namespace):
+        """In which folder shippers are told to write."""
+        metadata = {"name": "central", "uid": "u", "generation": 1, "resourceVersion": "1"}
+        spec = json.loads(json.dumps(to_json(self.sink.spec)))
+        document = {"metadata": metadata, "spec": spec, "status": {"retention": self.status}}
+        return decode(CLUSTER_AUDIT_SINK, document, None).layout.folder("main", namespace)
+
+
+@asynccontextmanager
+async def world(s3, *, versioned=False):
+    bucket = f"b{uuid.uuid4()}"
+    s3.client.make_bucket(bucket, object_lock=versioned)
+    made = World(s3, bucket)
+    now = lambda: datetime.now(UTC) + made.ahead  # noqa: E731
+    times = RoundTimes(every=0.05, patience=60.0)
+    made.rounds = RetentionRounds(made, made, made.write, lambda: None, times, now=now)
+    try:
+        yield made
+    finally:
+        with suppress(asyncio.CancelledError):
+            await made.rounds.aclose()
+
+
+@pytest.mark.parametrize("versioned", [False, True])
+async def test_each_class_has_a_rule_of_its_own_beside_those_of_others(s3, versioned):
+    async with world(s3, versioned=versioned) as one:
+        one.set_rules(FOREIGN)
+        made = await one.go(web=MONTH, shop=TWO)
+        assert one.days() == {"max30d": 30, "max60d": 60}
+        assert one.rules().startswith(FOREIGN.removesuffix("\n</LifecycleConfiguration>"))
+        assert made["max30d"].state == "Pending", "what is older than the folder waits for its week"
+        made = await one.go(days=GRACE.days, web=MONTH, shop=TWO)
+        assert {each.state for each in made.values()} == {"Enforced"}
+        assert (one.told("web"), one.told("shop")) == ("cluster=main/class=max30d", "cluster=main/class=max60d")
+        assert one.told("unknown") == ""
+
+
+async def test_a_hold_takes_rules_away_and_when_it_is_lifted_a_week_passes(s3):
+    async with world(s3) as one:
+        one.set_rules(FOREIGN)
+        await one.go(web=MONTH, shop=MONTH)
+        one.upload(MONTH)
+        await one.go(days=GRACE.days, web=MONTH, shop=MONTH)
+        assert one.days() == {"max30d": 30}
+        made = await one.go(web=MONTH, shop=HELD)
+        assert one.days() == {}
+        assert one.rules() == FOREIGN
+        assert "1 namespaces with records there forbid it" in made["max30d"].reason
+        await one.go(days=1, web=MONTH, shop=MONTH)
+        assert "max30d" not in one.days()
+        await one.go(days=GRACE.days, web=MONTH, shop=MONTH)
+        assert one.days()["max30d"] == 30
+
+
+async def test_the_folder_of_an_earlier_class_is_kept_as_long_as_the_later_one(s3):
+    async with world(s3) as one:
+        await one.go(web=MONTH, shop=MONTH)
+        one.upload(MONTH)
+        await one.go(days=GRACE.days, web=MONTH, shop=MONTH)
+        made = await one.go(web=MONTH, shop=TWO)
+        assert one.days() == {"max30d": 60, "max60d": 60}
+        assert "keep it up to 60d" in made["max30d"].reason
+        assert one.told("shop") == "cluster=main/class=max60d"
+
+
+async def test_a_rule_that_somebody_changes_is_drifted_and_set_again(s3, caplog):
+    async with world(s3) as one:
+        await one.go(web=MONTH)
+        await one.go(days=GRACE.days, web=MONTH)
+        before = one.rules()
+        one.set_rules(before.replace("<Days>30</Days>", "<Days>3</Days>"))
+        await one.go(web=MONTH)
+        assert one.rules() == before
+        assert "A rule that the operator had set was changed, and is set again" in caplog.text
+
+
+async def test_a_sink_that_only_reports_has_no_rule_of_ours_and_says_what_those_of_others_do(s3):
+    async with world(s3) as one:
+        one.set_rules(FOREIGN)
+        await one.go(web=MONTH)
+        one.enforcement = "Report"
+        made = await one.go(days=GRACE.days, web=MONTH)
+        async with asyncio.timeout(120):
+            while one.rules() != FOREIGN:  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.1)
+        assert made["max30d"].state == "Partial"
+        theirs = FOREIGN.replace("x/", "prod/").replace("<Days>7</Days>", "<Days>29</Days>")
+        theirs = theirs.replace("<And>", "").replace("</And>", "")
+        theirs = theirs.replace("<ObjectSizeGreaterThan>5</ObjectSizeGreaterThan>", "")
+        one.set_rules(theirs)
+        assert (await one.go(web=MONTH))["max30d"].state == "Enforced"
+        one.set_rules(FOREIGN)
+        assert (await one.go(web=MONTH))["max30d"].state == "Drifted"
+        assert one.rules() == FOREIGN
+
+
+async def test_a_store_that_is_away_keeps_its_rules_and_shippers_their_folders(s3):
+    async with world(s3) as one:
+        await one.go(web=MONTH, shop=MONTH)
+        await one.go(days=GRACE.days, web=MONTH, shop=MONTH)
+        one.away = True
+        await one.go(web=MONTH, shop=HELD)
+        assert one.told("shop") == "cluster=main/class=max30d"
+        assert "no connection" in one.rounds.observations[REF].trouble
+        one.away = False
+        await one.go(web=MONTH, shop=HELD)
+        assert one.days() == {}
+        assert one.told("shop") == "cluster=main/class=max30d-hold"
+
+
+async def test_without_memory_nothing_is_deleted_from_folders_in_which_something_lies(s3):
+    async with world(s3) as one:
+        await one.go(web=MONTH)
+        one.upload(MONTH)
+        await one.go(days=GRACE.days, web=MONTH)
+        assert one.days() == {"max30d": 30}
+        one.rounds.follow([], {})
+        one.status = {}
+        made = await one.go(web=MONTH)
+        assert one.days() == {}
+        assert "whose records lie there is not known" in made["max30d"].reason
+
+
+async def test_a_second_writer_is_noticed_and_loses_nothing(s3, monkeypatch):
+    """Somebody writes the rules as they were known to him, just after ours were written."""
+    async with world(s3) as one:
+        one.set_rules(FOREIGN)
+        theirs = FOREIGN.replace("<Days>7</Days>", "<Days>8</Days>")
+        waiting = [theirs]
+        written = s3_orders._write
+
+        def overtaken(*arguments):
+            written(*arguments)
+            if waiting:
+                one.set_rules(waiting.pop())
+
+        monkeypatch.setattr(s3_orders, "_write", overtaken)
+        await one.go(web=MONTH)
+        assert one.days() == {"max30d": 30}
+        assert one.rules().startswith(theirs.removesuffix("\n</LifecycleConfiguration>"))
