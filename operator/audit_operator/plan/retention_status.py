@@ -55,6 +55,7 @@ class RetentionOfStores:
         self._demanded = demanded
         self._seen = seen
         self._searching = Searching(seen or {})
+        self._asked: dict[tuple[ObjectRef, str], frozenset[str]] = {}
 
     def knows(self, sink: ObjectRef) -> bool:
         """Whether the status of a sink can be written: what it says is the operator's memory, which is read first."""
@@ -133,8 +134,18 @@ class RetentionOfStores:
         said = next((each for each in found.status.classes if each.name == held.name), None) if found else None
         if found is None or said is None or said.state is not RetentionState.ENFORCED:
             return said
-        about = frozenset(name for each in said.told for name in each.namespaces)
-        return said if about.issuperset(held.namespaces) and (found.asked or found.trouble_of(held.name)) else None
+        return (
+            said
+            if self._about(held.sink, said).issuperset(held.namespaces) and (found.asked or found.trouble_of(held.name))
+            else None
+        )
+
+    def _about(self, sink: ObjectRef, said: ClassRetention) -> frozenset[str]:
+        """Namespaces that a store was asked about; thousands of policies may want to know."""
+        key = (sink, said.name)
+        if key not in self._asked:
+            self._asked[key] = frozenset(name for each in said.told for name in each.namespaces)
+        return self._asked[key]
 
     def _line(self, held: _Held) -> SinkRetention:
         sink, name = held.sink, held.name

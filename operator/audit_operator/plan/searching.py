@@ -37,8 +37,8 @@ class Searching:
         """None: it is as asked."""
         left = set(asked.namespaces)
         for sink in asked.sinks:
-            enough = {said for said in set(self._of(sink).values()) if is_searchable(said, asked.hours)}
-            left -= {name for name in left if self._of(sink).get(name) in enough}
+            known = self._of(sink)
+            left -= {name for name in left if is_searchable(known.get(name, ""), asked.hours)}
         if not left:
             return None
         said = f"{period(asked.hours)} of records are to be searchable at once"

@@ -6,6 +6,7 @@ several sinks, it is enough that one of them can be searched.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from audit_operator.api.text import hours
@@ -29,6 +30,7 @@ def searchable(demand: Demand, facts: Facts) -> str:
     return period(min(ends)) if ends else FOR_EVER
 
 
+@lru_cache(maxsize=4096)
 def is_searchable(said: str, needed: int) -> bool:
     """Whether that is at least so many hours."""
     return said == FOR_EVER or (said != "" and hours(said) >= needed)
