@@ -76,6 +76,27 @@ def test_without_a_sink_nothing_is_written(render):
     assert "spec.sinkRefs" in said
 
 
+def test_keys_of_pseudonyms_are_made_once_and_nobody_else_reads_them(render):
+    _, folder, _ = render(OBJECTS)
+    assert not (folder / "pseudonyms.yaml").exists()
+    wanted = OBJECTS.replace(
+        "rules: [{level: Request}]", "rules: [{level: Request}]\n  redaction: {pseudonymize: [Username]}"
+    )
+    status, folder, _ = render(wanted)
+    keys = (folder / "pseudonyms.yaml").read_text()
+    assert status == 0
+    assert yaml.safe_load(keys)["=payments"].keys() == {"id", "secret"}
+    assert (folder / "pseudonyms.yaml").stat().st_mode & 0o777 == 0o600
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["processors"]["lookup/pseudonyms"]["source"]["path"] == "/etc/audit-shipper/pseudonyms.yaml"
+    render(wanted)
+    assert (folder / "pseudonyms.yaml").read_text() == keys
+    (folder / "keyring.json.gz").write_bytes(b"broken")
+    status, _, said = render(wanted)
+    assert status == 2
+    assert "keyring.json.gz holds no keys that can be read" in said
+
+
 def test_a_node_must_be_named_to_run_a_shipper_on(monkeypatch, capsys):
     monkeypatch.delenv("AUDIT_OPERATOR_NODE", raising=False)
     assert main(["shipper", "run"]) == 2

@@ -25,8 +25,9 @@ from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.integrity.interval import moment
 from audit_operator.plan.erasure import Obstacles, keep_hours
 from audit_operator.retention.erasure import ErasureRecord, Keys, Phase, Share, subject_name
+from audit_operator.shipping.injection.names import shipper_name
 from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, Keyring, KeyringUnusable
-from audit_operator.shipping.redaction.pseudonyms import pseudonym
+from audit_operator.shipping.redaction.pseudonyms import PseudonymKey, pseudonym
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from audit_operator.cli.erasing import Places
     from audit_operator.cli.inputs import Facts
     from audit_operator.controller.sink_access import Stores
+    from audit_operator.controller.sink_secrets import Secrets
     from audit_operator.plan.sinks import Sink
     from audit_operator.sinks.erasure import Names, SubjectErasure
     from audit_operator.sinks.store import Failure
@@ -166,6 +168,7 @@ class _Erasure:
     planned: list[_Planned] = field(default_factory=list)
     untouched: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    _sidecars: defaultdict[str, list[PseudonymKey]] = field(default_factory=lambda: defaultdict(list), repr=False)
 
     async def run(self) -> int:
         # Imported here: the clients take a quarter of a second that other commands should not pay.
@@ -178,6 +181,7 @@ class _Erasure:
         async with opened(self.options, self.plane) as places, readable_secrets(self.options) as held:
             stores = Stores(held, Network(), Network())
             keyring = await _keyring(places)
+            await self._read_sidecar_keys(held)
             for sink in sinks:
                 await self._plan(sink, stores, keyring, obstacles)
             namespaces = self._key_namespaces(keyring)
@@ -260,8 +264,28 @@ class _Erasure:
         if isinstance(asked, Failure):
             return asked
         subject = self.options.subject
-        kept = {each: keyring.kept(each) if keyring else () for each in asked}
+        kept = {each: (*(keyring.kept(each) if keyring else ()), *self._sidecars[each]) for each in asked}
         return {each: Names(subject, tuple(pseudonym(key, each, subject) for key in kept[each])) for each in asked}
+
+    async def _read_sidecar_keys(self, held: Secrets) -> None:
+        """Sidecars have a key for each policy, in a Secret of its namespace: under it, a subject has one more name."""
+        from audit_operator.cluster.secrets import SecretUnreadable  # noqa: PLC0415 - see run
+        from audit_operator.controller.sidecar_objects import SECRET_KEY, pseudonym_key_in  # noqa: PLC0415
+
+        for policy in self.facts.snapshot.audit_policies:
+            namespace, name = policy.metadata.namespace, policy.metadata.name
+            redaction = policy.spec.redaction
+            if policy.spec.application_logs is None or redaction is None or not redaction.pseudonymize:
+                continue
+            if not self.options.all and namespace not in self.options.namespace:
+                continue
+            read = await held.read(namespace, shipper_name(name))
+            key = "" if isinstance(read, SecretUnreadable) else pseudonym_key_in(read.get(SECRET_KEY, b""))
+            if key:
+                self._sidecars[namespace].append(PseudonymKey.of(key))
+            else:
+                why = read.message if isinstance(read, SecretUnreadable) else "it holds none"
+                self.untouched[f"sidecars of {policy.ref}"] = f"records with their pseudonyms are not found: {why}"
 
     def _key_namespaces(self, keyring: Keyring | None) -> tuple[str, ...]:
         if keyring is None:
@@ -375,7 +399,8 @@ class _Erasure:
 
     def _is_whole(self, shares: Iterable[Share], *, planned: bool = False) -> bool:
         done = all(each.erasable == each.found if planned else each.is_done for each in shares)
-        return done and not self.untouched and not self.failed
+        # What cannot be read may be a policy whose sidecars have a key, or a sink.
+        return done and not self.untouched and not self.failed and not self.facts.findings
 
     def _fail(self, sink: Sink, failure: object) -> None:
         from audit_operator.sinks.store import Failure  # noqa: PLC0415 - see run

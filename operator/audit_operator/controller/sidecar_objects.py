@@ -199,9 +199,16 @@ def _place(policy: ObjectRef) -> tuple[str, str]:
 
 def _key_in(document: Document) -> str:
     try:
-        content = json.loads(base64.b64decode(document["data"][SECRET_KEY]))
-        return str(content["environment"][PSEUDONYM_VARIABLE])
+        return pseudonym_key_in(base64.b64decode(document["data"][SECRET_KEY]))
     except (KeyError, TypeError, ValueError):
+        return ""
+
+
+def pseudonym_key_in(content: bytes) -> str:
+    """The key of pseudonyms in what a sidecar's Secret holds under SECRET_KEY; empty if there is none."""
+    try:
+        return str(json.loads(content)["environment"][PSEUDONYM_VARIABLE])
+    except (KeyError, TypeError, ValueError, RecursionError):
         return ""
 
 

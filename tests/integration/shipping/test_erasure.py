@@ -12,7 +12,7 @@ import yaml
 
 from audit_operator.cli import main
 from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, REGISTER_BYTES, Keyring
-from audit_operator.shipping.redaction.pseudonyms import pseudonym
+from audit_operator.shipping.redaction.pseudonyms import PseudonymKey, pseudonym
 from tests.integration.reading.records import write as write_records
 from tests.integration.shipping.test_retention import count, write
 from tests.integration.shipping.test_sealing import RECORDS, SINCE, delete, found, record, victoria_logs_sink
@@ -171,6 +171,33 @@ def test_what_a_hold_or_a_minimum_keeps_stays_and_whose_it_is_is_said(world):
     assert count(world.url, "namespace:=web _time:>30d") + count(world.url, "namespace:=web") == 1
     assert world.ring == RING
     assert world.records[-1]["keys"] == "Kept"
+
+
+def test_what_sidecars_have_made_of_the_name_is_found_by_the_key_of_their_policy(world):
+    key, own = PseudonymKey.of("ab" * 32), policy("shop", "app")
+    own["spec"] |= {
+        "applicationLogs": {"files": [{"volume": "logs", "path": "audit.log"}]},
+        "redaction": {"pseudonymize": ["Username"]},
+    }
+    world.record("shop", pseudonym(key, "shop", DORA))
+    world.record("shop", pseudonym(key, "shop", "eve"))
+    world.ship()
+    world.have(own)
+    status, said, _ = world.erase("-n", "shop")
+    assert status == 1
+    assert "sidecars of AuditPolicy shop/app: records with their pseudonyms are not found" in said
+    content = {"environment": {"AUDIT_OPERATOR_PSEUDONYM_KEY": key.secret}, "files": {}}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "audit-shipper-app", "namespace": "shop"},
+        "stringData": {"sidecar.json": json.dumps(content)},
+    }
+    world.have(own, secret)
+    status, said, errors = world.erase("-n", "shop", "--yes")
+    assert status == 0, errors
+    assert "shop: 1 records, 1 erased" in said
+    assert count(world.url, "namespace:=shop") == 1
 
 
 def test_destroyed_keys_take_everybodys_pseudonyms_of_the_namespace_with_them(world):
