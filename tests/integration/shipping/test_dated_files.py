@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from audit_operator.retention.classes import RetentionClass
+from audit_operator.retention.demand import Demand
+from audit_operator.sinks.retention.file import FileRetention
+from audit_operator.sinks.retention.protocol import Done, Order
 from tests.integration.shipping import small_disk
 from tests.integration.shipping.lines_shipper import Shipper, made, until
 
@@ -114,3 +118,35 @@ async def test_a_full_disk_is_waited_for_and_leaves_no_half_lines(tmp_path, ship
         assert await shipper.count("otelcol_exporter_send_failed_log_records") == 0
         assert set(ids(disk.folder).values()) == {1}
         shipper.stop()
+
+
+async def test_what_arrives_while_the_operator_deletes_is_not_lost(tmp_path, shippers):
+    """The operator is at the file most of the time: without its lock some would be added to one that is gone."""
+    folder, limit = tmp_path / "files", datetime(2026, 3, 2, 12, tzinfo=UTC)
+    store, wanted = FileRetention(folder), RetentionClass(Demand(maximum=24), ("payments",))
+    order, now = Order(wanted, ("payments",), 24), limit + timedelta(hours=24)
+    (folder / "payments").mkdir(parents=True)
+    former = [f"former-{number}" for number in range(20_000)]
+    lines = (f'{{"@timestamp":"2026-03-02T12:30:00Z","event":"","auditID":"{each}"}}\n' for each in former)
+    (folder / "payments" / "2026-03-02.jsonl").write_text("".join(lines))
+    shipper = Shipper(tmp_path, made(FILE, tmp_path))
+    shippers.append(shipper)
+    await shipper.start()
+    deleted = 0
+    for number in range(0, 1500, 30):
+        shipper.append(number, number + 20, namespace="payments", time="2026-03-02T13:00")
+        shipper.append(number + 20, number + 25, namespace="payments", time="2026-03-02T11:00")
+        shipper.append(number + 25, number + 30, namespace="payments", time="2026-03-01T23:00")
+        done = await store.enforce([order], now)
+        assert isinstance(done, Done), done
+        deleted += done.deleted.get(wanted.name, 0)
+
+    async def all_there():
+        nonlocal deleted
+        done = await store.enforce([order], now)
+        deleted += done.deleted.get(wanted.name, 0)
+        return deleted == 500 and await shipper.count("otelcol_exporter_sent_log_records") == 1500
+
+    await until(all_there, "all events to have come, and those that are too old to be deleted")
+    young = [f"id-{number}" for number in range(1500) if number % 30 < 20]
+    assert ids(folder) == Counter([*former, *young])

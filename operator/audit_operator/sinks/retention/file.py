@@ -1,20 +1,22 @@
-"""Files of namespaces and days, on a disk that the operator reaches: they are counted, and deleted when they are due.
+"""Files of namespaces and days, on a disk that the operator reaches: what is too old in them is counted, and deleted.
 
-A file holds the records of a day, and the shipper adds to it as long as any of that day arrive. So a file goes once all
-of its records are older than they may be, and never before: until then, up to a day, those that are too old are
-counted. Nothing but files of that form, in folders of the namespaces that are asked about, is looked at.
+A file goes once all of its day is too old. That of the day in which the limit lies is replaced by one without what is
+too old. The shipper may add to any of them meanwhile: it and we hold the lock of a file as long as we are at it
+(tools/otelcol/exporters/datedfiles). Nothing but such files, in folders of the namespaces that are asked about, is
+looked at.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import re
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from audit_operator.api.policy_status import RetentionState
 from audit_operator.retention.judgement import Facts, Gap, Mends
@@ -123,13 +125,53 @@ def _delete(root: Path, orders: Sequence[Order], now: datetime, given_up: thread
         limit = now - timedelta(hours=order.delete_after)
         for namespace in order.namespaces:
             for file in _files(root, namespace):
-                if file.end > limit or given_up.is_set():
+                if file.end - _DAY >= limit or given_up.is_set():
                     break
-                count = _lines(file)
-                os.unlink(file.name, dir_fd=file.folder)  # a Path knows no open folder
-                os.fsync(file.folder)
+                count = _remove(file) if file.end <= limit else _thin(file, limit)
                 deleted[order.wanted.name] = deleted.get(order.wanted.name, 0) + count
     return Done(deleted)
+
+
+def _remove(file: _File) -> int:
+    """Delete a file; returns how many records it had."""
+    with _locked(file):
+        count = _lines(file)
+        os.unlink(file.name, dir_fd=file.folder)  # a Path knows no open folder
+        os.fsync(file.folder)
+    return count
+
+
+def _thin(file: _File, limit: datetime) -> int:
+    """Delete the records before `limit`; returns how many those were. What is no record stays as long as its day."""
+    with _locked(file):
+        count = sum(each < limit for each in _times(file))
+        if count:
+            with _rewriting(file) as rest, _reading(file) as lines:
+                rest.writelines(line for line in lines if (when := _time(line)) is None or when >= limit)
+    return count
+
+
+@contextmanager
+def _rewriting(file: _File) -> Iterator[BinaryIO]:
+    """What is written takes the place of a file, as a whole and on disk, or not at all."""
+    name = f".{file.name}.new"
+    with suppress(FileNotFoundError):  # of one that was killed at it
+        os.unlink(name, dir_fd=file.folder)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(name, flags, 0o640, dir_fd=file.folder), "wb") as content:
+        yield content
+        content.flush()
+        os.fsync(content.fileno())
+    os.replace(name, file.name, src_dir_fd=file.folder, dst_dir_fd=file.folder)
+    os.fsync(file.folder)
+
+
+@contextmanager
+def _locked(file: _File) -> Iterator[None]:
+    """The shipper waits before it adds to the file, and looks whether it is still that file afterwards."""
+    with _opened(file) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def _files(root: Path, namespace: str) -> Iterator[_File]:
@@ -164,17 +206,26 @@ def _lines(file: _File) -> int:
 
 
 def _times(file: _File) -> Iterator[datetime]:
-    """When its records were; a line that is none has no time."""
+    """When its records were."""
+    with _reading(file) as lines:
+        yield from filter(None, map(_time, lines))
+
+
+def _time(line: bytes) -> datetime | None:
+    """When a record was; None for a line that is none."""
+    if not line.startswith(_BEGIN) or not line.endswith(b"\n"):
+        return None
+    try:
+        moment = datetime.fromisoformat(line[len(_BEGIN) : line.index(b'"', len(_BEGIN))].decode("ascii"))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
+@contextmanager
+def _reading(file: _File) -> Iterator[BinaryIO]:
     with _opened(file) as descriptor, os.fdopen(os.dup(descriptor), "rb") as lines:
-        for line in lines:
-            if not line.startswith(_BEGIN):
-                continue
-            try:
-                moment = datetime.fromisoformat(line[len(_BEGIN) : line.index(b'"', len(_BEGIN))].decode("ascii"))
-            except ValueError:
-                continue
-            if moment.tzinfo is not None:
-                yield moment
+        yield lines
 
 
 @contextmanager

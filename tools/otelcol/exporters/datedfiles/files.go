@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -89,7 +90,7 @@ func write(root *os.Root, name string, lines []byte) error {
 	if err := root.MkdirAll(path.Dir(name), folderRight); err != nil {
 		return err
 	}
-	file, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_APPEND, fileRight)
+	file, err := openLocked(root, name)
 	if err != nil {
 		return err
 	}
@@ -116,6 +117,31 @@ func write(root *os.Root, name string, lines []byte) error {
 	}
 	// A file that is new is there after a crash only if its folders are.
 	return errors.Join(synced(root, path.Dir(name)), synced(root, "."))
+}
+
+// openLocked waits for the operator, which holds the lock of a file while it deletes the file, or replaces it by one
+// without the records that are too old: what was added to it then would be gone.
+func openLocked(root *os.Root, name string) (*os.File, error) {
+	for {
+		file, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_APPEND, fileRight)
+		if err != nil {
+			return nil, err
+		}
+		if err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+		own, first := file.Stat()
+		there, second := root.Lstat(name)
+		if first == nil && second == nil && os.SameFile(own, there) {
+			return file, nil
+		}
+		if errors.Is(second, os.ErrNotExist) {
+			second = nil
+		}
+		if err = errors.Join(first, second, file.Close()); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // endsWithinLine says whether a kill or a crash has left half a line, to which nothing may be added.
