@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding
@@ -23,6 +23,8 @@ from audit_operator.sinks.network import Network
 from audit_operator.sinks.opening import open_store
 from audit_operator.sinks.retention.file import FileRetention
 from audit_operator.sinks.retention.opening import open_retention
+from audit_operator.sinks.retention.s3 import S3Retention
+from audit_operator.sinks.retention.s3_trials import Trials
 from audit_operator.sinks.store import Failure, Reason
 from audit_operator.sinks.unsupported import UnsupportedStore
 
@@ -51,12 +53,14 @@ class Stores:
         tenants: the way to stores that tenants chose.
         files: the folder of a sink of type File that control planes of these names ship to, where it is on this machine
             and nobody else's records for the sink are anywhere else.
+        trials: of buckets that are to refuse deletions; one at a time, of all of them.
     """
 
     secrets: Secrets
     platform: Network = field(default_factory=Network)
     tenants: Network = field(default_factory=lambda: Network(foreign=True))
     files: Callable[[ObjectRef, tuple[str, ...]], Path | None] = lambda _sink, _clusters: None
+    trials: Trials = field(default_factory=Trials)
 
     async def open(self, sink: Sink, known: OpenStore | None = None) -> OpenStore | Failure:
         """The store of a sink; `known` where nothing has changed since that was opened."""
@@ -83,7 +87,8 @@ class Stores:
             return FileRetention(folder)
         network = self.tenants if is_tenants else self.platform
         # Its address may be that of a store that is everybody's: no tenant has anything deleted.
-        return await asyncio.to_thread(open_retention, sink.spec, access, network, clusters, may_delete=not is_tenants)
+        made = await asyncio.to_thread(open_retention, sink.spec, access, network, clusters, may_delete=not is_tenants)
+        return replace(made, trials=self.trials) if isinstance(made, S3Retention) else made
 
     async def access(self, sink: Sink) -> Access | Failure:
         """What the Secrets of a sink hold."""

@@ -10,8 +10,9 @@ with SeaweedFS: one DELETE at its filer takes locked versions with it).
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -26,9 +27,10 @@ from audit_operator.api.sink import ObjectLockMode
 from audit_operator.retention.demand import period
 from audit_operator.retention.judgement import Facts, Gap, Mends
 from audit_operator.sinks.retention.protocol import NO_FOLDERS, Observed
-from audit_operator.sinks.retention.s3_canary import LOCKED, try_to_delete
+from audit_operator.sinks.retention.s3_canary import LOCKED
 from audit_operator.sinks.retention.s3_lifecycle import lifecycle
 from audit_operator.sinks.retention.s3_orders import order, rules_of
+from audit_operator.sinks.retention.s3_trials import Trials
 from audit_operator.sinks.store import Failure, Unsupported
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ class _Seen:
     lock: _Lock
     outside: _Inside
     places: Mapping[Place, _Inside]
-    trial: str
+    trial: str = ""
 
     @property
     def settings(self) -> str:
@@ -101,11 +103,13 @@ class S3Retention:
         store: the bucket.
         clusters: names of the folders that are ours; all others are foreign.
         locked: see `s3_canary`.
+        trials: where an object of ours is tried to be deleted.
     """
 
     store: S3Store
     clusters: tuple[str, ...] = ()
     locked: timedelta = LOCKED
+    trials: Trials = field(default_factory=Trials, repr=False, compare=False)
 
     @property
     def mends(self) -> Mends:
@@ -125,9 +129,12 @@ class S3Retention:
         """See `protocol.RetentionStore`. Writes, and tries to delete, an object of its own where a lock is demanded."""
         lock = self.store.bucket.object_lock
         mode = lock.mode if lock is not None and any(each.demand.immutable for each in classes) else None
-        seen = await self.store.call(lambda: _look(self, now, mode))
+        seen, trial = await asyncio.gather(self.store.call(lambda: _look(self, now, mode)), self._tried(now, mode))
         if isinstance(seen, Failure):
             return seen
+        if isinstance(trial, Failure):
+            return trial
+        seen = replace(seen, trial=trial)
         return Observed(
             {each.name: _facts(each, seen, mode, now) for each in classes},
             seen.settings,
@@ -143,6 +150,9 @@ class S3Retention:
     ) -> Done | Failure | Unsupported:
         """See `protocol.RetentionStore`. A rule for each folder that may be deleted from, in one write."""
         return await self.store.call(lambda: order(self.store, self.clusters, folders))
+
+    async def _tried(self, now: datetime, mode: ObjectLockMode | None) -> str | Failure:
+        return "" if mode is None else await self.trials.hold(self.store, mode, now, self.locked)
 
 
 def _look(retention: S3Retention, now: datetime, mode: ObjectLockMode | None) -> _Seen:
@@ -163,7 +173,6 @@ def _look(retention: S3Retention, now: datetime, mode: ObjectLockMode | None) ->
             for each in store.places()
             if each.cluster in retention.clusters
         },
-        "" if mode is None else try_to_delete(client, bucket, mode, now, retention.locked),
     )
 
 
