@@ -52,10 +52,15 @@ def test_the_command_line_takes_its_arguments_and_finds_its_files(
 def test_the_command_line_of_the_verifier_takes_its_arguments_and_finds_its_files(
     helm: Helm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    values = ("verifier.publicKeys={seal.pem.pub,old.pub}", "verifier.turn=120h", f"verifier.accept={{{'a' * 64}}}")
+    values = (
+        "verifier.publicKeys={seal.pem.pub,old.pub}",
+        "verifier.turn=120h",
+        "verifier.erasureKeys={erase.pub}",
+        f"verifier.accept={{{'a' * 64}}}",
+    )
     [container] = pod(helm, "verifier.enabled=true", "sealer.cluster=edge", *values, name="verifier")["containers"]
     keys = {"verify.pem": SigningKey.make().pem()}
-    keys |= {name: SigningKey.make().public.pem() for name in ("seal.pem.pub", "old.pub")}
+    keys |= {name: SigningKey.make().public.pem() for name in ("seal.pem.pub", "old.pub", "erase.pub")}
     assert _run(helm, container, keys, tmp_path) == 1
     said = capsys.readouterr()
     assert "ClusterAuditSink/central, cluster edge: not everything was verified: no connection" in said.err

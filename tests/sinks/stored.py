@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from audit_operator.sinks.scanning import Batch
-from audit_operator.sinks.seal_archive import numbers_in, reports_in
+from audit_operator.sinks.seal_archive import numbers_in, reports_in, warrants_in
 
 _BATCH = 7
 
@@ -40,6 +40,9 @@ class MemoryArchive:
 
     async def reports(self):
         return reports_in(self.objects)
+
+    async def warrants(self):
+        return warrants_in(self.objects)
 
     async def meddled(self):
         return ()

@@ -27,10 +27,13 @@ from audit_operator.cli.usage import UsageError
 from audit_operator.integrity.interval import exact, moment
 
 if TYPE_CHECKING:
+    from audit_operator.cli.sealing import Opened
     from audit_operator.integrity.discovery import Discovery
     from audit_operator.integrity.keys import SigningKey, VerifyKey
     from audit_operator.integrity.seal import Scope
+    from audit_operator.integrity.warrant import Warrant
     from audit_operator.plan.sinks import Sink
+    from audit_operator.sinks.store import Failure
     from audit_operator.sinks.verifying import Verification
 
 EXAMPLES = """examples:
@@ -98,7 +101,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="digest of a seal that is taken for good, though an earlier report names another of its number",
     )
     erased = parser.add_argument_group("records that were erased by right")
-    erased.add_argument("--erasures", metavar="FOLDER", type=Path, help="with what `erase --warrants` has written")
+    erased.add_argument(
+        "--erasures",
+        metavar="FOLDER",
+        type=Path,
+        help="with what `erase --warrants` has written; with --report-key, it is put beside the seals, and later runs "
+        "find it there",
+    )
     erased.add_argument(
         "--erasure-key",
         metavar="FILE",
@@ -140,6 +149,9 @@ async def _verify(
     earlier = await reporter.earlier() if reporter is not None else Earlier()
     if isinstance(earlier, Failure):
         return Verification(failure=earlier), opened.scope
+    erased = await _erased(options, opened, keep=reporter is not None)
+    if isinstance(erased, Failure):
+        return Verification(failure=erased), opened.scope
     question = Question(
         opened.scope,
         keys,
@@ -150,7 +162,7 @@ async def _verify(
         Turn(options.turn, earlier.until) if options.turn is not None else None,
         earlier.pinned,
         frozenset(options.accept),
-        _erased(options, opened.scope.sink),
+        erased,
     )
     result = await verify(question, opened.scanner, opened.archive, show_progress)
     if reporter is not None:
@@ -160,12 +172,27 @@ async def _verify(
     return result, opened.scope
 
 
-def _erased(options: argparse.Namespace, sink: str) -> dict[bytes, str]:
-    """What was erased by right from this store."""
-    from audit_operator.integrity.warrant import decode, warranted  # noqa: PLC0415 - see `sealing.open_chain`
+async def _erased(options: argparse.Namespace, opened: Opened, *, keep: bool) -> dict[bytes, str] | Failure:
+    """What was erased by right from this store; `keep`: and put what says so beside the seals."""
+    from audit_operator.integrity.warrant import warranted  # noqa: PLC0415 - see `sealing.open_chain`
+    from audit_operator.sinks.store import Failure  # noqa: PLC0415
+    from audit_operator.sinks.warrants import keep_warrants, kept_warrants  # noqa: PLC0415
+
+    given = _warrants(options)
+    if not options.erasure_key:
+        return {}
+    kept = await kept_warrants(opened.archive)
+    if isinstance(kept, Failure):
+        return kept
+    failed = await keep_warrants(opened.archive, given) if keep else None
+    return failed or warranted([*kept, *given], opened.scope.sink, public_keys(options.erasure_key))
+
+
+def _warrants(options: argparse.Namespace) -> list[Warrant]:
+    from audit_operator.integrity.warrant import decode  # noqa: PLC0415 - see `sealing.open_chain`
 
     if options.erasures is None:
-        return {}
+        return []
     if not options.erasure_key:
         raise UsageError("say who may erase, with --erasure-key FILE")
     warrants = []
@@ -174,7 +201,7 @@ def _erased(options: argparse.Namespace, sink: str) -> dict[bytes, str]:
         if warrant is None:
             raise UsageError(f"{path} is nothing that `erase --warrants` has written")
         warrants.append(warrant)
-    return warranted(warrants, sink, public_keys(options.erasure_key))
+    return warrants
 
 
 def _is_ok(result: Verification) -> bool:

@@ -97,6 +97,7 @@ def observed(
     findings = [*map(_of_seals, watched.discoveries), *map(_of_report, standing.findings if standing else ())]
     # What the operator sees itself, a report need not say once more.
     shown = list({(each.id, each.since, each.seal): each for each in reversed(findings)}.values())[::-1]
+    shown = [each for each in shown if each.severity is not Severity.INFO]
     shown.sort(key=lambda each: -each.severity.rank)
     status = SealsOfSink(
         chain=before.chain,

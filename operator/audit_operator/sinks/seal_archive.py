@@ -36,6 +36,8 @@ _THERE_ALREADY = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _SEAL = re.compile(r"([0-9]{12})\.json")
 _REPORTS = "report-"
 _REPORT = re.compile(r"report-([0-9]{12})\.json")
+_WARRANTS = "warrant-"
+_WARRANT = re.compile(r"warrant-[0-9a-f]{64}\.json")
 
 
 class SealArchive(Protocol):
@@ -49,6 +51,9 @@ class SealArchive(Protocol):
 
     async def reports(self) -> tuple[int, ...] | Failure:
         """Numbers of the reports of verifications that are there, in order."""
+
+    async def warrants(self) -> tuple[str, ...] | Failure:
+        """Names of the warrants of erasures that are there, in order."""
 
     async def read(self, name: str) -> bytes | Failure | None:
         """One object, as it was first written; None where there is none."""
@@ -65,6 +70,11 @@ def seal_name(number: int) -> str:
 def report_name(number: int) -> str:
     """Name of the report of a verification."""
     return f"{_REPORTS}{number:012d}.json"
+
+
+def warrant_name(digest: str) -> str:
+    """Name of the warrant with this digest."""
+    return f"{_WARRANTS}{digest}.json"
 
 
 def list_name(digest: str) -> str:
@@ -89,6 +99,11 @@ def reports_in(names: Iterable[str]) -> tuple[int, ...]:
     return tuple(sorted(int(found[1]) for each in names if (found := _REPORT.fullmatch(each))))
 
 
+def warrants_in(names: Iterable[str]) -> tuple[str, ...]:
+    """Those among the names of objects that are names of warrants, in order."""
+    return tuple(sorted(each for each in names if _WARRANT.fullmatch(each)))
+
+
 @dataclass(frozen=True, slots=True)
 class FolderArchive:
     """A folder on this machine; what makes it immutable is up to whoever mounts it."""
@@ -104,6 +119,11 @@ class FolderArchive:
         """See `SealArchive`."""
         names = await self._names()
         return names if isinstance(names, Failure) else reports_in(names)
+
+    async def warrants(self) -> tuple[str, ...] | Failure:
+        """See `SealArchive`."""
+        names = await self._names()
+        return names if isinstance(names, Failure) else warrants_in(names)
 
     async def _names(self) -> list[str] | Failure:
         try:
@@ -177,6 +197,13 @@ class S3Archive:
         if isinstance(listed, Failure):
             return listed
         return reports_in({name for name, each in listed if not each.is_delete_marker})
+
+    async def warrants(self) -> tuple[str, ...] | Failure:
+        """See `SealArchive`."""
+        listed = await self.store.call(lambda: self._versions(_WARRANTS))
+        if isinstance(listed, Failure):
+            return listed
+        return warrants_in({name for name, each in listed if not each.is_delete_marker})
 
     async def read(self, name: str) -> bytes | Failure | None:
         """See `SealArchive`."""

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
 
+from audit_operator.api.sink import ClusterAuditSinkSpec
 from audit_operator.cli import main
+from audit_operator.integrity.interval import Interval, moment
+from audit_operator.integrity.keys import SigningKey
 from audit_operator.integrity.seal import digest
+from audit_operator.integrity.warrant import of_leaves
+from audit_operator.sinks import Access, open_store
+from audit_operator.sinks.scanning import Stream
+from audit_operator.sinks.seal_opening import scanner_of
 from tests.integration.conftest import install_crds
 from tests.integration.control_plane import ClusterUser
 from tests.integration.operator_process import NAMESPACE, USER, OperatorProcess, eventually
@@ -46,7 +54,7 @@ class Chain:
             "data": {name: base64.b64encode(value.encode()).decode() for name, value in data.items()},
         }
         (folder / "sinks.yaml").write_text(yaml.safe_dump_all([*sinks, self.secret]))
-        for name in ("seal", "verify"):
+        for name in ("seal", "verify", "erase"):
             assert main(["seal", "--new-key", str(folder / f"{name}.pem")]) == 0
 
     def _run(self, command, *options):
@@ -61,10 +69,26 @@ class Chain:
     def verify(self, *options):
         """Verify and report; the exit status."""
         keys = ("--public-key", str(self.folder / "seal.pem.pub"), "--report-key", str(self.folder / "verify.pem"))
-        return self._run("verify", *keys, "--since", "10d", *options)
+        erasers = ("--erasure-key", str(self.folder / "erase.pem.pub"))
+        return self._run("verify", *keys, *erasers, "--since", "10d", *options)
+
+    def warrant(self, url, audit_id):
+        """As `erase --sign-key` writes it before it deletes."""
+        leaves = asyncio.run(_leaves(url, audit_id))
+        made = of_leaves("20261128-1", moment(datetime.now(UTC)), "ClusterAuditSink/central", leaves)
+        (self.folder / "warrants").mkdir()
+        signed = SigningKey.read((self.folder / "erase.pem").read_bytes()).sign(made)
+        (self.folder / "warrants" / "one.json").write_bytes(signed.encode())
 
     def public(self, name):
         return (self.folder / f"{name}.pem.pub").read_text()
+
+
+async def _leaves(url, audit_id):
+    store = open_store(ClusterAuditSinkSpec.model_validate(victoria_logs_sink(url)["spec"], strict=False), Access())
+    batches = scanner_of(store).scan(Interval(START, START + 4 * HOUR), Stream())
+    records = [record async for batch in batches for record in batch.records]
+    return [each.leaf() for each in records if each.attributes["auditID"] == audit_id]
 
 
 class Watched:
@@ -122,6 +146,15 @@ def test_what_becomes_of_seals_and_records_stands_in_the_status_of_their_sink(op
             assert chain.verify() == 0
             seen.until("True", "Sealed", report=3, found=[])
 
+            # Erased by right; that is said once, and found by whoever verifies later.
+            chain.warrant(url, "id-71")
+            delete(url, "id-71")
+            assert chain.verify() == 1
+            seen.until("False", "VerifyFailed", report=4, found=["record-removed"])
+            assert chain.verify("--erasures", str(tmp_path / "warrants")) == 0
+            assert chain.verify() == 0
+            seen.until("True", "Sealed", report=6, found=[])
+
             # In a bucket that keeps no versions, the sealer would make it again without anything to be seen.
             s3.client.remove_object(SEALS, f"{FOLDER}/000000000004.json")
             seen.until("False", "SealMissing", last=4)
@@ -133,7 +166,7 @@ def test_what_becomes_of_seals_and_records_stands_in_the_status_of_their_sink(op
             now = digest(s3.client.get_object(SEALS, f"{FOLDER}/000000000004.json").read())
             assert chain.verify("--accept", now) == 0
             seen.put(accepted=[now])
-            said = seen.until("True", "Sealed", report=5, found=[])
+            said = seen.until("True", "Sealed", report=8, found=[])
             assert said["seals"]["last"]["digest"] == now
-        said = seen.until("Unknown", "SinkUnreachable", last=4, report=5)
+        said = seen.until("Unknown", "SinkUnreachable", last=4, report=8)
         assert said["seals"]["last"]["digest"] == now
