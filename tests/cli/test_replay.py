@@ -95,6 +95,14 @@ def test_lines_that_are_no_events_fail_the_command(tmp_path, policy, capsys):
     assert "secret-text" not in out
 
 
+@pytest.mark.parametrize(
+    "arguments", [[], ["some.log", "--sink", "central"], ["--sink", "x", "--since", "1h", "--until", "2h"]]
+)
+def test_files_or_a_sink_and_a_time_that_there_is(arguments, policy, capsys):
+    assert main(["replay", *arguments, "--policy", policy("- level: None\n")]) == 2
+    assert "--s" in capsys.readouterr().err
+
+
 def test_a_log_that_is_not_there_is_wrong_usage(tmp_path, policy, capsys):
     assert main(["replay", str(tmp_path / "absent"), "--policy", policy("- level: None\n")]) == 2
     assert "absent" in capsys.readouterr().err

@@ -155,12 +155,16 @@ async def _collect(
     options: argparse.Namespace, sinks: tuple[Sink, ...], namespaces: tuple[str, ...], time: tuple[datetime, datetime]
 ) -> int:
     # Imported here: the clients take a quarter of a second that other commands should not pay.
+    from audit_operator.cli.opened_stores import open_stores  # noqa: PLC0415
     from audit_operator.incident.bundle import Bundle, write_bundle  # noqa: PLC0415
     from audit_operator.incident.leads import Named, first_leads, further_leads  # noqa: PLC0415
     from audit_operator.incident.timeline import Timeline  # noqa: PLC0415
 
     named = Named(*time, tuple(options.audit_id), tuple(options.user), tuple(options.object), options.around)
-    collection = _Collection(await _open(options, sinks), namespaces, Timeline())
+    names = ["/".join(filter(None, (each.ref.namespace, each.ref.name))) for each in sinks]
+    async with readable_secrets(options) as secrets:
+        stores = await open_stores(sinks, secrets)
+    collection = _Collection(dict(zip(names, stores, strict=True)), namespaces, Timeline())
     first = first_leads(named)
     await collection.follow(first)
     further, left_out = further_leads(collection.timeline.records, named, first)
@@ -175,22 +179,6 @@ async def _collect(
     if not bundle.is_whole:
         print("The bundle is not whole: timeline.txt and questions.json say what is missing.", file=sys.stderr)
     return int(not bundle.is_whole)
-
-
-async def _open(options: argparse.Namespace, sinks: tuple[Sink, ...]) -> dict[str, Store]:
-    from audit_operator.controller.sink_access import Stores  # noqa: PLC0415 - see _collect
-    from audit_operator.sinks.network import Network  # noqa: PLC0415
-    from audit_operator.sinks.store import Failure  # noqa: PLC0415
-
-    opened = {}
-    async with readable_secrets(options) as secrets:
-        stores = Stores(secrets, Network(), Network())
-        for sink in sinks:
-            store = await stores.open(sink)
-            if isinstance(store, Failure):
-                raise UsageError(f"{sink.ref}: {store.message} ({store.mend}); leave it out with --sink")
-            opened["/".join(filter(None, (sink.ref.namespace, sink.ref.name)))] = store.store
-    return opened
 
 
 def _namespaces(options: argparse.Namespace) -> tuple[str, ...]:

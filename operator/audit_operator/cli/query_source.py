@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 from audit_operator.cli.from_cluster import kubeconfig_file
 from audit_operator.cli.named_sinks import readable_secrets
+from audit_operator.cli.opened_stores import open_stores
 from audit_operator.cli.usage import UsageError
 from audit_operator.cluster.connection import ConnectionConfigError, connect
-from audit_operator.controller.sink_access import Stores
 from audit_operator.reading.answer import answer
 from audit_operator.reading.client import NotUsable, ReaderClient
 from audit_operator.reading.question import BadQuestion, Question, read
-from audit_operator.sinks.network import Network
 from audit_operator.sinks.selection import Scope
-from audit_operator.sinks.store import Failure
 
 if TYPE_CHECKING:
     import argparse
@@ -38,14 +36,12 @@ async def store_of(sink: Sink, options: argparse.Namespace) -> AsyncIterator[Sou
         UsageError: it cannot be opened, or is asked what is no question.
     """
     async with readable_secrets(options) as secrets:
-        opened = await Stores(secrets, Network(), Network()).open(sink)
-    if isinstance(opened, Failure):
-        raise UsageError(f"{sink.ref}: {opened.message} ({opened.mend})")
+        [store] = await open_stores([sink], secrets)
 
     async def ask(asked: Parameters) -> AsyncGenerator[Piece, None]:
         question = _question(asked)
         selection = question.selection((Scope(each) for each in question.namespaces), ())
-        async with aclosing(answer(opened.store, selection)) as pieces:
+        async with aclosing(answer(store, selection)) as pieces:
             async for piece in pieces:
                 yield piece
 

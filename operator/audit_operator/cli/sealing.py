@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from audit_operator.plan.sinks import Sink
     from audit_operator.sinks.scanning import Scanner
     from audit_operator.sinks.seal_archive import SealArchive
-    from audit_operator.sinks.store import Store
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -85,13 +84,15 @@ async def open_chain(options: argparse.Namespace, sinks: tuple[Sink, ...]) -> Op
         UsageError: a store cannot be opened, or not be used for that.
     """
     # Imported here: the clients take a quarter of a second that other commands should not pay.
+    from audit_operator.cli.opened_stores import open_stores  # noqa: PLC0415
     from audit_operator.sinks.seal_archive import FolderArchive, folder_of  # noqa: PLC0415
     from audit_operator.sinks.seal_opening import archive_of, scanner_of  # noqa: PLC0415
     from audit_operator.sinks.store import Unsupported  # noqa: PLC0415
 
     name = "/".join(filter(None, (sinks[0].kind, sinks[0].metadata.namespace, sinks[0].metadata.name)))
     scope = Scope(sink=name, cluster=options.cluster, namespace=options.namespace)
-    stores = await _open(options, sinks)
+    async with _secrets(options) as secrets:
+        stores = await open_stores(sinks, secrets)
     scanner = scanner_of(stores[0])
     if isinstance(scanner, Unsupported):
         raise UsageError(f"{sinks[0].ref}: {scanner.reason}")
@@ -101,21 +102,6 @@ async def open_chain(options: argparse.Namespace, sinks: tuple[Sink, ...]) -> Op
     if isinstance(archive, Unsupported):
         raise UsageError(f"{sinks[-1].ref}: {archive.reason}")
     return Opened(scope, scanner, archive)
-
-
-async def _open(options: argparse.Namespace, sinks: Iterable[Sink]) -> list[Store]:
-    from audit_operator.controller.sink_access import Stores  # noqa: PLC0415 - see open_chain
-    from audit_operator.sinks.network import Network  # noqa: PLC0415
-    from audit_operator.sinks.store import Failure  # noqa: PLC0415
-
-    stores = []
-    async with _secrets(options) as secrets:
-        for sink in sinks:
-            opened = await Stores(secrets, Network(), Network()).open(sink)
-            if isinstance(opened, Failure):
-                raise UsageError(f"{sink.ref}: {opened.message} ({opened.mend})")
-            stores.append(opened.store)
-    return stores
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ def record(namespace, mark, *, ago=60.0, cluster="cluster", event=None, **attrib
     """One event of a namespace (none if empty), whose text has the mark."""
     audit_id = attributes.pop("auditID", "") or str(uuid.uuid4())
     own = {"cluster": cluster, "username": "jane", "verb": "get", "resource": "secrets", "code": "200", **attributes}
-    text = json.dumps({"auditID": audit_id, "mark": mark, **(event or {})})
+    text = json.dumps({"auditID": audit_id, "mark": mark, **(event or {})}, separators=(",", ":"))
     of_namespace = {"namespace": namespace} if namespace else {}
     time = datetime.now(UTC) - timedelta(seconds=ago)
     return Record(audit_id, "ResponseComplete", time, text, {**own, **of_namespace})

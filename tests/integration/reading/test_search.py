@@ -64,7 +64,7 @@ async def test_every_value_is_found_by_itself_alone(url):
     for number, value in enumerate(ODD):
         by_user = selected("odd", equal=((Attribute.USER, value),))
         assert (await marks(url, by_user))[0] == [f"odd-{number}"], value
-    assert (await marks(url, selected("odd", text='"said": "*"')))[0] == [f"odd-{ODD.index('*')}"]
+    assert (await marks(url, selected("odd", text='"said":"*"')))[0] == [f"odd-{ODD.index('*')}"]
     assert (await marks(url, selected("odd", text="said.*")))[0] == []
 
 

@@ -1,0 +1,70 @@
+"""`incident` and `replay` on a real store."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+
+from audit_operator.cli import main
+from tests.integration.reading.records import record, write
+from tests.integration.shipping.victoria_logs import victoria_logs
+from tests.replay.logs import event
+
+SECRET = "/api/v1/namespaces/shop/secrets/db"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("victoria-logs")
+    with victoria_logs(folder) as url:
+        sink = {
+            "apiVersion": "audit-operator.dev/v1alpha1",
+            "kind": "ClusterAuditSink",
+            "metadata": {"name": "central"},
+            "spec": {"type": "VictoriaLogs", "victoriaLogs": {"url": url}},
+        }
+        (folder / "sink.json").write_text(json.dumps(sink))
+        yield url, str(folder / "sink.json")
+
+
+def of(user, namespace="shop", ago=60.0, uri=SECRET, audit_id="", **more):
+    whole = event("get", uri, user, **more)
+    own = {"username": user, "name": "db", "auditID": audit_id}
+    return record(namespace, "x", ago=ago, event=whole, **own)
+
+
+def test_an_incident_has_what_an_audit_id_leads_to_and_nothing_else(store, tmp_path):
+    url, sink = store
+    marked = str(uuid.uuid4())
+    write(
+        url,
+        [
+            of("o'neil", audit_id=marked, impersonatedUser={"username": "root"}),
+            of("mallory", ago=120, uri="/api/v1/namespaces/shop/pods/x", impersonatedUser={"username": "root"}),
+            of("bystander", namespace="other"),
+            of("o'neil", ago=7200),
+        ],
+    )
+    folder = tmp_path / "case"
+    assert main(["incident", "-f", sink, "-n", "shop", "--audit-id", marked, "-o", str(folder)]) == 0
+    found = [json.loads(line) for line in (folder / "events.ndjson").read_text().splitlines()]
+    assert [(each["attributes"]["username"], each["sinks"]) for each in found] == [
+        ("mallory", ["central"]),
+        ("o'neil", ["central"]),
+    ]
+    assert "names user root" in found[0]["why"]
+    assert "o'neil as root get secrets db in shop" in (folder / "timeline.txt").read_text()
+
+
+def test_a_replay_counts_what_a_store_has_of_a_namespace_each_record_once(store, tmp_path, capsys):
+    url, sink = store
+    records = [of("alice", namespace="counted", ago=60.0 + number) for number in range(50)]
+    write(url, [*records, *records, of("alice", namespace="another")])
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: None\n  users: [alice]\n")
+    arguments = ["--sink", "central", "-f", sink, "-n", "counted", "--policy", str(policy)]
+    assert main(["replay", *arguments, "--since", "1h", "-o", "json", "--fail-on", "missed"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert (said["log"]["events"], said["log"]["unreadable"], said["missed"]["events"]) == (50, 0, 50)
