@@ -124,8 +124,8 @@ async def test_every_value_is_found_by_itself_alone(node, index):
     for number, value in enumerate(ODD):
         by_user = selected("odd", equal=((Attribute.USER, value),))
         assert (await marks(node, index, by_user))[0] == [f"odd-{number}"], value
-    assert (await marks(node, index, selected("odd", text='"said": "*"')))[0] == [f"odd-{ODD.index('*')}"]
-    assert (await marks(node, index, selected("odd", text='"said": "a b"')))[0] == [f"odd-{ODD.index('a b')}"]
+    assert (await marks(node, index, selected("odd", text='"said":"*"')))[0] == [f"odd-{ODD.index('*')}"]
+    assert (await marks(node, index, selected("odd", text='"said":"a b"')))[0] == [f"odd-{ODD.index('a b')}"]
     assert (await marks(node, index, selected("odd", text="said.*")))[0] == []
 
 
