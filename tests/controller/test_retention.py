@@ -386,6 +386,17 @@ async def test_many_maximums_do_not_push_a_hold_out_of_what_is_remembered():
         assert said[HELD.name].legal_hold
 
 
+async def test_ten_thousand_namespaces_and_records_of_none_are_a_class_that_can_be_deleted_from():
+    names = ("", *(f"ns{number:05}" for number in range(10_000)))
+    many = SinkDemands((RetentionClass(MAX30, names, confirmed=frozenset(names)),), ("main",))
+    async with world(Store({"ns09999": [800, 10]})) as one:
+        await one.settle(many)
+        assert one.store.ages["ns09999"] == [10]
+        [said] = one.seen.status.classes
+        assert said.state is RetentionState.ENFORCED
+        assert [each.namespaces for each in said.told] == [names]
+
+
 def test_a_store_that_does_not_manage_is_asked_less_and_less_often():
     assert [_pause(tries, 3600.0) for tries in (0, 1, 2, 3, 9, 10**6)] == [3600, 60, 120, 240, 3600, 3600]
     assert [_pause(tries, 1.0) for tries in (0, 1, 2)] == [1, 1, 1]

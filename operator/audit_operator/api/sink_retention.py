@@ -13,8 +13,8 @@ from audit_operator.api.text import Line, Timestamp, Word
 
 MAX_CLASSES = 64
 """Of one sink. Of those beyond, in order of name but those that protect records first, nothing is deleted by order."""
-MAX_NAMESPACES = 10_000
-"""Of one class. Of one that has more, nothing is deleted by order."""
+MAX_NAMESPACES = 10_001
+"""Of one class: 10,000, and records of none. Of one that has more, nothing is deleted by order."""
 MAX_FOLDERS = 128
 """Of one sink. Of those beyond, nothing is deleted by order."""
 MAX_GROUPS = 512
