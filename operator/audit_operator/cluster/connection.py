@@ -53,6 +53,20 @@ class Connection:
         self._sessions.append(session)
         return session
 
+    def bare_session(self) -> aiohttp.ClientSession:
+        """The same without credentials of any sort; closed by `aclose` at the latest.
+
+        Each request has a connection of its own: with several API servers, they do not all come to the same one.
+        """
+        session = aiohttp.ClientSession(
+            base_url=self.server,
+            connector=aiohttp.TCPConnector(ssl=_tls_context(self._configuration, own=False), force_close=True),
+            proxy=self._configuration.proxy or None,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self._sessions.append(session)
+        return session
+
     async def authorization(self) -> str:
         """The value of the Authorization header, as it is now; empty where there is none, as with certificates."""
         return await self._configuration.get_api_key_with_prefix(_TOKEN) or ""
@@ -103,12 +117,12 @@ async def connect(kubeconfig: Path | None = None, context: str = "") -> Connecti
         raise ConnectionConfigError(f"{where}: {error}") from error
 
 
-def _tls_context(configuration: Configuration) -> ssl.SSLContext:
+def _tls_context(configuration: Configuration, *, own: bool = True) -> ssl.SSLContext:
     tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
     # Since Python 3.13 the default context refuses certificates without an authority key identifier. Cluster CAs made
     # by older tools have none, and client-go accepts them.
     tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if configuration.cert_file:
+    if own and configuration.cert_file:
         tls.load_cert_chain(configuration.cert_file, configuration.key_file)
     if not configuration.verify_ssl:
         tls.check_hostname = False

@@ -210,6 +210,20 @@ class RestClient:
         namespace = body["metadata"].get("namespace", "")
         return await self._call("POST", resource.path(namespace=namespace), body=body)
 
+    async def token(self, namespace: str, account: str, *, seconds: int) -> str:
+        """A token of a ServiceAccount for the API server itself. Raises ApiError, ApiUnreachableError.
+
+        Source: https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/
+        """
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": seconds},
+        }
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        answer = await self._call("POST", path, body=body)
+        return str((answer.get("status") or {}).get("token", ""))
+
     async def replace(self, resource: Resource, body: Mapping[str, Any]) -> Document:
         """Update on condition of `metadata.resourceVersion`, tried once. Raises ApiError, ApiUnreachableError."""
         metadata = body["metadata"]

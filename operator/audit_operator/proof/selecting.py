@@ -99,6 +99,13 @@ class Selector:
                 aims[action.id] = chosen
         return Selection(aims, unproved)
 
+    @staticmethod
+    def every(action: Action, place: str) -> tuple[Aim, ...]:
+        """Whatever could be sent for an action that has a probe, whether or not a policy tells it apart."""
+        if action.probe is None or action.probe.never:
+            return ()
+        return tuple(Aim(operation, place, action.probe.sender) for operation in operations_at(action, place))
+
     def _of(self, action: Action, place: str) -> tuple[Aim, ...] | Unproved:
         operations = operations_at(action, place)
         if not operations:
@@ -108,14 +115,14 @@ class Selector:
             return Unproved(UnprovedReason.NO_PROBE, probe.never if probe else "the catalogue names no probe for it")
         if action.id in self.excluded:
             return Unproved(UnprovedReason.EXCLUDED, "spec.probes.exclude of the control plane names it")
-        every = [Aim(operation, place, probe.sender) for operation in operations]
+        every = self.every(action, place)
         return self._unlike(action, every) or _chosen(probe, [(aim, self._decision(aim)) for aim in every])
 
     def _decision(self, aim: Aim) -> Decision:
         user = sent_by(aim.sender, self.prober)
         return self._decide(ProbeRequest.of(aim, _SOME).attributes(user))
 
-    def _unlike(self, action: Action, aims: list[Aim]) -> Unproved | None:
+    def _unlike(self, action: Action, aims: tuple[Aim, ...]) -> Unproved | None:
         """Whom another rule treats than the one who sends."""
         subjects = [each for each in self.catalogue.subjects if each.name in action.subjects]
         for aim in aims:
