@@ -66,7 +66,7 @@ async def test_records_wait_for_a_receiver_that_is_away_and_reach_only_the_one_t
     sender.append(0, 100)
     await sender.start()
     with receiver.running():
-        await until(lambda: len(receiver.records) == 100, "what was written while nobody listened")
+        await until(lambda: len(ids(receiver)) == 100, "what was written while nobody listened")
     sender.append(100, 200)
     await until(lambda: "connection refused" in sender.log, "a refusal")
     with receiver.running():
@@ -92,7 +92,7 @@ async def test_events_up_to_the_limit_arrive_at_a_receiver_with_its_default_limi
             sender.append(number, number + 1, size=largest_event(sink) - 200)
         sender.append(3, 103, size=100_000)
         await sender.start()
-        await until(lambda: len(receiver.records) == 103, "events of all sizes")
+        await until(lambda: len(ids(receiver)) == 103, "events of all sizes")
     assert await sender.count("otelcol_exporter_send_failed_log_records") == 0
 
 

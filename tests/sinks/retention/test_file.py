@@ -60,6 +60,8 @@ async def test_files_beyond_their_time_go_and_younger_and_foreign_ones_stay(tmp_
     add(tmp_path, "web", 100, 90)
     add(tmp_path, "", 100, 1)
     add(tmp_path, "payments-old", 100)
+    [first, *_] = sorted((tmp_path / "payments").iterdir())
+    (tmp_path / "payments" / f".{first.name}.new").write_text("of one that was killed at it")
     (tmp_path / "payments" / "notes.txt").write_text("mine")
     (tmp_path / "payments" / "2020-13-01.jsonl").write_text("no day\n")
     assert (await judged(tmp_path, PAYMENTS)).reason == "3 records are older than 30d"
@@ -106,13 +108,17 @@ async def test_the_oldest_record_is_found_and_half_a_line_is_none(tmp_path):
     assert seen.facts[f"max{1}d"].oldest is None
 
 
-async def test_no_link_is_followed(tmp_path):
+async def test_no_link_is_followed_and_what_cannot_be_deleted_keeps_nothing_of_others(tmp_path):
     root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
     add(elsewhere, "payments", 100)
-    root.mkdir()
+    add(root, "web", 100)
     (root / "payments").symlink_to(elsewhere / "payments")
-    failed = await FileRetention(root).enforce([ORDER], NOW)
-    assert isinstance(failed, Failure)
+    wanted = kept("payments", "web", maximum=30 * DAY)
+    done = await FileRetention(root).enforce([Order(wanted, ("payments", "web"), 30 * DAY)], NOW)
+    assert (done.deleted, list(done.uncounted)) == ({wanted.name: 1}, [wanted.name])
+    other = kept("web", maximum=29 * DAY)
+    seen = await FileRetention(root).observe([wanted, other], NOW)
+    assert (list(seen.facts), list(seen.uncounted)) == ([other.name], [wanted.name])
     (root / "payments").unlink()
     (root / "payments").mkdir()
     [file] = (elsewhere / "payments").iterdir()

@@ -73,32 +73,44 @@ class FileRetention:
 
     async def observe(self, classes: Sequence[RetentionClass], now: datetime) -> Observed | Failure:
         """See `protocol.RetentionStore`. Reads what is too old, or may be."""
-        return await _in_thread(
-            lambda given_up: Observed({each.name: _facts(self.folder, each, now, given_up) for each in classes})
-        )
+        seen = await _in_thread(lambda given_up: _observe(self.folder, classes, now, given_up))
+        # Where nothing at all can be read, it is the disk that is not well.
+        return seen if seen.facts or not seen.uncounted else next(iter(seen.uncounted.values()))
 
     async def enforce(
         self,
         orders: Sequence[Order],
         now: datetime,
         folders: Mapping[Place, int | None] = NO_FOLDERS,  # noqa: ARG002 - the protocol's
-    ) -> Done | Failure:
+    ) -> Done:
         """See `protocol.RetentionStore`. Ends with the file that it is at when nobody waits for it any more."""
         return await _in_thread(lambda given_up: _delete(self.folder, orders, now, given_up))
 
 
-async def _in_thread(work: Callable[[threading.Event], _T]) -> _T | Failure:
+async def _in_thread(work: Callable[[threading.Event], _T]) -> _T:
     given_up = threading.Event()
     try:
         return await asyncio.to_thread(work, given_up)
-    except OSError as error:
-        return Failure(
-            Reason.STORE_FAILED,
-            f"the folder of the files cannot be used: {error.strerror or type(error).__name__}",
-            "see who may read and write it, and whether its disk is well",
-        )
     finally:
         given_up.set()
+
+
+def _explained(error: OSError) -> Failure:
+    return Failure(
+        Reason.STORE_FAILED,
+        f"files of a namespace cannot be read, or changed: {error.strerror or type(error).__name__}",
+        "see who may read and write them, and whether their disk is well, and has room",
+    )
+
+
+def _observe(root: Path, classes: Sequence[RetentionClass], now: datetime, given_up: threading.Event) -> Observed:
+    facts, uncounted = {}, {}
+    for each in classes:
+        try:
+            facts[each.name] = _facts(root, each, now, given_up)
+        except OSError as error:
+            uncounted[each.name] = _explained(error)
+    return Observed(facts, uncounted=uncounted)
 
 
 def _facts(root: Path, wanted: RetentionClass, now: datetime, given_up: threading.Event) -> Facts:
@@ -118,24 +130,35 @@ def _facts(root: Path, wanted: RetentionClass, now: datetime, given_up: threadin
 
 
 def _delete(root: Path, orders: Sequence[Order], now: datetime, given_up: threading.Event) -> Done:
+    """What cannot be deleted of a namespace keeps nothing of others."""
     deleted: dict[str, int] = {}
+    wrong: dict[str, Failure] = {}
     for order in orders:
         if order.delete_after is None:
             continue
-        limit = now - timedelta(hours=order.delete_after)
+        name, limit = order.wanted.name, now - timedelta(hours=order.delete_after)
         for namespace in order.namespaces:
-            for file in _files(root, namespace):
-                if file.end - _DAY >= limit or given_up.is_set():
-                    break
-                count = _remove(file) if file.end <= limit else _thin(file, limit)
-                deleted[order.wanted.name] = deleted.get(order.wanted.name, 0) + count
-    return Done(deleted)
+            try:
+                for count in _deleted(root, namespace, limit, given_up):
+                    deleted[name] = deleted.get(name, 0) + count
+            except OSError as error:
+                wrong[name] = _explained(error)
+    return Done(deleted, uncounted=wrong)
+
+
+def _deleted(root: Path, namespace: str, limit: datetime, given_up: threading.Event) -> Iterator[int]:
+    """Delete what is before `limit`, file by file; gives how many records those were."""
+    for file in _files(root, namespace):
+        if file.end - _DAY >= limit or given_up.is_set():
+            return
+        yield _remove(file) if file.end <= limit else _thin(file, limit)
 
 
 def _remove(file: _File) -> int:
     """Delete a file; returns how many records it had."""
     with _locked(file):
         count = _lines(file)
+        _forget(file)
         os.unlink(file.name, dir_fd=file.folder)  # a Path knows no open folder
         os.fsync(file.folder)
     return count
@@ -154,9 +177,7 @@ def _thin(file: _File, limit: datetime) -> int:
 @contextmanager
 def _rewriting(file: _File) -> Iterator[BinaryIO]:
     """What is written takes the place of a file, as a whole and on disk, or not at all."""
-    name = f".{file.name}.new"
-    with suppress(FileNotFoundError):  # of one that was killed at it
-        os.unlink(name, dir_fd=file.folder)
+    name = _forget(file)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     with os.fdopen(os.open(name, flags, 0o640, dir_fd=file.folder), "wb") as content:
         yield content
@@ -164,6 +185,14 @@ def _rewriting(file: _File) -> Iterator[BinaryIO]:
         os.fsync(content.fileno())
     os.replace(name, file.name, src_dir_fd=file.folder, dst_dir_fd=file.folder)
     os.fsync(file.folder)
+
+
+def _forget(file: _File) -> str:
+    """Delete what is to take its place, of somebody who was killed at it; returns what that is called."""
+    name = f".{file.name}.new"
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=file.folder)
+    return name
 
 
 @contextmanager
