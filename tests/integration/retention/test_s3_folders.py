@@ -27,6 +27,7 @@ from audit_operator.sinks.access import failure
 from audit_operator.sinks.retention import s3_orders
 from audit_operator.sinks.retention.opening import open_retention
 from audit_operator.sinks.store import Reason
+from tests.integration.shipping import clock
 from tests.integration.shipping.seaweedfs import KEY, KEY_ID, seaweedfs
 from tests.plan.objects import parsed
 
@@ -253,3 +254,36 @@ async def test_a_second_writer_is_noticed_and_loses_nothing(s3, monkeypatch):
         await one.go(web=MONTH)
         assert one.days() == {"max30d": 30}
         assert one.rules().startswith(theirs.removesuffix("\n</LifecycleConfiguration>"))
+
+
+@pytest.mark.skipif(bool(clock.unavailable()), reason=clock.unavailable())
+async def test_the_store_deletes_what_is_due_in_the_folder_of_its_class_and_nothing_else(s3):
+    """Seen on SeaweedFS, days later by its clock."""
+    short, long, held = Demand(maximum=72), Demand(maximum=216), Demand(maximum=216, legal_hold=True)
+    async with world(s3) as one:
+        await one.go(web=short, shop=long)
+        for each in (short, long):
+            for _ in range(3):
+                one.upload(each)
+        beside = "prod/2026/11/28/06/logs_former.json.gz"
+        s3.client.put_object(one.bucket, beside, io.BytesIO(b"x"), 1)
+        await one.go(days=GRACE.days, web=short, shop=long)
+        assert one.days() == {"max3d": 3, "max9d": 9}
+
+        def left():
+            """Objects by class."""
+            names = [each.object_name for each in s3.client.list_objects(one.bucket, recursive=True)]
+            return {each: sum(f"class={each}/" in name for name in names) for each in ("max3d", "max9d")}
+
+        await asyncio.to_thread(s3.after, 2)
+        assert left() == {"max3d": 3, "max9d": 3}
+        await asyncio.to_thread(s3.after, 4)
+        assert left() == {"max3d": 0, "max9d": 3}
+        await one.go(web=short, shop=held)
+        await asyncio.to_thread(s3.after, 20)
+        assert left() == {"max3d": 0, "max9d": 3}
+        await one.go(web=short, shop=long)
+        await one.go(days=GRACE.days, web=short, shop=long)
+        await asyncio.to_thread(s3.after, 21)
+        assert left() == {"max3d": 0, "max9d": 0}
+        assert s3.client.stat_object(one.bucket, beside)

@@ -19,9 +19,10 @@ import minio
 import urllib3
 
 from audit_operator.controlplane.ports import free_ports
+from tests.integration.shipping.clock import jump
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 KEY_ID, KEY = "AKIATEST", "secret/of+the/test="
 _PATIENCE, _STEP = 60.0, 0.1
@@ -34,6 +35,33 @@ class SeaweedFs:
     url: str
     client: minio.Minio
     filer: str
+    pid: int
+    ports: Mapping[str, str]
+
+    def after(self, days: int) -> None:
+        """Let it do what lifecycle rules ask for so many days from now; its clock goes back afterwards.
+
+        Its workers would look once a day. A command of its shell does the same at once, and its clock decides, too.
+        """
+        ports, seconds = self.ports, days * 86_400
+        addresses = {name: f"127.0.0.1:{ports[name]}.{ports[f'{name}.grpc']}" for name in ("master", "filer")}
+        shell = subprocess.Popen(  # noqa: S603  # of the locked wheel
+            [_weed(), "shell", *(f"-{name}={each}" for name, each in addresses.items())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        jump(self.pid, time_of_day=seconds)
+        jump(shell.pid, time_of_day=seconds)
+        try:
+            command = f"s3.lifecycle.run-shard -shards 0-15 -events 0 -s3 127.0.0.1:{ports['s3.grpc']}\nexit\n"
+            said, _ = shell.communicate(command, timeout=300)
+        finally:
+            jump(self.pid, time_of_day=0)
+            shell.kill()
+            shell.wait()
+        assert "shards 0-15 complete" in said, said
 
 
 @contextmanager
@@ -49,7 +77,7 @@ def seaweedfs(folder: Path) -> Iterator[SeaweedFs]:
         next(flag.split("=")[1] for flag in flags if flag.startswith(f"-{name}.port=")) for name in ("s3", "filer")
     )
     command = [
-        Path(sys.executable).parent / "weed",
+        _weed(),
         "server",
         f"-dir={folder / 'data'}",
         "-ip=127.0.0.1",
@@ -70,10 +98,15 @@ def seaweedfs(folder: Path) -> Iterator[SeaweedFs]:
         )
         try:
             trial = _await(process, f"127.0.0.1:{address}", folder)
-            yield SeaweedFs(f"http://127.0.0.1:{address}", trial, f"http://127.0.0.1:{filer}")
+            named = dict(flag.removeprefix("-").replace(".port", "").split("=") for flag in flags)
+            yield SeaweedFs(f"http://127.0.0.1:{address}", trial, f"http://127.0.0.1:{filer}", process.pid, named)
         finally:
             process.kill()  # asked to end, it takes half a minute
             process.wait()
+
+
+def _weed() -> Path:
+    return Path(sys.executable).parent / "weed"
 
 
 def client(address: str, key: str = KEY) -> minio.Minio:
