@@ -93,6 +93,12 @@ def test_in_files_a_record_is_never_replaced_nor_are_keys_that_others_have_writt
     asyncio.run(use())
 
 
+def test_keys_are_destroyed_for_all_sinks_or_for_none(erase):
+    status, said = erase("--all", "--destroy-keys", "--sink", "central")
+    assert status == 2
+    assert "leave out --sink" in said
+
+
 def test_what_verification_is_to_believe_needs_a_key_and_a_place(erase, tmp_path):
     status, said = erase("--all", "--warrants", str(tmp_path))
     assert status == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from audit_operator.api.findings import ObjectRef
 from audit_operator.plan.erasure import Obstacles, Why, keep_hours
 from audit_operator.plan.snapshot import InvalidObject
+from tests.plan.objects import parsed
 from tests.plan.test_retention import everybodys, planned_of, sink, tenants
 
 CENTRAL = sink()
@@ -54,6 +55,19 @@ def test_a_cluster_wide_hold_is_one_for_namespaces_that_are_gone_and_for_records
     made = obstacles(everybodys(legalHold=True))
     for namespace in ("payments", "gone", ""):
         assert keep_hours(made.to(namespace, CENTRAL)) is None
+
+
+def test_a_hold_counts_also_where_the_sink_takes_no_more_of_it():
+    closed = parsed(
+        "ClusterAuditSink",
+        "central",
+        {
+            "type": "VictoriaLogs",
+            "victoriaLogs": {"url": "http://logs:9428"},
+            "allowedNamespaces": {"matchLabels": {"a": "b"}},
+        },
+    )
+    assert obstacles(tenants("payments", legalHold=True), sinks=(closed,)).to("payments", closed)
 
 
 def test_what_cannot_be_read_forbids_it_in_its_namespace_or_everywhere():

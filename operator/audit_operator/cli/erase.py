@@ -121,6 +121,10 @@ def run(options: argparse.Namespace) -> int:
     """Find, erase where it is to be done, and say what came of it."""
     if (options.keyring is None) != (options.register is None):
         raise UsageError("--keyring and --register belong together")
+    if options.destroy_keys and options.sink:
+        raise UsageError(
+            "keys are destroyed for all sinks: without them, nobody finds what others have; leave out --sink"
+        )
     if (options.sign_key is None) != (options.warrants is None):
         raise UsageError("--sign-key and --warrants belong together")
     if options.subject.lower() in options.reason.lower():
@@ -210,7 +214,7 @@ class _Erasure:
 
     async def _plan(self, sink: Sink, stores: Stores, keyring: Keyring | None, obstacles: Obstacles) -> None:
         """See what a sink has of the subject."""
-        from audit_operator.sinks.erasure import SubjectErasure  # noqa: PLC0415 - see run
+        from audit_operator.sinks.erasure import Names, SubjectErasure  # noqa: PLC0415 - see run
         from audit_operator.sinks.retention.victoria_logs import VictoriaLogsRetention  # noqa: PLC0415
         from audit_operator.sinks.store import Failure  # noqa: PLC0415
 
@@ -228,12 +232,13 @@ class _Erasure:
             return
         if not can:
             self.untouched[str(sink.ref)] = _NO_DELETION
-        hits = await store.found_in(names)
+        hits = await store.found_in(names, anywhere=self.options.all)
         if isinstance(hits, Failure):
             self._fail(sink, hits)
             return
         for namespace in hits:
-            await self._plan_share(sink, store, namespace, names[namespace], obstacles)
+            called = names.get(namespace, Names(self.options.subject))
+            await self._plan_share(sink, store, namespace, called, obstacles)
 
     async def _plan_share(
         self, sink: Sink, store: SubjectErasure, namespace: str, names: Names, obstacles: Obstacles

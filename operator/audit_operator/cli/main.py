@@ -25,6 +25,7 @@ from audit_operator.cli import (
     lint,
     logs,
     permissions,
+    pseudonyms,
     query,
     reader,
     redact,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     compile_command, lint, explain, test, coverage, diff, replay, redact, logs, crds, shipper, gateway, sinks, query,
-    incident, reader, seal, verify, erase, permissions, rollout_command, run_command, agent, demo,
+    incident, reader, seal, verify, erase, pseudonyms, permissions, rollout_command, run_command, agent, demo,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from audit_operator.plan.contributions import contribution_of
 from audit_operator.plan.retention import store_of
 from audit_operator.plan.selection import known_namespaces
-from audit_operator.plan.sinks import Sinks
+from audit_operator.plan.sinks import Sinks, named
 from audit_operator.retention.demand import Wish, period
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ class Obstacles:
             frameworks = policy.spec.compliance.frameworks if policy.spec.compliance else ()
             wish = Wish.of(policy.ref, policy.spec.retention, frameworks)
             if wish.legal_hold or wish.minimum:
-                stores = frozenset(store_of(sinks.existing[ref]) for ref in sinks.of_policy(policy)[0])
+                # Also of a sink that admits it no more: what it has shipped there before is what it holds.
+                stores = frozenset(store_of(sinks.existing[ref]) for ref in named(policy) if ref in sinks.existing)
                 keepers.append(_Keeper(wish, contribution_of(policy, known).reach, stores))
         broken = tuple(sorted({*unreadable, *(each.ref for each in snapshot.invalid)}, key=str))
         return cls(tuple(keepers), broken, frozenset(each.name for each in known))

@@ -66,12 +66,18 @@ class SubjectErasure:
         return await self.store.can_delete()
 
     async def namespaces(self) -> tuple[str, ...] | Failure:
-        """All that it has records of, whether they still exist or not; ``""`` if it has some of none."""
-        rows = await self._rows(f"{self._ours()} | stats by ({NAMESPACE}, {_UNSEEN}) count() total")
-        return rows if isinstance(rows, Failure) else tuple(sorted({_namespace(each) for each in rows}))
+        """All that shippers knew when they shipped records of them, whether they still exist or not; ``""``: of none.
 
-    async def found_in(self, names: Mapping[str, Names]) -> tuple[str, ...] | Failure:
-        """Namespaces that have records of the subject, of those of which its names are given, in few questions."""
+        In others, which a request can make up, nobody had a key.
+        """
+        rows = await self._rows(f"{self._ours()} | stats by ({NAMESPACE}) count() total")
+        return rows if isinstance(rows, Failure) else tuple(sorted({str(each.get(NAMESPACE) or "") for each in rows}))
+
+    async def found_in(self, names: Mapping[str, Names], *, anywhere: bool = False) -> tuple[str, ...] | Failure:
+        """Namespaces that have records of the subject, in few questions.
+
+        Of those of which its names are given; `anywhere`: also of others, where it has no name but its own.
+        """
         hits: set[str] = set()
         for some in _batches(names):
             clear = next(iter(some.values())).clear
@@ -83,7 +89,7 @@ class SubjectErasure:
             if isinstance(rows, Failure):
                 return rows
             hits.update(_namespace(each) for each in rows)
-        return tuple(sorted(hits & names.keys()))
+        return tuple(sorted(hits if anywhere else hits & names.keys()))
 
     async def count(self, namespace: str, names: Names, keep: int | None, now: datetime) -> Count | Failure:
         """Records of the subject; `keep` is the age in hours from which they may be erased, None where none may be."""

@@ -253,6 +253,9 @@ def test_other_keys_of_pseudonyms_need_no_start_and_nobody_else_reads_them(world
     assert list(keys(world)) == ["-"]
     world.until_running(world.files("others"))
     assert not (world.collector.folder / KEYS_FILE).exists()
+    world.until_running(replace(files, pseudonym_keys=renewed))
+    world.keeper.step(None)
+    assert not (world.collector.folder / KEYS_FILE).exists()
 
 
 def test_a_shipper_that_nobody_tells_keys_makes_its_own_once(world):

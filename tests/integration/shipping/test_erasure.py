@@ -120,6 +120,8 @@ def test_a_subject_is_erased_under_all_its_names_and_nobody_else_is(world):
     world.record("web", pseudonyms("web")[0])
     world.record("web", new)  # of another namespace's key: nobody's there, and not asked for
     world.record("", pseudonyms("")[0])
+    world.record("", DORA)
+    world.rows[-1]["unseen"] = "made-up"
     world.record("shop", new, cluster="another")
     world.ship()
 
@@ -152,6 +154,7 @@ def test_a_subject_is_erased_under_all_its_names_and_nobody_else_is(world):
     status, said, _ = world.erase("--all", "--yes")
     assert status == 0
     assert "web: 1 records, 1 erased" in said
+    assert "made-up: 1 records, 1 erased" in said
     assert count(world.url, 'cluster:=main username:~"^p-"') == 2  # eve's, and the one that is nobody's
     assert world.erase("--all")[1].splitlines()[0].endswith("0 records found")
 

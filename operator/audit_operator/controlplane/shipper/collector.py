@@ -201,6 +201,10 @@ class Collector:
         if _text(self._keys) != text:
             write_atomically(self._keys, text.encode())
 
+    def forget_pseudonym_keys(self) -> None:
+        """Delete the present keys, which nothing reads any more; a keyring of its own stays."""
+        self._keys.unlink(missing_ok=True)
+
     def own_pseudonym_keys(self) -> str:
         """As shippers are told them, of a keyring of its own. Made once: with others, everybody would be somebody else.
 
@@ -263,7 +267,7 @@ class Collector:
             if table.name not in text:
                 table.unlink(missing_ok=True)
         if KEYS_FILE not in text:
-            self._keys.unlink(missing_ok=True)
+            self.forget_pseudonym_keys()
         for revision in self._credentials.glob("*/*"):
             if f"/{revision.parent.name}/{revision.name}/" not in text:
                 shutil.rmtree(revision, ignore_errors=True)

@@ -134,6 +134,7 @@ class Keeper:
         if files is None:
             self.collector.stop()
             self.collector.forget_credentials()
+            self.collector.forget_pseudonym_keys()
             self.seen, self._ran = None, False
             return self.times.look_every
         error = ""
