@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from audit_operator.sinks.scanning import Batch
-from audit_operator.sinks.seal_archive import numbers_in, reports_in, warrants_in
+from audit_operator.sinks.seal_archive import Inventory, numbers_in, reports_in, warrants_in
 
 _BATCH = 7
 
@@ -44,8 +44,8 @@ class MemoryArchive:
     async def warrants(self):
         return warrants_in(self.objects)
 
-    async def meddled(self):
-        return ()
+    async def inventory(self):
+        return Inventory(await self.numbers(), (), remembers=True)
 
     async def read(self, name):
         return self.objects.get(name)

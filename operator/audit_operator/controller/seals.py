@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from audit_operator.cluster.rest import Document
     from audit_operator.controller.sink_access import OpenStore
     from audit_operator.integrity.standing import Standing
+    from audit_operator.integrity.watch import Sight
     from audit_operator.plan.sinks import Sink
     from audit_operator.sinks.seal_archive import SealArchive
     from audit_operator.sinks.store import Store
@@ -56,6 +57,10 @@ _SOON = 5.0
 _AGAIN = 60.0
 """Seconds after which one is tried again whose archive could not be looked at."""
 _ABOUT_SECRETS = (Reason.SECRET_UNREADABLE, Reason.CREDENTIALS_INVALID)
+_FORGETFUL = (
+    "the archive keeps no versions, so that seals can be deleted and made anew between two looks: give the bucket "
+    "Object Lock with a default retention"
+)
 _HIDDEN = "the Secrets of the archive's sink cannot be used (let its owner see the operator's log)"
 
 
@@ -192,12 +197,12 @@ class SealLooks:
         within, watch = timedelta(hours=hours(seals.within)), Watch(followed.scope, followed.keys, seals.accepted)
         watched = watch.judge(known, sight, Times(now - within, within))
         if seals.verification is None:
-            return observed(memory, watched, None)
+            return observed(memory, watched, None, note=_note(sight, None))
         stands = await _stands(followed, archive, sight.numbers, seals.verification, now)
         if isinstance(stands, Failure):
             return stands
         gone = forgotten(memory, followed.reports.good, seals.accepted)
-        return observed(memory, watched, stands, gone=gone, note=_unusable(followed.reports))
+        return observed(memory, watched, stands, gone=gone, note=_note(sight, followed.reports))
 
     async def _archive(self, followed: _Followed) -> SealArchive | Failure | Unsupported:
         if followed.archive is None:
@@ -269,7 +274,10 @@ def _is_same(known: _Followed, wanted: _Followed) -> bool:
     return known.sink.spec == wanted.sink.spec and before == after
 
 
-def _unusable(reports: Reports) -> str:
-    if not reports.unusable:
-        return ""
-    return f"report {max(reports.unusable)} of a verification does not count: no trusted key has signed it"
+def _note(sight: Sight, reports: Reports | None) -> str:
+    said = []
+    if sight.numbers and not sight.remembers:
+        said.append(_FORGETFUL)
+    if reports is not None and reports.unusable:
+        said.append(f"report {max(reports.unusable)} of a verification does not count: no trusted key has signed it")
+    return "; ".join(said)

@@ -59,11 +59,13 @@ class Sight:
         numbers: of all seals.
         meddled: of those that somebody has deleted or written again, as far as the archive remembers.
         held: bytes of the last ones, by number: from one of an interval on that is no later than the last remembered.
+        remembers: whether the archive remembers what was deleted and written again.
     """
 
     numbers: Sequence[int]
     meddled: Sequence[int]
     held: Mapping[int, bytes]
+    remembers: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,10 +34,26 @@ if TYPE_CHECKING:
 _ROOT = "seals"
 _THERE_ALREADY = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _SEAL = re.compile(r"([0-9]{12})\.json")
+_NO_VERSION = frozenset({None, "", "null"})
 _REPORTS = "report-"
 _REPORT = re.compile(r"report-([0-9]{12})\.json")
 _WARRANTS = "warrant-"
 _WARRANT = re.compile(r"warrant-[0-9a-f]{64}\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Seals of one chain.
+
+    Attributes:
+        numbers: of those that are there, in order.
+        meddled: of those that somebody has deleted or written again, as far as the archive remembers, in order.
+        remembers: whether it remembers that, of all that is there.
+    """
+
+    numbers: tuple[int, ...]
+    meddled: tuple[int, ...] = ()
+    remembers: bool = False
 
 
 class SealArchive(Protocol):
@@ -46,8 +62,8 @@ class SealArchive(Protocol):
     async def numbers(self) -> tuple[int, ...] | Failure:
         """Of the seals that are there, in order."""
 
-    async def meddled(self) -> tuple[int, ...] | Failure:
-        """Of the seals that somebody has deleted or written again, as far as the archive remembers, in order."""
+    async def inventory(self) -> Inventory | Failure:
+        """Which seals are there, and what became of them."""
 
     async def reports(self) -> tuple[int, ...] | Failure:
         """Numbers of the reports of verifications that are there, in order."""
@@ -133,9 +149,10 @@ class FolderArchive:
         except OSError as error:
             return _unusable(error)
 
-    async def meddled(self) -> tuple[int, ...]:
+    async def inventory(self) -> Inventory | Failure:
         """See `SealArchive`. A folder remembers nothing."""
-        return ()
+        numbers = await self.numbers()
+        return numbers if isinstance(numbers, Failure) else Inventory(numbers)
 
     async def read(self, name: str) -> bytes | Failure | None:
         """See `SealArchive`."""
@@ -179,17 +196,19 @@ class S3Archive:
 
     async def numbers(self) -> tuple[int, ...] | Failure:
         """See `SealArchive`."""
-        listed = await self.store.call(lambda: self._versions(""))
-        if isinstance(listed, Failure):
-            return listed
-        return numbers_in({name for name, each in listed if not each.is_delete_marker})
+        found = await self.inventory()
+        return found if isinstance(found, Failure) else found.numbers
 
-    async def meddled(self) -> tuple[int, ...] | Failure:
+    async def inventory(self) -> Inventory | Failure:
         """See `SealArchive`."""
         listed = await self.store.call(lambda: self._versions(""))
         if isinstance(listed, Failure):
             return listed
-        return numbers_in(name for name, times in Counter(name for name, _ in listed).items() if times > 1)
+        numbers = numbers_in({name for name, each in listed if not each.is_delete_marker})
+        meddled = numbers_in(name for name, times in Counter(name for name, _ in listed).items() if times > 1)
+        # What was written before a bucket began to keep versions has none of its own.
+        versions = {each.version_id for name, each in listed if numbers_in([name])}
+        return Inventory(numbers, meddled, bool(versions) and versions.isdisjoint(_NO_VERSION))
 
     async def reports(self) -> tuple[int, ...] | Failure:
         """See `SealArchive`."""
@@ -231,7 +250,7 @@ class S3Archive:
         version = written[-1].version_id
         try:
             response = self.store.client.get_object(
-                self.store.bucket.bucket, self._key(name), version_id=None if version == "null" else version
+                self.store.bucket.bucket, self._key(name), version_id=None if version in _NO_VERSION else version
             )
         except S3Error as error:
             if error.code == "NoSuchKey":

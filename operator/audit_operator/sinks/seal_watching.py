@@ -35,12 +35,10 @@ async def look(archive: SealArchive, since: int | None) -> Sight | Failure:
     Read are the last seals from that one on, and those before it down to one of an interval: only such a one says up to
     when everything is sealed.
     """
-    numbers = await archive.numbers()
-    if isinstance(numbers, Failure):
-        return numbers
-    meddled = await archive.meddled()
-    if isinstance(meddled, Failure):
-        return meddled
+    there = await archive.inventory()
+    if isinstance(there, Failure):
+        return there
+    numbers = there.numbers
     recent = [each for each in numbers if since is None or each >= since][-MOST_SEALS:]
     wanted = recent if since is not None else recent[-1:]
     held = await read_all(archive, wanted, seal_name)
@@ -52,7 +50,7 @@ async def look(archive: SealArchive, since: int | None) -> Sight | Failure:
         if isinstance(content, Failure):
             return content
         held |= {number: content} if content is not None else {}
-    return Sight(numbers, meddled, held)
+    return Sight(numbers, there.meddled, held, there.remembers)
 
 
 async def begin_of(

@@ -153,17 +153,15 @@ class _Run:
 
     async def chain(self) -> Failure | None:
         """Read and check the seals."""
-        numbers = await self.archive.numbers()
-        if isinstance(numbers, Failure):
-            return numbers
+        there = await self.archive.inventory()
+        if isinstance(there, Failure):
+            return there
+        numbers = there.numbers
         self.progress(f"reading {len(numbers)} seals")
         encoded = await read_all(self.archive, numbers, seal_name)
         if isinstance(encoded, Failure):
             return encoded
-        meddled = await self.archive.meddled()
-        if isinstance(meddled, Failure):
-            return meddled
-        self.result.discoveries += (_meddled(number) for number in meddled)
+        self.result.discoveries += (_meddled(number) for number in there.meddled)
         question = self.question
         closed, remembered = question.now - question.within, question.pinned is not None
         times = chain.Times(closed, question.within, question.since, may_begin_later=remembered)

@@ -134,7 +134,9 @@ def test_what_becomes_of_seals_and_records_stands_in_the_status_of_their_sink(op
             said = seen.until("False", "SealMissing", last=2, found=["seal-missing"])
             assert said["seals"]["findings"][0]["since"] == f"{START + 2 * HOUR:%Y-%m-%dT%H:%M:%SZ}"
             chain.seal(START + 4 * HOUR)
-            seen.until("True", "Sealed", last=4, found=[])
+            said = seen.until("True", "Sealed", last=4, found=[])
+            [sealed] = [each["message"] for each in said["conditions"] if each["type"] == "Sealed"]
+            assert "the archive keeps no versions" in sealed
             assert chain.verify() == 0
             seen.until("True", "Sealed", report=1, found=[])
 

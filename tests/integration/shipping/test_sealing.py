@@ -19,9 +19,10 @@ from minio.objectlockconfig import DAYS, ObjectLockConfig
 
 from audit_operator.api.sink import ClusterAuditSinkSpec
 from audit_operator.integrity.interval import Interval, begin
+from audit_operator.integrity.signed import Scope
 from audit_operator.sinks import Accepted, Access, Failure, Record, open_store
 from audit_operator.sinks.scanning import Stream
-from audit_operator.sinks.seal_opening import scanner_of
+from audit_operator.sinks.seal_opening import archive_of, scanner_of
 from audit_operator.sinks.victoria_logs_scanner import VictoriaLogsScanner
 from tests.integration.reading.records import write
 from tests.integration.shipping.seaweedfs import KEY, KEY_ID, seaweedfs
@@ -213,10 +214,21 @@ def test_what_happens_to_objects_in_a_bucket_is_named_and_seals_are_not_replaced
         s3.client.remove_object(SEALS, first, version_id=marker)
         assert ("seal-meddled", None) in found(commands.verify(place=place))
 
+        worm = asyncio.run(inventory(s3, SEALS))
+        assert (worm.numbers, worm.meddled, worm.remembers) == ((1, 2, 3, 4), (1,), True)
+
         s3.client.make_bucket("unversioned")
         commands.of(s3_sink("central", s3.url, "audit"), s3_sink("worm", s3.url, "unversioned"), SECRET)
         assert len(commands.seal("--new-chain", *SINCE, place=place).seals) == 4
         assert found(commands.verify(place=place)) == {("object-unreadable", None): 1}
+        forgetful = asyncio.run(inventory(s3, "unversioned"))
+        assert (forgetful.numbers, forgetful.meddled, forgetful.remembers) == ((1, 2, 3, 4), (), False)
+
+
+async def inventory(s3, bucket):
+    spec = ClusterAuditSinkSpec.model_validate_json(json.dumps(s3_sink("worm", s3.url, bucket)["spec"]))
+    store = open_store(spec, Access(access_key_id=KEY_ID, secret_access_key=KEY))
+    return await archive_of(store, Scope(sink="ClusterAuditSink/central")).inventory()
 
 
 async def put(s3, records):
