@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +18,7 @@ from audit_operator.retention.judgement import judge
 from audit_operator.sinks import Failure
 from audit_operator.sinks.retention.file import FileRetention
 from audit_operator.sinks.retention.protocol import Done, Order
+from tests.integration.shipping.lines_shipper import until
 
 DAY = 24
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -97,6 +101,21 @@ async def test_what_may_not_be_deleted_is_not(tmp_path):
     assert await enforced(tmp_path, Order(held, ("payments",), None)) == {}
     assert await enforced(tmp_path) == {}
     assert left(tmp_path, "payments") == [100]
+
+
+async def test_what_is_called_off_ends_with_the_file_that_it_is_at(tmp_path):
+    """As a legal hold does, or another leader. The lock keeps the deletion at the third file."""
+    add(tmp_path, "payments", *range(100, 110))
+    files = sorted((tmp_path / "payments").iterdir())
+    with files[2].open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        deletion = asyncio.create_task(FileRetention(tmp_path).enforce([ORDER], NOW))
+        await until(lambda: not files[1].exists(), "the second file to go")
+        deletion.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await deletion
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert sorted((tmp_path / "payments").iterdir()) == files[3:]
 
 
 async def test_the_oldest_record_is_found_and_half_a_line_is_none(tmp_path):
