@@ -6,15 +6,19 @@ import asyncio
 import io
 import json
 import uuid
+import zlib
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
+from aiohttp import web
 
 from audit_operator.api.audit import Level, Stage
 from audit_operator.api.findings import ObjectRef
 from audit_operator.api.sink import ClusterAuditSinkSpec
+from audit_operator.controlplane.ports import free_ports
 from audit_operator.controlplane.shipper.keeper import ShipperTimes
 from audit_operator.controlplane.shipper.local import LocalShipper
 from audit_operator.integrity.interval import Interval
@@ -208,6 +212,70 @@ async def test_records_lie_in_the_folder_of_the_class_of_their_namespace_and_a_c
     finally:
         await shipper.deliver(None)
         await shipper.aclose()
+
+
+@dataclass
+class Refusing:
+    """Takes objects, but for those whose keys have `refused` in them; `stored` has what events are in which object."""
+
+    refused: str
+    refusals: int = 0
+    stored: list[tuple[str, str]] = field(default_factory=list)
+
+    async def put(self, request):
+        body = await request.read()
+        if self.refused and self.refused in request.path:
+            self.refusals += 1
+            return web.Response(status=403)
+        # Around the object may stand what the client signs it with.
+        text = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(body[body.index(b"\x1f\x8b") :])
+        for resource in json.loads(text)["resourceLogs"]:
+            for record in resource["scopeLogs"][0]["logRecords"]:
+                values = {each["key"]: each["value"].get("stringValue") for each in record["attributes"]}
+                self.stored.append((request.path.partition("class=")[2].partition("/")[0], values["auditID"]))
+        return web.Response(headers={"ETag": '"a"'})
+
+
+async def test_a_folder_that_is_refused_keeps_no_other_waiting_and_nothing_is_lost_or_stored_again(tmp_path):
+    log, bucket = tmp_path / "audit.log", Refusing("class=max30d")
+    application = web.Application(client_max_size=2**26)
+    application.router.add_put("/{key:.*}", bucket.put)
+    runner, port = web.AppRunner(application, access_log=None, auto_decompress=False), next(free_ports())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    shipper = LocalShipper(tmp_path / "shipper", binary(), log, lambda: None, times=ShipperTimes(look_every=0.5))
+    try:
+        layout = Layout({("main", "team"): MONTH, ("main", "web"): YEAR})
+        wanted = files(SimpleNamespace(url=f"http://127.0.0.1:{port}"), shipper.places, KEY, layout)
+        assert not await shipper.deliver(wanted)
+        await until(runs, shipper, wanted.digest)
+        expected = {}
+        with log.open("ab") as file:
+            for number in range(60):
+                namespace = ("team", "web", "plain")[number % 3]
+                expected[f"event-{number}"] = {"team": "max30d", "web": "min366d"}.get(namespace, "")
+                request = replace(REQUEST, namespace=namespace)
+                event = event_of(request, Stage.RESPONSE_COMPLETE, Level.METADATA, f"event-{number}")
+                file.write(line_of(event) + b"\n")
+
+        async def are_stored(*classes):
+            names = {name for _, name in bucket.stored}
+            return {name for name, each in expected.items() if each in classes} <= names
+
+        async def is_refused_again():
+            return bucket.refusals > seen
+
+        await until(are_stored, "min366d", "")
+        seen = bucket.refusals + 1
+        await until(is_refused_again)
+        assert "max30d" not in dict(bucket.stored)
+        bucket.refused = ""
+        await until(are_stored, "max30d", "min366d", "")
+        assert sorted(bucket.stored) == sorted((each, name) for name, each in expected.items())
+    finally:
+        await shipper.deliver(None)
+        await shipper.aclose()
+        await runner.cleanup()
 
 
 async def runs(shipper, digest):
