@@ -174,13 +174,13 @@ def test_folders_of_other_clusters_are_left_alone():
 
 def test_what_cannot_all_be_remembered_is_not_deleted_from_nor_written_to(monkeypatch):
     step = Step(RetentionClass(MONTH, ("web",)), ("web",), 720, Told(720))
-    monkeypatch.setattr(folders, "MOST_NAMES", 1)
+    monkeypatch.setattr(folders, "MOST_TEXT", 10)
     before = {place(MONTH): Folder({"web": 720}, {"shop": Former(NOW, 720)})}
     made = remembered(before, [step], Found({place(MONTH): NOW}, frozenset({"main"}), NOW))
     assert made == {place(MONTH): Folder(unknown=NOW)}
     assert limits(made, [step], {"web"}) == {place(MONTH): Limit(None)}
     assert Layout.of(made).folder("main", "web") == ""
-    monkeypatch.setattr(folders, "MOST_NAMES", 0)
+    monkeypatch.setattr(folders, "MOST_TEXT", 0)
     assert remembered(made, [step], Found({place(MONTH): NOW}, frozenset({"main"}), NOW + DAY)) == made
 
 

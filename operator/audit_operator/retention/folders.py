@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 LATE = timedelta(days=30)
 """For how long records may still come to a folder after their namespace has left it: shippers that the API server does
 not reach go on with the table that they have."""
-MOST_NAMES = 10_000
-"""Of all folders of a store together: of more former members, their folders forget the names."""
+MOST_TEXT = 600_000
+"""Characters of the names that are remembered in all folders of a store together: a status is about a megabyte at the
+most. Whole folders are left out where there is more."""
 MOST_FOLDERS = 128
 
 CLUSTER_FOLDER, CLASS_FOLDER = "cluster=", "class="
@@ -82,9 +83,9 @@ class Folder:
     unknown: datetime | None = None
 
     @property
-    def names(self) -> int:
-        """How many it remembers."""
-        return len(self.members) + len(self.formerly) + len(self.arrived)
+    def size(self) -> int:
+        """Characters of the names that it remembers, with what is between them."""
+        return sum(len(name) + 3 for each in (self.members, self.formerly, self.arrived) for name in each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +121,14 @@ def remembered(before: Mapping[Place, Folder], planned: Collection[Step], found:
     present = _present(planned)
     wanted = {Place(cluster, name) for cluster in found.clusters for name in present}
     there = {each for each in found.oldest if each.cluster in found.clusters}
+    everywhere = _of_all(present)
     # Without any memory, nobody knows where shippers write by what they were told earlier.
     lost = bool(there) and not before
     made: dict[Place, Folder] = {}
     for place in sorted({*before, *there, *wanted}, key=lambda each: (each not in before, each)):
         folder = before.get(place) or Folder(unknown=found.now if lost or place in there else None)
         here = present.get(place.name, {}) if place in wanted else {}
-        folder = _moved(folder, here, _of_all(present), found.now)
+        folder = _moved(folder, here, everywhere, found.now)
         folder = _without_what_is_gone(folder, found.oldest.get(place), found.now)
         if place in wanted or place in found.oldest or folder.formerly or folder.unknown is not None:
             made[place] = folder
@@ -136,7 +138,10 @@ def remembered(before: Mapping[Place, Folder], planned: Collection[Step], found:
 def limits(folders: Mapping[Place, Folder], planned: Collection[Step], existing: Container[str]) -> dict[Place, Limit]:
     """What may be deleted of each folder, if of anything. `existing` are the namespaces that there are."""
     present = _present(planned)
-    return {place: _limit(folder, place.name, present, existing) for place, folder in folders.items()}
+    everywhere = _of_all(present)
+    return {
+        place: _limit(folder, present.get(place.name, {}), everywhere, existing) for place, folder in folders.items()
+    }
 
 
 Present = Mapping[str, Mapping[str, "Step"]]
@@ -189,20 +194,20 @@ def _without_what_is_gone(folder: Folder, oldest: datetime | None, now: datetime
 def _bounded(folders: dict[Place, Folder], before: Mapping[Place, Folder], now: datetime) -> dict[Place, Folder]:
     """The same, with no more names and folders than can be remembered. Nobody is told to write to one without names."""
     kept = dict(list(folders.items())[:MOST_FOLDERS])
-    names = sum(each.names for each in kept.values())
-    for place, folder in sorted(kept.items(), key=lambda each: (-each[1].names, each[0])):
-        if names <= MOST_NAMES:
+    sizes = {place: each.size for place, each in kept.items()}
+    left = sum(sizes.values())
+    for place in sorted(kept, key=lambda each: (-sizes[each], each)):
+        if left <= MOST_TEXT:
             break
-        names -= folder.names
+        left -= sizes[place]
         known = before.get(place)
-        kept[place] = known if known is not None and not known.names and known.unknown else Folder(unknown=now)
+        kept[place] = known if known is not None and not known.size and known.unknown else Folder(unknown=now)
     return kept
 
 
-def _limit(folder: Folder, name: str, present: Present, existing: Container[str]) -> Limit:
+def _limit(folder: Folder, here: Mapping[str, Step], everywhere: Mapping[str, Step], existing: Container[str]) -> Limit:
     if folder.unknown is not None:
         return Limit(None)
-    here, everywhere = present.get(name, {}), _of_all(present)
     allowed = [_allowed(folder, each, step) for each, step in here.items()]
     for each, former in folder.formerly.items():
         if each in here:

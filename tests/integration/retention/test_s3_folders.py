@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from minio.error import S3Error
 from minio.helpers import md5sum_hash
 
 from audit_operator.api.findings import ObjectRef
@@ -287,3 +288,27 @@ async def test_the_store_deletes_what_is_due_in_the_folder_of_its_class_and_noth
         await asyncio.to_thread(s3.after, 21)
         assert left() == {"max3d": 0, "max9d": 0}
         assert s3.client.stat_object(one.bucket, beside)
+
+
+async def test_a_key_that_may_write_no_rules_is_said_and_rules_of_others_count(s3, monkeypatch):
+    def refuse(*_arguments):
+        raise S3Error(None, "AccessDenied", "", "", "", "")
+
+    async with world(s3) as one:
+        monkeypatch.setattr(s3_orders, "_write", refuse)
+        made = await one.go(web=MONTH)
+        assert made["max30d"].state == "Partial"
+        assert "s3:PutLifecycleConfiguration" in made["max30d"].reason
+        assert not one.status["folders"][0].get("deleteAfter")
+        one.set_rules(
+            FOREIGN.replace("<And><Prefix>x/", "<Prefix>prod/")
+            .replace("<ObjectSizeGreaterThan>5</ObjectSizeGreaterThan></And>", "")
+            .replace("<Days>7</Days>", "<Days>30</Days>")
+        )
+        # The week of the announcement runs all the same: what the store does by itself, it does.
+        made = await one.go(web=MONTH)
+        assert made["max30d"].state == "Pending"
+        assert made["max30d"].effective == "deletes after 30d"
+        monkeypatch.undo()
+        await one.go(web=MONTH)
+        assert one.days() == {"max30d": 30}
