@@ -117,6 +117,19 @@ async def test_a_deletion_that_is_no_longer_allowed_is_cancelled(loki, orders):
     assert left(loki, namespace="payments") == 4
 
 
+async def test_a_deletion_that_names_a_cluster_which_is_no_longer_ours_is_cancelled(loki):
+    loki.add([100] * 2, cluster="main", namespace="payments")
+    loki.add([100] * 3, cluster="old", namespace="payments")
+    await opened(loki, "main", "old").enforce([ORDER], NOW)
+    await enforced(loki, ORDER)
+    await enforced(loki, ORDER)
+    [ordered] = loki.deletions
+    assert "old" not in ordered.query
+    loki.now += timedelta(hours=25)
+    loki.compact()
+    assert left(loki, cluster="old") == 3
+
+
 async def test_what_must_not_be_deleted_yet_is_ordered_anew_up_to_where_it_may(loki):
     loki.add([30.5] * 4 + [100] * 2, cluster="main", namespace="payments")
     await enforced(loki, ORDER)

@@ -138,7 +138,7 @@ class LokiRetention:
         if asked.refused is not None:
             return Done({}, refused=asked.refused)
         until = dict(_until(orders, asked.earlier)) if asked.deletes else {}
-        right = [(each, named) for each in asked.ordered if (named := _allowed(each, until)) is not None]
+        right = [(each, named) for each in asked.ordered if (named := self._allowed(each, until)) is not None]
         wrong = {*asked.ordered} - {each for each, _ in right}
         for each in wrong:
             cancelled = await self.client.cancel(each)
@@ -152,6 +152,13 @@ class LokiRetention:
                 return Done({}, refused=begun) if begun.reason in REFUSED else begun
         # What was hidden and is cancelled shows again in a while, and is asked about then.
         return Done({}, bool(wrong or fresh or due), uncounted=uncounted)
+
+    def _allowed(self, ordered: Ordered, until: Mapping[str, datetime]) -> Selector | None:
+        """What a deletion is about that waits, where it may still be carried out, for each cluster that it names."""
+        selector = selector_of(ordered.query)
+        if selector is None or not selector.clusters <= {*self.clusters}:
+            return None
+        return selector if ordered.end <= until.get(selector.name, EPOCH) else None
 
     async def _ask(self, now: datetime) -> _Asked | Failure:
         settings, theirs = await self.client.settings(), await self.client.now()
@@ -249,12 +256,6 @@ def _until(orders: Sequence[Order], now: datetime) -> Iterator[tuple[str, dateti
         if order.delete_after is not None and order.delete_after < NEVER:
             limit = _before(now, order.delete_after).replace(microsecond=0)
             yield from ((each, limit) for each in order.namespaces if each)
-
-
-def _allowed(ordered: Ordered, until: Mapping[str, datetime]) -> Selector | None:
-    """What a deletion is about that waits, where it may still be carried out."""
-    selector = selector_of(ordered.query)
-    return selector if selector is not None and ordered.end <= until.get(selector.name, EPOCH) else None
 
 
 def _later(earliest: int | None, ends: Iterable[Kept]) -> int:
