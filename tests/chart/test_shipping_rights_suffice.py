@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from argparse import Namespace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
+from audit_operator.cli.erasing import opened
 from audit_operator.cluster.connection import connect
 from audit_operator.cluster.rest import RestClient
 from audit_operator.controller.shipper_board import ClusterShipperBoard
 from audit_operator.controlplane.local_control_plane import ClusterUser
 from audit_operator.controlplane.shipper.instructions import ShipperInstructions
 from audit_operator.controlplane.shipper.report import ShipperReport
+from audit_operator.retention.erasure import ErasureRecord, Phase
+from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, Epoch, Keyring
 from tests.chart.helm import NAMESPACE
 from tests.chart.rights_in_use import (
     NODE,
@@ -50,14 +55,19 @@ SINK = {
     "victoriaLogs": {"url": "https://logs.example:9428"},
     "credentials": {"type": "Bearer", "secretRef": {"namespace": "payments", "name": "token"}},
 }
-SHIPPED = {"preset": "Baseline", "sinkRefs": [{"kind": "ClusterAuditSink", "name": "logs"}]}
+SHIPPED = {
+    "preset": "Baseline",
+    "sinkRefs": [{"kind": "ClusterAuditSink", "name": "logs"}],
+    "redaction": {"pseudonymize": ["Username"]},
+}
+ERASER = ClusterUser("eraser@example.com", ("system:authenticated",))
 # Applied where it is not there yet, which is logged as the patch that it was.
 SELDOM = RARE | {"create secrets", "create coordination.k8s.io/leases"}
 
 
 @pytest.fixture
 def cluster(private_control_plane: Callable[..., RunningControlPlane], helm: Helm) -> RunningControlPlane:
-    mine = private_control_plane(users=(OPERATOR, NODE_SHIPPER))
+    mine = private_control_plane(users=(OPERATOR, NODE_SHIPPER, ERASER))
     mine.create_namespace("payments")
     values = [f"shipper.enabled=true,shipper.controlPlane={PLANE}", "shipper.secretNamespaces={payments}"]
     installed(mine, helm, values)
@@ -94,11 +104,27 @@ def test_the_chart_grants_operator_and_shipper_what_they_ask_for(
     asyncio.run(_learn_and_report(kubeconfig(cluster, NODE_SHIPPER, tmp_path)))
     assert requests(cluster, NODE_SHIPPER.name) == without_names(SHIPPER) - SELDOM
     assert denied(cluster, NODE_SHIPPER.name) == []
+    binding = ("rolebinding", "eraser", "--role=audit-operator-eraser", f"--user={ERASER.name}", "-n", NAMESPACE)
+    cluster.kubectl("create", *binding)
+    asyncio.run(_destroy_keys_and_record_it(kubeconfig(cluster, ERASER, tmp_path)))
+    assert denied(cluster, ERASER.name) == []
     assert denied(cluster, OPERATOR.name) == []
     assert requests(cluster, OPERATOR.name) <= granted
     lease = cluster.get(f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/audit-shipper-node-1")
     assert lease["spec"]["holderIdentity"] == "node-1"
     assert cluster.get(f"{GROUP}/clusterauditsinks/logs")["status"]["policies"] == 1
+
+
+async def _destroy_keys_and_record_it(kubeconfig: Path) -> None:
+    """What an erasure does in the operator's namespace."""
+    options = Namespace(keyring=None, register=None, kubeconfig=kubeconfig, context="", operator_namespace=NAMESPACE)
+    async with opened(options, PLANE) as places:
+        held = await places.keyring()
+        assert held is not None
+        keys = Keyring.decoded(held.content).without(["payments"], datetime.now(UTC), bytes(RANDOM_BYTES))
+        await places.keep_keyring(keys.encoded(), held.revision)
+        record = ErasureRecord(id="1", phase=Phase.ENDED, time="", subject="s-1", control_plane=PLANE)
+        assert await places.register(record) == f"ConfigMap {NAMESPACE}/audit-erasure-1-ended"
 
 
 async def _learn_and_report(kubeconfig: Path) -> None:
@@ -112,6 +138,7 @@ async def _learn_and_report(kubeconfig: Path) -> None:
         files = ShipperInstructions.decoded(told.instructions).files
         assert files is not None
         assert any(b"secret" in content for content in files.credentials.values())
+        assert Epoch.decoded(told.pseudonym_keys).present("payments") is not None
         await board.report("node-1", ShipperReport(plane=PLANE))
     finally:
         await connection.aclose()
