@@ -170,6 +170,16 @@ async def test_nothing_is_said_as_long_as_what_is_remembered_cannot_be_read():
     async with world() as one:
         one.reads = False
         assert await one.look() is None
+        one.reads, one.document = True, ["no object"]
+        assert await one.look() is None
+        one.document = {}
+        assert (await one.look()).state is SealState.SEALED
+
+
+async def test_names_of_any_length_are_told():
+    async with world() as one:
+        seen = await one.look(sink(cluster="ü" * 256, namespace="ü" * 256), worm())
+        assert (seen.state, len(seen.status.chain)) == (SealState.SEAL_INVALID, 1024)
 
 
 async def test_what_verifications_found_stands_until_another_finds_it_no_more():

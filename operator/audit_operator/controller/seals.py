@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 2
+_LONGEST = 1024
 _SPREAD = 0.1
 _SOON = 5.0
 """Seconds within which a sink that is new has its turn."""
@@ -104,7 +105,7 @@ class _Followed:
     @property
     def chain(self) -> str:
         """What tells this chain from others; empty where nobody knows where it is."""
-        return f"{store_of(self.archive)} {folder_of(self.scope)}" if self.archive is not None else ""
+        return f"{store_of(self.archive)} {folder_of(self.scope)}"[:_LONGEST] if self.archive is not None else ""
 
 
 @dataclass(slots=True)
@@ -163,16 +164,12 @@ class SealLooks:
 
     async def _round(self, followed: _Followed) -> bool:
         """Once; whether the archive answered. Raises nothing: a bug must not be the end of looking."""
-        sink = followed.sink
+        sink, memory = followed.sink, await self._remembered(followed)
+        if memory is None:
+            return False
         try:
-            document = await self.sinks.get(resource_of(sink.ref), name=sink.ref.name)
-            memory = remembered(document, followed.chain)
             async with asyncio.timeout(self.times.patience):
                 seen = await self._look(followed, memory)
-        except (ApiError, ApiUnreachableError) as error:
-            extra = {"object": str(sink.ref), "reason": type(error).__name__}
-            _LOG.warning("What the status of a sink says about seals cannot be read", extra=extra)
-            return False
         except TimeoutError:
             seen = failure(Reason.TIMED_OUT, f"the archive did not answer within {self.times.patience:g} s")
         except Exception as error:  # noqa: BLE001 - see the docstring
@@ -185,6 +182,19 @@ class SealLooks:
             return True
         self._note(followed, self._without(followed, memory, seen))
         return False
+
+    async def _remembered(self, followed: _Followed) -> SealsOfSink | None:
+        """What the status says; None where that is not known, and nothing may be written over it."""
+        ref = followed.sink.ref
+        try:
+            return remembered(await self.sinks.get(resource_of(ref), name=ref.name), followed.chain)
+        except (ApiError, ApiUnreachableError) as error:
+            extra = {"object": str(ref), "reason": type(error).__name__}
+            _LOG.warning("What the status of a sink says about seals cannot be read", extra=extra)
+        except Exception as error:  # noqa: BLE001 - a bug must not be the end of looking
+            extra = {"object": str(ref), "reason": type(error).__name__}
+            _LOG.error("What the status of a sink says about seals was not read: %s", origin(error), extra=extra)
+        return None
 
     async def _look(self, followed: _Followed, memory: SealsOfSink) -> SealObservation | Failure | Unsupported:
         seals, archive = followed.seals, await self._archive(followed)
