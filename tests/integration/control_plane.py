@@ -7,6 +7,7 @@ import io
 import json
 import socket
 import subprocess
+import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ USERS = (OPERATOR, ALICE, BOB)
 
 _GROUP = "/apis/audit-operator.dev/v1alpha1"
 _TIMEOUT = 60
+_PATIENCE = 180.0
+_AWAY = ("connection refused", "apiserver is shutting down")
+"""What kubectl says of an API server that has done nothing yet, and may do so when asked again."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +70,25 @@ class RunningControlPlane:
     def kubectl(
         self, *arguments: str, user: str = "admin", stdin: str | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Run kubectl as a user. With `check`, a failure fails the test and shows what kubectl said."""
-        done = subprocess.run(  # noqa: S603  # the kubectl under test
-            [self.assets.kubectl, f"--kubeconfig={self.kubeconfig(user)}", *arguments],
-            input=stdin if stdin is not None else "",
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )
-        if check:
-            assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
-        return done
+        """Run kubectl as a user. With `check`, a failure fails the test and shows what kubectl said.
+
+        With it, an API server that is being restarted is waited for, too.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            done = subprocess.run(  # noqa: S603  # the kubectl under test
+                [self.assets.kubectl, f"--kubeconfig={self.kubeconfig(user)}", *arguments],
+                input=stdin if stdin is not None else "",
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT,
+                check=False,
+            )
+            if not check or done.returncode == 0:
+                return done
+            is_away = any(each in done.stderr for each in _AWAY) and time.monotonic() < deadline
+            assert is_away, f"kubectl {' '.join(arguments)}: {done.stderr}"
+            time.sleep(0.3)
 
     def apply(self, *objects: Mapping[str, Any], user: str = "admin") -> None:
         """Apply objects with `kubectl apply --server-side`."""
@@ -85,10 +96,22 @@ class RunningControlPlane:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", user=user, stdin=json.dumps(document))
 
     def get(self, path: str) -> Any:
-        """The document at a path, as admin: ``get("/api/v1/namespaces/default")``."""
-        response = self.request("GET", path)
-        assert response.status == http.HTTPStatus.OK, response.body
-        return response.json()
+        """The document at a path, as admin: ``get("/api/v1/namespaces/default")``.
+
+        An API server that is being restarted is waited for.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                response = self.request("GET", path)
+            except (OSError, http.client.HTTPException):
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if response.status != http.HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                    assert response.status == http.HTTPStatus.OK, response.body
+                    return response.json()
+            time.sleep(0.3)
 
     def request(  # noqa: PLR0913  # the parts of a request
         self,
