@@ -17,6 +17,7 @@ from audit_operator.cli import (
     coverage,
     crds,
     demo,
+    detections,
     diff,
     erase,
     explain,
@@ -45,8 +46,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    compile_command, lint, explain, test, coverage, diff, replay, redact, logs, crds, shipper, gateway, sinks, query,
-    incident, reader, seal, verify, erase, pseudonyms, permissions, rollout_command, run_command, agent, demo,
+    compile_command, lint, explain, test, coverage, detections, diff, replay, redact, logs, crds, shipper, gateway,
+    sinks, query, incident, reader, seal, verify, erase, pseudonyms, permissions, rollout_command, run_command, agent,
+    demo,
 )  # fmt: skip
 
 

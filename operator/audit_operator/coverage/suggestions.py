@@ -21,7 +21,7 @@ from audit_operator.policy.model import GroupResources, Policy, Rule
 from audit_operator.policy.render import render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from audit_operator.coverage.catalogue import Catalogue
     from audit_operator.coverage.operations import Operation
@@ -92,6 +92,12 @@ def suggest(
     pairs = zip(survey.probes.actions, survey.tallies, strict=True)
     found = {probes.action.id: advisor.suggestion(probes, tally) for probes, tally in pairs if tally.failing}
     return {identity: suggestion for identity, suggestion in found.items() if suggestion}
+
+
+def rules_for(levels: Mapping[Operation, Level]) -> tuple[Rule, ...]:
+    """Few rules that give each operation its level, wherever it occurs and whoever asks for it."""
+    cells = {_Cell(_Target.of(operation), None): level for operation, level in levels.items()}
+    return tuple(_rules(cells))
 
 
 class _Thing(NamedTuple):
