@@ -238,6 +238,21 @@ def test_alerts_and_dashboard_use_metrics_that_exist() -> None:
         assert {re.sub(r"_bucket$", "", each) for each in used} - documented == set()
 
 
+def test_every_alert_has_its_section_in_the_runbooks_and_links_there_where_they_are_published(helm: Helm) -> None:
+    def rules(*values: str) -> dict[str, dict[str, str]]:
+        objects = helm.objects("metrics.rules.enabled=true", *values, api_versions=[MONITORING])
+        [found] = [each for each in objects if each["kind"] == "PrometheusRule"]
+        listed = [rule for group in found["spec"]["groups"] for rule in group["rules"]]
+        return {each["alert"]: each["annotations"] for each in listed}
+
+    sections = re.findall(r"^## (\w+)$", (ROOT / "docs" / "runbooks.md").read_text(), re.MULTILINE)
+    plain, linked = rules(), rules("metrics.rules.runbookURL=https://wiki.example.com/audit")
+    assert sections == list(plain)
+    for alert, said in plain.items():
+        link = {"runbook_url": f"https://wiki.example.com/audit#{alert.lower()}"}
+        assert linked[alert] == {**said, **link}
+
+
 def test_every_value_is_in_the_readme() -> None:
     text = (CHART / "README.md").read_text()
     missing = [path for path in _leaves(yaml.safe_load((CHART / "values.yaml").read_text())) if f"`{path}`" not in text]

@@ -19,6 +19,7 @@ from audit_operator.controlplane.assets import (
 from audit_operator.controlplane.assets.go_build import CHECKOUT_TOOLS
 from tests.chart.helm import HELM_3
 from tests.e2e.node.binaries import HELM, NODE_BINARIES, get
+from tests.integration.prometheus import promtool
 
 OLDER_API_SERVER = Asset(Tool.KUBE_APISERVER, (CHECKOUT_TOOLS / "k8s-1.35" / "VERSION").read_text().strip())
 CONTROLLER_MANAGER = next(each for each in NODE_BINARIES if each.tool == "kube-controller-manager")
@@ -35,6 +36,7 @@ def main() -> int:
     provide_open_search()
     for binary in (HELM, HELM_3, CONTROLLER_MANAGER):
         get(binary)
+    promtool()
     return 0
 
 

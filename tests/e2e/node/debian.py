@@ -10,11 +10,15 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audit_operator.controlplane.assets.asset import architecture
 from audit_operator.controlplane.assets.cache import Cache, cache_folder
 from audit_operator.controlplane.assets.progress import to_stderr
 from tools.image.debian import download, wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PACKAGES = (
     "runc",
@@ -75,18 +79,18 @@ class _Bundle:
         return self.tool
 
 
-def unpacked_packages(report=to_stderr) -> UnpackedPackages:
+def unpacked_packages(report=to_stderr, names: Sequence[str] = PACKAGES) -> UnpackedPackages:
     """The packages from the cache; downloaded and unpacked first if need be, which takes seconds."""
-    fingerprint = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:8]
+    fingerprint = hashlib.sha256(" ".join(names).encode()).hexdigest()[:8]
     bundle = _Bundle(f"debian-{_release()}-{fingerprint}-{architecture()}")
     cache = Cache(cache_folder(os.environ))
     target = cache.folder / bundle.name
     if not target.exists():
         with cache.exclusive(bundle, report) as work:
             if not target.exists():
-                report("downloading Debian packages for the node, once")
+                report(f"downloading Debian packages, once: {', '.join(names)}")
                 root = work / "root"
-                for package in download(wanted(PACKAGES), work):
+                for package in download(wanted(names), work):
                     subprocess.run(["dpkg", "-x", package, root], check=True)
                 root.rename(target)
     return UnpackedPackages(target)
