@@ -262,7 +262,7 @@ def test_the_exporter_finds_folders_in_the_table_that_was_made_for_its_configura
     made = files(in_folders())
     told = json.loads(made.config.split('? "exporters"\n: ')[1].splitlines()[0])["awss3/clusterauditsink.central"]
     assert told["folders"] == {"table": f"/etc/shipper/{made.table_file}", "sink": "clusterauditsink.central"}
-    assert '{"clusterauditsink.central": "cluster=main/class=max30d"}' in made.table
+    assert '{"clusterauditsink.central": "sink=central/cluster=main/class=max30d"}' in made.table
     # Another layout is another table, and restarts nothing.
     other = files(replace(in_folders(), layouts={CENTRAL: Layout()}))
     assert (other.config, other.table == made.table) == (made.config, False)

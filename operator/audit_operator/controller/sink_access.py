@@ -87,7 +87,7 @@ class Stores:
             return FileRetention(folder)
         network = self.tenants if is_tenants else self.platform
         # Its address may be that of a store that is everybody's: no tenant has anything deleted.
-        made = await asyncio.to_thread(open_retention, sink.spec, access, network, clusters, may_delete=not is_tenants)
+        made = await asyncio.to_thread(open_retention, sink, access, network, clusters, may_delete=not is_tenants)
         return replace(made, trials=self.trials) if isinstance(made, S3Retention) else made
 
     async def access(self, sink: Sink) -> Access | Failure:

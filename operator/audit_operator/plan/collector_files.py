@@ -28,6 +28,7 @@ from audit_operator.plan.credentials import (
 )
 from audit_operator.plan.shares import beyond_bounds, room_of
 from audit_operator.plan.sinks import Sinks, has_folders
+from audit_operator.retention.folders import home_of
 from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified, render
 from audit_operator.shipping.collector.pseudonym_keys import KEYS_FILE
 from audit_operator.shipping.collector.yaml_text import yaml_text
@@ -240,7 +241,7 @@ def _with_folders_of(digest: str, exporter: Mapping[str, Any]) -> dict[str, Any]
 def _folders(shipping: Shipping) -> dict[str, dict[str, str]]:
     """Entries of the table that the exporters of sinks with folders read."""
     return {
-        folders_key(name): {sink_name(ref): folder for ref, folder in each.items()}
+        folders_key(name): {sink_name(ref): f"{home_of(ref.name)}{folder}" for ref, folder in each.items()}
         for name, each in shipping.folders.items()
     }
 

@@ -30,12 +30,20 @@ MOST_TEXT = 600_000
 most. Whole folders are left out where there is more."""
 MOST_FOLDERS = 128
 
-CLUSTER_FOLDER, CLASS_FOLDER = "cluster=", "class="
+SINK_FOLDER, CLUSTER_FOLDER, CLASS_FOLDER = "sink=", "cluster=", "class="
 _PLACE = re.compile(rf"{CLUSTER_FOLDER}(?P<cluster>[a-z0-9][a-z0-9.-]*)/{CLASS_FOLDER}(?P<name>[a-z0-9-]+)/?")
 
 
+def home_of(sink: str) -> str:
+    """Where the folders of a sink lie, below its prefix.
+
+    Others may lead to the same bucket, and of each other's holds they know nothing: they share no folder.
+    """
+    return f"{SINK_FOLDER}{sink}/"
+
+
 class Place(NamedTuple):
-    """A folder: of the records of one class from one cluster."""
+    """A folder: of the records of one class from one cluster, below `home_of` a sink."""
 
     cluster: str
     name: str

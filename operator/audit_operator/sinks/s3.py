@@ -24,7 +24,7 @@ import minio
 import urllib3
 from minio.error import MinioException, S3Error, ServerError
 
-from audit_operator.retention.folders import CLASS_FOLDER, CLUSTER_FOLDER, Place
+from audit_operator.retention.folders import CLASS_FOLDER, CLUSTER_FOLDER, SINK_FOLDER, Place, home_of
 from audit_operator.shipping.exporters import AUDIT_ID, S3_PARTITION, STAGE
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.selection import MOST_HELD, size
@@ -186,17 +186,24 @@ class S3Store:
                 for key, uploaded in self._of_records(folder, hour)
                 if uploaded >= earliest
             )
-            for folder in (self.bucket.prefix, *(f"{self.bucket.prefix}{each}/" for each in self.places()))
+            for folder in (self.bucket.prefix, *self._folders())
         )
         for _, key in heapq.merge(*found):
             yield key
 
-    def places(self) -> tuple[Place, ...]:
-        """Folders of retention classes that are there; what is of no class lies beside them. Blocks."""
-        clusters = self._below(f"{self.bucket.prefix}{CLUSTER_FOLDER}")
-        folders = [each for cluster in clusters for each in self._below(f"{cluster}{CLASS_FOLDER}")]
-        parsed = (Place.parse(each.removeprefix(self.bucket.prefix)) for each in folders)
+    def places(self, sink: str) -> tuple[Place, ...]:
+        """Folders of a sink's retention classes that are there. Blocks."""
+        home = f"{self.bucket.prefix}{home_of(sink)}"
+        parsed = (Place.parse(each.removeprefix(home)) for each in self._classes(home))
         return tuple(each for each in parsed if each is not None)
+
+    def _folders(self) -> list[str]:
+        """Folders of classes, of whatever sink; what is of no class lies beside them."""
+        return [each for home in self._below(f"{self.bucket.prefix}{SINK_FOLDER}") for each in self._classes(home)]
+
+    def _classes(self, home: str) -> list[str]:
+        clusters = self._below(f"{home}{CLUSTER_FOLDER}")
+        return [each for cluster in clusters for each in self._below(f"{cluster}{CLASS_FOLDER}")]
 
     def objects(self, folder: str, after: str = "0") -> Iterator[Object]:
         """Objects of records in a folder (the sink's prefix, or one of a class), in order of the hours. Blocks."""

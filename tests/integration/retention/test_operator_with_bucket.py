@@ -22,7 +22,7 @@ def lying(s3):
     """In which folders records of namespaces lie."""
     found = {}
     for each in s3.client.list_objects("audit", prefix="prod/", recursive=True):
-        folder = each.object_name.removeprefix("prod/").partition("/2")[0]
+        folder = each.object_name.removeprefix("prod/").removeprefix("sink=central/").partition("/2")[0]
         answer = s3.client.get_object("audit", each.object_name)
         for resource in json.loads(gzip.decompress(answer.read(decode_content=False)))["resourceLogs"]:
             for record in resource["scopeLogs"][0]["logRecords"]:
@@ -57,7 +57,7 @@ def test_records_of_the_api_server_come_to_the_folder_of_their_class_and_its_rul
             found = s3.client.get_bucket_lifecycle("audit")
             return {each.rule_filter.prefix: each.expiration.days for each in found.rules}
 
-        eventually(lambda: rules() == {f"prod/{FOLDERS['payments']}/": 30}, "the rule")
+        eventually(lambda: rules() == {f"prod/sink=central/{FOLDERS['payments']}/": 30}, "the rule")
 
         def arrive():
             for namespace in FOLDERS:

@@ -32,7 +32,6 @@ from tests.integration.shipping import clock
 from tests.integration.shipping.seaweedfs import KEY, KEY_ID, seaweedfs
 from tests.plan.objects import parsed
 
-REF = ObjectRef("ClusterAuditSink", "central")
 MONTH, TWO, HELD = Demand(maximum=720), Demand(maximum=1440), Demand(maximum=720, legal_hold=True)
 FOREIGN = (
     "<LifecycleConfiguration xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>\n  <!-- of the platform -->\n"
@@ -59,13 +58,18 @@ class World:
     rounds: RetentionRounds = None
     gets: int = 0
     enforcement: str = "Enforce"
+    name: str = "central"
+
+    @property
+    def ref(self):
+        return ObjectRef("ClusterAuditSink", self.name)
 
     @property
     def sink(self):
         section = {"bucket": self.bucket, "prefix": "prod/", "endpoint": self.s3.url, "pathStyle": True}
         keys = {"type": "AccessKey", "secretRef": {"namespace": "audit", "name": "keys"}}
         more = {"credentials": keys, "retentionEnforcement": self.enforcement}
-        return parsed("ClusterAuditSink", "central", {"type": "S3", "s3": section, **more})
+        return parsed("ClusterAuditSink", self.name, {"type": "S3", "s3": section, **more})
 
     async def get(self, resource, *, name, namespace=""):  # noqa: ARG002 - the protocol's
         self.gets += 1
@@ -75,11 +79,11 @@ class World:
         if self.away:
             return failure(Reason.UNREACHABLE, "no connection to the store")
         access = Access(access_key_id=KEY_ID, secret_access_key=KEY)
-        return open_retention(sink.spec, access, None, clusters, may_delete=True)
+        return open_retention(sink, access, None, clusters, may_delete=True)
 
     def write(self):
-        if REF in self.rounds.observations:
-            self.status = to_json(self.rounds.observations[REF].status)
+        if self.ref in self.rounds.observations:
+            self.status = to_json(self.rounds.observations[self.ref].status)
 
     async def go(self, *, days=0, **demanded):
         """Some rounds; what is said of each class."""
@@ -88,12 +92,12 @@ class World:
         for name, demand in demanded.items():
             by_demand.setdefault(demand, []).append(name)
         classes = tuple(RetentionClass(demand, tuple(sorted(names))) for demand, names in by_demand.items())
-        self.rounds.follow([self.sink], {REF: SinkDemands(classes, ("main",))}, frozenset(demanded))
+        self.rounds.follow([self.sink], {self.ref: SinkDemands(classes, ("main",))}, frozenset(demanded))
         end = self.gets + 4
         async with asyncio.timeout(120):
             while self.gets < end:  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.05)
-        return {each.name: each for each in self.rounds.observations[REF].status.classes}
+        return {each.name: each for each in self.rounds.observations[self.ref].status.classes}
 
     def rules(self):
         with suppress(Exception):
@@ -112,7 +116,7 @@ class World:
         self.s3.client._execute("PUT", self.bucket, body=body, headers=headers, query_params={"lifecycle": ""})
 
     def upload(self, demand):
-        name = f"prod/cluster=main/class={demand.name}/2026/11/28/06/logs_{uuid.uuid4()}.json.gz"
+        name = f"prod/sink={self.name}/cluster=main/class={demand.name}/2026/11/28/06/logs_{uuid.uuid4()}.json.gz"
         self.s3.client.put_object(self.bucket, name, io.BytesIO(b"x"), 1)
 
     def told(self, namespace):
@@ -124,10 +128,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(s3, *, versioned=False):
-    bucket = f"b{uuid.uuid4()}"
-    s3.client.make_bucket(bucket, object_lock=versioned)
-    made = World(s3, bucket)
+async def world(s3, *, versioned=False, bucket="", name="central"):
+    made = World(s3, bucket or f"b{uuid.uuid4()}", name=name)
+    if not bucket:
+        s3.client.make_bucket(made.bucket, object_lock=versioned)
     now = lambda: datetime.now(UTC) + made.ahead  # noqa: E731
     times = RoundTimes(every=0.05, patience=60.0)
     made.rounds = RetentionRounds(made, made, made.write, lambda: None, times, now=now)
@@ -136,6 +140,11 @@ async def world(s3, *, versioned=False):
     finally:
         with suppress(asyncio.CancelledError):
             await made.rounds.aclose()
+        if not bucket and not versioned:
+            # This store gives every bucket some of its few volumes.
+            for each in s3.client.list_objects(made.bucket, recursive=True):
+                s3.client.remove_object(made.bucket, each.object_name)
+            s3.client.remove_bucket(made.bucket)
 
 
 @pytest.mark.parametrize("versioned", [False, True])
@@ -218,7 +227,7 @@ async def test_a_store_that_is_away_keeps_its_rules_and_shippers_their_folders(s
         one.away = True
         await one.go(web=MONTH, shop=HELD)
         assert one.told("shop") == "cluster=main/class=max30d"
-        assert "no connection" in one.rounds.observations[REF].trouble
+        assert "no connection" in one.rounds.observations[one.ref].trouble
         one.away = False
         await one.go(web=MONTH, shop=HELD)
         assert one.days() == {}
@@ -312,3 +321,17 @@ async def test_a_key_that_may_write_no_rules_is_said_and_rules_of_others_count(s
         monkeypatch.undo()
         await one.go(web=MONTH)
         assert one.days() == {"max30d": 30}
+
+
+async def test_sinks_that_share_a_bucket_share_no_folder_and_no_rule(s3):
+    async with world(s3) as one, world(s3, bucket=one.bucket, name="other") as other:
+        for each in (one, other):
+            await each.go(web=MONTH)
+            each.upload(MONTH)
+            await each.go(days=GRACE.days, web=MONTH)
+        rules = one.rules()
+        assert rules.count("<Days>30</Days>") == 2
+        await other.go(web=HELD)
+        await one.go(web=MONTH)
+        assert one.rules().count("<Days>30</Days>") == 1
+        assert "prod/sink=central/cluster=main/class=max30d/" in one.rules()

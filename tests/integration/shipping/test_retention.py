@@ -66,7 +66,7 @@ async def shows(url, number, **headers):
 def retention(url, *, may_delete=True, account=0):
     section = {"url": url, "accountID": account}
     sink = parsed("ClusterAuditSink", "central", {"type": "VictoriaLogs", "victoriaLogs": section})
-    return open_retention(sink.spec, Access(), None, (MAIN,), may_delete=may_delete)
+    return open_retention(sink, Access(), None, (MAIN,), may_delete=may_delete)
 
 
 def kept(*namespaces, **demand):

@@ -184,7 +184,7 @@ async def test_records_lie_in_the_folder_of_the_class_of_their_namespace_and_a_c
         for key in store.keys(EARLIER):
             for each in json.loads(store.read(key, 2**24))["resourceLogs"][0]["scopeLogs"][0]["logRecords"]:
                 values = {one["key"]: one["value"].get("stringValue") for one in each["attributes"]}
-                found[values["auditID"]] = key.removeprefix("prod/").partition("/20")[0]
+                found[values["auditID"]] = key.removeprefix("prod/").removeprefix("sink=worm/").partition("/20")[0]
         return {namespace: found.get(name, "") for namespace, name in names.items()}
 
     async def are_told(layout):

@@ -34,7 +34,7 @@ async def loki():
 def opened(loki, *clusters, may_delete=True):
     section = {"url": loki.url, "tenant": loki.tenant}
     sink = parsed("ClusterAuditSink", "central", {"type": "Loki", "loki": section})
-    return open_retention(sink.spec, Access(), None, clusters or ("main",), may_delete=may_delete)
+    return open_retention(sink, Access(), None, clusters or ("main",), may_delete=may_delete)
 
 
 def kept(*namespaces, **demand):

@@ -1,7 +1,5 @@
 """The text of a bucket's lifecycle rules: of what others wrote, not a byte may change."""
 
-from types import SimpleNamespace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +7,7 @@ from hypothesis import strategies as st
 from audit_operator.retention.folders import Place
 from audit_operator.sinks.retention.s3_rules import Expiry, Rules, UnreadableRulesError, rule_id
 
-BUCKET = SimpleNamespace(bucket="audit", prefix="prod/")
+HOME = "prod/sink=central/"
 MONTH, WEEK = Place("main", "max30d"), Place("main", "max7d")
 HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
@@ -25,26 +23,26 @@ FORMER = (
     "</StorageClass></Transition></Rule>"
 )
 OF_ANOTHER = (
-    "<Rule><ID>audit-operator/other/max30d</ID><Filter><Prefix>prod/cluster=other/class=max30d/</Prefix></Filter>"
+    "<Rule><ID>audit-operator/other/max30d</ID><Filter><Prefix>prod/sink=central/cluster=other/class=max30d/</Prefix></Filter>"
     "<Status>Enabled</Status><Expiration><Days>30</Days></Expiration></Rule>"
 )
 BY_HAND = (
-    "<Rule><ID>named-by-somebody</ID><Filter><Prefix>prod/cluster=main/class=max30d/</Prefix></Filter>"
+    "<Rule><ID>named-by-somebody</ID><Filter><Prefix>prod/sink=central/cluster=main/class=max30d/</Prefix></Filter>"
     "<Status>Enabled</Status><Expiration><Days>9</Days></Expiration></Rule>"
 )
 FOREIGN = [THEIRS, FORMER, OF_ANOTHER, BY_HAND]
 
 
 def parsed(text, known=(MONTH, WEEK)):
-    return Rules.parse(text, BUCKET, ["main"], known)
+    return Rules.parse(text, HOME, ["main"], known)
 
 
 def expiry(place=MONTH, hours=720):
-    return Expiry.of(BUCKET, place, hours)
+    return Expiry.of(HOME, place, hours)
 
 
 EXPIRIES = st.dictionaries(st.sampled_from([MONTH, WEEK]), st.integers(1, 20_000)).map(
-    lambda wanted: {place: Expiry.of(BUCKET, place, hours) for place, hours in wanted.items()}
+    lambda wanted: {place: Expiry.of(HOME, place, hours) for place, hours in wanted.items()}
 )
 
 
@@ -75,7 +73,7 @@ def test_a_bucket_without_rules_gets_a_document_and_loses_it_again():
     [
         ("<Days>30</Days>", "<Days>3</Days>"),
         ("Enabled", "Disabled"),
-        ("<Prefix>prod/cluster=main/class=max30d/</Prefix>", "<Prefix>prod/</Prefix>"),
+        ("<Prefix>prod/sink=central/cluster=main/class=max30d/</Prefix>", "<Prefix>prod/</Prefix>"),
         ("</Filter>", "<Tag><Key>a</Key><Value>b</Value></Tag></Filter>"),
         ("<NoncurrentDays>1<", "<NoncurrentDays>100<"),
         ("<Rule><ID>audit-operator/main/max30d", "<Rule><ID>audit-operator/mine"),
@@ -100,11 +98,11 @@ def test_days_are_never_fewer_than_what_was_asked():
     assert [expiry(hours=each).days for each in (1, 24, 25, 36, 48)] == [1, 1, 2, 2, 2]
 
 
-def test_other_sinks_in_the_same_bucket_have_other_names_and_none_is_too_long():
-    elsewhere = SimpleNamespace(bucket="audit", prefix="")
-    assert rule_id(elsewhere, MONTH) == "audit-operator/main/max30d"
-    assert rule_id(BUCKET, MONTH).startswith("audit-operator/main/max30d/")
-    assert len(rule_id(BUCKET, Place("a" * 253, "max30d"))) < 255
+def test_other_sinks_in_the_same_bucket_have_other_rules_and_no_name_is_too_long():
+    elsewhere = Expiry.of("prod/sink=other/", MONTH, 24)
+    assert rule_id(HOME, MONTH).startswith("audit-operator/main/max30d/")
+    assert parsed(parsed("").saying([elsewhere])).ours == {}
+    assert len(rule_id(HOME, Place("a" * 253, "max30d"))) < 255
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ async def server():
 def opened(server, *clusters):
     section = {"url": server.url, "accountID": 3, "projectID": 4}
     sink = parsed("ClusterAuditSink", "central", {"type": "VictoriaLogs", "victoriaLogs": section})
-    return open_retention(sink.spec, Access(), None, clusters or ("main",), may_delete=True)
+    return open_retention(sink, Access(), None, clusters or ("main",), may_delete=True)
 
 
 def task(number, marked, account=3):

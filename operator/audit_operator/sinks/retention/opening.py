@@ -18,8 +18,7 @@ from audit_operator.sinks.s3 import connect_s3
 from audit_operator.sinks.store import Failure
 
 if TYPE_CHECKING:
-    from audit_operator.api.sink import S3
-    from audit_operator.shipping.exporters import SinkSpec
+    from audit_operator.plan.sinks import Sink
     from audit_operator.sinks.access import Access
     from audit_operator.sinks.network import Network
     from audit_operator.sinks.retention.protocol import RetentionStore
@@ -40,32 +39,27 @@ _COUNTING = Timeouts(request=60.0)
 
 
 def open_retention(
-    sink: SinkSpec, access: Access, network: Network | None, clusters: tuple[str, ...], *, may_delete: bool
+    sink: Sink, access: Access, network: Network | None, clusters: tuple[str, ...], *, may_delete: bool
 ) -> RetentionStore | Failure:
     """The sink's store, not talked to yet; a Failure where the Secrets hold what no connection can use.
 
     `clusters` are the names that records of ours carry. `may_delete`: whether anything may ever be deleted there.
     """
-    if sink.s3 is not None:
-        return _bucket(sink.s3, access, network, clusters, may_delete=may_delete)
-    section = sink.victoria_logs or sink.loki
+    spec = sink.spec
+    if spec.s3 is not None:
+        if not may_delete or not access.access_key_id:
+            # As for other questions: no tenant's bucket, and none without a key of its own.
+            return UnsupportedRetention(_BUCKET)
+        store = connect_s3(spec.s3, access, network)
+        return store if isinstance(store, Failure) else S3Retention(store, sink.metadata.name, clusters)
+    section = spec.victoria_logs or spec.loki
     if section is None:
-        return UnsupportedRetention(_CANNOT[sink.type])
-    connection = connect(section.url, access, server_name=sink.tls.server_name if sink.tls else None, network=network)
+        return UnsupportedRetention(_CANNOT[spec.type])
+    connection = connect(section.url, access, server_name=spec.tls.server_name if spec.tls else None, network=network)
     if isinstance(connection, Failure):
         return connection
-    connection, headers = replace(connection, timeouts=_COUNTING), tenant_headers(sink)
-    if sink.loki is not None:
-        client = LokiClient(connection, sink.loki.tenant or SINGLE, headers)
+    connection, headers = replace(connection, timeouts=_COUNTING), tenant_headers(spec)
+    if spec.loki is not None:
+        client = LokiClient(connection, spec.loki.tenant or SINGLE, headers)
         return LokiRetention(client, clusters, may_delete=may_delete)
     return VictoriaLogsRetention(connection, clusters, headers, may_delete=may_delete)
-
-
-def _bucket(
-    bucket: S3, access: Access, network: Network | None, clusters: tuple[str, ...], *, may_delete: bool
-) -> RetentionStore | Failure:
-    """As for other questions: no tenant's bucket, and none without a key of its own."""
-    if not may_delete or not access.access_key_id:
-        return UnsupportedRetention(_BUCKET)
-    store = connect_s3(bucket, access, network)
-    return store if isinstance(store, Failure) else S3Retention(store, clusters)

@@ -25,6 +25,7 @@ from minio.xml import unmarshal
 from audit_operator.api.policy_status import RetentionState
 from audit_operator.api.sink import ObjectLockMode
 from audit_operator.retention.demand import period
+from audit_operator.retention.folders import home_of
 from audit_operator.retention.judgement import Facts, Gap, Mends
 from audit_operator.sinks.retention.protocol import NO_FOLDERS, Observed
 from audit_operator.sinks.retention.s3_canary import LOCKED
@@ -101,15 +102,22 @@ class S3Retention:
 
     Attributes:
         store: the bucket.
-        clusters: names of the folders that are ours; all others are foreign.
+        sink: its name; folders of others are foreign.
+        clusters: names under which records of ours come; those of others are foreign, too.
         locked: see `s3_canary`.
         trials: where an object of ours is tried to be deleted.
     """
 
     store: S3Store
+    sink: str = ""
     clusters: tuple[str, ...] = ()
     locked: timedelta = LOCKED
     trials: Trials = field(default_factory=Trials, repr=False, compare=False)
+
+    @property
+    def home(self) -> str:
+        """Where its folders lie in the bucket."""
+        return f"{self.store.bucket.prefix}{home_of(self.sink)}"
 
     @property
     def mends(self) -> Mends:
@@ -149,7 +157,7 @@ class S3Retention:
         folders: Mapping[Place, int | None] = NO_FOLDERS,
     ) -> Done | Failure | Unsupported:
         """See `protocol.RetentionStore`. A rule for each folder that may be deleted from, in one write."""
-        return await self.store.call(lambda: order(self.store, self.clusters, folders))
+        return await self.store.call(lambda: order(self.store, self.home, self.clusters, folders))
 
     async def _tried(self, now: datetime, mode: ObjectLockMode | None) -> str | Failure:
         return "" if mode is None else await self.trials.hold(self.store, mode, now, self.locked)
@@ -160,7 +168,7 @@ def _look(retention: S3Retention, now: datetime, mode: ObjectLockMode | None) ->
     store = retention.store
     client, bucket = store.client, store.bucket
     versioned = bool(client.get_bucket_versioning(bucket.bucket).status)
-    rules = rules_of(store, retention.clusters)
+    rules = rules_of(store, retention.home, retention.clusters)
     theirs = unmarshal(LifecycleConfig, rules.of_others) if rules.foreign else None
     return _Seen(
         versioned,
@@ -169,8 +177,8 @@ def _look(retention: S3Retention, now: datetime, mode: ObjectLockMode | None) ->
         _lock(client, bucket.bucket),
         _inside(store, bucket.prefix, now, mode),
         {
-            each: _inside(store, f"{bucket.prefix}{each}/", now, mode)
-            for each in store.places()
+            each: _inside(store, f"{retention.home}{each}/", now, mode)
+            for each in store.places(retention.sink)
             if each.cluster in retention.clusters
         },
     )

@@ -34,22 +34,23 @@ _CANNOT = (
 )
 
 
-def rules_of(store: S3Store, clusters: Iterable[str], known: Iterable[Place] = ()) -> Rules:
+def rules_of(store: S3Store, home: str, clusters: Iterable[str], known: Iterable[Place] = ()) -> Rules:
     """The rules of a bucket. Blocks; raises what the library does, and ValueError where they cannot be told apart."""
-    return _read(store, clusters, known)[0]
+    return _read(store, home, clusters, known)[0]
 
 
-def order(store: S3Store, clusters: Iterable[str], folders: Mapping[Place, int | None]) -> Done | Failure | Unsupported:
+def order(
+    store: S3Store, home: str, clusters: Iterable[str], folders: Mapping[Place, int | None]
+) -> Done | Failure | Unsupported:
     """Make the rules of these folders say so, and take away any other of ours. Blocks; raises as above."""
-    bucket = store.bucket
-    wanted = {place: Expiry.of(bucket, place, after) for place, after in folders.items() if after is not None}
+    wanted = {place: Expiry.of(home, place, after) for place, after in folders.items() if after is not None}
     clusters = frozenset(clusters)
     for _ in range(_TRIES):
-        rules, headers = _read(store, clusters, folders)
+        rules, headers = _read(store, home, clusters, folders)
         changed = {each for each in {*wanted, *rules.ours} if rules.ours.get(each) != wanted.get(each)}
         if not changed:
             return Done({})
-        extra = {"bucket": bucket.bucket, "folders": sorted(map(str, changed)), "reason": "Ordered"}
+        extra = {"bucket": store.bucket.bucket, "folders": sorted(map(str, changed)), "reason": "Ordered"}
         _LOG.info("Lifecycle rules are written", extra=extra)
         try:
             _write(store, rules.saying(wanted[each] for each in sorted(wanted)), headers)
@@ -60,7 +61,7 @@ def order(store: S3Store, clusters: Iterable[str], folders: Mapping[Place, int |
     return failure(Reason.REFUSED, "the bucket's lifecycle rules are others than were written, again and again")
 
 
-def _read(store: S3Store, clusters: Iterable[str], known: Iterable[Place]) -> tuple[Rules, dict[str, str]]:
+def _read(store: S3Store, home: str, clusters: Iterable[str], known: Iterable[Place]) -> tuple[Rules, dict[str, str]]:
     text, headers = "", {}
     try:
         answer = _execute(store, "GET")
@@ -70,7 +71,7 @@ def _read(store: S3Store, clusters: Iterable[str], known: Iterable[Place]) -> tu
         if error.code != "NoSuchLifecycleConfiguration":
             raise
     try:
-        return Rules.parse(text, store.bucket, clusters, known), headers
+        return Rules.parse(text, home, clusters, known), headers
     except UnreadableRulesError as error:
         raise ValueError("no lifecycle rules") from error
 

@@ -18,7 +18,6 @@ from audit_operator.retention.folders import Place
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from audit_operator.api.sink import S3
 
 _OURS = "audit-operator/"
 _LONGEST_ID = 255
@@ -41,10 +40,10 @@ class Expiry:
     days: int
 
     @classmethod
-    def of(cls, bucket: S3, place: Place, delete_after: int) -> Expiry:
-        """For one folder below a sink's prefix; `delete_after` is in hours, and days are never shorter than that."""
-        prefix = f"{bucket.prefix}{place}/"
-        return cls(rule_id(bucket, place), prefix, -(-delete_after // _DAY))
+    def of(cls, home: str, place: Place, delete_after: int) -> Expiry:
+        """For one folder below a sink's `home`; `delete_after` is in hours, and days are never shorter than that."""
+        prefix = f"{home}{place}/"
+        return cls(rule_id(home, place), prefix, -(-delete_after // _DAY))
 
     @property
     def text(self) -> str:
@@ -56,10 +55,9 @@ class Expiry:
         )
 
 
-def rule_id(bucket: S3, place: Place) -> str:
+def rule_id(home: str, place: Place) -> str:
     """Name of the rule of a folder; other sinks may have other folders in the same bucket."""
-    folder = f"/{hashlib.sha256(bucket.prefix.encode()).hexdigest()[:8]}" if bucket.prefix else ""
-    plain = f"{_OURS}{place.cluster}/{place.name}{folder}"
+    plain = f"{_OURS}{place.cluster}/{place.name}/{hashlib.sha256(home.encode()).hexdigest()[:8]}"
     return plain if len(plain) <= _LONGEST_ID else _OURS + hashlib.sha256(plain.encode()).hexdigest()
 
 
@@ -80,8 +78,8 @@ class Rules:
     after: str
 
     @classmethod
-    def parse(cls, text: str, bucket: S3, clusters: Iterable[str], known: Iterable[Place]) -> Rules:
-        """From the document of a bucket, empty where it has none. `known` are folders of ours, of whatever cluster.
+    def parse(cls, text: str, home: str, clusters: Iterable[str], known: Iterable[Place]) -> Rules:
+        """From the document of a bucket, empty where it has none. `home`: where our folders lie; `known`: some of them.
 
         Raises:
             UnreadableRulesError: nobody could say which of them are ours.
@@ -91,13 +89,13 @@ class Rules:
         said = [_said(_element(each[0])) for each in spans]
         if end is None or said != [_said(each) for each in _element(document) if _name(each) == "Rule"]:
             raise UnreadableRulesError
-        clusters, ids = frozenset(clusters), {rule_id(bucket, each): each for each in known}
+        clusters, ids = frozenset(clusters), {rule_id(home, each): each for each in known}
         last = spans[0].start() if spans else end.start()
         before, foreign = document[:last], []
         ours: dict[Place, Expiry | None] = {}
         for span, rule in zip(spans, said, strict=True):
             between, last = document[last : span.start()], span.end()
-            place = rule.place(bucket, clusters) or ids.get(rule.id)
+            place = rule.place(home, clusters) or ids.get(rule.id)
             if place is None:
                 foreign.append(between + span[0])
             else:
@@ -124,11 +122,11 @@ class _Said:
     prefix: str
     expiry: Expiry | None
 
-    def place(self, bucket: S3, clusters: frozenset[str]) -> Place | None:
+    def place(self, home: str, clusters: frozenset[str]) -> Place | None:
         """The folder of ours that it is about, if it bears our name."""
-        if not self.id.startswith(_OURS) or not self.prefix.startswith(bucket.prefix):
+        if not self.id.startswith(_OURS) or not self.prefix.startswith(home):
             return None
-        found = Place.parse(self.prefix.removeprefix(bucket.prefix))
+        found = Place.parse(self.prefix.removeprefix(home))
         return found if found is not None and found.cluster in clusters else None
 
 

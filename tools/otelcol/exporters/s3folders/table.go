@@ -18,7 +18,7 @@ const (
 	ofNamespace, ofSet, field = "namespace|", "folders|", "folders"
 )
 
-var folderName = regexp.MustCompile(`^cluster=[a-z0-9][a-z0-9.-]*/class=[a-z0-9-]+$`)
+var folderName = regexp.MustCompile(`^sink=[a-z0-9][a-z0-9.-]*/cluster=[a-z0-9][a-z0-9.-]*/class=[a-z0-9-]+$`)
 
 // table knows the folder of each namespace, and reads its file anew when that has changed.
 type table struct {
