@@ -33,6 +33,18 @@ def test_a_minimum_forbids_up_to_its_age_and_the_longest_counts():
     assert any("minimum of 366d of AuditPolicy payments/pci (" in str(each) for each in found)
 
 
+def test_a_policy_may_say_that_its_own_minimum_is_no_duty_and_nobody_elses():
+    def hours(*policies):
+        return keep_hours(obstacles(*policies).to("payments", CENTRAL))
+
+    waived = tenants("payments", minimum="10d", erasable=True)
+    assert hours(waived) == 0
+    assert hours(waived, tenants("payments", "other", minimum="5d")) == 5 * 24
+    assert hours(tenants("payments", minimum="10d", erasable=True, frameworks=["PCI-DSS-4"])) == 366 * 24
+    assert hours(tenants("payments", minimum="10d", erasable=True, immutable=True)) == 10 * 24
+    assert hours(tenants("payments", minimum="10d", erasable=True, legalHold=True)) is None
+
+
 def test_nothing_forbids_where_nobody_keeps():
     found = obstacles(tenants("payments", legalHold=True)).to("web", CENTRAL)
     assert (found, keep_hours(found)) == ((), 0)

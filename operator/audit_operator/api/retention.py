@@ -60,6 +60,12 @@ class Retention(ApiModel):
         description="Whether records must be stored so that nobody can change or delete them before the minimum is "
         "over (WORM, such as S3 Object Lock). Sinks that cannot do this are reported.",
     )
+    erasable: bool = Field(
+        default=False,
+        description="Whether records of one subject may be erased (audit-operator erase) before the minimum of this "
+        "policy is over, where it is no legal duty. Minimums of frameworks, legalHold and immutable forbid it "
+        "all the same, and so do other policies.",
+    )
     confirm_deletion: Period | None = Field(
         default=None,
         description="Confirms that a maximum that is shorter than it was for at least a week deletes records at once; "

@@ -86,7 +86,10 @@ class Obstacles:
         keepers = []
         for policy in sorted(snapshot.policies(), key=lambda each: each.ref):
             frameworks = policy.spec.compliance.frameworks if policy.spec.compliance else ()
-            wish = Wish.of(policy.ref, policy.spec.retention, frameworks)
+            said = policy.spec.retention
+            if said is not None and said.erasable and not said.immutable:
+                said = said.model_copy(update={"minimum": None})
+            wish = Wish.of(policy.ref, said, frameworks)
             if wish.legal_hold or wish.minimum:
                 # Also of a sink that admits it no more: what it has shipped there before is what it holds.
                 stores = frozenset(store_of(sinks.existing[ref]) for ref in named(policy) if ref in sinks.existing)
