@@ -162,3 +162,33 @@ def test_records_live_as_long_as_policies_say_and_status_says_how_long(operator,
         seen.until("payments", "Pending", "")
     with victoria_logs(tmp_path, "-retentionPeriod=5d", port=port):
         assert seen.until("payments", "Drifted", "its settings were changed")["condition"] == ("False", "Drifted")
+
+
+def test_a_hold_that_the_store_never_saw_gives_its_week_also_where_the_operator_dies_in_it(operator, tmp_path):
+    with victoria_logs(tmp_path, *FLAGS) as url:
+        port = int(url.rsplit(":", 1)[1])
+        seen = Watched(operator, url)
+        insert(url, "payments", [20] * 5)
+        seen.until_there_are("payments", 5)
+        operator.control_plane.apply(MAIN, sink(url), policy("payments", maximum="30d"))
+        as_a_week_ago(operator.control_plane, sink(url)["spec"], "payments", "30d")
+        process = operator.start(retention_seconds="1")
+        seen.until("payments", "Enforced")
+        assert deleted_by_order(seen) == ["payments"]
+
+    seen.put(policy("payments", maximum="30d", legalHold=True))
+    eventually(lambda: not deleted_by_order(seen), "the hold to be remembered without the store")
+    process.kill()
+    process.wait(60)
+    seen.put(policy("payments", maximum="30d"))
+    with victoria_logs(tmp_path, *FLAGS, port=port):
+        insert(url, "payments", [50] * 8)
+        seen.until_there_are("payments", 13)
+        operator.start(retention_seconds="1")
+        seen.until("payments", "Pending", "records older than 30d are deleted from")
+        assert seen.records("payments") == 13
+
+
+def deleted_by_order(seen):
+    told = [group for each in seen.classes() for group in each.get("told", ()) if "deleteAfter" in group]
+    return [name for group in told for name in group["namespaces"]]
