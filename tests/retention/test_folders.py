@@ -202,6 +202,15 @@ def test_an_announcement_counts_early_only_for_whoever_has_nothing_older_there()
     assert limits({place(MONTH): Folder(arrived={"web": NOW})}, [unclear], {"web"})[place(MONTH)] == Limit(None, 1)
 
 
+def test_while_nothing_is_clear_nothing_is_deleted_from_folders_of_former_members_either():
+    def step(*unclear):
+        return Step(RetentionClass(TWO, ("web",), unclear=frozenset(unclear)), ("web",), None, Told(1440))
+
+    gone = {place(MONTH): Folder({}, {"shop": Former(NOW, 720)})}
+    assert limits(gone, [step()], {"web"}) == {place(MONTH): Limit(720)}
+    assert limits(gone, [step("web")], {"web"}) == {place(MONTH): Limit(None, 1)}
+
+
 DEMANDS = st.sampled_from(
     [
         None,

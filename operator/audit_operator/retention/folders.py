@@ -147,6 +147,9 @@ def limits(folders: Mapping[Place, Folder], planned: Collection[Step], existing:
     """What may be deleted of each folder, if of anything. `existing` are the namespaces that there are."""
     present = _present(planned)
     everywhere = _of_all(present)
+    if everywhere and all(name in step.wanted.unclear for name, step in everywhere.items()):
+        # A control plane or a sink cannot be read: who has gone may be demanded for there, too.
+        return {place: Limit(None, len(everywhere)) for place in folders}
     return {
         place: _limit(folder, present.get(place.name, {}), everywhere, existing) for place, folder in folders.items()
     }
