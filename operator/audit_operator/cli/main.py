@@ -22,6 +22,7 @@ from audit_operator.cli import (
     erase,
     explain,
     gateway,
+    import_policy,
     incident,
     lint,
     logs,
@@ -46,9 +47,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    compile_command, lint, explain, test, coverage, detections, diff, replay, redact, logs, crds, shipper, gateway,
-    sinks, query, incident, reader, seal, verify, erase, pseudonyms, permissions, rollout_command, run_command, agent,
-    demo,
+    compile_command, import_policy, lint, explain, test, coverage, detections, diff, replay, redact, logs, crds,
+    shipper, gateway, sinks, query, incident, reader, seal, verify, erase, pseudonyms, permissions, rollout_command,
+    run_command, agent, demo,
 )  # fmt: skip
 
 
