@@ -1,12 +1,14 @@
-"""`detections check` as people and scripts use it."""
+"""`detections` as people and scripts use it."""
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
 
 from audit_operator.cli import main
+from audit_operator.cli.detection_history import EXAMPLES
 
 POLICY = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n"
 FALCO = """
@@ -77,3 +79,56 @@ def test_no_rules_and_no_yaml_are_wrong_usage(command, tmp_path, capsys):
     (tmp_path / "bad.yaml").write_text("- [")
     assert main([*command, "--falco", str(tmp_path / "bad.yaml")]) == 2
     assert "bad.yaml holds no rules of Falco: no YAML" in capsys.readouterr().err
+
+
+def event(second, code, **more):
+    time = f"2026-11-28T12:00:{second:02}.000000Z"
+    base = {"kind": "Event", "stage": "ResponseComplete", "stageTimestamp": time, "auditID": f"id-{second}"}
+    base |= {"verb": "get", "user": {"username": "mallory"}, "sourceIPs": ["192.0.2.7"], "requestURI": "/api/v1/pods"}
+    return json.dumps({**base, "responseStatus": {"code": code}, **more})
+
+
+@pytest.fixture
+def logs(tmp_path):
+    """Of two API servers; neither alone has seen enough."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "one.log").write_text("".join(event(each, 403) + "\n" for each in range(0, 30, 2)))
+    with gzip.open(folder / "two.log.gz", "wt") as stream:
+        stream.write("".join(event(each, 403) + "\n" for each in range(1, 30, 2)))
+    return folder
+
+
+def test_the_example_of_the_help_is_one_that_works(logs, tmp_path, capsys):
+    lines = EXAMPLES.partition("A file of detections:\n")[2].partition("\n\n")[0].split("\n")
+    (tmp_path / "ours.yaml").write_text("\n".join(line[2:] for line in lines))
+    assert main(["detections", "test", str(logs), "--own", str(tmp_path / "ours.yaml")]) == 0
+    assert capsys.readouterr().out == "30 events; detections fired 0 times\n"
+
+
+def test_refusals_of_several_servers_are_counted_together(logs, capsys):
+    assert main(["detections", "test", str(logs)]) == 0
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == (
+        "Medium    forbidden-burst  User=mallory Source=192.0.2.7  2026-11-28T12:00:00Z to 2026-11-28T12:00:29Z  "
+        "30 events (audit IDs id-17, id-18, id-19)"
+    )
+    assert last == "30 events; detections fired 1 times"
+    assert main(["detections", "test", str(logs / "one.log"), "-o", "json", "--fail-on", "low"]) == 0
+    assert json.loads(capsys.readouterr().out)["fired"] == []
+    assert main(["detections", "test", str(logs), "--fail-on", "high"]) == 0
+    assert main(["detections", "test", str(logs), "--fail-on", "medium"]) == 1
+
+
+def test_lines_that_are_no_events_are_counted_and_fail(logs, capsys):
+    (logs / "three.log").write_text('{"kind": "Event"\n' + '{"kind": "Event", "verb": "get"}\n')
+    (logs / "two.log.gz").write_bytes((logs / "two.log.gz").read_bytes()[:-9])
+    assert main(["detections", "test", str(logs)]) == 1
+    out = capsys.readouterr().out
+    assert "2 lines are no audit events with a time" in out
+    assert "two.log.gz: cannot be unpacked" in out
+
+
+def test_our_own_detections_are_checked_as_others_are(command, capsys):
+    assert main([*command[:4], "--presets"]) == 0
+    assert "cannot fire                   own      cluster-admin-binding" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""`detections`: whether rules of others can ever fire."""
+"""`detections check`: whether detections, of others or our own, can ever fire."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audit_operator.cli import detection_history
 from audit_operator.cli.asked_policy import asked_policy
 from audit_operator.cli.inputs import read_file
 from audit_operator.cli.offline import add_compilation
+from audit_operator.cli.own_detections import add_own, own_detections
 from audit_operator.cli.usage import UsageError, add_version
 from audit_operator.coverage.loading import builtin_catalogue
 from audit_operator.detections.elastic import elastic_rules
@@ -28,6 +30,7 @@ EXAMPLES = """examples:
   audit-operator detections check --policy audit-policy.yaml --falco k8s_audit_rules.yaml
   audit-operator detections check -f policies/ --sigma sigma/rules/application/kubernetes
   kubectl audit-policy detections check --elastic detection-rules/rules/integrations/kubernetes
+  audit-operator detections check -f policies/ --presets --own ours.yaml
   audit-operator detections check -f policies/ --falco k8s_audit_rules.yaml -o json --fail-on cannot
 
 Exit status: 0 fine; 1 if a rule is as bad as --fail-on; 2 for wrong usage, or files that hold no rules.
@@ -48,11 +51,16 @@ _READERS: dict[str, tuple[Callable[[str, str], list[DetectionRule]], frozenset[s
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = commands.add_parser("detections", help="check whether detection rules can fire")
+    parser = commands.add_parser("detections", help="check whether detections can fire, and try them on logs")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _register_check(actions)
+    detection_history.register(actions)
+
+
+def _register_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     check = actions.add_parser(
         "check",
-        help="judge whether rules of Falco, Sigma and Elastic can fire",
+        help="judge whether rules of Falco, Sigma and Elastic, and our own detections, can fire",
         description="Say of each rule whether it can fire with the policy as it is: with an event as witness, or with "
         "what is not recorded and the smallest change that helps. What is not understood is not judged.",
         epilog=EXAMPLES,
@@ -62,6 +70,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         check.add_argument(
             f"--{pack}", metavar="PATH", action="append", default=[], help=f"rules of {pack.capitalize()}: file, folder"
         )
+    add_own(check)
     source = check.add_mutually_exclusive_group()
     source.add_argument("--policy", metavar="FILE", help="an audit.k8s.io/v1 Policy; - for standard input")
     source.add_argument(
@@ -83,8 +92,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(options: argparse.Namespace) -> int:
     """Judge and print."""
     rules = [rule for pack in _READERS for path in getattr(options, pack) for rule in _rules(pack, path)]
+    rules += [each.rule(file) for file, each in own_detections(options)]
     if not rules:
-        raise UsageError("there is no rule about Kubernetes' audit log; pass some with --falco, --sigma or --elastic")
+        message = "there is no rule about Kubernetes' audit log; pass some with --falco, --sigma, --elastic or --own"
+        raise UsageError(message)
     policy, catalogue = asked_policy(options.policy, options.filename, options), builtin_catalogue()
     judgements = [judge(rule, policy) for rule in rules]
     judged = [(each, enable(each, policy, catalogue)) for each in judgements]

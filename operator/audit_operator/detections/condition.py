@@ -7,6 +7,7 @@ or unknown, so that its negation is unknown as well. A test says which of the tw
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ class Reading(StrEnum):
     """An object, as text."""
     PARAMETER = "parameter"
     """The first value of a parameter of a URL."""
+    MILLISECONDS = "milliseconds"
+    """A duration as Go writes it, such as ``1.5s``, as a number of milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Field:
             case Reading.PARAMETER:
                 query = str(value).partition("?")[2]
                 return tuple(parse_qs(query, keep_blank_values=True).get(self.argument, ())[:1])
+            case Reading.MILLISECONDS:
+                return _milliseconds(str(value))
             case _:
                 return tuple(_scalars(value))
 
@@ -199,6 +204,17 @@ def _at(value: Any, path: Path) -> Iterator[Any]:
             yield value
     elif isinstance(value, dict) and path[0] in value:
         yield from _at(value[path[0]], path[1:])
+
+
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:h|ms|m|s|µs|us|ns))+")
+_UNITS = {"h": 3_600_000.0, "m": 60_000.0, "s": 1000.0, "ms": 1.0, "µs": 1e-3, "us": 1e-3, "ns": 1e-6}
+
+
+def _milliseconds(text: str) -> tuple[str, ...]:
+    if not _DURATION.fullmatch(text):
+        return ()
+    parts = re.findall(r"([0-9.]+)(h|ms|m|s|µs|us|ns)", text)
+    return (str(sum(float(number) * _UNITS[unit] for number, unit in parts)),)
 
 
 def _scalars(value: Any) -> Iterator[str]:

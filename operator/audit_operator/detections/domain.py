@@ -29,6 +29,11 @@ def as_integer(_: Field, example: str) -> Iterator[Any]:
         yield int(example)
 
 
+def as_duration(field: Field, example: str) -> Iterator[Any]:
+    """A duration of so many milliseconds."""
+    yield f"{example}ms" if field.reading is Reading.MILLISECONDS else example
+
+
 def as_map(field: Field, example: str) -> Iterator[Any]:
     """An object of strings in whose JSON the text stands."""
     if field.reading is Reading.JSON_TEXT:

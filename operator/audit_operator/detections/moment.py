@@ -15,7 +15,7 @@ from audit_operator.api.audit import Level, Stage
 from audit_operator.coverage.operations import CONNECT
 from audit_operator.detections.bodies import ANYTHING, LIST, kind_of, type_at
 from audit_operator.detections.condition import Constant, Reading
-from audit_operator.detections.domain import ABSENT, Domain, as_integer, as_map, as_text, one_of
+from audit_operator.detections.domain import ABSENT, Domain, as_duration, as_integer, as_map, as_text, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -234,7 +234,7 @@ class Moment:
         if path == DECISION:
             return one_of("forbid" if self.outcome is Outcome.FORBIDDEN else "allow")
         if path == _REASON or _ANNOTATED.fullmatch(path[1]):
-            return Domain(defaults=("x",))
+            return Domain(defaults=("x",), form=as_duration)
         return Domain(doubt=f"the API server itself makes no annotation {path[1]}")
 
     def _impersonated(self, rest: list[str]) -> Domain:

@@ -65,6 +65,24 @@ def log_pieces(paths: Sequence[str]) -> tuple[Piece, ...]:
     return tuple(piece for path in paths for file in _files(path) for piece in _pieces(file))
 
 
+def log_files(paths: Sequence[str]) -> tuple[Piece, ...]:
+    """All that is to be read, each file in one piece.
+
+    Raises:
+        LogUnreadableError: a path is not there or cannot be read, or a folder has no log.
+    """
+    return tuple(Piece(each.file, 0, sys.maxsize, each.compressed) for each in log_pieces(paths) if each.start == 0)
+
+
+def read_lines(piece: Piece, faults: list[str]) -> Iterator[bytes]:
+    """The lines of a whole file that are not empty; why they cannot be read to the end is added to `faults`."""
+    try:
+        with _opened(piece) as stream:
+            yield from (line for line in stream if not line.isspace())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        faults.append(f"{piece.file}: cannot be unpacked: {error}")
+
+
 def count_pieces(
     pieces: Sequence[Piece], vocabulary: Vocabulary, *, jobs: int, tell: Callable[[Progress], None]
 ) -> tuple[Cells, tuple[str, ...]]:
