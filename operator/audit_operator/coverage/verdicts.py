@@ -68,6 +68,7 @@ class ActionCoverage:
         rule: index of the rule that decided about the probe that the reason is about, None where none matched.
         probes: how many were asked.
         satisfied: how many of them are satisfied.
+        lacking: how many of them are not recorded as needed; one whose body must not be recorded may be all the same.
         failures: some of those that are not, one per operation, worst first.
     """
 
@@ -79,6 +80,7 @@ class ActionCoverage:
     rule: int | None
     probes: int
     satisfied: int
+    lacking: int = 0
     failures: tuple[Failure, ...] = ()
 
 
@@ -165,7 +167,10 @@ def _verdict(
         verdict: Verdict, level: Level, reason: str, rule: int | None, failures: tuple[Failure, ...] = ()
     ) -> ActionCoverage:
         wanted = entry.max_level if verdict is Verdict.LEAK else entry.min_level
-        return ActionCoverage(entry, verdict, level, wanted, reason, rule, tally.probes, tally.satisfied, failures)
+        lacking = sum(_lacking(each, action) for each in tally.failing)
+        return ActionCoverage(
+            entry, verdict, level, wanted, reason, rule, tally.probes, tally.satisfied, lacking, failures
+        )
 
     if not tally.failing:
         rule = None if tally.weakest_rule is None else indexes[tally.weakest_rule]
@@ -185,6 +190,17 @@ def _verdict(
         return concluded(Verdict.GAP, worst.level, sentence, worst.rule, failures)
     counted = f"{tally.satisfied} of {tally.probes} requests are recorded as needed"
     return concluded(Verdict.PARTIAL, worst.level, f"{counted}; {sentence}", worst.rule, failures)
+
+
+def _lacking(failing: Failing, action: ActionProbes) -> int:
+    """How many of the failing operations are not recorded as needed: a leaking one may lack a stage besides."""
+    lacking = failing.operations & ~failing.leaking
+    if failing.situation.caller.subject not in action.action.subjects:
+        return lacking.bit_count()
+    for outcome in failing.recording.outcomes:
+        if action.stages & outcome.omit_stages:
+            lacking |= outcome.operations & failing.leaking
+    return lacking.bit_count()
 
 
 # Leaks before everything else, and of them the highest level first; else the lowest.

@@ -1,0 +1,1 @@
+"""Controls of frameworks, the evidence that a tool can have of each, and the verdict that the evidence allows."""
