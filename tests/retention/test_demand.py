@@ -131,3 +131,14 @@ def test_every_field_of_a_demand_is_in_its_name():
     assert {each.name for each in dataclasses.fields(Demand)} == set(fields)
     kinds = [dict(chosen) for number in range(6) for chosen in itertools.combinations(fields.items(), number)]
     assert len({Demand(**each).name for each in kinds}) == len(kinds)
+
+
+@given(several)
+def test_a_demand_is_found_again_by_its_name(wanted):
+    demand = combine(wanted).demand
+    assert Demand.named(demand.name) == demand
+
+
+def test_what_is_the_name_of_no_demand_is_none():
+    for name in ("", "min", "default-hold", "max30d-min20d", "min24h", "minimum", "min0d", "hold-worm", "min1d\n"):
+        assert Demand.named(name) is None

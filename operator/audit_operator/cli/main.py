@@ -32,6 +32,7 @@ from audit_operator.cli import (
     reader,
     redact,
     replay,
+    report,
     seal,
     shipper,
     sinks,
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    compile_command, import_policy, lint, explain, test, coverage, detections, diff, replay, redact, logs, crds,
-    shipper, gateway, sinks, query, incident, reader, seal, verify, erase, pseudonyms, permissions, rollout_command,
+    compile_command, import_policy, lint, explain, test, coverage, report, detections, diff, replay, redact, logs,
+    crds, shipper, gateway, sinks, query, incident, reader, seal, verify, erase, pseudonyms, permissions, rollout_command,
     run_command, agent, demo,
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ minimum wins: what was deleted too early cannot be had back, and a person can st
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from audit_operator.api.retention import Retention
 
 _DAY = 24
+_NAME = re.compile(
+    r"(?:default|(?:min(?P<minimum>\d+[dh]))?-?(?:max(?P<maximum>\d+[dh]))?-?(?:hot(?P<hot>\d+[dh]))?"
+    r"-?(?P<worm>worm)?-?(?P<hold>hold)?)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,16 @@ class Demand:
         parts += ["worm"] if self.immutable else []
         parts += ["hold"] if self.legal_hold else []
         return "-".join(parts) or "default"
+
+    @classmethod
+    def named(cls, name: str) -> Demand | None:
+        """The demand of that name; None if none is called so."""
+        parts = _NAME.fullmatch(name)
+        if parts is None:
+            return None
+        minimum, maximum, hot = (hours(each) if each else None for each in parts.group("minimum", "maximum", "hot"))
+        found = cls(minimum or 0, maximum, hot or 0, bool(parts["hold"]), bool(parts["worm"]))
+        return found if found.name == name else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,115 @@
+"""Two reports compared: what got worse since the last one is what a reader wants to know first."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from audit_operator.api.model import ApiModel
+from audit_operator.api.policy_status import Verdict
+from audit_operator.api.text import Timestamp
+from audit_operator.report.model import API_VERSION, KIND, Change, Counts, Trend, badness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from audit_operator.report.model import Group, Report
+
+_CLUSTER = ""
+"""Stands for the cluster as a whole among names of namespaces."""
+
+
+class _Earlier(ApiModel):
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+
+class EarlierGroup(_Earlier):
+    """Of a group, what is compared."""
+
+    cluster: bool = Field(default=False)
+    namespaces: tuple[str, ...] = Field(default=())
+    verdicts: dict[str, Verdict]
+
+
+class EarlierReport(_Earlier):
+    """Of a report that another release may have made: what is compared, whatever else it has."""
+
+    made: Timestamp
+    control_plane: str
+    groups: tuple[EarlierGroup, ...]
+
+
+def read_earlier(text: str) -> EarlierReport | str:
+    """A report that was printed as JSON; or why it is none, as a sentence."""
+    try:
+        value: Any = json.loads(text)
+    except ValueError as error:
+        return f"it is not JSON: {error}"
+    if not isinstance(value, dict) or (value.get("apiVersion"), value.get("kind")) != (API_VERSION, KIND):
+        return f"it is no {KIND} of {API_VERSION}"
+    try:
+        return EarlierReport.model_validate_json(text, by_alias=True, by_name=False)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def trend(earlier: EarlierReport, report: Report) -> Trend:
+    """What has changed from one to the other."""
+    before, after = _places(earlier.groups), _places(report.groups)
+    both = sorted(before.keys() & after.keys())
+    concerned: defaultdict[tuple[str, Verdict | None, Verdict | None], list[str]] = defaultdict(list)
+    for place in both:
+        old, new = before[place], after[place]
+        if old == new:
+            continue
+        for action in sorted(old.keys() | new.keys()):
+            if old.get(action) is not new.get(action):
+                concerned[action, old.get(action), new.get(action)].append(place)
+    changes = [
+        Change(
+            action=action,
+            before=old,
+            after=new,
+            cluster=_CLUSTER in places,
+            namespaces=tuple(place for place in places if place != _CLUSTER),
+        )
+        for (action, old, new), places in concerned.items()
+    ]
+    changes.sort(key=lambda each: (badness(each.before) - badness(each.after), each.action))
+    return Trend(
+        since=earlier.made,
+        before=_count(before[place] for place in both),
+        after=_count(after[place] for place in both),
+        changes=tuple(changes),
+        added=tuple(sorted(after.keys() - before.keys() - {_CLUSTER})),
+        removed=tuple(sorted(before.keys() - after.keys() - {_CLUSTER})),
+    )
+
+
+def _places(groups: Iterable[Group | EarlierGroup]) -> dict[str, Mapping[str, Verdict]]:
+    return {place: group.verdicts for group in groups for place in (*group.namespaces, *((_CLUSTER,) * group.cluster))}
+
+
+def _count(verdicts: Iterable[Mapping[str, Verdict]]) -> Counts:
+    counted = dict.fromkeys(Verdict, 0)
+    for each in verdicts:
+        for verdict in each.values():
+            counted[verdict] += 1
+    return Counts(
+        covered=counted[Verdict.COVERED],
+        partial=counted[Verdict.PARTIAL],
+        gaps=counted[Verdict.GAP],
+        leaks=counted[Verdict.LEAK],
+    )

@@ -1,0 +1,142 @@
+"""Reports of objects: what they claim, and what they leave open."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from audit_operator.api.policy_status import Verdict
+from audit_operator.cli.inputs import facts_of
+from audit_operator.coverage.loading import builtin_catalogue
+from audit_operator.coverage.verdicts import assess
+from audit_operator.plan import plan
+from audit_operator.report.building import ReportFacts, build
+from audit_operator.report.phrasing import figures, share
+
+NOW = datetime(2026, 11, 28, 20, tzinfo=UTC)
+GROUP = "audit-operator.dev/v1alpha1"
+SINK = {"kind": "ClusterAuditSink", "name": "central"}
+PLANE = {
+    "apiVersion": GROUP,
+    "kind": "AuditControlPlane",
+    "metadata": {"name": "default"},
+    "spec": {"default": True, "driver": "Process"},
+}
+BASE = {
+    "apiVersion": GROUP,
+    "kind": "ClusterAuditPolicy",
+    "metadata": {"name": "base"},
+    "spec": {"rules": [{"level": "Metadata", "resources": [{"group": "", "resources": ["secrets"]}]}]},
+}
+
+
+def condition(type_, status, reason="Programmed"):
+    return {"type": type_, "status": status, "reason": reason, "lastTransitionTime": "2026-11-01T00:00:00Z"}
+
+
+def tenant(namespace, preset="Baseline", generation=1, **status):
+    return {
+        "apiVersion": GROUP,
+        "kind": "AuditPolicy",
+        "metadata": {"name": "own", "namespace": namespace, "generation": generation},
+        "spec": {"preset": preset},
+        **({"status": status} if status else {}),
+    }
+
+
+def report_of(*objects, namespaces=(), existing=()):
+    made = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each}} for each in existing]
+    facts = facts_of([PLANE, *objects, *made])
+    assert not facts.findings
+    planned = plan(facts.snapshot)
+    compiled = planned.compiled["default"]
+    return build(
+        ReportFacts(
+            snapshot=facts.snapshot,
+            assigned=planned.assigned,
+            control_plane="default",
+            policy=compiled.policy,
+            digest=compiled.desired.digest,
+            given=False,
+            catalogue=builtin_catalogue(),
+            findings=(),
+            namespaces=namespaces,
+            made=NOW,
+            by="a test",
+        )
+    ), compiled.policy
+
+
+def test_namespaces_that_are_alike_share_a_row_and_their_findings():
+    report, _ = report_of(BASE, tenant("payments"), tenant("bank"), existing=["shop", "dev"])
+    assert [(each.cluster, each.namespaces) for each in report.groups] == [
+        (True, ()),
+        (False, ("dev", "shop")),
+        (False, ("bank", "payments")),
+    ]
+    shop = next(index for index, each in enumerate(report.groups) if "shop" in each.namespaces)
+    exec_ = next(each for each in report.findings if each.action == "pod-exec" and shop in each.groups)
+    assert exec_.verdict is Verdict.GAP
+    assert "pods/exec" in exec_.mend
+    assert report.counts.total == sum(len(each.verdicts) * each.size for each in report.groups)
+
+
+def test_each_row_says_what_coverage_says_of_the_namespace():
+    report, policy = report_of(BASE, tenant("payments"), existing=["shop", "kube-system", "audit-system"])
+    for group in report.groups:
+        for namespace in group.namespaces:
+            coverage = assess(policy, builtin_catalogue(), namespace=namespace)
+            assert {each.action.id: each.verdict for each in coverage.actions} == group.verdicts
+
+
+def test_every_verdict_that_is_not_covered_has_a_finding_for_its_group():
+    report, _ = report_of(BASE, tenant("payments"), existing=["shop"])
+    found = {(each.action, group) for each in report.findings for group in each.groups}
+    assert found == {
+        (action, index)
+        for index, group in enumerate(report.groups)
+        for action, verdict in group.verdicts.items()
+        if verdict is not Verdict.COVERED
+    }
+
+
+def test_without_a_status_nothing_is_claimed():
+    report, _ = report_of(BASE)
+    [policy] = report.policies
+    assert not policy.observed
+    assert policy.verified is None
+    said = {each.title: each for each in figures(report)}
+    assert said["Running"].value == "0/1"
+    assert said["Running"].good is False
+    assert said["Proved"].value == "0"
+
+
+def test_what_a_status_says_of_an_earlier_spec_shows_nothing_about_this_one():
+    conditions = [condition("Programmed", "True"), condition("Shipping", "True", "Shipping")]
+    old, _ = report_of(tenant("x", generation=2, observedGeneration=1, conditions=conditions))
+    assert old.policies[0].outdated
+    assert next(each for each in figures(old) if each.title == "Running").value == "0/1"
+    new, _ = report_of(tenant("x", generation=2, observedGeneration=2, conditions=conditions))
+    assert next(each for each in figures(new) if each.title == "Running").value == "1/1"
+
+
+def test_bars_of_retention_have_their_ends_from_the_class_and_the_age_of_the_oldest_record():
+    line = {"sink": SINK, "class": "min90d-max400d", "desired": "d", "state": "Enforced"}
+    report, _ = report_of(tenant("x", retention=[{**line, "oldest": "2026-11-26T20:00:00Z"}, line]))
+    known, unknown = report.policies[0].retention
+    assert (known.minimum_hours, known.maximum_hours, known.oldest_hours) == (90 * 24, 400 * 24, 48)
+    assert unknown.oldest_hours is None
+
+
+def test_whoever_asks_for_a_namespace_learns_nothing_of_others():
+    selecting = {**BASE, "spec": {**BASE["spec"], "namespaceSelector": {"matchLabels": {"a": "b"}}}}
+    report, _ = report_of(selecting, tenant("payments"), tenant("bank"), namespaces=("payments",))
+    assert [each.namespaces for each in report.groups] == [("payments",)]
+    assert [each.title for each in report.policies] == ["AuditPolicy payments/own"]
+    assert "bank" not in report.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"), [(9999, 10000, "99.9%"), (1, 1, "100%"), (0, 0, "-"), (1, 8, "12.5%"), (0, 5, "0%")]
+)
+def test_shares_are_never_rounded_up(part, whole, text):
+    assert share(part, whole) == text
