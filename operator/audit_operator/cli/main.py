@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     compile_command, import_policy, lint, explain, test, coverage, report, detections, diff, replay, redact, logs,
-    crds, shipper, gateway, sinks, query, incident, reader, seal, verify, erase, pseudonyms, permissions, rollout_command,
-    run_command, agent, demo,
+    crds, shipper, gateway, sinks, query, incident, reader, seal, verify, erase, pseudonyms, permissions,
+    rollout_command, run_command, agent, demo,
 )  # fmt: skip
 
 
