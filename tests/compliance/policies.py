@@ -33,5 +33,9 @@ def all_observed(standing=Standing.HOLDS):
 
 def facts(rules, namespace="", **known):
     """What is known where everything was observed, but for what is said otherwise."""
-    known = {"coverage": coverage_of(rules, namespace or None), "observed": all_observed(), "asked_hours": 8784} | known
+    known = {
+        "coverage": coverage_of(rules, namespace or None),
+        "observed": all_observed(),
+        "asked": (8784, 2208),
+    } | known
     return Facts(namespace, **known)

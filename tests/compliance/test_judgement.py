@@ -71,9 +71,9 @@ def test_without_a_cluster_only_what_is_written_is_judged():
 
 def test_a_shorter_time_than_the_framework_asks_for_is_no_proof_that_it_is_kept():
     assert outcomes(facts(BASELINE))["10.5.1"] is Outcome.PASS
-    found = judge_control(control(Framework.PCI_DSS_4, "10.5.1"), facts(BASELINE, asked_hours=2160))
+    found = judge_control(control(Framework.PCI_DSS_4, "10.5.1"), facts(BASELINE, asked=(2160, 0)))
     assert found.outcome is Outcome.CANNOT_BE_JUDGED
-    assert "policies ask for 90 days, and this is about 366" in found.reason
+    assert "policies ask for 90 days, and this is about 366 days, 92 of them" in found.reason
 
 
 def test_in_a_namespace_controls_of_the_cluster_are_about_nothing():

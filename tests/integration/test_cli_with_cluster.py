@@ -64,6 +64,14 @@ def test_it_is_a_kubectl_plug_in(cluster):
     assert json.loads(done.stdout)["summary"]["leaks"] > 0
 
 
+def test_where_no_operator_has_said_anything_no_control_passes(cluster, capsys):
+    assert main(["compliance", "--kubeconfig", str(cluster.kubeconfig()), "-o", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["asWritten"] is False
+    verdicts = {each["verdict"] for framework in found["frameworks"] for each in framework["controls"]}
+    assert verdicts == {"Fail", "CannotBeJudged"}
+
+
 def test_a_cluster_that_does_not_answer_is_wrong_usage(tmp_path, capsys):
     config = {
         "apiVersion": "v1",

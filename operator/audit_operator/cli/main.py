@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from audit_operator import __version__
 from audit_operator.cli import (
     agent,
+    compliance,
     coverage,
     crds,
     demo,
@@ -48,9 +49,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    compile_command, import_policy, lint, explain, test, coverage, report, detections, diff, replay, redact, logs,
-    crds, shipper, gateway, sinks, query, incident, reader, seal, verify, erase, pseudonyms, permissions,
-    rollout_command, run_command, agent, demo,
+    compile_command, import_policy, lint, explain, test, coverage, compliance, report, detections, diff, replay,
+    redact, logs, crds, shipper, gateway, sinks, query, incident, reader, seal, verify, erase, pseudonyms,
+    permissions, rollout_command, run_command, agent, demo,
 )  # fmt: skip
 
 

@@ -74,6 +74,9 @@ class Control(ApiModel):
     minimum_hours: Annotated[int, Field(ge=0)] = Field(
         default=0, description="Hours for which records must be kept; 0: as policies say."
     )
+    hot_hours: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Hours for which they must be searchable at once."
+    )
     beyond: Line = Field(default="", description="What it asks for besides, which no verdict here is about.")
     cannot_be_judged: Line = Field(default="", description="Why no evidence that a tool can have decides about it.")
     read_in: Line = Field(

@@ -47,7 +47,8 @@ class Facts:
         namespace: the namespace; empty: the cluster.
         coverage: verdicts on the critical actions there; None where the policy is not known.
         observed: the other evidence, by kind; what is absent was not observed.
-        asked_hours: hours for which every policy concerned asks stores to keep records; None where none ships.
+        asked: hours for which every policy concerned asks stores to keep records, and to have them searchable at once;
+            None where none ships.
         as_written: whether a policy in a file is judged, which is in force nowhere: a pass then says what it would
             record wherever it is.
     """
@@ -55,5 +56,5 @@ class Facts:
     namespace: str
     coverage: Coverage | None
     observed: Mapping[EvidenceKind, tuple[Observation, ...]] = field(default_factory=dict)
-    asked_hours: int | None = None
+    asked: tuple[int, int] | None = None
     as_written: bool = False

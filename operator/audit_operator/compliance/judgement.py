@@ -91,7 +91,7 @@ def judge_control(control: Control, facts: Facts) -> Judged:
         return Judged(control, Outcome.CANNOT_BE_JUDGED, _first(found, Standing.NOT_OBSERVED), found)
     if not standing[Standing.HOLDS]:
         return Judged(control, Outcome.NOT_APPLICABLE, _first(found, Standing.NOT_APPLICABLE), found)
-    return Judged(control, Outcome.PASS, f"all evidence was observed ({standing[Standing.HOLDS]})", found)
+    return Judged(control, Outcome.PASS, f"all that was observed holds ({standing[Standing.HOLDS]})", found)
 
 
 def _first(found: tuple[Observation, ...], standing: Standing) -> str:
@@ -133,13 +133,19 @@ def _observed(kind: EvidenceKind, facts: Facts) -> tuple[Observation, ...]:
 
 def _too_short(control: Control, facts: Facts) -> Observation | None:
     """Where no policy asks for as long as the framework does: what a store was seen to do then proves too little."""
-    if facts.asked_hours is None or facts.asked_hours >= control.minimum_hours:
+    wanted = (control.minimum_hours, control.hot_hours)
+    if facts.asked is None or all(asked >= least for asked, least in zip(facts.asked, wanted, strict=True)):
         return None
     said = (
-        f"policies ask for {facts.asked_hours // 24} days, and this is about {control.minimum_hours // 24}: name "
-        f"{control.framework} in spec.compliance.frameworks, so that stores are asked"
+        f"policies ask for {_days(facts.asked)}, and this is about {_days(wanted)}: name {control.framework} in "
+        "spec.compliance.frameworks, so that stores are asked"
     )
     return Observation(Standing.NOT_OBSERVED, said, "spec.retention")
+
+
+def _days(asked: tuple[int, int]) -> str:
+    kept, searchable = (each // 24 for each in asked)
+    return f"{kept} days" if not searchable else f"{kept} days, {searchable} of them searchable at once"
 
 
 def _of_actions(kind: EvidenceKind, control: Control, facts: Facts) -> Iterator[Observation]:

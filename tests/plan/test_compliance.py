@@ -1,0 +1,154 @@
+"""What statuses are evidence of: never more than they say of the present spec."""
+
+from __future__ import annotations
+
+import pytest
+
+from audit_operator.api.compliance import Framework
+from audit_operator.compliance.controls import EvidenceKind
+from audit_operator.compliance.facts import Standing
+from audit_operator.compliance.judgement import Outcome, judge
+from audit_operator.plan import NamespaceFact, Snapshot
+from audit_operator.plan.compliance import Said
+from audit_operator.plan.sinks import Sinks
+from tests.compliance.policies import coverage_of
+from tests.plan.objects import audit_policy, control_plane, parsed
+
+KEY = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA" + "A" * 43 + "=\n-----END PUBLIC KEY-----\n"
+VERIFIED = {"sinkRef": {"name": "worm"}, "publicKeys": [KEY], "verification": {"publicKeys": [KEY]}}
+SINCE = "2026-11-28T12:00:00Z"
+PLANE = control_plane(driver="StaticPod", staticPod={"enrolled": True})
+POLICY = audit_policy(
+    preset="Baseline",
+    sinkRefs=[{"kind": "ClusterAuditSink", "name": "central"}],
+    compliance={"frameworks": ["PCI-DSS-4", "CIS"]},
+)
+
+
+def sink(**more):
+    return parsed(
+        "ClusterAuditSink", "central", {"type": "VictoriaLogs", "victoriaLogs": {"url": "http://logs"}, **more}
+    )
+
+
+def status(generation=1, more=None, **conditions):
+    made = [
+        {"type": name, "status": value[0], "reason": value[1], "message": "m", "lastTransitionTime": SINCE}
+        for name, value in conditions.items()
+    ]
+    return {"observedGeneration": generation, "conditions": made, **(more or {})}
+
+
+GOOD = {
+    "Programmed": ("True", "Programmed"),
+    "Shipping": ("True", "Delivering"),
+    "RetentionEnforced": ("True", "Enforced"),
+}
+HOLDERS = {name: {"subjects": 2, "unexpected": 0} for name in ("readers", "writers", "canDisable")}
+
+
+def facts(policy=POLICY, store=None, plane=PLANE, **said):
+    store = store or sink(seals=VERIFIED)
+    said = {
+        "of_policy": status(**GOOD),
+        "of_sink": status(Sealed=("True", "Sealed")),
+        "of_plane": status(more={"permissions": HOLDERS}, Programmed=GOOD["Programmed"]),
+    } | said
+    statuses = {policy.ref: said["of_policy"], store.ref: said["of_sink"], plane.ref: said["of_plane"]}
+    snapshot = Snapshot(audit_policies=(policy,), cluster_audit_sinks=(store,), namespaces=(NamespaceFact("payments"),))
+    return Said(statuses, Sinks.of(snapshot)).facts("payments", coverage_of("Baseline", "payments"), [policy], plane)
+
+
+def standing(kind, **known):
+    found = {each.standing for each in facts(**known).observed[kind]}
+    assert len(found) == 1
+    return found.pop()
+
+
+def test_what_was_all_observed_passes_with_the_time_since_when():
+    [_, pci] = judge([Framework.PCI_DSS_4, Framework.CIS], facts())
+    verdicts = {each.control.id: each.outcome for each in pci.judged if each.control.evidence}
+    assert set(verdicts.values()) == {Outcome.PASS, Outcome.NOT_APPLICABLE}
+    assert {each for each, verdict in verdicts.items() if verdict is Outcome.NOT_APPLICABLE} == {"10.2.1.6"}
+    assert facts().observed[EvidenceKind.IN_FORCE][0].seen == SINCE
+
+
+@pytest.mark.parametrize("kind", [EvidenceKind.IN_FORCE, EvidenceKind.DELIVERED, EvidenceKind.RETAINED])
+def test_a_status_of_an_older_spec_is_evidence_of_nothing(kind):
+    assert standing(kind) is Standing.HOLDS
+    assert standing(kind, of_policy=status(generation=0, **GOOD)) is Standing.NOT_OBSERVED
+    assert standing(kind, of_policy={}) is Standing.NOT_OBSERVED
+
+
+def test_an_api_server_without_the_policy_speaks_neither_for_nor_against_it():
+    for reason in ("Pending", "RolledBack"):
+        assert standing(EvidenceKind.IN_FORCE, of_policy=status(Programmed=("False", reason))) is Standing.NOT_OBSERVED
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (("False", "Drifted"), Standing.FAILS),
+        (("False", "Pending"), Standing.NOT_OBSERVED),
+        (("Unknown", "SinkUnreachable"), Standing.NOT_OBSERVED),
+        (("Unknown", "Unsupported"), Standing.NOT_OBSERVED),
+    ],
+)
+def test_retention_that_is_not_known_is_no_pass_and_no_failure(condition, expected):
+    assert standing(EvidenceKind.RETAINED, of_policy=status(RetentionEnforced=condition)) is expected
+
+
+def test_seals_that_nobody_compares_with_records_prove_nothing_of_records():
+    assert standing(EvidenceKind.SEALED) is Standing.HOLDS
+    unverified = {name: each for name, each in VERIFIED.items() if name != "verification"}
+    assert standing(EvidenceKind.SEALED, store=sink(seals=unverified)) is Standing.NOT_OBSERVED
+    assert standing(EvidenceKind.SEALED, of_sink=status(Sealed=("False", "SealMissing"))) is Standing.FAILS
+    assert standing(EvidenceKind.SEALED, of_sink=status(Sealed=("False", "VerifyOverdue"))) is Standing.NOT_OBSERVED
+
+
+def test_a_policy_that_ships_nowhere_has_no_store_that_keeps_or_seals():
+    nowhere = facts(policy=audit_policy(preset="Baseline"))
+    assert nowhere.asked is None
+    assert nowhere.observed[EvidenceKind.SEALED] == ()
+    verdicts = {each.control.id: each.outcome for each in judge([Framework.PCI_DSS_4], nowhere)[0].judged}
+    assert verdicts["10.3.4"] is Outcome.CANNOT_BE_JUDGED
+
+
+def test_somebody_unexpected_fails_and_where_nobody_has_looked_nothing_is_known():
+    one = {**HOLDERS, "readers": {"subjects": 3, "unexpected": 1}}
+    assert standing(EvidenceKind.READERS, of_plane=status(more={"permissions": one})) is Standing.FAILS
+    assert standing(EvidenceKind.READERS, of_plane=status()) is Standing.NOT_OBSERVED
+    assert standing(EvidenceKind.WRITERS) is Standing.HOLDS
+
+
+def test_records_that_may_be_kept_for_ever_do_not_expire():
+    assert standing(EvidenceKind.EXPIRES) is Standing.FAILS
+    limited = audit_policy(
+        preset="Baseline", sinkRefs=POLICY.model_dump(by_alias=True)["spec"]["sinkRefs"], retention={"maximum": "30d"}
+    )
+    assert standing(EvidenceKind.EXPIRES, policy=limited) is Standing.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("sidecars", "expected"),
+    [
+        (None, Standing.NOT_OBSERVED),
+        ({"expected": 3, "answering": 2}, Standing.NOT_OBSERVED),
+        ({"expected": 3, "answering": 3}, Standing.HOLDS),
+        ({"expected": 3, "answering": 3, "quarantined": [{"source": "v/a.log", "lines": 5}]}, Standing.FAILS),
+    ],
+)
+def test_application_logs_have_the_fields_where_every_pod_says_that_none_is_broken(sidecars, expected):
+    logs = {"podSelector": {"matchLabels": {"app": "a"}}, "files": [{"volume": "logs", "path": "a.log"}]}
+    policy = audit_policy(preset="Baseline", applicationLogs=logs)
+    said = status(more={"sidecars": sidecars} if sidecars else {}, **GOOD)
+    assert standing(EvidenceKind.FIELDS, policy=policy, of_policy=said) is expected
+    assert standing(EvidenceKind.FIELDS) is Standing.NOT_APPLICABLE
+
+
+def test_flags_are_known_only_where_we_write_them_and_saw_them_run():
+    assert standing(EvidenceKind.LOG_AGE) is Standing.HOLDS
+    short = control_plane(driver="StaticPod", staticPod={"enrolled": True}, log={"maxAge": 7})
+    assert standing(EvidenceKind.LOG_AGE, plane=short) is Standing.FAILS
+    assert standing(EvidenceKind.LOG_AGE, of_plane=status(Programmed=("False", "Pending"))) is Standing.NOT_OBSERVED
+    assert standing(EvidenceKind.LOG_AGE, plane=control_plane()) is Standing.NOT_OBSERVED
