@@ -199,7 +199,8 @@ async def test_from_when_on_a_namespace_was_read_is_said(capsys):
     assert "payments: only what is from 2026-03-01T00:00:00.000000Z or later" in capsys.readouterr().err
 
 
-def test_following_shows_each_record_once(store, monkeypatch, capsys):
+@pytest.mark.parametrize("command", [["query", "--follow"], ["tail"]])
+def test_following_shows_each_record_once(command, store, monkeypatch, capsys):
     def sleep(_seconds):
         if len(store.queries) >= 3:
             raise KeyboardInterrupt
@@ -213,6 +214,24 @@ def test_following_shows_each_record_once(store, monkeypatch, capsys):
     # The rows are as old as this module was imported, and the store gives them whatever it is asked for.
     monkeypatch.setattr("audit_operator.cli.query._LATE", timedelta(days=1))
     store.rows = [row(2)]
-    assert asked(store, "--follow", "--since", "1d") == 0
+    assert main([*command, "-f", str(store.sink), "-n", "payments", "--since", "1d"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert threading.active_count() < 10
+
+
+@pytest.mark.parametrize(
+    ("code", "colour"), [("200", ""), ("403", "\x1b[33m"), ("500", "\x1b[31m"), ("", ""), ("ok", "")]
+)
+def test_on_a_terminal_what_was_refused_and_what_failed_are_coloured(code, colour, monkeypatch, capsys):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    record = {"time": "2026-11-28T07:00:00.000000Z", "attributes": {"code": code}}
+    Printer("table").record(record)
+    assert "\x1b" not in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    Printer("table").record(record)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith(colour or "2026")
+    assert line.endswith("\x1b[0m") is bool(colour)
+    monkeypatch.setenv("NO_COLOR", "1")
+    Printer("table").record(record)
+    assert "\x1b" not in capsys.readouterr().out

@@ -37,6 +37,7 @@ from audit_operator.cli import (
     seal,
     shipper,
     sinks,
+    tail,
     test,
     verify,
 )
@@ -49,10 +50,37 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    compile_command, import_policy, lint, explain, test, coverage, compliance, report, detections, diff, replay,
-    redact, logs, crds, shipper, gateway, sinks, query, incident, reader, seal, verify, erase, pseudonyms,
-    permissions, rollout_command, run_command, agent, demo,
-)  # fmt: skip
+    compile_command,
+    import_policy,
+    lint,
+    explain,
+    test,
+    coverage,
+    compliance,
+    report,
+    detections,
+    diff,
+    replay,
+    redact,
+    logs,
+    crds,
+    shipper,
+    gateway,
+    sinks,
+    query,
+    tail,
+    incident,
+    reader,
+    seal,
+    verify,
+    erase,
+    pseudonyms,
+    permissions,
+    rollout_command,
+    run_command,
+    agent,
+    demo,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

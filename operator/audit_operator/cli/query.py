@@ -61,21 +61,24 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_what(parser)
-    _add_source(parser)
+    what = add_what(parser)
+    what.add_argument("--until", metavar="WHEN", help="default: now")
+    what.add_argument("--limit", metavar="N", help="records at most (default: 100)")
+    what.add_argument("--order", choices=["newest", "oldest"], help="which come first (default: newest)")
+    add_source(parser)
     parser.add_argument("-o", "--output", choices=OUTPUTS, default="table", help="default: table")
     parser.add_argument("--follow", action="store_true", help="go on with what comes, until interrupted; oldest first")
     parser.set_defaults(run=run)
 
 
-def _add_what(parser: argparse.ArgumentParser) -> None:
+def add_what(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the options that say which records, from when on; returns their group."""
     what = parser.add_argument_group("what")
     what.add_argument("-n", "--namespace", metavar="NAMES", action="append", help="namespaces, with commas between")
     what.add_argument(
         "--cluster-scoped", dest="clusterScoped", action="store_const", const="true", help="records without a namespace"
     )
-    what.add_argument("--since", metavar="WHEN", help="default: 1h")
-    what.add_argument("--until", metavar="WHEN", help="default: now")
+    what.add_argument("--since", metavar="WHEN", help="point in time, or an age (default: 1h; of what is to come: 10s)")
     what.add_argument("--user", metavar="NAME", help="as the API server names them")
     what.add_argument("--verb", metavar="VERB", help="get, create, delete, ...")
     what.add_argument("--group", metavar="GROUP", help="API group of the resource")
@@ -86,11 +89,11 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--code", metavar="NNN", help="HTTP status of the response")
     what.add_argument("--audit-id", metavar="ID", dest="auditID", help="of the request")
     what.add_argument("--contains", metavar="TEXT", help="what the event must contain, as it is written in JSON")
-    what.add_argument("--limit", metavar="N", help="records at most (default: 100)")
-    what.add_argument("--order", choices=["newest", "oldest"], help="which come first (default: newest)")
+    return what
 
 
-def _add_source(parser: argparse.ArgumentParser) -> None:
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where they are read from."""
     source = parser.add_argument_group("where from")
     source.add_argument("--server", metavar="URL", help="a reader, https://HOST:PORT, instead of a sink")
     source.add_argument("--ca", metavar="FILE", type=Path, help="authority of its certificate, in PEM")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OUTPUTS = ("table", "json", "ndjson")
+REFUSED, FAILED = 400, 500
+"""From which HTTP status on something was refused, or went wrong."""
+_YELLOW, _RED, _PLAIN = "\x1b[33m", "\x1b[31m", "\x1b[0m"
 _WIDTHS = {"TIME": 24, "NAMESPACE": 20, "USER": 40, "VERB": 10, "RESOURCE": 28, "NAME": 32, "CODE": 6}
 
 
@@ -27,7 +31,8 @@ class Printer:
             case "table":
                 if not self._begun:
                     print(_line(_WIDTHS))
-                print(_line(_row(record)), flush=True)
+                row = _row(record)
+                print(_coloured(_line(row), row["CODE"]) if is_coloured() else _line(row), flush=True)
             case "json":
                 print("," if self._begun else "[", json.dumps(_with_event(record), indent=2), sep="\n")
             case _:
@@ -42,6 +47,19 @@ class Printer:
             print(json.dumps(piece))
         elif not self._begun:
             print("No records.", file=sys.stderr)
+
+
+def is_coloured() -> bool:
+    """Whether a person looks at a terminal, and has not said that they want none (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _coloured(line: str, code: str) -> str:
+    """What was refused is yellow, what went wrong red."""
+    status = int(code) if code.isdecimal() else 0
+    if status < REFUSED:
+        return line
+    return f"{_RED if status >= FAILED else _YELLOW}{line}{_PLAIN}"
 
 
 def _row(record: Mapping[str, Any]) -> dict[str, str]:
