@@ -73,3 +73,16 @@ def test_bytes_that_are_no_text_stop_no_report(objects, form, capsys):
     (objects / "broken.yaml").write_bytes(b"apiVersion: audit-operator.dev/v1alpha1\nkind: Ex\xff\xfe\x1b\n")
     assert main(["report", "-f", str(objects), "-o", form]) == 0
     assert "broken.yaml" in capsys.readouterr().out
+
+
+def test_html_is_what_is_written_where_nothing_else_is_asked_for(objects, capsysbinary):
+    assert main(["report", "-f", str(objects)]) == 0
+    assert capsysbinary.readouterr().out.startswith(b"<!DOCTYPE html>")
+
+
+def test_a_pdf_without_a_browser_says_what_to_install(objects, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["report", "-f", str(objects), "-o", "pdf", "--output", str(tmp_path / "x.pdf")]) == 2
+    assert "install" in capsys.readouterr().err
+    assert main(["report", "-f", str(objects), "-o", "pdf"]) == 2
+    assert "--output" in capsys.readouterr().err

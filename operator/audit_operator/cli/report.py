@@ -18,10 +18,12 @@ from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.parsing import to_json
 from audit_operator.cli.inputs import read_file
 from audit_operator.cli.offline import Compiled, add_compilation, compile_objects, print_findings
+from audit_operator.cli.report_pdf import as_pdf
 from audit_operator.cli.usage import UsageError, add_version
 from audit_operator.plan.covering import catalogue_for
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.report.building import ReportFacts, build
+from audit_operator.report.html import to_html
 from audit_operator.report.markdown import to_markdown
 from audit_operator.report.trend import EarlierReport, read_earlier, trend
 
@@ -33,6 +35,7 @@ EXAMPLES = """examples:
   audit-operator report -n payments -n shop --output ours.html
   audit-operator report -o json --output 2026-11.json          to be compared with later
   audit-operator report --since-report 2026-10.json --output 2026-11.html
+  audit-operator report -o pdf --output report.pdf             by Chromium or Chrome, if there is one
   audit-operator report -f objects/ -o md                      of files; with status, if they have it
 
 The report says where records are missing: it is written for its owner alone (mode 0600).
@@ -64,7 +67,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default=[],
         help="only about this one (default: all, and the cluster as a whole)",
     )
-    parser.add_argument("-o", dest="format", choices=["json", "md"], default="md", help="default: md")
+    parser.add_argument(
+        "-o", dest="format", choices=["html", "json", "md", "pdf"], default="html", help="default: html"
+    )
     parser.add_argument("--output", metavar="FILE", type=Path, help="default: standard output")
     parser.add_argument("--since-report", metavar="FILE", help="an earlier report as JSON: says what has changed since")
     add_compilation(parser)
@@ -74,6 +79,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(options: argparse.Namespace) -> int:
     """Build the report and write it."""
+    if options.format == "pdf" and options.output is None:
+        raise UsageError("-o pdf needs --output FILE")
     earlier = _earlier(options.since_report) if options.since_report else None
     compiled = compile_objects(options.filename, options)
     print_findings(compiled.findings)
@@ -84,7 +91,8 @@ def run(options: argparse.Namespace) -> int:
         report = report.model_copy(update={"trend": trend(earlier, report)})
     content = _rendered(report, options.format)
     if options.output is None:
-        sys.stdout.write(content.decode())
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
     else:
         _write(options.output, content)
     return 0
@@ -135,7 +143,15 @@ def _unseen(namespace: str) -> Finding:
 
 
 def _rendered(report: Report, form: str) -> bytes:
-    text = to_markdown(report) if form == "md" else json.dumps(to_json(report), indent=1) + "\n"
+    match form:
+        case "pdf":
+            return as_pdf(to_html(report))
+        case "json":
+            text = json.dumps(to_json(report), indent=1) + "\n"
+        case "md":
+            text = to_markdown(report)
+        case _:
+            text = to_html(report)
     return text.encode()
 
 
