@@ -22,6 +22,7 @@ from audit_operator.cluster.events import EventRecorder
 from audit_operator.cluster.facts import Fact, FactStore
 from audit_operator.cluster.lease import LeadershipLostError, LeaseElector, LeaseTiming
 from audit_operator.cluster.pods import PodStore
+from audit_operator.cluster.probing import ProbeSender
 from audit_operator.cluster.rate_limit import RateLimit
 from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, GROUP, WATCHED
 from audit_operator.cluster.rest import RestClient
@@ -37,6 +38,7 @@ from audit_operator.controller.delivery import Delivery
 from audit_operator.controller.health import HealthServer
 from audit_operator.controller.injection_webhook import InjectionWebhook
 from audit_operator.controller.lifetime import stop_on_signals
+from audit_operator.controller.live_probes import LiveProbes, ProbeTimes
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.notices import notice_of
 from audit_operator.controller.permission_checks import PermissionChecks
@@ -66,6 +68,7 @@ from audit_operator.controlplane.static_pod.audit_flags import LogSettings
 from audit_operator.controlplane.static_pod.driver import StaticPodDriver
 from audit_operator.permissions.expected import Installation
 from audit_operator.plan.shipping_status import NOT_SERVED
+from audit_operator.proof.selecting import prober_in
 from audit_operator.settings import SettingsError, ShipperMode
 from audit_operator.shipping.injection.template import SidecarTemplate, TemplateError
 
@@ -127,6 +130,7 @@ class Operator:
     restarts: WorkloadRestarts | None = field(init=False)
     webhook: InjectionWebhook | None = field(init=False)
     permissions: PermissionChecks | None = field(init=False)
+    probes: LiveProbes | None = field(init=False)
     reconciler: Reconciler = field(init=False)
     health: HealthServer = field(init=False)
     _serving: asyncio.Task[None] | None = None
@@ -163,6 +167,7 @@ class Operator:
         self.restarts = _restarts(settings, template, client, self.sidecars)
         self.webhook = _webhook(settings, template, client)
         self.permissions = _permission_checks(settings, client, self.dirty)
+        self.probes = self._probes(client, stores)
         self.reconciler = Reconciler(
             self.store,
             self.delivery,
@@ -181,6 +186,7 @@ class Operator:
             seals=self.seals,
             sidecars=self.sidecars,
             permissions=self.permissions,
+            probes=self.probes,
         )
         self.health = HealthServer(self.metrics.registry, {"sync": self._stale}, {"leader-or-candidate": self._unable})
         self.metrics.follow("dirty_age_seconds", "Age of the oldest change not acted on.", self.dirty.age)
@@ -194,6 +200,8 @@ class Operator:
         self.metrics.follow_permissions(lambda: self.permissions.results if self.permissions else {})
         self.metrics.follow_retention(lambda: self.retention.observations if self.retention else {})
         self.metrics.follow_seals(lambda: self.seals.observations if self.seals else {})
+        if self.probes is not None:
+            self.metrics.follow_probes(self.probes.oldest, self.probes.error_rate)
         self.metrics.follow_statuses(self.writer.stats, lambda: self.writer.pending)
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -232,6 +240,7 @@ class Operator:
             **({"trust": self.webhook.trust.keep()} if self.webhook is not None else {}),
             **({"figures": self.sidecars.questions.run()} if self.sidecars and self.sidecars.questions else {}),
             **({"restarts": self.restarts.run()} if self.restarts is not None else {}),
+            **({"probes": self.probes.run()} if self.probes is not None else {}),
             **({"permissions": self.permissions.run()} if self.permissions is not None else {}),
             "watch": watching,
         }
@@ -273,6 +282,26 @@ class Operator:
             self._serving.cancel()
             await asyncio.gather(self._serving, return_exceptions=True)
         await self.health.aclose()
+
+    def _probes(self, client: RestClient, stores: Stores) -> LiveProbes | None:
+        settings = self.settings
+        if not settings.probe_seconds:
+            return None
+        return LiveProbes(
+            ProbeSender(client, self.connection.bare_session(), settings.namespace, settings.prober),
+            stores,
+            prober_in(settings.namespace, settings.prober),
+            self.metrics.probe_counts(),
+            RateLimit(settings.probes_per_second, burst=max(1, int(settings.probes_per_second))),
+            self.dirty.mark,
+            ProbeTimes(
+                every=settings.probe_seconds,
+                patience=settings.probe_patience_seconds,
+                settle=settings.probe_settle_seconds,
+                per_second=settings.probes_per_second,
+            ),
+            tenants=settings.sink_check_tenants,
+        )
 
     def _tell(self, before: Fact, status: Mapping[str, Any]) -> None:
         notice = notice_of(before.status, status)

@@ -124,6 +124,27 @@ class Settings(BaseModel):
         default=600.0,
         description="Time between two looks into the archives of ClusterAuditSinks with seals; 0: nobody looks.",
     )
+    probe_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=3600.0,
+        description="Time between two rounds of live probes in a namespace, for control planes whose spec.probes asks "
+        "for them; 0: none is sent. Stores of AuditSinks are asked where SINK_CHECK_TENANTS says so.",
+    )
+    probes_per_second: _Seconds = Field(
+        default=1.0,
+        description="Probes a second, at the most. Where that is too few, a round of a namespace has a part of them, "
+        "so that every namespace has had some within a day.",
+    )
+    probe_patience_seconds: _Seconds = Field(
+        default=120.0, description="How long records of a probe may take to a sink until they are missing."
+    )
+    probe_settle_seconds: _Seconds = Field(
+        default=30.0,
+        description="How long nothing must have changed for a namespace until it is probed: shippers follow changes.",
+    )
+    prober: _Name = Field(
+        default="audit-operator-prober",
+        description="ServiceAccount in the operator's namespace that probes are sent as. It must have no rights.",
+    )
     local_sinks: bool = Field(
         default=False,
         description="Whether AuditSinks may name addresses of the very machine that ships (loopback, link-local, "

@@ -32,6 +32,7 @@ EVERYTHING = (
     "sidecar.enabled=true",
     "sidecar.mechanism=AdmissionPolicy",
     "sidecar.restartWorkloads=true",
+    "probes.enabled=true",
     "reader.enabled=true",
     "reader.sink.type=VictoriaLogs",
     "reader.sink.victoriaLogs.url=http://victoria-logs.audit-system:9428",

@@ -153,6 +153,15 @@ def test_roles_and_bindings_are_listed_unless_nobody_wants_to_know_who_may_what(
     assert dropped == {each for each in OPERATOR["ClusterRole", "*"] if "rbac.authorization.k8s.io" in each}
 
 
+def test_probes_need_tokens_of_an_account_that_has_no_rights(helm: Helm) -> None:
+    objects = list(helm.objects("probes.enabled=true"))
+    token = "create serviceaccounts/token audit-operator-prober"
+    assert rights(objects, "audit-operator") == together(OPERATOR, {("Role", NAMESPACE): {token}})
+    assert rights(objects, "audit-operator-prober") == {}
+    [prober] = [each for each in objects if each["metadata"]["name"] == "audit-operator-prober"]
+    assert (prober["kind"], prober["automountServiceAccountToken"]) == ("ServiceAccount", False)
+
+
 def test_delivery_may_write_the_named_config_maps_alone(helm: Helm) -> None:
     objects = helm.objects(
         "controlPlane.create=true",

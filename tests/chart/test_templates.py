@@ -96,7 +96,7 @@ def test_every_setting_of_the_operator_can_be_set_by_its_name(helm: Helm) -> Non
     schema = json.loads((CHART / "values.schema.json").read_text())
     names = set(schema["properties"]["settings"]["properties"])
     said_otherwise = {"kubeconfig", "context", "namespace", "lease", "identity", "listen_host", "listen_port", "node"}
-    said_otherwise |= {"sidecar", "restart_workloads", "webhook", "webhook_port", "service_account"}
+    said_otherwise |= {"sidecar", "restart_workloads", "webhook", "webhook_port", "service_account", "prober"}
     only_elsewhere = {name for name in Settings.model_fields if name.startswith("agent_")}
     only_elsewhere |= {name for name in Settings.model_fields if name.startswith(("shipper", "gateway_", "reader_"))}
     only_elsewhere |= {"process_folder", "collector", "control_plane", "sidecar"}

@@ -45,6 +45,8 @@ def test_every_metric_is_documented_and_none_that_there_is_not():
     metrics.follow_permissions(dict)
     metrics.follow_retention(dict)
     metrics.follow_seals(dict)
+    metrics.probe_counts()
+    metrics.follow_probes(dict, dict)
     gateway = CollectorRegistry()
     gateway.register(GatewayMetrics(Receiver(Handover(None, str)), SimpleNamespace(complaint="")))
     gateway.register(ReaderMetrics(Reader(None, None, ()), SimpleNamespace(complaint="")))

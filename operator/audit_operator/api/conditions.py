@@ -123,6 +123,14 @@ class Reason(StrEnum):
         "Lossy",
         "Within the last hour, records were given up or could not be kept, or were thrown away by the store.",
     )
+    PROBE_CONTRADICTED = (
+        "ProbeContradicted",
+        "What a sink has of a live probe is not what the policies ask for; the message says in what it differs.",
+    )
+    PROBE_MISSING = (
+        "ProbeMissing",
+        "Records of a live probe were not found in a sink in time; the message says which.",
+    )
     SINK_UNREACHABLE = (
         "SinkUnreachable",
         "The operator, which asks the store itself, gets no answer; what was proved before, if anything, stays.",

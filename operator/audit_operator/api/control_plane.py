@@ -258,7 +258,7 @@ class AuditControlPlaneSpec(ApiModel):
     log: Log | None = Field(default=None, description="Audit log files. Absent: the defaults of each field.")
     rollout: Rollout | None = Field(default=None, description="How a new policy reaches several API servers.")
     coverage: CoverageSource | None = Field(default=None, description="What coverage is judged on.")
-    probes: Probes | None = Field(default=None, description="Live proof of coverage. Absent: none is sent.")
+    probes: Probes | None = Field(default=None, description="Live proof of coverage. Absent: no probe is sent.")
     permissions: PermissionsSpec | None = Field(
         default=None, description="How the rights that people have are judged. Absent: nobody else is expected."
     )

@@ -64,6 +64,40 @@ class NotAuditable(ApiModel):
     title: Line = Field(default="", description="What it is.")
 
 
+class ProofOutcome(StrEnum):
+    """What live probes have shown of one action; the worst first."""
+
+    CONTRADICTED = "Contradicted"
+    MISSING = "Missing"
+    FOREIGN = "Foreign"
+    UNKNOWN = "Unknown"
+    UNPROVED = "Unproved"
+
+
+class ProofFinding(ApiModel):
+    """An action of which live probes have not shown that its verdict is true of this cluster."""
+
+    action: Word = Field(description="Id of the critical action in the catalogue.")
+    outcome: ProofOutcome = Field(
+        description="Contradicted: a record is not as predicted. Missing: it was not found in time. Foreign: a record "
+        "of somebody else has the Audit-ID of a probe. Unknown: the probe, or its record, could not be asked for. "
+        "Unproved: no probe would prove it."
+    )
+    sink: Word = Field(default="", description="The sink that was asked.")
+    message: Line = Field(default="", description="The request, and what was predicted and found.")
+
+
+class Proof(ApiModel):
+    """What live probes have shown, besides what they have verified."""
+
+    contradicted: Count = Field(default=0, description="Number of actions of which a record is not as predicted.")
+    missing: Count = Field(default=0, description="Number of actions of which a record was not found in time.")
+    unproved: Count = Field(default=0, description="Number of actions that no probe would prove.")
+    findings: Annotated[tuple[ProofFinding, ...], Field(max_length=MAX_FINDINGS), ATOMIC] = Field(
+        default=(), description="What is not verified and why, worst first."
+    )
+
+
 class Coverage(ApiModel):
     """The verdicts on all critical actions of the catalogue, for the requests that this policy is about."""
 
@@ -74,6 +108,7 @@ class Coverage(ApiModel):
     leaks: Count = Field(description="Number of actions recorded above what is safe.")
     total: Count = Field(description="Number of actions judged.")
     verified: Count = Field(default=0, description="Number of verdicts that a live probe has confirmed.")
+    proof: Proof | None = Field(default=None, description="What live probes have shown besides. Absent: none is sent.")
     digest: Digest = Field(
         default="",
         description="Digest of the policy that was judged, where all of it counts: for cluster-wide policies.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from audit_operator.controller.permission_metrics import PermissionMetrics
+from audit_operator.controller.probe_metrics import ProbeCounts, ProbeStanding
 from audit_operator.controller.retention_metrics import RetentionMetrics
 from audit_operator.controller.seal_metrics import SealMetrics
 from audit_operator.controller.shipping_metrics import ShippingMetrics
@@ -89,6 +90,16 @@ class Metrics:
     def follow_seals(self, seen: Callable[[], Mapping[ObjectRef, SealObservation]]) -> None:
         """Show at each scrape what was seen of seals."""
         self.registry.register(SealMetrics(seen))
+
+    def probe_counts(self) -> ProbeCounts:
+        """Where results of live probes are counted."""
+        return ProbeCounts(self.registry)
+
+    def follow_probes(
+        self, oldest: Callable[[], Mapping[str, float]], error_rate: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Show at each scrape what live probes have shown."""
+        self.registry.register(ProbeStanding(oldest, error_rate))
 
     def follow_sidecars(
         self,

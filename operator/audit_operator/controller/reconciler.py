@@ -35,12 +35,14 @@ if TYPE_CHECKING:
 
     from audit_operator.api.findings import Finding, ObjectRef
     from audit_operator.api.permissions import Permissions
+    from audit_operator.api.proof_observations import PlaceProof
     from audit_operator.api.retention_observations import RetentionObservation
     from audit_operator.api.seal_observations import SealObservation
     from audit_operator.api.store_observations import StoreObservation
     from audit_operator.cluster.facts import Fact, FactStore
     from audit_operator.cluster.status_writer import StatusWriter
     from audit_operator.controller.delivery import Delivery
+    from audit_operator.controller.live_probes import LiveProbes
     from audit_operator.controller.metrics import Metrics
     from audit_operator.controller.permission_checks import PermissionChecks
     from audit_operator.controller.retention import RetentionRounds
@@ -95,8 +97,8 @@ class Reconciler:
 
     `on_restart` is called when an API server was seen to come or go: watches may have missed something. `sinks` asks
     stores, `retention` what they keep, `seals` looks at theirs, `sidecars` looks after those in pods, `permissions`
-    judges rights; None where nobody does. `local_sinks` is as in `Snapshot`. `status_of` asks the API server for the
-    status of a control plane, and raises ApiError, ApiUnreachableError.
+    judges rights, `probes` sends live ones; None where nobody does. `local_sinks` is as in `Snapshot`. `status_of` asks
+    the API server for the status of a control plane, and raises ApiError, ApiUnreachableError.
     """
 
     store: FactStore
@@ -116,6 +118,7 @@ class Reconciler:
     permissions: PermissionChecks | None = None
     retention: RetentionRounds | None = None
     seals: SealLooks | None = None
+    probes: LiveProbes | None = None
     backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, cap=60.0))
     quarantine: Quarantine = field(default_factory=Quarantine)
     _earlier: dict[str, Policy] = field(default_factory=dict)
@@ -212,7 +215,11 @@ class Reconciler:
         if self.seals is not None:
             self._contained("Seals", partial(self.seals.follow, tuple(snapshot.sinks())))
             sealed = dict(self.seals.observations)
-        seen = _Seen(refused, self.shipment.facts, stores, pods, permissions, kept, sealed)
+        proofs: Mapping[str, Mapping[str, PlaceProof]] = {}
+        if self.probes is not None:
+            self._contained("Probes", partial(self.probes.follow, observed, planned))
+            proofs = self.probes.observations
+        seen = _Seen(refused, self.shipment.facts, stores, pods, permissions, kept, sealed, proofs)
         encoded = await self._made(observed, "status", partial(_encode, seen=seen), planned)
         self._contained("Metrics", partial(self.metrics.show, snapshot, planned))
         self.writer.submit(encoded, basis)
@@ -305,6 +312,7 @@ class _Seen:
     permissions: Mapping[str, Permissions]
     retention: Mapping[ObjectRef, RetentionObservation] | None
     seals: Mapping[ObjectRef, SealObservation] | None
+    proofs: Mapping[str, Mapping[str, PlaceProof]]
 
 
 def _anew(work: Callable[[Snapshot, Plan], object], snapshot: Snapshot) -> None:
@@ -329,6 +337,7 @@ def _encode(snapshot: Snapshot, planned: Plan, seen: _Seen) -> dict[ObjectRef, E
         seen.permissions,
         seen.retention,
         seen.seals,
+        seen.proofs,
     )
     encoded = {id(each): EncodedStatus.of(each) for each in {id(each): each for each in documents.values()}.values()}
     return {ref: encoded[id(each)] for ref, each in documents.items()}

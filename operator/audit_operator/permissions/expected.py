@@ -75,6 +75,7 @@ _OPERATOR = frozenset(
         "instructions",
         "secrets",
         "system-secrets",
+        "tokens",
         "status-in-namespaces",
         "status-of-cluster",
         "webhooks",

@@ -24,6 +24,7 @@ from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
 from audit_operator.plan.defect import DEFECT
 from audit_operator.plan.given import INVALID, NOT_FOUND
 from audit_operator.plan.log_files import lasting_findings, log_file_findings
+from audit_operator.plan.proof_status import ProofOfPlane, proof_claim, proof_json
 from audit_operator.plan.retention_status import RetentionOfStores, decides
 from audit_operator.plan.seal_status import SealsOfSinks
 from audit_operator.plan.shipping_status import (
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
     from audit_operator.api.permissions import Permissions
+    from audit_operator.api.proof_observations import PlaceProof
     from audit_operator.api.retention_observations import RetentionObservation
     from audit_operator.api.seal_observations import SealObservation
     from audit_operator.api.sink import AuditSink, ClusterAuditSink
@@ -74,6 +76,7 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     permissions: Mapping[str, Permissions] = MappingProxyType({}),
     retention: Mapping[ObjectRef, RetentionObservation] | None = None,
     seals: Mapping[ObjectRef, SealObservation] | None = None,
+    proofs: Mapping[str, Mapping[str, PlaceProof]] = MappingProxyType({}),
 ) -> dict[ObjectRef, Status]:
     """The status of every object that has one; a document may be shared between objects, and must not be changed.
 
@@ -83,7 +86,8 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     `permissions` what was found of the rights that people have, by control plane, where they were judged.
     `retention` what stores have said of it; None where they are not asked; `seals` what was seen of those of sinks;
     None where nobody looks. A sink whose status is the memory of what its store was told, or of its seals, has no entry
-    in the result as long as that has not been read.
+    in the result as long as that has not been read. `proofs` has what live probes have shown, by control plane and
+    place, of those where they are sent.
     """
     programmed = {
         plane.metadata.name: programming(
@@ -107,6 +111,7 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
         plane.metadata.name: ShippingOfPlane(plane, shipped.get(plane.metadata.name), stores)
         for plane in snapshot.control_planes
     }
+    proved = {plane.metadata.name: ProofOfPlane(proofs.get(plane.metadata.name)) for plane in snapshot.control_planes}
     by_sink: defaultdict[ObjectRef, list[str]] = defaultdict(list)
     shared: dict[tuple[object, ...], Status] = {}
     sinks, kept, sealed = Sinks.of(snapshot), RetentionOfStores(plan.retention, retention), SealsOfSinks(seals)
@@ -118,11 +123,12 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
             for sink in usable:
                 by_sink[sink].append(assigned)
             basis = CoverageBasis.GIVEN if assigned in plan.given else CoverageBasis.DESIRED
-            treatment = _Treatment(programmed[assigned], judges.get(assigned), parts[assigned], basis)
+            proof = proved[assigned].of_policy(policy.metadata.namespace, usable)
+            treatment = _Treatment(programmed[assigned], judges.get(assigned), parts[assigned], basis, proof)
         shippers = ships.get(assigned or "")
         pods = sidecars.get(policy.ref) if sidecars is not None else None
         shipped_by = _Shipped(
-            with_sidecars(_shipping(policy, shippers, usable, unusable), policy, sidecars),
+            with_sidecars(_proved(_shipping(policy, shippers, usable, unusable), treatment), policy, sidecars),
             tuple(ways(policy, _on_the_way(shippers, usable), unusable)),
         )
         findings = tuple(dict.fromkeys((*plan.findings.get(policy.ref, ()), *not_collected(policy, sidecars))))
@@ -295,6 +301,7 @@ class _Treatment:
     judge: CoverageOfPlane | None
     part: InForce | None
     basis: CoverageBasis = CoverageBasis.DESIRED
+    proof: PlaceProof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +334,12 @@ def _shipping(
     return plane.of_policy(usable) if usable else unresolved(unusable)
 
 
+def _proved(shipping: Claim, treatment: _Treatment) -> Claim:
+    """The same, unless live probes say otherwise; whoever knows why records do not arrive says it better."""
+    against = proof_claim(treatment.proof)
+    return shipping if against is None or shipping.status is ConditionStatus.FALSE else against
+
+
 def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
     policy: AuditPolicy | ClusterAuditPolicy,
     findings: tuple[Finding, ...],
@@ -353,13 +366,14 @@ def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
         stored[0],
     )
     judged = treatment.judge.judged(namespace) if treatment.judge else None
-    key = (generation, claims, shipping.ways, findings, servers, id(judged))
+    key = (generation, claims, shipping.ways, findings, servers, id(judged), treatment.proof)
     if not stored[1] and (known := shared.get(key)) is not None:
         return known
     status = _document(generation, _with_summary(list(claims)))
     if judged is not None and treatment.judge is not None:
         basis = CoverageBasis.RUNNING if programmed.holds else treatment.basis
-        status["coverage"] = treatment.judge.status(judged, namespace, basis)
+        proof = proof_json(treatment.proof) if treatment.proof is not None else {}
+        status["coverage"] = {**treatment.judge.status(judged, namespace, basis), **proof}
         status["apiServers"] = [{"name": name, "programmed": holds} for name, holds in servers]
     if shipping.ways:
         status["shipping"] = [each.to_json() for each in shipping.ways]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from audit_operator.policy.model import Decision, Policy, Request
 
 PROBER = "audit-operator-prober"
-"""The ServiceAccount that probes are sent as, in the operator's namespace."""
+"""The ServiceAccount that probes are sent as, in the operator's namespace, unless settings say otherwise."""
 
 # Reads first, and what takes everything last.
 _GENTLE_FIRST = ("get", "head", "patch", "create", "update", "list", "watch", "delete", "deletecollection")
@@ -66,15 +66,15 @@ class Selection:
         return tuple(dict.fromkeys(aim for aims in self.aims.values() for aim in aims))
 
 
-def prober_in(namespace: str) -> User:
+def prober_in(namespace: str, name: str = PROBER) -> User:
     """Whom the API server takes the prober of an operator in that namespace for."""
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
-    return User(f"system:serviceaccount:{namespace}:{PROBER}", groups)
+    return User(f"system:serviceaccount:{namespace}:{name}", groups)
 
 
 @dataclass(slots=True)
 class Selector:
-    """Chooses for one policy, as API servers run it; keep it as long as they do."""
+    """Chooses for one policy; keep it as long as that is the same."""
 
     policy: Policy
     catalogue: Catalogue

@@ -31,7 +31,7 @@ class Door:
         target: address of the store.
         status: what it answers in the store's place; 0 passes on.
         delay: seconds between the store's answer and its own.
-        closed: what begins with one of these paths is answered with 403.
+        closed: what begins with one of these paths is answered with `closed_with`.
         accepted: values of the Authorization header that it lets in; None lets everybody in.
         refused, passed: requests so far.
         authorizations: each value that was sent, in order.
@@ -42,6 +42,7 @@ class Door:
         self.url = f"http://127.0.0.1:{self.port}"
         self.target, self.status, self.delay = target, 0, 0.0
         self.closed: tuple[str, ...] = ()
+        self.closed_with = 403
         self.accepted: frozenset[str] | None = None
         self.refused = self.passed = 0
         self.authorizations: list[str | None] = []
@@ -77,7 +78,7 @@ class Door:
         self.authorizations.append(authorization)
         body = await request.read()
         status = self.status or (401 if self.accepted is not None and authorization not in self.accepted else 0)
-        status = 403 if not status and self.closed and request.path.startswith(self.closed) else status
+        status = self.closed_with if not status and self.closed and request.path.startswith(self.closed) else status
         if status:
             self.refused += 1
             return web.Response(status=status)
