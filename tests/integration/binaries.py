@@ -17,6 +17,7 @@ from audit_operator.controlplane.assets import (
     provide_open_search,
 )
 from audit_operator.controlplane.assets.go_build import CHECKOUT_TOOLS
+from tests.browser.binaries import provide_chromium
 from tests.chart.helm import HELM_3
 from tests.e2e.node.binaries import HELM, NODE_BINARIES, get
 from tests.integration.prometheus import promtool
@@ -37,6 +38,8 @@ def main() -> int:
     for binary in (HELM, HELM_3, CONTROLLER_MANAGER):
         get(binary)
     promtool()
+    if missing := provide_chromium():
+        print(f"the tests of pages are going to be skipped: {missing}", file=sys.stderr)  # noqa: T201 - who reads this runs it
     return 0
 
 
