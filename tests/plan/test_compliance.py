@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from audit_operator.api.compliance import Framework
+from audit_operator.api.observations import ApiServerObservation
 from audit_operator.compliance.controls import EvidenceKind
 from audit_operator.compliance.facts import Standing
 from audit_operator.compliance.judgement import Outcome, judge
-from audit_operator.plan import NamespaceFact, Snapshot
+from audit_operator.plan import NamespaceFact, Snapshot, plan
 from audit_operator.plan.compliance import Said
 from audit_operator.plan.sinks import Sinks
+from audit_operator.plan.status import statuses
 from tests.compliance.policies import coverage_of
-from tests.plan.objects import audit_policy, control_plane, parsed
+from tests.plan.objects import audit_policy, cluster_policy, control_plane, parsed
 
 KEY = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA" + "A" * 43 + "=\n-----END PUBLIC KEY-----\n"
 VERIFIED = {"sinkRef": {"name": "worm"}, "publicKeys": [KEY], "verification": {"publicKeys": [KEY]}}
@@ -54,9 +58,9 @@ def facts(policy=POLICY, store=None, plane=PLANE, **said):
         "of_sink": status(Sealed=("True", "Sealed")),
         "of_plane": status(more={"permissions": HOLDERS}, Programmed=GOOD["Programmed"]),
     } | said
-    statuses = {policy.ref: said["of_policy"], store.ref: said["of_sink"], plane.ref: said["of_plane"]}
+    documents = {policy.ref: said["of_policy"], store.ref: said["of_sink"], plane.ref: said["of_plane"]}
     snapshot = Snapshot(audit_policies=(policy,), cluster_audit_sinks=(store,), namespaces=(NamespaceFact("payments"),))
-    return Said(statuses, Sinks.of(snapshot)).facts("payments", coverage_of("Baseline", "payments"), [policy], plane)
+    return Said(documents, Sinks.of(snapshot)).facts("payments", coverage_of("Baseline", "payments"), [policy], plane)
 
 
 def standing(kind, **known):
@@ -152,3 +156,53 @@ def test_flags_are_known_only_where_we_write_them_and_saw_them_run():
     assert standing(EvidenceKind.LOG_AGE, plane=short) is Standing.FAILS
     assert standing(EvidenceKind.LOG_AGE, of_plane=status(Programmed=("False", "Pending"))) is Standing.NOT_OBSERVED
     assert standing(EvidenceKind.LOG_AGE, plane=control_plane()) is Standing.NOT_OBSERVED
+
+
+def observed(*policies, running=True, **spec):
+    plane = control_plane(**spec)
+    snapshot = Snapshot(
+        audit_policies=tuple(each for each in policies if each.metadata.namespace),
+        cluster_audit_policies=tuple(each for each in policies if not each.metadata.namespace),
+        control_planes=(plane,),
+        namespaces=(NamespaceFact("payments"), NamespaceFact("lab")),
+    )
+    digest = plan(snapshot).compiled["main"].desired.digest if running else ""
+    server = ApiServerObservation("local", digest, digest, ready=True)
+    snapshot = replace(snapshot, observations={"main": (server,)})
+    return statuses(snapshot, plan(snapshot), {})
+
+
+def test_status_has_the_counts_of_each_framework_and_the_rate_over_all():
+    policy = audit_policy(rules=[{"level": "None"}], compliance={"frameworks": ["PCI-DSS-4", "SOC2"]})
+    found = observed(policy, cluster_policy(preset="Baseline"))[policy.ref]
+    pci, soc2 = found["compliance"]
+    assert pci["framework"] == "PCI-DSS-4"
+    assert (pci["passed"], pci.get("failed", 0), pci["notApplicable"]) == (6, 0, 1)
+    assert soc2 == {"framework": "SOC2", "notJudged": 9} | {name: 0 for name in soc2 if soc2[name] == 0}
+    assert found["metrics"] == {"compliancePassingRate": "100%"}
+
+
+def test_a_policy_that_no_api_server_runs_has_no_rate():
+    policy = audit_policy(preset="Baseline", compliance={"frameworks": ["PCI-DSS-4"]})
+    found = observed(policy, cluster_policy(preset="Baseline"), running=False)[policy.ref]
+    assert found["compliance"][0]["passed"] == 0
+    assert "metrics" not in found
+
+
+def test_what_failed_is_named():
+    policy = audit_policy(rules=[{"level": "RequestResponse"}], compliance={"frameworks": ["CIS"]})
+    found = observed(policy)[policy.ref]
+    assert found["compliance"][0]["failing"] == ["3.2.2"]
+    assert found["metrics"] == {"compliancePassingRate": "0%"}
+
+
+def test_a_policy_that_names_no_framework_is_told_nothing_of_any():
+    policy = audit_policy(preset="Baseline")
+    assert "compliance" not in observed(policy)[policy.ref]
+
+
+def test_policies_of_which_the_same_is_said_share_it():
+    asked = {"preset": "Baseline", "compliance": {"frameworks": ["PCI-DSS-4"]}}
+    one, other = audit_policy("payments", **asked), audit_policy("lab", **asked)
+    found = observed(one, other)
+    assert found[one.ref] is found[other.ref]

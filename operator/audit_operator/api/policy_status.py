@@ -272,7 +272,12 @@ class FrameworkResult(ApiModel):
     passed: Count = Field(default=0, description="Controls with evidence that they hold.")
     failed: Count = Field(default=0, description="Controls with evidence that they do not.")
     not_applicable: Count = Field(default=0, description="Controls that are about nothing here.")
-    not_judged: Count = Field(default=0, description="Controls that a tool cannot judge.")
+    not_judged: Count = Field(
+        default=0, description="Controls that a tool cannot judge, or whose evidence was not observed."
+    )
+    failing: Annotated[tuple[Word, ...], Field(max_length=MAX_FINDINGS), ATOMIC] = Field(
+        default=(), description="Ids of controls that failed; `audit-operator compliance` says why."
+    )
 
 
 class Metrics(ApiModel):
@@ -280,7 +285,9 @@ class Metrics(ApiModel):
 
     logging_error_rate: Word = Field(default="", description="Records lost, wrong or refused, of all sent: 0.02%.")
     mean_time_to_detect: Word = Field(default="", description="From a probe of a detection to its alert: 3.1s.")
-    compliance_passing_rate: Word = Field(default="", description="Controls passed, of all judged: 87%.")
+    compliance_passing_rate: Word = Field(
+        default="", description="Controls passed, of those that passed or failed: 87%. Absent: none did either."
+    )
 
 
 class AuditPolicyStatus(ApiModel):

@@ -95,6 +95,13 @@ class CoverageOfPlane:
             self._judged[key] = (policy, _judge_restriction(policy, self.catalogue, special, self.ours))
         return self._judged[key][1]
 
+    def coverage(self, namespace: str) -> Coverage:
+        """The same verdicts, each with the action that it is on: the same object for the same verdicts."""
+        if not namespace:
+            return _assess_cluster(self.policy, self.catalogue)
+        special = namespace if namespace in self.catalogue.named_namespaces else _ANYWHERE
+        return _assess_restriction(self._restrictions.to(namespace).policy, self.catalogue, special)
+
     def status(self, judged: dict[str, Any], namespace: str, basis: CoverageBasis) -> dict[str, Any]:
         """The coverage as it stands in status.
 
@@ -106,16 +113,25 @@ class CoverageOfPlane:
 
 
 @lru_cache(maxsize=16)
-def _judge_cluster(policy: Policy, catalogue: Catalogue, ours: bool) -> dict[str, Any]:  # noqa: FBT001 - a cache's key
+def _assess_cluster(policy: Policy, catalogue: Catalogue) -> Coverage:
     # Namespaces are judged one by one, at the policies that are about them.
-    coverage = assess(policy, catalogue, follow_namespaces=False)
+    return assess(policy, catalogue, follow_namespaces=False)
+
+
+@lru_cache(maxsize=4096)  # as for _judge_restriction
+def _assess_restriction(policy: Policy, catalogue: Catalogue, namespace: str) -> Coverage:
+    return assess_restriction(Restriction(policy, tuple(range(len(policy.rules)))), catalogue, namespace)
+
+
+@lru_cache(maxsize=16)
+def _judge_cluster(policy: Policy, catalogue: Catalogue, ours: bool) -> dict[str, Any]:  # noqa: FBT001 - a cache's key
+    coverage = _assess_cluster(policy, catalogue)
     return _status(coverage, policy, suggest(policy, catalogue, follow_namespaces=False) if ours else {})
 
 
 @lru_cache(maxsize=4096)  # one per distinct treatment of a namespace; most reconciles change a few of them
 def _judge_restriction(policy: Policy, catalogue: Catalogue, namespace: str, ours: bool) -> dict[str, Any]:  # noqa: FBT001 - a cache's key
-    restriction = Restriction(policy, tuple(range(len(policy.rules))))
-    coverage = assess_restriction(restriction, catalogue, namespace)
+    coverage = _assess_restriction(policy, catalogue, namespace)
     suggestions = suggest(policy, catalogue, namespace=namespace or SAMPLE_NAMESPACE) if ours else {}
     return _status(coverage, policy, suggestions)
 

@@ -20,6 +20,8 @@ from audit_operator.api.policy_status import MAX_FINDINGS, CoverageBasis, Status
 from audit_operator.coverage.restriction import Restrictions
 from audit_operator.plan.adoption import differences
 from audit_operator.plan.claim import Claim, false, true, unknown
+from audit_operator.plan.compliance import Said
+from audit_operator.plan.compliance_status import ComplianceOfPolicies
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
 from audit_operator.plan.defect import DEFECT
 from audit_operator.plan.given import INVALID, NOT_FOUND
@@ -142,12 +144,26 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
             status = _sink_status(each, (shipping, sealed.of_sink(each)), kept, len(by_sink[each.ref]), barred)
             memory = sealed.memory(each)
             result[each.ref] = {**status, "seals": memory} if memory else status
+    result |= _compliance(result, snapshot, plan, sinks, judges)
     for broken in snapshot.invalid:
         is_ours = any(each.id == DEFECT for each in broken.findings)
         reason = Reason.INTERNAL_ERROR if is_ours else Reason.INVALID
         claims = [false(ConditionType.ACCEPTED, reason, _said(broken.findings))]
         result[broken.ref] = _document(broken.generation, _with_summary(claims))
     return result
+
+
+def _compliance(
+    said: Mapping[ObjectRef, Status],
+    snapshot: Snapshot,
+    plan: Plan,
+    sinks: Sinks,
+    judges: Mapping[str, CoverageOfPlane],
+) -> dict[ObjectRef, Status]:
+    """The statuses of policies, with what they say of frameworks: all the others are evidence of it."""
+    planes = {each.metadata.name: each for each in snapshot.control_planes}
+    judged = ComplianceOfPolicies(Said(said, sinks), planes, judges)
+    return {each.ref: judged.add(each, plan.assigned.get(each.ref), said[each.ref]) for each in snapshot.policies()}
 
 
 def _judge_of(name: str, plan: Plan, catalogue: Catalogue) -> CoverageOfPlane | None:
