@@ -132,3 +132,31 @@ def test_lines_that_are_no_events_are_counted_and_fail(logs, capsys):
 def test_our_own_detections_are_checked_as_others_are(command, capsys):
     assert main([*command[:4], "--presets"]) == 0
     assert "cannot fire                   own      cluster-admin-binding" in capsys.readouterr().out
+
+
+def test_detections_of_our_objects_look_into_their_own_namespace(logs, tmp_path, capsys):
+    reference = {"resource": "pods", "namespace": "web"}
+    (logs / "three.log").write_text(event(40, 200, objectRef=reference) + "\n")
+    detection = {"name": "it", "selection": {"verbs": ["get"]}}
+    for namespace in ("web", "other"):
+        own = {"apiVersion": "audit-operator.dev/v1alpha1", "kind": "AuditPolicy"}
+        own |= {"metadata": {"name": "own", "namespace": namespace}, "spec": {"preset": "Baseline"}}
+        own["spec"]["detections"] = [detection]
+        (tmp_path / f"{namespace}.json").write_text(json.dumps(own))
+    files = [each for name in ("web", "other") for each in ("-f", str(tmp_path / f"{name}.json"))]
+    assert main(["detections", "test", str(logs), *files]) == 0
+    first, last = capsys.readouterr().out.splitlines()
+    assert "AuditPolicy web/own: it" in first
+    assert last == "31 events; detections fired 1 times"
+
+
+def test_detections_of_our_objects_are_checked_against_what_the_objects_record(tmp_path, capsys):
+    detections = [{"name": "exec", "preset": "Exec"}, {"name": "admin", "preset": "ClusterAdminBinding"}]
+    own = {"apiVersion": "audit-operator.dev/v1alpha1", "kind": "AuditPolicy"}
+    own |= {"metadata": {"name": "own", "namespace": "web"}}
+    own["spec"] = {"rules": [{"level": "Metadata"}], "detections": detections}
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    assert main(["detections", "check", "-f", str(tmp_path / "own.json"), "--fail-on", "cannot"]) == 1
+    out = capsys.readouterr().out
+    assert "AuditPolicy web/own: admin" in out.splitlines()[0]
+    assert out.endswith("2 rules: 1 cannot fire, 1 can fire\n")

@@ -9,13 +9,15 @@ from pydantic import Field
 
 from audit_operator.api.constraints import ATOMIC, Constraint, Pattern
 from audit_operator.api.model import ApiModel
-from audit_operator.api.rules import Resources, StageList, UserGroups, Verbs
+from audit_operator.api.rules import GroupResources, StageList, Verb
 from audit_operator.api.text import ObjectName, Timeout
 
-MAX_PATTERNS = 32
+MAX_PATTERNS = 16
 
 NamePattern = Annotated[str, Field(min_length=1, max_length=256)]
 NamePatterns = Annotated[tuple[NamePattern, ...], Field(max_length=MAX_PATTERNS), ATOMIC]
+SelectedVerbs = Annotated[tuple[Verb, ...], Field(max_length=16), ATOMIC]
+SelectedResources = Annotated[tuple[GroupResources, ...], Field(max_length=4), ATOMIC]
 StatusCode = Annotated[int, Field(ge=100, le=599)]
 FieldPath = Annotated[
     str,
@@ -87,9 +89,9 @@ class Selection(ApiModel):
 
     users: NamePatterns = Field(default=(), description="User names, before impersonation; '*' is anything.")
     except_users: NamePatterns = Field(default=(), description="User names that do not count; '*' is anything.")
-    user_groups: UserGroups = Field(default=(), description="One of the user's groups must be listed.")
-    verbs: Verbs = Field(default=(), description="API verbs. kubectl exec arrives as get or as create.")
-    resources: Resources = Field(default=(), description="One entry must match, as in rules.")
+    user_groups: NamePatterns = Field(default=(), description="One of the user's groups must fit; '*' is anything.")
+    verbs: SelectedVerbs = Field(default=(), description="API verbs. kubectl exec arrives as get or as create.")
+    resources: SelectedResources = Field(default=(), description="One entry must match, as in rules.")
     namespaces: NamePatterns = Field(default=(), description="'*' is anything. Empty: also requests without one.")
     except_namespaces: NamePatterns = Field(default=(), description="Namespaces that do not count.")
     status_codes: Annotated[tuple[StatusCode, ...], Field(max_length=MAX_PATTERNS), ATOMIC] = Field(

@@ -9,6 +9,7 @@ from pydantic import Field
 from audit_operator.api.application_logs import ApplicationLogs
 from audit_operator.api.compliance import Compliance
 from audit_operator.api.constraints import ListType
+from audit_operator.api.detection import Detection
 from audit_operator.api.model import ApiModel
 from audit_operator.api.redaction import Redaction
 from audit_operator.api.references import ControlPlaneRef, SinkRef
@@ -63,5 +64,11 @@ class PolicySpec(ApiModel):
     )
     retention: Retention | None = Field(
         default=None, description="How long records are kept. Absent: as each sink does by itself."
+    )
+    detections: Annotated[tuple[Detection, ...], Field(max_length=8), ListType("map", ("name",))] = Field(
+        default=(),
+        description="What to look for in records: of an AuditPolicy, in those of its namespace. audit-operator "
+        "detections check says whether each can fire with what is recorded, and detections test looks for them in "
+        "logs. The operator itself makes no alerts of them.",
     )
     compliance: Compliance | None = Field(default=None, description="Frameworks to report on.")

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.detection import DetectionSeverity
 from audit_operator.api.text import printable
-from audit_operator.cli.own_detections import add_own, own_detections
+from audit_operator.cli.inputs import read_facts
+from audit_operator.cli.offline import print_findings
+from audit_operator.cli.own_detections import add_own, detections_of, own_detections
 from audit_operator.cli.usage import UsageError
 from audit_operator.detections.history import Episode, History, named
 from audit_operator.detections.own import preset_detections
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   audit-operator detections test /var/log/kubernetes/audit/           with all detections that ship with the operator
   audit-operator detections test audit.log.gz --own ours.yaml
+  audit-operator detections test audit.log -f policies/                with spec.detections of our objects
   audit-operator detections test server-1.log server-2.log -o json --fail-on high
 
 A file of detections:
@@ -59,6 +62,9 @@ def register(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument("logs", metavar="LOG", nargs="+", help="file, folder, or - for standard input; gzip is fine")
     add_own(parser)
+    parser.add_argument(
+        "-f", "--filename", metavar="PATH", action="append", default=[], help="our objects, with spec.detections"
+    )
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table", help="default: table")
     parser.add_argument(
         "--fail-on",
@@ -94,7 +100,13 @@ class _Reader:
 
 def run(options: argparse.Namespace) -> int:
     """Read, and tell."""
-    detections = [each for _, each in own_detections(options)] or list(preset_detections())
+    found = own_detections(options)
+    if options.filename:
+        facts = read_facts(options.filename)
+        print_findings(facts.findings)
+        found += detections_of(facts.snapshot)
+    asked = found or options.own or options.filename
+    detections = [each for _, each in found] if asked else list(preset_detections())
     history, reader = History(detections), _Reader()
     try:
         pieces = log_files(options.logs)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from audit_operator.cli import detection_history
 from audit_operator.cli.asked_policy import asked_policy
-from audit_operator.cli.inputs import read_file
+from audit_operator.cli.inputs import read_facts, read_file
 from audit_operator.cli.offline import add_compilation
-from audit_operator.cli.own_detections import add_own, own_detections
+from audit_operator.cli.own_detections import add_own, detections_of, own_detections
 from audit_operator.cli.usage import UsageError, add_version
 from audit_operator.coverage.loading import builtin_catalogue
 from audit_operator.detections.elastic import elastic_rules
@@ -30,6 +30,7 @@ EXAMPLES = """examples:
   audit-operator detections check --policy audit-policy.yaml --falco k8s_audit_rules.yaml
   audit-operator detections check -f policies/ --sigma sigma/rules/application/kubernetes
   kubectl audit-policy detections check --elastic detection-rules/rules/integrations/kubernetes
+  audit-operator detections check -f policies/                            spec.detections of our objects
   audit-operator detections check -f policies/ --presets --own ours.yaml
   audit-operator detections check -f policies/ --falco k8s_audit_rules.yaml -o json --fail-on cannot
 
@@ -92,7 +93,10 @@ def _register_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]
 def run(options: argparse.Namespace) -> int:
     """Judge and print."""
     rules = [rule for pack in _READERS for path in getattr(options, pack) for rule in _rules(pack, path)]
-    rules += [each.rule(file) for file, each in own_detections(options)]
+    found = own_detections(options)
+    if options.filename:
+        found += detections_of(read_facts(options.filename).snapshot)
+    rules += [each.rule(file) for file, each in found]
     if not rules:
         message = "there is no rule about Kubernetes' audit log; pass some with --falco, --sigma, --elastic or --own"
         raise UsageError(message)

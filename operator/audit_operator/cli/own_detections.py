@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding
 from audit_operator.cli.inputs import read_file
 from audit_operator.cli.offline import print_findings
 from audit_operator.cli.usage import UsageError
-from audit_operator.detections.own import OwnDetection, load_detections, preset_detections
+from audit_operator.detections.own import OwnDetection, in_namespace, load_detections, preset_detections, resolve
 
 if TYPE_CHECKING:
     import argparse
+
+    from audit_operator.plan.snapshot import Snapshot
 
 _PRESETS = "presets"
 
@@ -36,6 +39,16 @@ def own_detections(options: argparse.Namespace) -> list[tuple[str, OwnDetection]
     if twice:
         message = f"there are two detections called {twice[0]}"
         raise UsageError(message)
+    return found
+
+
+def detections_of(snapshot: Snapshot) -> list[tuple[str, OwnDetection]]:
+    """Object and detection of all policies; of an AuditPolicy, for its namespace."""
+    found: list[tuple[str, OwnDetection]] = []
+    for policy in snapshot.policies():
+        own = [replace(resolve(each), name=f"{policy.ref}: {each.name}") for each in policy.spec.detections]
+        namespace = policy.metadata.namespace
+        found += [(str(policy.ref), in_namespace(each, namespace) if namespace else each) for each in own]
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
@@ -86,6 +86,11 @@ def resolve(detection: Detection) -> OwnDetection:
     )
 
 
+def in_namespace(own: OwnDetection, namespace: str) -> OwnDetection:
+    """The detection for events of one namespace."""
+    return replace(own, condition=Every((own.condition, _equals(("objectRef", "namespace"), [namespace]))))
+
+
 def preset_detections() -> tuple[OwnDetection, ...]:
     """Every preset, as it is."""
     return tuple(resolve(each) for each in _presets().values())
@@ -120,8 +125,7 @@ def _parts(selection: Selection) -> Iterator[Condition]:
         yield Some(tuple(_resources(each) for each in selection.resources))
     yield from _like(("objectRef", "namespace"), selection.namespaces, selection.except_namespaces)
     yield from _like(("user", "username"), selection.users, selection.except_users)
-    if selection.user_groups:
-        yield _equals(("user", "groups"), selection.user_groups)
+    yield from _like(("user", "groups"), selection.user_groups, ())
     if selection.slower_than:
         number, unit = re.fullmatch("([0-9]+)(ms|s)", selection.slower_than).groups()  # type: ignore[union-attr]  # the model has seen to it
         least = Pattern(Comparison.AT_LEAST, str(int(number) * (1 if unit == "ms" else 1000)))
