@@ -9,6 +9,9 @@ from audit_operator.api.findings import Severity
 from audit_operator.api.policy_status import (
     FrameworkResult,
     Metrics,
+    Proof,
+    ProofFinding,
+    ProofOutcome,
     RetentionState,
     ShippingState,
     SinkRetention,
@@ -110,6 +113,16 @@ def sample(text: str = "the store answers 503") -> Report:
             ),
             judged=38,
             verified=31,
+            proof=Proof(
+                contradicted=1,
+                unproved=2,
+                findings=(
+                    ProofFinding(
+                        action="pod-exec", outcome=ProofOutcome.CONTRADICTED, sink="central", message=text[:1024]
+                    ),
+                    ProofFinding(action="events-delete", outcome=ProofOutcome.UNPROVED),
+                ),
+            ),
             shipping=(SinkShipping(sink=sink, state=ShippingState.LAGGING, lag="15m", lost=20, message=text[:1024]),),
             retention=(
                 ReportedRetention(

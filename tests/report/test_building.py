@@ -119,6 +119,27 @@ def test_what_a_status_says_of_an_earlier_spec_shows_nothing_about_this_one():
     assert next(each for each in figures(new) if each.title == "Running").value == "1/1"
 
 
+def test_what_nobody_asks_for_is_neither_kept_nor_lost():
+    conditions = [condition("Shipping", "Unknown", "NotRequested"), condition("RetentionEnforced", "True", "Enforced")]
+    report, _ = report_of(tenant("x", observedGeneration=1, conditions=conditions), BASE)
+    said = {each.title: (each.value, each.good) for each in figures(report)}
+    assert said["Arriving"] == ("0/1", False)
+    assert said["Kept"] == ("1/2", False)
+    alone, _ = report_of(tenant("x", observedGeneration=1, conditions=conditions))
+    said = {each.title: (each.value, each.good) for each in figures(alone)}
+    assert said["Arriving"] == ("0/0", None)
+    assert said["Kept"] == ("1/1", True)
+
+
+def test_what_probes_contradict_is_told_among_the_first():
+    coverage = {"score": "1/2", "covered": 1, "partial": 0, "gaps": 0, "leaks": 1, "total": 2, "verified": 1}
+    proof = {"contradicted": 1, "findings": [{"action": "pod-exec", "outcome": "Contradicted", "message": "why"}]}
+    report, _ = report_of(tenant("x", coverage={**coverage, "basis": "Desired", "proof": proof}))
+    said = next(each for each in figures(report) if each.title == "Proved")
+    assert (said.value, said.good) == ("1", False)
+    assert "1 contradicted" in said.note
+
+
 def test_bars_of_retention_have_their_ends_from_the_class_and_the_age_of_the_oldest_record():
     line = {"sink": SINK, "class": "min90d-max400d", "desired": "d", "state": "Enforced"}
     report, _ = report_of(tenant("x", retention=[{**line, "oldest": "2026-11-26T20:00:00Z"}, line]))

@@ -115,6 +115,7 @@ def _policy(policy: AuditPolicy | ClusterAuditPolicy, now: datetime) -> Reported
         conditions=status.conditions,
         judged=status.coverage.total if status.coverage else None,
         verified=status.coverage.verified if status.coverage else None,
+        proof=status.coverage.proof if status.coverage else None,
         shipping=status.shipping,
         retention=tuple(_retention(each, now) for each in status.retention),
         compliance=status.compliance,

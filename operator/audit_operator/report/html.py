@@ -13,7 +13,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from audit_operator.api.conditions import ConditionStatus
-from audit_operator.api.policy_status import RetentionState, ShippingState
+from audit_operator.api.policy_status import ProofOutcome, RetentionState, ShippingState
 from audit_operator.report import phrasing
 from audit_operator.report.bars import compliance_bar, retention_bar
 from audit_operator.report.heat_map import heat_map
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from audit_operator.report.model import Change, Report, ReportedFinding, ReportedPolicy, ReportedRetention, Trend
 
 _CHANGES = 200
+_UNFOLDED = 8
 _TITLE = "Audit coverage"
 
 
@@ -96,7 +97,9 @@ def _sections(report: Report) -> Iterator[Markup]:
     yield _section("map", "Where are the holes?", _filter(), heat_map(report))
     found = [_finding(report, number, each) for number, each in enumerate(report.findings)]
     yield _section("findings", "Gaps and leaks", *(found or [tag("p", "None.")]))
-    policies = [tag("div", *_policy(each), class_="policy") for each in report.policies]
+    unfolded = len(report.policies) <= _UNFOLDED
+    ordered = sorted(report.policies, key=lambda each: (not phrasing.troubles(each), not phrasing.standing(each)))
+    policies = [_policy(each, unfolded=unfolded) for each in ordered]
     yield _section("policies", "Delivered, kept, proved", *(policies or [tag("p", "There is no policy.")]))
     if report.remarks:
         yield _section(
@@ -183,14 +186,43 @@ def _finding(report: Report, number: int, each: ReportedFinding) -> Markup:
     )
 
 
-def _policy(policy: ReportedPolicy) -> Iterator[Markup]:
-    yield tag("h3", policy.title)
+def _policy(policy: ReportedPolicy, *, unfolded: bool) -> Markup:
+    if troubles := phrasing.troubles(policy):
+        state = _state(", ".join(troubles), good=False)
+    elif phrasing.standing(policy):
+        state = tag("span", "not known", class_="note")
+    else:
+        state = tag("span", "✓", class_="good-text")
+    return tag(
+        "details",
+        tag("summary", tag("h3", policy.title), state),
+        *_said(policy),
+        class_="policy",
+        open="" if unfolded else None,
+    )
+
+
+def _said(policy: ReportedPolicy) -> Iterator[Markup]:
     if note := phrasing.standing(policy):
         yield tag("p", f"{note[0].upper()}{note[1:]}.", class_="note")
-    if policy.judged is not None:
-        yield tag("p", f"{policy.verified or 0} of {policy.judged} verdicts proved by live probes.")
+    if shown := phrasing.proof(policy):
+        yield tag("p", shown)
     if said := phrasing.metrics(policy):
         yield tag("p", said)
+    if policy.proof is not None and policy.proof.findings:
+        yield _table(
+            ("not proved", "why", "sink", "what was asked and found"),
+            ((each.action, _outcome(each.outcome), each.sink, each.message) for each in policy.proof.findings),
+        )
+    yield from _observed(policy)
+
+
+def _outcome(outcome: ProofOutcome) -> Markup:
+    neutral = outcome in (ProofOutcome.UNKNOWN, ProofOutcome.UNPROVED)
+    return tag("span", outcome, class_="note") if neutral else _state(outcome, good=False)
+
+
+def _observed(policy: ReportedPolicy) -> Iterator[Markup]:
     if policy.conditions:
         yield _table(
             ("condition", "holds", "why", "since"),

@@ -133,8 +133,8 @@ def _status(report: Report) -> Iterator[str]:
 def _said(policy: ReportedPolicy) -> Iterator[str]:
     if note := phrasing.standing(policy):
         yield f"{note[0].upper()}{note[1:]}."
-    if policy.judged is not None:
-        yield f"{policy.verified or 0} of {policy.judged} verdicts proved by live probes."
+    if shown := phrasing.proof(policy):
+        yield shown
     if said := phrasing.metrics(policy):
         yield said
     for each in policy.conditions:
@@ -143,6 +143,12 @@ def _said(policy: ReportedPolicy) -> Iterator[str]:
 
 
 def _tables(policy: ReportedPolicy) -> Iterator[str]:
+    if policy.proof is not None and policy.proof.findings:
+        yield from _table(
+            ("not proved", "why", "sink", ""),
+            ((each.action, each.outcome, each.sink, each.message) for each in policy.proof.findings),
+        )
+        yield ""
     if policy.shipping:
         yield from _table(
             ("sink", "records", "waiting", "lost", ""),

@@ -15,7 +15,7 @@ from audit_operator.api.audit import Level
 from audit_operator.api.conditions import Condition
 from audit_operator.api.findings import Severity
 from audit_operator.api.model import ApiModel
-from audit_operator.api.policy_status import FrameworkResult, Metrics, SinkRetention, SinkShipping, Verdict
+from audit_operator.api.policy_status import FrameworkResult, Metrics, Proof, SinkRetention, SinkShipping, Verdict
 from audit_operator.api.text import Timestamp
 from audit_operator.coverage.catalogue import ActionSeverity
 
@@ -133,6 +133,7 @@ class ReportedPolicy(ApiModel):
     conditions: tuple[Condition, ...] = Field(default=(), description="Conditions.")
     judged: int | None = Field(default=None, description="Actions that the operator has judged for it.")
     verified: int | None = Field(default=None, description="Of these, verdicts that a live probe has confirmed.")
+    proof: Proof | None = Field(default=None, description="What live probes have shown besides. Absent: none is sent.")
     shipping: tuple[SinkShipping, ...] = Field(default=(), description="How records reach each sink.")
     retention: tuple[ReportedRetention, ...] = Field(default=(), description="How long each sink keeps them.")
     compliance: tuple[FrameworkResult, ...] = Field(default=(), description="Results per framework.")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from audit_operator.api.conditions import ConditionStatus, ConditionType
+from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from audit_operator.api.policy_status import Verdict
 
 if TYPE_CHECKING:
@@ -44,41 +44,46 @@ def caveats(report: Report) -> tuple[str, ...]:
 
 def figures(report: Report) -> tuple[Figure, ...]:
     """What matters first. Rates are rounded down: 99.96% is not 100%."""
-    counts, policies = report.counts, report.policies
-    judged = sum(each.judged or 0 for each in policies)
-    proved = sum(each.verified or 0 for each in policies)
-    programmed = _true(policies, ConditionType.PROGRAMMED)
-    shipping = _true(policies, ConditionType.SHIPPING)
-    lost = [each.lost for policy in policies for each in policy.shipping if each.lost]
+    counts = report.counts
     return (
         Figure("Covered", share(counts.covered, counts.total), f"{counts.covered:,} of {counts.total:,} verdicts"),
         Figure("Leaks", f"{counts.leaks:,}", "more is recorded than is safe", counts.leaks == 0),
         Figure("Gaps", f"{counts.gaps:,}", "less is recorded than is needed", counts.gaps == 0),
         Figure("Partial", f"{counts.partial:,}", "recorded for some only", counts.partial == 0),
-        Figure("Proved", f"{proved:,}", f"of {judged:,} verdicts in status, by live probes"),
-        Figure("Running", f"{programmed}/{len(policies)}", "policies that are Programmed", _all(programmed, policies)),
-        Figure(
-            "Arriving",
-            f"{shipping}/{len(policies)}",
-            f"policies whose records reach their sinks; {max(lost):,} or more lost" if lost else
-            "policies whose records reach their sinks",
-            False if lost else _all(shipping, policies),
-        ),
-    )  # fmt: skip
-
-
-def _all(number: int, policies: tuple[ReportedPolicy, ...]) -> bool | None:
-    return number == len(policies) if policies else None
-
-
-def _true(policies: tuple[ReportedPolicy, ...], type_: ConditionType) -> int:
-    """A status that speaks about an earlier spec shows nothing about this one."""
-    return sum(
-        each.type is type_ and each.status is ConditionStatus.TRUE
-        for policy in policies
-        if not policy.outdated
-        for each in policy.conditions
+        _proved(report.policies),
+        _holding("Running", ConditionType.PROGRAMMED, "policies that API servers run", report.policies),
+        _arriving(report.policies),
+        _holding("Kept", ConditionType.RETENTION_ENFORCED, "policies whose retention is enforced", report.policies),
     )
+
+
+def _proved(policies: tuple[ReportedPolicy, ...]) -> Figure:
+    current = [each for each in policies if not each.outdated]
+    judged, proved = sum(each.judged or 0 for each in current), sum(each.verified or 0 for each in current)
+    shown = [each.proof for each in current if each.proof is not None]
+    wrong = sum(each.contradicted for each in shown)
+    missing = sum(each.missing for each in shown)
+    note = f"of {judged:,} verdicts in status, by live probes"
+    if wrong or missing:
+        return Figure("Proved", f"{proved:,}", f"{note}; {wrong:,} contradicted, {missing:,} not found", good=False)
+    return Figure("Proved", f"{proved:,}", note)
+
+
+def _arriving(policies: tuple[ReportedPolicy, ...]) -> Figure:
+    lost = [each.lost for policy in policies for each in policy.shipping if each.lost]
+    figure = _holding("Arriving", ConditionType.SHIPPING, "policies whose records reach their sinks", policies)
+    return replace(figure, note=f"{figure.note}; {max(lost):,} or more lost", good=False) if lost else figure
+
+
+def _holding(title: str, type_: ConditionType, note: str, policies: tuple[ReportedPolicy, ...]) -> Figure:
+    """Of how many policies that ask for it a condition holds; a status of an earlier spec shows nothing."""
+    said = [
+        None if policy.outdated else next((each for each in policy.conditions if each.type is type_), None)
+        for policy in policies
+    ]
+    asked = [each for each in said if each is None or each.reason is not Reason.NOT_REQUESTED]
+    holds = sum(each is not None and each.status is ConditionStatus.TRUE for each in asked)
+    return Figure(title, f"{holds}/{len(asked)}", note, holds == len(asked) if asked else None)
 
 
 def share(part: int, whole: int) -> str:
@@ -153,3 +158,22 @@ def metrics(policy: ReportedPolicy) -> str:
         ("compliance passing rate", known.compliance_passing_rate),
     )
     return "; ".join(f"{title} {value}" for title, value in named if value)
+
+
+def proof(policy: ReportedPolicy) -> str:
+    """What live probes have shown; empty where nothing was judged."""
+    if policy.judged is None:
+        return ""
+    said = f"{policy.verified or 0} of {policy.judged} verdicts proved by live probes"
+    shown = policy.proof
+    if shown is None:
+        return f"{said}."
+    return f"{said}; {shown.contradicted} contradicted, {shown.missing} not found, {shown.unproved} without a probe."
+
+
+def troubles(policy: ReportedPolicy) -> tuple[str, ...]:
+    """What its status says is wrong, in a few words; nothing where it says nothing."""
+    wrong = [each.type.value for each in policy.conditions if each.status is ConditionStatus.FALSE]
+    lost = ["records lost"] if any(each.lost for each in policy.shipping) else []
+    shown = policy.proof
+    return (*wrong, *lost, *(["contradicted by probes"] if shown is not None and shown.contradicted else []))
