@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 16
 """Visits at the same time: one whose records do not come takes all of its patience."""
+_LONGEST_PAUSE = 60.0
 _LETTERS = 16
 _ASKED_WITHIN = 10.0
 _CLOCKS = timedelta(hours=1)
@@ -120,7 +121,7 @@ class _Sent:
 class _Known:
     """Of one place: when it is due, how it is treated, what was predicted there, and the results so far."""
 
-    due: float
+    due: float = 0.0
     treatment: object = None
     foretold: tuple[object, ...] = ()
     turn: int = 0
@@ -211,7 +212,8 @@ class LiveProbes:
             if due > now or len(self._visits) >= _AT_ONCE:
                 break
             self._visits[place] = asyncio.create_task(self._visit(place), name=f"probe {place}")
-        pause = max(0.0, min((due for due, place in waiting if place not in self._visits), default=now + 60.0) - now)
+        due = min((due for due, place in waiting if place not in self._visits), default=now + _LONGEST_PAUSE)
+        pause = due - now if len(self._visits) < _AT_ONCE else _LONGEST_PAUSE
         waking = asyncio.create_task(self._changed.wait())
         await asyncio.wait(
             [waking, *self._visits.values()], timeout=max(pause, 0.1), return_when=asyncio.FIRST_COMPLETED
@@ -225,11 +227,12 @@ class LiveProbes:
         self._bases, treatments = await asyncio.to_thread(_learnt, snapshot, planned, self.prober)
         self._sinks = Sinks.of(snapshot).existing
         self._opened = {ref: each for ref, each in self._opened.items() if ref in self._sinks}
-        now = time.monotonic()
         for place, treatment in treatments.items():
-            known = self._known.setdefault(place, _Known(now))
+            known = self._known.setdefault(place, _Known())
             if known.treatment != treatment:
-                known.treatment, known.due = treatment, now
+                # Of all at once, if need be: what it costs to look closer comes with the visits, which are bounded.
+                known.treatment = treatment
+                self._settle(place, known)
         existing = {each.name for each in snapshot.namespaces} | {""}
         for place in self._known.keys() - treatments.keys():
             # In the middle of a roll-out there is nothing to hold probes against; that is no reason to forget all.
@@ -254,11 +257,10 @@ class LiveProbes:
     async def _probe(self, place: Place, known: _Known, basis: Basis) -> None:
         most = most_at_once(len(self._known), self.times.per_second)
         selection, probes, foretold = await asyncio.to_thread(_prepared, basis, place[1], most, known.turn)
-        if foretold != known.foretold:
-            # What was found before was about something else. Shippers have still to hear of it: then it is due again.
-            self._forget(place, known)
-            known.foretold, known.due = foretold, time.monotonic() + self.times.settle
+        if known.foretold and foretold != known.foretold:
+            self._settle(place, known)
             return
+        known.foretold = foretold
         known.due = time.monotonic() + self.times.every
         for each in probes:
             await self.rate.wait()
@@ -357,6 +359,11 @@ class LiveProbes:
                 _LOG.warning("Probe of %s in %s: %s", said[0].action, said[0].sink, said[0].message, extra=extra)
             places[place[1]] = seen
             self.on_change()
+
+    def _settle(self, place: Place, known: _Known) -> None:
+        """What is predicted has changed, or is new. Shippers have still to hear of it: then the place is due."""
+        self._forget(place, known)
+        known.foretold, known.due = (), time.monotonic() + self.times.settle
 
     def _forget(self, place: Place, known: _Known) -> None:
         """What was proved of something else is no proof."""
