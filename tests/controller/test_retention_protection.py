@@ -41,7 +41,11 @@ DEMANDS = {
     "20d at least": Demand(20 * DAY, 30 * DAY),
     "no maximum": Demand(minimum=5 * DAY),
     "nothing": None,
+    "nothing of anybody": None,
 }
+
+
+NOBODY = "nothing of anybody"
 
 
 def demands(demand, *, confirmed):
@@ -91,7 +95,7 @@ class Life:
 
     def __init__(self):
         self.document, self.time = as_if_for_weeks(), NOW
-        self.demanded, self.confirmed = MAX30, False
+        self.demanded, self.confirmed, self.anybody = MAX30, False, True
         self.written, self.meanwhile, self.fails = Seen(), {}, ""
         self.mends = Mends("", "", "")
         self.ordered, self.wrong = [], []
@@ -103,7 +107,11 @@ class Life:
 
     def show(self):
         self.seen.demand(self.time, self.demanded)
-        self.rounds.follow([SINK], {REF: demands(self.demanded, confirmed=self.confirmed)})
+        self.follow()
+
+    def follow(self):
+        wanted = {REF: demands(self.demanded, confirmed=self.confirmed)} if self.anybody else {}
+        self.rounds.follow([SINK], wanted)
 
     async def get(self, resource, *, name, namespace=""):  # noqa: ARG002 - the protocol's
         document = json.loads(json.dumps(self.document))
@@ -138,11 +146,11 @@ class Life:
 
     def act(self, act):
         if act in DEMANDS:
-            self.demanded = DEMANDS[act]
+            self.demanded, self.anybody = DEMANDS[act], act != NOBODY
             self.show()
         elif act == "confirm":
             self.confirmed = not self.confirmed
-            self.rounds.follow([SINK], {REF: demands(self.demanded, confirmed=self.confirmed)})
+            self.follow()
         elif act == "write" and REF in self.rounds.observations:
             self.document = {"status": {"retention": to_json(self.rounds.observations[REF].status)}}
             self.written = Seen([*self.written.spans, *self.seen.copy(self.time).spans])
@@ -151,7 +159,8 @@ class Life:
 
     async def round(self, fails, meanwhile):
         self.fails, self.meanwhile = fails, dict(meanwhile)
-        await self.rounds._round(self.rounds._followed[REF])
+        if REF in self.rounds._followed:
+            await self.rounds._round(self.rounds._followed[REF])
         self.fails, self.meanwhile = "", {}
 
     async def live(self, acts):
@@ -161,7 +170,8 @@ class Life:
                 self.act(act)
             elif isinstance(act, Dead):
                 await self.rounds.aclose()  # as good as killed: it writes nothing
-                self.demanded = DEMANDS.get(act.meanwhile, self.demanded)
+                if act.meanwhile:
+                    self.demanded, self.anybody = DEMANDS[act.meanwhile], act.meanwhile != NOBODY
                 await self.begin()
             else:
                 await self.round(*act)
@@ -211,6 +221,13 @@ def test_a_hold_that_was_seen_is_written_without_the_store_and_outlives_the_oper
     assert lived(("observe", {}), "hold", Dead(), "30d", ROUND) == []
     # Nothing could be written, so that nothing is known; nobody can do better.
     assert lived(("observe", {}), "hold", Dead("30d"), ROUND) == [30 * DAY]
+
+
+def test_what_was_seen_to_protect_is_remembered_while_nothing_at_all_is_demanded_of_a_sink():
+    assert lived(ROUND, NOBODY, "30d", ROUND) == [30 * DAY]
+    assert lived(ROUND, "hold", NOBODY, "30d", ROUND) == [30 * DAY]
+    assert lived(ROUND, Dead(NOBODY), "30d", ROUND) == [30 * DAY]
+    assert lived(NOBODY, "30d", ROUND, "write", "week", ROUND) == [30 * DAY]
 
 
 def test_once_written_what_was_seen_is_left_to_memory_and_what_was_announced_comes_in_time():

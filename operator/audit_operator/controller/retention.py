@@ -163,6 +163,8 @@ class RetentionRounds:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     observations: dict[ObjectRef, RetentionObservation] = field(default_factory=dict)
     _followed: dict[ObjectRef, _Followed] = field(default_factory=dict)
+    _protections: dict[ObjectRef, Protections] = field(default_factory=dict)
+    """Of sinks that are not followed now."""
     _existing: frozenset[str] = frozenset()
     _parting: set[asyncio.Task[None]] = field(default_factory=set)
     _platform: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PLATFORM))
@@ -173,14 +175,21 @@ class RetentionRounds:
     ) -> None:
         """See to those of which something is demanded, and to no others. `existing` are the namespaces that exist."""
         self._existing = existing
-        wanted = {each.ref: each for each in sinks if each.ref in demands}
-        parted: dict[ObjectRef, Protections] = {}
+        wanted: dict[ObjectRef, Sink] = {}
+        for each in sinks:
+            if each.ref in demands:
+                wanted[each.ref] = each
+            elif each.ref not in self._followed and not isinstance(each, AuditSink):
+                self._without_demand(each.ref, Protections(), ())
         for ref, known in list(self._followed.items()):
             if ref not in wanted or wanted[ref].spec != known.sink.spec:
                 if known.task is not None:
                     known.task.cancel()
                 del self._followed[ref]
-                parted[ref] = known.protections
+                if ref in wanted:
+                    self._protections[ref] = known.protections
+                elif not isinstance(known.sink, AuditSink):
+                    self._without_demand(ref, known.protections, known.demands.classes)
                 self.observations.pop(ref, None)
                 enforced = known.sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
                 # Nothing is ever deleted through an AuditSink.
@@ -190,12 +199,18 @@ class RetentionRounds:
                     parting.add_done_callback(self._parting.discard)
         for ref, sink in wanted.items():
             if (followed := self._followed.get(ref)) is None:
-                protections = parted.get(ref, Protections())
+                protections = self._protections.pop(ref, None) or Protections()
                 followed = self._followed[ref] = _Followed(sink, demands[ref], protections=protections)
                 followed.task = asyncio.create_task(self._attend(followed), name=f"retention {ref}")
             elif followed.demands != demands[ref] and followed.demand(demands[ref]) and ref in self.observations:
                 # Said at once: nobody knows when the store will have answered.
                 self._note(followed, self.observations[ref], followed.protections.turn - 1)
+
+    def _without_demand(self, ref: ObjectRef, known: Protections, classes: Iterable[RetentionClass]) -> None:
+        """Remember that nothing of it was to be deleted, until something is demanded again."""
+        if ref not in self._protections:
+            known.end(classes)
+            self._protections[ref] = known
 
     async def aclose(self) -> None:
         """Go round no more; a deletion that a store has begun goes on there."""

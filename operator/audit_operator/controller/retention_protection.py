@@ -33,9 +33,10 @@ class Protections:
     _first: frozenset[str] | None = None
 
     def begin(self, classes: Iterable[RetentionClass]) -> None:
-        """What is demanded when a sink is first looked after: what its status says may be older."""
+        """What is demanded when a sink is looked after: what its status says may be older."""
         demanded = protections(classes)
-        self._first = frozenset(demanded)
+        if self._first is None:
+            self._first = frozenset(demanded)
         self._add({name: each for name, each in demanded.items() if each != Protection()})
 
     def see(self, before: Iterable[RetentionClass], now: Iterable[RetentionClass]) -> bool:
@@ -50,6 +51,11 @@ class Protections:
         for name, each in found.items():
             earlier = self._seen.get(name)
             self._seen[name] = (each if earlier is None else each | earlier[0], self.turn)
+
+    def end(self, classes: Iterable[RetentionClass]) -> None:
+        """Nothing is demanded of the sink any more. What its status remembers is a time in which something was."""
+        self._add(dict.fromkeys(protections(classes), ENDLESS))
+        self._first = frozenset()
 
     def read(self, memory: Memory, said: RetentionOfSink | None) -> Memory:
         """The API server's `memory` with all that was seen. Where it is what was `said` last, it has that already."""
