@@ -27,6 +27,7 @@ from audit_operator.controlplane.static_pod.report import NodeReport, NodeState
 from audit_operator.gateway.handover import Handover
 from audit_operator.gateway.receiver import Receiver
 from audit_operator.plan import plan
+from audit_operator.plan.compliance_status import counted
 from audit_operator.plan.shipping_status import ShippingFacts
 from audit_operator.reading.server import Reader
 from tests.plan.test_planning import SNAPSHOT, seen
@@ -110,3 +111,14 @@ def test_what_stores_say_is_shown_by_sink_and_nothing_of_those_that_cannot_be_as
     assert 'audit_operator_sink_check_seconds{sink="auditsink.payments.own"} 0.25' in text
     assert 'audit_operator_sink_rows_dropped_total{reason="too_old",sink="auditsink.payments.own"} 3.0' in text
     assert "files" not in text
+
+
+def test_controls_are_counted_over_policies_and_go_with_them():
+    said = {"framework": "CIS", "passed": 1, "failed": 2}
+    metrics = Metrics()
+    metrics.show_compliance(counted([{"compliance": [said]}, {"compliance": [said]}, {}]))
+    text = generate_latest(metrics.registry).decode()
+    assert 'audit_operator_compliance_controls{framework="CIS",verdict="Fail"} 4.0' in text
+    assert 'audit_operator_compliance_controls{framework="CIS",verdict="CannotBeJudged"} 0.0' in text
+    metrics.show_compliance(counted([]))
+    assert "audit_operator_compliance_controls{" not in generate_latest(metrics.registry).decode()

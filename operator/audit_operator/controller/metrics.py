@@ -49,6 +49,7 @@ class Metrics:
     rules: Gauge = field(init=False)
     size: Gauge = field(init=False)
     servers: Gauge = field(init=False)
+    controls: Gauge = field(init=False)
     leading: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,6 +64,9 @@ class Metrics:
         self.rules = _gauge(registry, "policy_rules", "Rules of the compiled policy.", "control_plane")
         self.size = _gauge(registry, "policy_size_bytes", "Size of the compiled policy.", "control_plane")
         self.servers = _gauge(registry, "api_servers", "API servers by what they run.", "control_plane", "programmed")
+        self.controls = _gauge(
+            registry, "compliance_controls", "Controls of frameworks that policies name.", "framework", "verdict"
+        )
         self.leading = _gauge(registry, "leader", "1 while this replica leads.")
 
     def follow(self, name: str, text: str, value: Callable[[], float]) -> None:
@@ -112,6 +116,12 @@ class Metrics:
     def follow_permissions(self, results: Callable[[], Mapping[str, Permissions]]) -> None:
         """Show at each scrape how many may read, write and disable."""
         self.registry.register(PermissionMetrics(results))
+
+    def show_compliance(self, controls: Mapping[tuple[str, str], int]) -> None:
+        """Show the counts of controls, by framework and verdict, of all policies together."""
+        self.controls.clear()
+        for labels, count in controls.items():
+            self.controls.labels(*labels).set(count)
 
     def show(self, snapshot: Snapshot, planned: Plan) -> None:
         """Show one plan; labels of what is gone go with it."""

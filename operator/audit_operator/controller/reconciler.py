@@ -24,6 +24,7 @@ from audit_operator.controller.content import said_of_permissions, snapshot_of
 from audit_operator.controller.quarantine import Quarantine
 from audit_operator.plan import plan
 from audit_operator.plan.collector_files import collector_files
+from audit_operator.plan.compliance_status import counted
 from audit_operator.plan.defect import unplanned
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.plan.shipping import shipping
@@ -220,8 +221,9 @@ class Reconciler:
             self._contained("Probes", partial(self.probes.follow, observed, planned))
             proofs = self.probes.observations
         seen = _Seen(refused, self.shipment.facts, stores, pods, permissions, kept, sealed, proofs)
-        encoded = await self._made(observed, "status", partial(_encode, seen=seen), planned)
+        encoded, controls = await self._made(observed, "status", partial(_encode, seen=seen), planned)
         self._contained("Metrics", partial(self.metrics.show, snapshot, planned))
+        self._contained("Metrics", partial(self.metrics.show_compliance, controls))
         self.writer.submit(encoded, basis)
         self._said = {ref: each for ref, each in encoded.items() if ref.kind == AUDIT_CONTROL_PLANE.kind}
         if not self.shipment.failed:
@@ -326,7 +328,10 @@ def _shipped(snapshot: Snapshot, plane: str) -> None:
         collector_files(wanted, snapshot, plane)
 
 
-def _encode(snapshot: Snapshot, planned: Plan, seen: _Seen) -> dict[ObjectRef, EncodedStatus]:
+def _encode(
+    snapshot: Snapshot, planned: Plan, seen: _Seen
+) -> tuple[dict[ObjectRef, EncodedStatus], Mapping[tuple[str, str], int]]:
+    """The statuses as they are written, and how many controls have which verdict; see `counted`."""
     documents = statuses(
         snapshot,
         planned,
@@ -340,4 +345,4 @@ def _encode(snapshot: Snapshot, planned: Plan, seen: _Seen) -> dict[ObjectRef, E
         seen.proofs,
     )
     encoded = {id(each): EncodedStatus.of(each) for each in {id(each): each for each in documents.values()}.values()}
-    return {ref: encoded[id(each)] for ref, each in documents.items()}
+    return {ref: encoded[id(each)] for ref, each in documents.items()}, counted(documents.values())

@@ -6,6 +6,7 @@ prints it. What is said changes only with a verdict, and policies of which the s
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from audit_operator.api.policy_status import MAX_FINDINGS, FrameworkResult
 from audit_operator.compliance.judgement import Outcome, Result, judge, passing_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from audit_operator.api.audit_policy import AuditPolicy
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from audit_operator.plan.covering import CoverageOfPlane
 
 Status = dict[str, Any]
+_COUNTS = {
+    Outcome.PASS: "passed",
+    Outcome.FAIL: "failed",
+    Outcome.NOT_APPLICABLE: "notApplicable",
+    Outcome.CANNOT_BE_JUDGED: "notJudged",
+}
 
 
 @dataclass(slots=True)
@@ -79,6 +86,16 @@ class ComplianceOfPolicies:
             }
             self._known[key] = (facts.coverage, said)
         return self._known[key][1]
+
+
+def counted(statuses: Iterable[Status]) -> Counter[tuple[str, str]]:
+    """How many controls of all policies together have each verdict, by framework and verdict."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for status in statuses:
+        for said in status.get("compliance", ()):
+            for outcome, name in _COUNTS.items():
+                counts[said["framework"], outcome.value] += said.get(name, 0)
+    return counts
 
 
 def _said(result: Result) -> FrameworkResult:
