@@ -14,6 +14,7 @@ from tests.benchmarks import (
     pseudonyms,
     reconcile,
     replay,
+    report,
     retention,
     shipping,
     sidecar,
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "integrity": integrity.run,
     "retention": retention.run,
     "replay": replay.run,
+    "report": report.run,
 }
 
 

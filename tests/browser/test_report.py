@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import random
-from itertools import product
-
 import pytest
 
-from audit_operator.api.policy_status import Verdict
 from audit_operator.cli import main
-from audit_operator.coverage.loading import builtin_catalogue
 from audit_operator.report.html import to_html
-from audit_operator.report.model import Group, ReportedAction
 from tests.browser.axe import axe_core
+from tests.report.large import large
 from tests.report.sample import HOSTILE, sample
 
 AT = "document.activeElement"
@@ -43,31 +38,6 @@ def opened(browser, written):
         assert page.requests == [path.as_uri()]
         assert page.complaints == []
         page.close()
-
-
-def of_thousand():
-    """Every namespace unlike every other: nothing can be put together."""
-    seeded = random.Random(7)
-    actions = builtin_catalogue().actions
-    verdicts = [*[Verdict.COVERED] * 5, Verdict.PARTIAL, Verdict.GAP, Verdict.LEAK]
-    groups = tuple(
-        Group(namespaces=(f"team-{number:04}",), verdicts={each.id: seeded.choice(verdicts) for each in actions})
-        for number in range(1000)
-    )
-    findings = tuple(
-        sample()
-        .findings[0]
-        .model_copy(
-            update={
-                "action": action.id,
-                "verdict": verdict,
-                "groups": tuple(index for index, each in enumerate(groups) if each.verdicts[action.id] is verdict),
-            }
-        )
-        for verdict, action in product((Verdict.LEAK, Verdict.GAP, Verdict.PARTIAL), actions)
-    )
-    listed = tuple(ReportedAction(id=each.id, title=each.title, severity=each.severity) for each in actions)
-    return sample().model_copy(update={"actions": listed, "groups": groups, "findings": findings})
 
 
 @pytest.mark.parametrize("words", HOSTILE)
@@ -129,7 +99,7 @@ def test_the_map_is_used_by_keys_alone(opened):
 
 
 def test_a_thousand_namespaces_are_walked_through_and_filtered(opened):
-    page = opened(of_thousand())
+    page = opened(large(1000))
     assert page.evaluate("document.querySelectorAll('#heat tbody tr').length") == 1000
     page.evaluate("document.querySelector('#heat td').focus()")
     page.press("ArrowDown")
@@ -143,7 +113,7 @@ def test_a_thousand_namespaces_are_walked_through_and_filtered(opened):
 
 def test_rows_that_are_not_in_sight_are_not_laid_out(opened):
     # A table of 51,000 cells takes a browser seconds, at each step from cell to cell.
-    page = opened(of_thousand())
+    page = opened(large(1000))
     cells = "[...document.querySelectorAll('#heat tbody td')]"
     skipped = f"{cells}.filter(each => !each.checkVisibility({{contentVisibilityAuto: true}}))"
     assert page.evaluate(f"{skipped}.length") > 40_000

@@ -64,6 +64,17 @@ def test_it_is_a_kubectl_plug_in(cluster):
     assert json.loads(done.stdout)["summary"]["leaks"] > 0
 
 
+def test_a_report_of_a_cluster_has_its_namespaces_and_claims_nothing_that_no_operator_has_said(cluster, capsys):
+    assert main(["report", "--kubeconfig", str(cluster.kubeconfig()), "-o", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    places = [each.get("namespaces", ["(cluster)"]) for each in found["groups"]]
+    assert places[0] == ["(cluster)"]
+    assert ["lab"] in places
+    assert ["payments"] in places
+    assert any({"default", "kube-public"} <= set(each) for each in places)
+    assert [each["observed"] for each in found["policies"]] == [False] * 3
+
+
 def test_where_no_operator_has_said_anything_no_control_passes(cluster, capsys):
     assert main(["compliance", "--kubeconfig", str(cluster.kubeconfig()), "-o", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
