@@ -8,8 +8,10 @@ import re
 import pytest
 
 from audit_operator.api.compliance import Framework
+from audit_operator.compliance.controls import builtin_controls
 from audit_operator.compliance.judgement import Outcome, judge
 from audit_operator.compliance.kube_bench import to_kube_bench
+from audit_operator.compliance.open_reports import MOST_RESULTS, to_open_report
 from audit_operator.compliance.oscal import control_id, to_oscal
 from audit_operator.compliance.report import AS_WRITTEN, to_json, to_table
 from tests.compliance.oscal_structure import faults
@@ -52,6 +54,24 @@ def test_a_table_says_what_it_does_not_claim(results):
     assert "(unverified)" in text
     assert "Not judged: " in text
     assert "no certificate" in text
+
+
+def test_a_report_object_calls_nothing_wrong_that_could_not_be_judged(results):
+    report = to_open_report(results, namespace="", at=1)
+    assert report["kind"] == "ClusterReport"
+    assert report["summary"]["pass"] == sum(each.count(Outcome.PASS) for each in results)
+    assert report["summary"]["fail"] == sum(each.count(Outcome.FAIL) for each in results)
+    assert report["summary"]["warn"] == report["summary"]["error"] == 0
+    assert report["results"][0]["result"] == "fail"
+    assert {each["properties"]["verdict"] for each in report["results"] if each["result"] == "skip"} == {
+        "CannotBeJudged"
+    }
+
+
+def test_all_controls_of_all_frameworks_have_room_in_one_report_object():
+    report = to_open_report(judge(Framework, facts("- level: Metadata", "payments")), namespace="payments", at=1)
+    assert report["metadata"]["namespace"] == report["scope"]["name"] == "payments"
+    assert len(report["results"]) == len(builtin_controls()) <= MOST_RESULTS
 
 
 def test_oscal_has_the_structure_of_the_published_schema(results):

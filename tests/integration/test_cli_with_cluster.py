@@ -83,6 +83,23 @@ def test_where_no_operator_has_said_anything_no_control_passes(cluster, capsys):
     assert verdicts == {"Fail", "CannotBeJudged"}
 
 
+def test_an_api_server_takes_verdicts_as_report_objects_and_drops_no_field_of_them(cluster, tmp_path, capsys):
+    folder = Path(__file__).parent / "open_reports"
+    cluster.kubectl("apply", "--server-side", "-f", str(folder))
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(folder))
+    for namespace, path in (("", "clusterreports"), ("payments", "namespaces/payments/reports")):
+        arguments = ["compliance", "--kubeconfig", str(cluster.kubeconfig()), "-o", "openreports"]
+        assert main([*arguments, *(["-n", namespace] if namespace else [])]) == 0
+        printed = capsys.readouterr().out
+        (tmp_path / "report.json").write_text(printed)
+        cluster.kubectl("apply", "--server-side", "--validate=strict", "-f", str(tmp_path / "report.json"))
+        stored = cluster.get(f"/apis/openreports.io/v1alpha1/{path}/audit-operator-compliance")
+        wanted = json.loads(printed)
+        assert {name: stored[name] for name in ("source", "summary", "results")} == {
+            name: wanted[name] for name in ("source", "summary", "results")
+        }
+
+
 def test_a_cluster_that_does_not_answer_is_wrong_usage(tmp_path, capsys):
     config = {
         "apiVersion": "v1",

@@ -19,6 +19,7 @@ from audit_operator.compliance.controls import EvidenceKind
 from audit_operator.compliance.facts import Facts, Observation, Standing
 from audit_operator.compliance.judgement import Outcome, Result, judge
 from audit_operator.compliance.kube_bench import to_kube_bench
+from audit_operator.compliance.open_reports import to_open_report
 from audit_operator.compliance.oscal import to_oscal
 from audit_operator.compliance.report import to_json, to_table
 from audit_operator.coverage.loading import builtin_catalogue
@@ -38,6 +39,7 @@ EXAMPLES = """examples:
   kubectl audit-policy compliance                              with what the cluster's statuses prove
   kubectl audit-policy compliance -n payments -o json
   kubectl audit-policy compliance -o oscal > assessment-results.json
+  kubectl audit-policy compliance -o openreports | kubectl apply --server-side -f -
 """
 _NOT_OURS = {
     EvidenceKind.IN_FORCE: (
@@ -48,7 +50,7 @@ _NOT_OURS = {
         ),
     )
 }
-_OUTPUTS = ["table", "json", "kube-bench", "oscal"]
+_OUTPUTS = ["table", "json", "kube-bench", "oscal", "openreports"]
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -109,10 +111,12 @@ def _print(results: tuple[Result, ...], facts: Facts, output: str) -> None:
     about = f"namespace {facts.namespace}" if facts.namespace else "the cluster"
     if facts.as_written:
         about += ", as its policy is written"
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    clock = datetime.now(UTC)
+    now = clock.isoformat(timespec="seconds").replace("+00:00", "Z")
     documents = {
         "json": lambda: to_json(results, namespace=facts.namespace, as_written=facts.as_written),
         "kube-bench": lambda: to_kube_bench(results, version=__version__),
+        "openreports": lambda: to_open_report(results, namespace=facts.namespace, at=int(clock.timestamp())),
         "oscal": lambda: to_oscal(results, about=about, at=now, version=__version__),
     }
     print(json.dumps(documents[output](), indent=2, ensure_ascii=False))
