@@ -61,6 +61,15 @@ def test_what_has_no_interval_stands_until_all_that_was_compared_is_compared_aga
     assert judged(report_of(3, hours(9, 20)), report_of(2, hours(0, 9)), first).findings == ()
 
 
+def test_what_has_no_interval_stands_no_longer_than_records_must_be_there():
+    """Nobody compares again what is older, and so nobody could refute it."""
+    unreadable = noted([Discovery(Kind.OBJECT_UNREADABLE, "the object x")])[0]
+    first = report_of(1, hours(0, 10), findings=unreadable, more=1)
+    assert len(judged(report_of(2, hours(9, 20)), first, kept_for=40).findings) == 2
+    assert judged(report_of(2, hours(8, 20)), first, kept_for=40).findings == ()
+    assert judged(first, kept_for=38).findings == ()
+
+
 def test_findings_that_a_report_does_not_name_stand_as_well():
     first = report_of(1, hours(0, 10), findings=gone(3), more=5)
     assert [(each.kind, each.count) for each in judged(report_of(2, hours(3, 4)), first).findings] == [("more", 5)]
@@ -82,6 +91,14 @@ def test_everything_must_have_been_compared_lately():
     assert judged(report_of(1, hours(0, 40), START + 20 * HOUR)).uncovered == hours(0, 24)
     parts = report_of(2, hours(0, 20), lately), report_of(1, hours(21, 40), lately)
     assert judged(*parts).uncovered == hours(20, 21)
+
+
+def test_that_nobody_compares_anything_is_told_also_where_records_need_not_be_there_for_so_long():
+    assert judged(kept_for=24).uncovered == hours(24, 48)
+    assert judged(kept_for=12).uncovered == hours(36, 48)
+    assert judged(report_of(1, hours(20, 30), START + 20 * HOUR), kept_for=12).uncovered == hours(36, 48)
+    assert judged(report_of(1, hours(20, 30), START + 40 * HOUR), kept_for=12).uncovered is None
+    assert judged(kept_for=12, begins=START + 30 * HOUR).uncovered is None
 
 
 def test_a_report_of_the_future_does_not_last_longer():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from audit_operator.integrity import report as reports
 from audit_operator.integrity import seal as seals
 from audit_operator.integrity.discovery import Kind
-from audit_operator.integrity.interval import turn
+from audit_operator.integrity.interval import Interval, turn
 from audit_operator.integrity.keys import SigningKey
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.reporting import Reporter
@@ -25,7 +25,7 @@ async def verified(store, archive, most=None, accepted=()):
     """One verification with a report, as the command does it."""
     reporter = Reporter(SCOPE, archive, REPORT_KEY)
     earlier = await reporter.earlier()
-    at = None if most is None else Turn(most, earlier.until)
+    at = None if most is None else Turn(most, earlier.compared)
     question = Question(
         SCOPE, (KEY.public,), END + HOUR, 3 * HOUR, turn=at, pinned=earlier.pinned, accepted=frozenset(accepted)
     )
@@ -72,22 +72,43 @@ async def test_each_turn_goes_on_where_the_last_ended_and_begins_anew_after_the_
     store, archive, _ = await sealed()
     compared = [(await verified(store, archive, 90 * timedelta(minutes=1)))[1].span for _ in range(HOURS + 1)]
     assert compared == [*(hour(at) for at in range(HOURS)), hour(0)]
-    _, whole = await verified(store, archive, timedelta(days=9))
-    assert (whole.span.since, whole.span.until) == (START + HOUR, END)
+    whole = [(await verified(store, archive, timedelta(days=9)))[1].span for _ in range(2)]
+    assert whole == [Interval(START, END)] * 2
 
 
-@given(st.integers(1, 40), st.integers(1, 50))
-def test_turns_leave_nothing_out(count, length):
-    intervals = [hour(at) for at in range(count)]
-    after, seen = None, []
-    while len(seen) < count:
-        chosen = turn(intervals, after, length * HOUR)
-        assert 1 <= len(chosen) <= max(length, 1)
+async def test_a_turn_that_failed_is_gone_on_with():
+    store, archive, _ = await sealed()
+    archive.objects[report_name(1)] = report_of(1, hour(0), failure="the store was away").encode()
+    _, next_one = await verified(store, archive, 3 * HOUR)
+    assert next_one.span == Interval(START + HOUR, END)
+
+
+@given(st.integers(1, 40), st.integers(1, 50), st.sets(st.integers(0, 39)))
+def test_turns_leave_nothing_out(count, length, without):
+    intervals = [hour(at) for at in range(count) if at not in without]
+    last, seen = None, []
+    while len(seen) < len(intervals):
+        chosen = turn(intervals, last, length * HOUR)
+        assert 1 <= len(chosen) <= length
+        last = Interval(chosen[0].since, chosen[-1].until)
+        assert last.length == len(chosen) * HOUR
         seen += chosen
-        after = chosen[-1].until
     assert seen == intervals
-    assert turn(intervals, after, length * HOUR)[0] == intervals[0]
-    assert turn([], after, HOUR) == []
+    assert list(turn(intervals, last, length * HOUR))[:1] == intervals[:1]
+    assert turn([], last, HOUR) == []
+
+
+@given(st.integers(5, 30), st.integers(20, 60), st.integers(0, 30))
+def test_turns_come_to_every_interval_again_though_there_are_new_ones_every_day(per_day, length, first):
+    """Within the days that as many need as must be there, and as many more as there are new ones meanwhile."""
+    kept, last, compared = 100, None, {}
+    for day in range(60):
+        there = [hour(at) for at in range(max(0, first + day * per_day - kept), first + day * per_day + 1)]
+        for each in (chosen := turn(there, last, (length + per_day) * HOUR)):
+            compared[each] = day
+        last = Interval(chosen[0].since, chosen[-1].until)
+        if day > 2 * (turns := -(-kept // length) + 2):
+            assert all(day - compared[each] <= turns for each in there[: -per_day * (turns + 1)])
 
 
 async def test_seals_that_were_deleted_and_made_anew_are_found_in_any_archive():
@@ -121,7 +142,7 @@ async def test_reports_of_strangers_say_nothing():
     store, archive, _ = await sealed()
     archive.objects[report_name(9)] = report_of(9, hour(2), key=SigningKey.make()).encode()
     earlier = await Reporter(SCOPE, archive, REPORT_KEY).earlier()
-    assert (earlier.until, earlier.pinned) == (None, ())
+    assert (earlier.compared, earlier.pinned) == (None, ())
     _, report = await verified(store, archive)
     assert report.sequence == 10
 

@@ -312,3 +312,25 @@ async def test_the_records_of_one_namespace_have_a_chain_of_their_own():
 
 def test_times_of_records_are_exact():
     assert to_nanoseconds(EPOCH + timedelta(microseconds=1)) == 1000
+
+
+async def test_what_lies_behind_an_interval_without_a_seal_is_compared_and_not_claimed(by_time):
+    store, archive, _ = await sealed(by_time=by_time)
+    del archive.objects[seal_name(2)]
+    store.records.pop(-1)
+    result = await verified(store, archive)
+    assert Kind.RECORD_REMOVED in kinds(result)
+    assert (result.intervals, result.span) == (HOURS - 1, hour(0))
+
+
+async def test_a_flood_of_unsealed_records_hides_none_that_was_inserted_elsewhere(monkeypatch):
+    monkeypatch.setattr("audit_operator.sinks.verifying.MOST_EXTRAS", 10)
+    store, archive, _ = await sealed()
+    store.records += [record(10_000 + number, 60 + number) for number in range(15)]
+    store.records.append(record(77_777, 2 * 3600 + 30))
+    found = (await verified(store, archive)).discoveries
+    assert {each.kind for each in found} == {Kind.RECORD_UNSEALED}
+    counted = Counter()
+    for each in found:
+        counted[each.interval] += each.records
+    assert counted == {hour(0): 15, hour(2): 1}

@@ -10,11 +10,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from audit_operator.api.constraints import ATOMIC, Pattern
+from audit_operator.api.constraints import ATOMIC, Constraint, Pattern
 from audit_operator.api.findings import Severity
 from audit_operator.api.model import ApiModel
 from audit_operator.api.retention import Lifetime
-from audit_operator.api.text import Digest, Line, ObjectName, Timestamp, Word
+from audit_operator.api.text import Digest, Line, ObjectName, Timestamp, Word, cel_hours, hours
 
 MOST_FINDINGS = 32
 _MOST_KEYS = 8
@@ -69,7 +69,17 @@ class SealVerification(ApiModel):
         default="30d", description="Age up to which records must be there; --since of audit-operator verify."
     )
     everything_within: Lifetime = Field(
-        default="7d", description="Time within which all of that must have been compared with its seals once."
+        default="7d",
+        description="Time within which all of that must have been compared with its seals once; shorter than keptFor.",
+    )
+
+    constraints = (
+        Constraint(
+            rule=f"{cel_hours('self.everythingWithin')} < {cel_hours('self.keptFor')}",
+            message="must be shorter than keptFor: records that are gone by then are never compared",
+            holds=lambda self: hours(self.everything_within) < hours(self.kept_for),
+            field="everythingWithin",
+        ),
     )
 
 

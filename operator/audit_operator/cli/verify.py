@@ -159,7 +159,7 @@ async def _verify(
         options.within,
         options.since,
         options.until,
-        Turn(options.turn, earlier.until) if options.turn is not None else None,
+        Turn(options.turn, earlier.compared) if options.turn is not None else None,
         earlier.pinned,
         frozenset(options.accept),
         erased,

@@ -54,13 +54,23 @@ def cut(since: datetime, until: datetime, length: timedelta) -> Iterator[Interva
         since += length
 
 
-def turn(intervals: Sequence[Interval], after: datetime | None, most: timedelta) -> Sequence[Interval]:
-    """Those, of intervals in order, that have their turn after that time: so many in a row as are not longer together.
+def turn(intervals: Sequence[Interval], last: Interval | None, most: timedelta) -> Sequence[Interval]:
+    """Those, of intervals in order, that have their turn: so many without a gap as are not longer together.
 
-    One at the least; and after the last it is the first one's turn again.
+    One at the least. They follow on `last`, what the turn before was about; and it is the first one's turn again where
+    that had come to the end: had there been one more, it would have been longer. There always are new ones by then.
+    Of a `last` without length, it is not known what it could have come to.
     """
-    left = [each for each in intervals if after is None or each.since >= after] or list(intervals)
-    return [each for each in left if each.until - left[0].since <= most] or left[:1]
+    left = [each for each in intervals if last is None or each.since >= last.until]
+    if last is not None and left and last.since < last.until == left[0].since and left[0].until - last.since <= most:
+        left = []
+    left = left or list(intervals)
+    count = 1
+    while (
+        count < len(left) and left[count].since == left[count - 1].until and left[count].until - left[0].since <= most
+    ):
+        count += 1
+    return left[:count]
 
 
 def begin(time: datetime, length: timedelta) -> datetime:

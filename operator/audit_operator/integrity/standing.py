@@ -79,8 +79,7 @@ def standing(
     found: list[Noted] = []
     is_newest = True
     for report in reports:
-        standing_still = (each for each in _all(report) if _stands(each, report, compared, newest=is_newest))
-        found += (each for each in standing_still if not _is_over(each, now - kept_for))
+        found += (each for each in _all(report) if _stands(each, report, compared, now - kept_for, newest=is_newest))
         is_newest = is_newest and not report.has_checked_chain
         if report.span is not None:
             compared.add(report.span)
@@ -88,7 +87,11 @@ def standing(
             if now - every < report.time <= now + _SKEW:
                 fresh.add(report.span)
     due = _due(begins, now, every, kept_for)
-    return Standing(reports[0] if reports else None, tuple(found), fresh.lacks(due) if due else None)
+    uncovered = fresh.lacks(due) if due else None
+    if not fresh.spans and begins < now - every:
+        # Also where nothing has to be there for so long: that nobody looked is no reason to say that all is well.
+        uncovered = uncovered or Interval(max(begins, now - kept_for), now)
+    return Standing(reports[0] if reports else None, tuple(found), uncovered)
 
 
 def _due(begins: datetime, now: datetime, every: timedelta, kept_for: timedelta) -> Interval | None:
@@ -97,16 +100,13 @@ def _due(begins: datetime, now: datetime, every: timedelta, kept_for: timedelta)
     return Interval(since, until) if since < until else None
 
 
-def _stands(noted: Noted, report: Report, compared: Cover, *, newest: bool) -> bool:
-    if noted.chain:
-        return newest
+def _stands(noted: Noted, report: Report, compared: Cover, kept_since: datetime, *, newest: bool) -> bool:
+    """Whether it does: records from before `kept_since` need not be there any more, and nobody compares them again."""
     where = noted.interval or report.span
-    return compared.lacks(where) is not None if where else newest
-
-
-def _is_over(noted: Noted, since: datetime) -> bool:
-    """Whether it is about records that need not be there any more."""
-    return not noted.chain and noted.interval is not None and noted.interval.until <= since
+    if noted.chain or where is None:
+        return newest
+    left = Interval(max(where.since, kept_since), where.until)
+    return left.since < left.until and compared.lacks(left) is not None
 
 
 def _all(report: Report) -> Iterable[Noted]:

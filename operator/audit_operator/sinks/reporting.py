@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from audit_operator.integrity.interval import moment
+from audit_operator.integrity.interval import Interval, moment
 from audit_operator.integrity.report import Report, noted
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.seal_archive import report_name
@@ -33,11 +33,12 @@ class Earlier:
     """What reports say that are there already.
 
     Attributes:
-        until: end of what the last one has compared that has compared anything.
+        compared: what the last one has compared that has compared anything. Where that was ended by a failure, it has
+            no length, so that nobody takes its end for the end of all that there was.
         pinned: seals that were there, by number and digest; None where nobody looks for reports.
     """
 
-    until: datetime | None = None
+    compared: Interval | None = None
     pinned: tuple[tuple[int, str], ...] | None = None
 
 
@@ -64,8 +65,8 @@ class Reporter:
         if failed is not None:
             return failed
         newest_first = reports.newest_first()
-        until = next((each.span.until for each in newest_first if each.span is not None), None)
-        return Earlier(until, tuple((each.head.sequence, each.head.digest) for each in newest_first if each.head))
+        compared = next((_compared(each.span, each.failure) for each in newest_first if each.span is not None), None)
+        return Earlier(compared, tuple((each.head.sequence, each.head.digest) for each in newest_first if each.head))
 
     async def keep(self, result: Verification, now: datetime) -> Report | Failure:
         """Report what a verification came to, under the next number."""
@@ -101,3 +102,7 @@ class Reporter:
                 key_id=self.key.public.id,
             )
         )
+
+
+def _compared(span: Interval, failure: str) -> Interval:
+    return Interval(span.until, span.until) if failure else span

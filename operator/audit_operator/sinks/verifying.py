@@ -7,7 +7,7 @@ names are read again, to name them.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,7 @@ class Turn:
     """A part of all that is sealed: so much in a row, after what was compared before; None: from the begin on."""
 
     most: timedelta
-    after: datetime | None
+    last: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ class Verification:
         seals: how many there are that are right.
         head: the last of them.
         intervals: how many were compared with the store.
-        span: from the begin of the first of those to the end of the last; None where there was none.
+        span: from the begin of the first of those on, without a gap; None where there was none. What was compared behind
+            an interval that was not is no part of it.
         records: how many different records were found in those.
         discoveries: what was found, by place.
         failure: why it ended early, if it did.
@@ -117,6 +118,7 @@ async def verify(
     """Verify the chain, and the store for every interval that the chain covers; `progress` is told where it is."""
     run = _Run(question, scanner, archive, progress)
     run.result.failure = await run.chain() or await run.store()
+    run.count_unnamed()
     unexplained, by_right = excused(run.missing, question.erased)
     run.result.discoveries += [*explain(unexplained, run.extras), *by_right]
     return run.result
@@ -144,6 +146,7 @@ class _Run:
     result: Verification = field(default_factory=Verification)
     missing: list[Missing] = field(default_factory=list)
     extras: list[Extra] = field(default_factory=list)
+    unnamed: Counter[tuple[Interval, int]] = field(default_factory=Counter)
     _sealed: list[_Sealed] = field(default_factory=list)
     _unreadable: set[str] = field(default_factory=set)
 
@@ -182,7 +185,7 @@ class _Run:
         ]
         if question.turn is not None:
             intervals = [each.interval for each in self._sealed]
-            chosen = frozenset(turn(intervals, question.turn.after, question.turn.most))
+            chosen = frozenset(turn(intervals, question.turn.last, question.turn.most))
             self._sealed = [each for each in self._sealed if each.interval in chosen]
         return None
 
@@ -216,8 +219,14 @@ class _Run:
         failed = await self._name(unknown)
         if failed is None:
             self.result.intervals += len(sealed)
-            self.result.span = _hull(filter(None, (self.result.span, *(each.interval for each in sealed))))
+            self._claim(each.interval for each in sealed)
         return failed
+
+    def _claim(self, intervals: Iterable[Interval]) -> None:
+        for each in intervals:
+            span = self.result.span or Interval(each.since, each.since)
+            if span.until == each.since:
+                self.result.span = Interval(span.since, each.until)
 
     def _note_unreadable(self, batch: Batch) -> None:
         for name in sorted({*batch.unreadable} - self._unreadable):
@@ -294,9 +303,13 @@ class _Run:
         if len(self.extras) < MOST_EXTRAS:
             self.extras.append(extra)
             return
-        message = f"no seal covers more than {MOST_EXTRAS} records; this and later ones are not named"
-        if not any(each.message == message for each in self.result.discoveries):
-            self.result.discoveries.append(Discovery(Kind.RECORD_UNSEALED, message, "", extra.interval, extra.seal))
+        self.unnamed[extra.interval, extra.seal] += 1
+
+    def count_unnamed(self) -> None:
+        """Say of each interval how many records there are that no seal covers, beyond those that are named."""
+        for (interval, seal), count in sorted(self.unnamed.items()):
+            message = f"no seal covers {count} more records; of all together, only {MOST_EXTRAS} are named"
+            self.result.discoveries.append(Discovery(Kind.RECORD_UNSEALED, message, "", interval, seal, count))
 
     def _note_bucket(self, sealed: _Sealed, index: int, found: int) -> None:
         bucket, was = sealed.interval.bucket(index), sealed.last.buckets[index].records
