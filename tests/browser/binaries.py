@@ -9,7 +9,7 @@ import sys
 
 from tests.browser.chromium import NAMES, chromium
 
-_SECONDS = 900
+_SECONDS = 300
 
 
 def provide_chromium() -> str:

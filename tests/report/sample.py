@@ -140,7 +140,11 @@ def sample(text: str = "the store answers 503") -> Report:
                     oldest_hours=272 * 24,
                 ),
             ),
-            compliance=(FrameworkResult(framework=Framework.PCI_DSS_4, passed=7, failed=2, not_judged=4),),
+            compliance=(
+                FrameworkResult(
+                    framework=Framework.PCI_DSS_4, passed=7, failed=2, not_judged=4, failing=("10.2.1.2", "10.5.1")
+                ),
+            ),
             metrics=Metrics(logging_error_rate="0.02%", compliance_passing_rate="77%"),
         ),
     )

@@ -249,7 +249,7 @@ def _observed(policy: ReportedPolicy) -> Iterator[Markup]:
         yield _table(("sink", "kept", "how old, how long", "asked", "the sink says"), map(_retention, policy.retention))
     if policy.compliance:
         yield _table(
-            ("framework", "controls", "passed", "failed", "not judged", "n/a"),
+            ("framework", "controls", "passed", "failed", "not judged", "n/a", "which failed"),
             (
                 (
                     each.framework,
@@ -258,6 +258,7 @@ def _observed(policy: ReportedPolicy) -> Iterator[Markup]:
                     str(each.failed),
                     str(each.not_judged),
                     str(each.not_applicable),
+                    ", ".join(each.failing),
                 )
                 for each in policy.compliance
             ),

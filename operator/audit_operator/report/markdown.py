@@ -163,9 +163,16 @@ def _tables(policy: ReportedPolicy) -> Iterator[str]:
         yield ""
     if policy.compliance:
         yield from _table(
-            ("framework", "passed", "failed", "not judged", "not applicable"),
+            ("framework", "passed", "failed", "not judged", "not applicable", "which failed"),
             (
-                (each.framework, str(each.passed), str(each.failed), str(each.not_judged), str(each.not_applicable))
+                (
+                    each.framework,
+                    str(each.passed),
+                    str(each.failed),
+                    str(each.not_judged),
+                    str(each.not_applicable),
+                    ", ".join(each.failing),
+                )
                 for each in policy.compliance
             ),
         )
