@@ -65,6 +65,16 @@ def test_name_and_control_plane_are_what_is_asked_for(tmp_path, capsys):
     }
 
 
+def test_names_that_yaml_could_take_for_numbers_are_read_back_as_names(tmp_path, capsys):
+    file = tmp_path / "p.yaml"
+    names = '["1e3", "0o17"]'
+    file.write_text(f'{HEAD}rules: [{{level: Metadata, namespaces: {names}, users: ["1E5", "on", "a: b"]}}]\n')
+    status, printed = imported(file, capsys)
+    assert status == 0
+    (tmp_path / "object.yaml").write_text(printed.out)
+    assert main(["diff", "--from-policy", str(file), "--to", str(tmp_path / "object.yaml"), "--fail-on", "worse"]) == 0
+
+
 def test_a_rule_that_can_never_match_is_refused_with_its_field(tmp_path, capsys):
     file = tmp_path / "p.yaml"
     file.write_text(f"{HEAD}rules: [{{level: Metadata, verbs: ['*']}}]\n")

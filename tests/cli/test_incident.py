@@ -35,6 +35,7 @@ def store(tmp_path):
     with OneAnswer() as server:
         server.sink = tmp_path / "sink.json"
         server.sink.write_text(json.dumps(sink("central", server.url)))
+        server.nothing_for = "unseen"
         yield server
 
 
@@ -55,7 +56,7 @@ def test_an_audit_id_leads_to_its_user_and_its_object(store, tmp_path):
     assert found[0]["sinks"] == ["central"]
     asked = json.loads((tmp_path / "case" / "questions.json").read_text())
     assert asked["whole"] is True
-    assert len(asked["questions"]) == len(store.queries)
+    assert 2 * len(asked["questions"]) == len(store.queries)  # each also for what came before the namespace was seen
 
 
 def test_a_sink_that_is_away_makes_the_bundle_not_whole_and_the_others_are_asked(store, tmp_path, capsys):
@@ -67,6 +68,23 @@ def test_a_sink_that_is_away_makes_the_bundle_not_whole_and_the_others_are_asked
     assert len(entries(tmp_path / "case")) == 1
     assert "not whole" in capsys.readouterr().err
     assert "NOT WHOLE: worm" in (tmp_path / "case" / "timeline.txt").read_text()
+
+
+def test_a_sink_that_cannot_be_opened_or_read_makes_the_bundle_not_whole_and_ends_nothing(store, tmp_path):
+    store.rows = [row(1)]
+    broken = sink("broken", store.url)
+    broken["spec"]["credentials"] = {"type": "Bearer", "secretRef": {"name": "gone", "namespace": "audit-system"}}
+    (tmp_path / "broken.json").write_text(json.dumps(broken))
+    odd = sink("odd", store.url)
+    odd["spec"]["type"] = "NoSuchStore"
+    (tmp_path / "odd.json").write_text(json.dumps(odd))
+    files = ["-f", str(tmp_path / "broken.json"), "-f", str(tmp_path / "odd.json")]
+    assert collected(store, tmp_path / "case", "--user", "jane", *files) == 1
+    assert len(entries(tmp_path / "case")) == 1
+    said = json.loads((tmp_path / "case" / "questions.json").read_text())
+    assert said["whole"] is False
+    assert set(said["notAsked"]) == {"broken", "(unknown)"}
+    assert "NOT WHOLE: broken was not asked" in (tmp_path / "case" / "timeline.txt").read_text()
 
 
 def test_an_object_of_a_namespace_needs_no_other_name(store, tmp_path):

@@ -13,6 +13,7 @@ NAMED = Named(NOW - DAY, NOW + DAY, audit_ids=("id-1",))
 
 
 def record(event=None, audit_id="id-1", time=NOW, **attributes):
+    attributes = {"verb": "get", **attributes}
     return Record(audit_id, "ResponseComplete", time, json.dumps(event or {}), attributes)
 
 
@@ -70,6 +71,16 @@ def test_only_what_belongs_to_what_was_named_leads_further():
 def test_what_is_followed_already_is_not_followed_again():
     named = Named(NOW - DAY, NOW, ("id-1",), ("jane",))
     assert leads_of(record({"user": {"username": "jane"}}, username="jane"), named=named) == ((), 0)
+
+
+def test_lines_that_mention_an_audit_id_crowd_out_nothing_that_its_own_records_lead_to():
+    noise = [
+        Record("", "", NOW - timedelta(minutes=5), "id-1", {"username": f"user-{number}", "pod": "web-1"})
+        for number in range(MOST_FURTHER)
+    ]
+    leads, left_out = leads_of(*noise, record(username="mallory", namespace="shop", resource="secrets", name="db"))
+    assert {"user mallory", "object secrets/db in shop"} <= whys(leads)
+    assert left_out > 0
 
 
 def test_leads_that_are_too_many_are_counted():

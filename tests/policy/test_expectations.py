@@ -40,7 +40,14 @@ def problems(**expected):
         ({"atLeast": "Request"}, ["recorded at Metadata, expected is at least Request"]),
         ({"atMost": "None"}, ["recorded at Metadata, expected is at most None"]),
         ({"stages": ["ResponseComplete"], "withoutStages": ["Panic"]}, ["an event at Panic"]),
-        ({"user": None, "level": "Request", "stages": ["RequestReceived"]}, ["no event at RequestReceived"]),
+        (
+            {"user": None, "level": "Request", "stages": ["RequestReceived"]},
+            [
+                "a failed authentication has no event at RequestReceived, whatever the policy says",
+                "no event at RequestReceived",
+            ],
+        ),
+        ({"user": None, "level": "Request", "stages": ["ResponseStarted"]}, []),
         ({"user": None, "managedFields": True}, ["recorded without managedFields"]),
         ({"user": None, "managedFields": False, "withoutStages": ["RequestReceived"]}, []),
         ({"requests": ["GET /healthz"], "level": "None"}, []),
@@ -57,6 +64,14 @@ def problems(**expected):
 )
 def test_what_is_not_as_expected_is_said(expected, said):
     assert problems(**expected) == said
+
+
+def test_a_failed_authentication_whose_only_stage_is_omitted_is_not_recorded():
+    policy = Policy((Rule(Level.METADATA),), omit_stages=frozenset({Stage.RESPONSE_STARTED}))
+    expectations = loaded({"name": "401", "requests": [SECRETS], "atLeast": "Metadata"})
+    assert isinstance(expectations, Expectations)
+    [outcome] = check(policy, expectations)
+    assert outcome.problems == ("recorded at None, expected is at least Metadata",)
 
 
 def test_each_request_has_an_outcome_with_what_decided():

@@ -92,8 +92,35 @@ def test_what_is_not_there_or_holds_no_log_is_refused_with_its_name(tmp_path):
         log_pieces([str(tmp_path)])
 
 
-def test_a_file_that_vanishes_is_named(log):
+@pytest.mark.parametrize("content", [b"", b"x" * 100])
+def test_a_log_that_is_rotated_while_it_is_read_is_read_to_its_end(log, content):
+    with mock.patch.object(files, "PIECE_BYTES", 3000):
+        pieces = log_pieces([str(log)])
+        log.rename(log.parent / "audit-2026.log")
+        log.write_bytes(content)
+        cells, broken = count_pieces(pieces, VOCABULARY, jobs=1, tell=lambda _: None)
+    assert (cells.events, broken) == (59, ())
+
+
+def test_a_log_that_is_gone_or_cut_while_it_is_read_is_named(log):
     pieces = log_pieces([str(log)])
+    log.write_bytes(b"")
+    assert "rotated away" in count_pieces(pieces, VOCABULARY, jobs=1, tell=lambda _: None)[1][0]
     log.unlink()
-    with pytest.raises(LogUnreadableError, match=r"audit\.log"):
-        count_pieces(pieces, VOCABULARY, jobs=1, tell=lambda _: None)
+    assert str(log) in count_pieces(pieces, VOCABULARY, jobs=1, tell=lambda _: None)[1][0]
+    faults = []
+    assert list(files.read_lines(pieces[0], faults)) == []
+    assert "rotated away" in faults[0]
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_line_that_is_too_long_is_counted_as_no_event_and_the_next_is_read(log, compressed):
+    content = line(event()) + b"x" * 5000 + b"\n" + line(event())
+    log.write_bytes(gzip.compress(content) if compressed else content)
+    with mock.patch.object(files, "MOST_LINE_BYTES", 1000), mock.patch.object(files, "_CHUNK", 300):
+        cells, broken, _ = counted(log)
+        faults = []
+        lines = list(files.read_lines(files.log_files([str(log)])[0], faults))
+    assert (cells.events, cells.unreadable, broken, len(lines)) == (2, 1, (), 2)
+    assert cells.first_unreadable[0].offset == len(line(event()))
+    assert "more than 1000 bytes" in faults[0]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from typing import TYPE_CHECKING, Any
-
-import yaml
+from typing import TYPE_CHECKING
 
 from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
 from audit_operator.api.parsing import parse_object
 from audit_operator.api.resource import API_VERSION
+from audit_operator.cli.inputs import objects_in
 from audit_operator.cli.offline import print_findings
 from audit_operator.cli.policy_file import read_policy
 from audit_operator.cli.usage import UsageError, add_version
 from audit_operator.plan.contributions import cluster_contribution
+from audit_operator.policy.document import parse_document
+from audit_operator.policy.render import render
 
 if TYPE_CHECKING:
-    from audit_operator.policy.model import GroupResources, Policy, Rule
+    from audit_operator.policy.model import Policy
 
 EXAMPLES = """examples:
   audit-operator import /etc/kubernetes/audit-policy.yaml > baseline.yaml
@@ -49,46 +51,22 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(options: argparse.Namespace) -> int:
     """Convert, check and print."""
     policy = read_policy(options.policy, options.kubernetes_version)
-    document = _document(policy, options.name, options.control_plane)
+    text = _text(policy, options.name, options.control_plane)
+    [(_, document)] = objects_in(parse_document(text).value)
     parsed = parse_object(document)
     if isinstance(parsed, tuple):
         print_findings(parsed)
         raise UsageError(f"{options.policy} has rules that a ClusterAuditPolicy cannot have, see above")
     if not isinstance(parsed, ClusterAuditPolicy) or cluster_contribution(parsed, ()).policy != policy:
         raise RuntimeError("the object does not ask for what the policy records")
-    yaml.safe_dump(document, sys.stdout, sort_keys=False, width=120, allow_unicode=True)
+    sys.stdout.write(text)
     return 0
 
 
-def _document(policy: Policy, name: str, control_plane: str | None) -> dict[str, Any]:
-    spec: dict[str, Any] = {"controlPlaneRef": {"name": control_plane}} if control_plane else {}
-    if policy.omit_stages:
-        spec["omitStages"] = sorted(map(str, policy.omit_stages))
-    if policy.omit_managed_fields:
-        spec["omitManagedFields"] = True
-    spec["rules"] = list(map(_rule, policy.rules))
-    return {"apiVersion": API_VERSION, "kind": "ClusterAuditPolicy", "metadata": {"name": name}, "spec": spec}
-
-
-def _rule(rule: Rule) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "level": str(rule.level),
-        "users": list(rule.users),
-        "userGroups": list(rule.user_groups),
-        "verbs": list(rule.verbs),
-        "resources": list(map(_entry, rule.resources)),
-        "namespaces": list(rule.namespaces),
-        "nonResourceURLs": list(rule.non_resource_urls),
-        "omitStages": sorted(map(str, rule.omit_stages)),
-        "omitManagedFields": rule.omit_managed_fields,
-    }
-    return {key: value for key, value in fields.items() if value not in ([], None)}
-
-
-def _entry(entry: GroupResources) -> dict[str, Any]:
-    fields = {
-        "group": entry.group,
-        "resources": list(entry.resources),
-        "resourceNames": list(entry.resource_names),
-    }
-    return {key: value for key, value in fields.items() if value or key == "group"}
+def _text(policy: Policy, name: str, control_plane: str | None) -> str:
+    """The object; its spec is written as a policy is, since it has the same words."""
+    spec = [line for line in render(policy).splitlines() if not line.startswith(("apiVersion:", "kind:"))]
+    if control_plane:
+        spec = ["controlPlaneRef:", f"  name: {json.dumps(control_plane)}", *spec]
+    head = [f"apiVersion: {API_VERSION}", "kind: ClusterAuditPolicy", "metadata:", f"  name: {json.dumps(name)}"]
+    return "".join(f"{line}\n" for line in (*head, "spec:", *(f"  {line}" for line in spec)))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +16,7 @@ from audit_operator.cli.sealing import duration, when
 from audit_operator.cli.usage import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from audit_operator.incident.bundle import Asked
-    from audit_operator.incident.leads import Lead
-    from audit_operator.incident.timeline import Timeline
-    from audit_operator.plan.sinks import Sink
+    from audit_operator.cli.named_sinks import NamedSinks
     from audit_operator.sinks.store import Store
 
 EXAMPLES = """examples:
@@ -41,8 +34,6 @@ people, questions.json (what was asked, and whether the answers are whole), and 
 
 Exit status: 0 if every answer is whole; 1 if not, whatever was written; 2 for wrong usage.
 """
-_PAGE, _MOST = 5000, 50_000
-_NAMESPACES_AT_ONCE = 32
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -86,99 +77,52 @@ def run(options: argparse.Namespace) -> int:
     since, until = options.since or now - timedelta(days=1), options.until or now
     if since >= until:
         raise UsageError("--since must be before --until")
-    sinks = named_sinks(options, options.sink).sinks
+    sinks = named_sinks(options, options.sink)
     return asyncio.run(_collect(options, sinks, _namespaces(options), (since, until)))
 
 
-@dataclass(slots=True)
-class _Collection:
-    """What is found on the way."""
-
-    stores: dict[str, Store]
-    namespaces: tuple[str, ...]
-    timeline: Timeline
-    asked: list[Asked] = field(default_factory=list)
-
-    async def follow(self, leads: Iterable[Lead]) -> None:
-        """Ask every store for each of them."""
-        for lead in leads:
-            print(f"{lead.why} ...", file=sys.stderr)
-            for sink in self.stores:
-                await self._ask(sink, lead)
-
-    async def _ask(self, sink: str, lead: Lead) -> None:
-        from audit_operator.incident.bundle import Asked  # noqa: PLC0415 - see _collect
-
-        names = self.namespaces if lead.namespace is None else (lead.namespace,)
-        read, problem = 0, ""
-        for start in range(0, len(names), _NAMESPACES_AT_ONCE):
-            number, problem = await self._page(sink, lead, names[start : start + _NAMESPACES_AT_ONCE])
-            read += number
-            if problem:
-                break
-        self.asked.append(Asked(sink, lead, names, read, problem))
-
-    async def _page(self, sink: str, lead: Lead, names: tuple[str, ...]) -> tuple[int, str]:
-        """Page after page, oldest first; the number of records, and why they are not all, if so."""
-        from audit_operator.sinks.search import End, search  # noqa: PLC0415 - see _collect
-        from audit_operator.sinks.selection import Order, Scope, Selection  # noqa: PLC0415
-        from audit_operator.sinks.store import Record, Unsupported  # noqa: PLC0415
-
-        scopes = tuple(map(Scope, names))
-        since, read, limit = lead.since, 0, _PAGE
-        while True:
-            selection = Selection(
-                scopes, since, lead.until, equal=lead.equal, text=lead.text, limit=limit, order=Order.OLDEST
-            )
-            last = since
-            async with aclosing(search(self.stores[sink], selection)) as found:
-                async for each in found:
-                    match each:
-                        case Record():
-                            self.timeline.add(each, sink, lead.why)
-                            read, last = read + 1, each.time
-                        case End(complete=True):
-                            return read, ""
-                        case End():
-                            pass
-                        case Unsupported(reason):
-                            return read, f"cannot be asked: {reason}"
-                        case failed:
-                            return read, f"{failed.message} ({failed.mend})"
-            if read >= _MOST:
-                return read, f"there are more than {_MOST:,} records"
-            # Those of the last moment come again, and are known by then.
-            since, limit = last, limit if last > since else limit * 2
-
-
 async def _collect(
-    options: argparse.Namespace, sinks: tuple[Sink, ...], namespaces: tuple[str, ...], time: tuple[datetime, datetime]
+    options: argparse.Namespace, found: NamedSinks, namespaces: tuple[str, ...], time: tuple[datetime, datetime]
 ) -> int:
     # Imported here: the clients take a quarter of a second that other commands should not pay.
-    from audit_operator.cli.opened_stores import open_stores  # noqa: PLC0415
+    from audit_operator.incident.asking import Asking  # noqa: PLC0415
     from audit_operator.incident.bundle import Bundle, write_bundle  # noqa: PLC0415
     from audit_operator.incident.leads import Named, first_leads, further_leads  # noqa: PLC0415
     from audit_operator.incident.timeline import Timeline  # noqa: PLC0415
 
     named = Named(*time, tuple(options.audit_id), tuple(options.user), tuple(options.object), options.around)
-    names = ["/".join(filter(None, (each.ref.namespace, each.ref.name))) for each in sinks]
-    async with readable_secrets(options) as secrets:
-        stores = await open_stores(sinks, secrets)
-    collection = _Collection(dict(zip(names, stores, strict=True)), namespaces, Timeline())
+    stores, unasked = await _open(options, found)
+    asking = Asking(stores, namespaces, Timeline(), lambda why: print(f"{why} ...", file=sys.stderr))
     first = first_leads(named)
-    await collection.follow(first)
-    further, left_out = further_leads(collection.timeline.records, named, first)
-    await collection.follow(further)
+    await asking.follow(first)
+    further, left_out = further_leads(asking.timeline.records, named, first)
+    await asking.follow(further)
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    bundle = Bundle(collection.timeline.entries(), tuple(collection.asked), left_out, made, __version__)
+    bundle = Bundle(asking.timeline.entries(), tuple(asking.asked), left_out, made, __version__, unasked)
     try:
         write_bundle(options.output, bundle)
     except OSError as error:
         raise UsageError(f"cannot write {options.output}: {error.strerror}") from error
-    print(f"{options.output}: {len(bundle.entries)} records of {len(sinks)} sinks")
+    print(f"{options.output}: {len(bundle.entries)} records of {len(stores)} sinks")
     if not bundle.is_whole:
         print("The bundle is not whole: timeline.txt and questions.json say what is missing.", file=sys.stderr)
     return int(not bundle.is_whole)
+
+
+async def _open(options: argparse.Namespace, found: NamedSinks) -> tuple[dict[str, Store], dict[str, str]]:
+    """The stores by the name of their sink, and why others cannot be asked: one of a tenant's must not end it all."""
+    from audit_operator.cli.opened_stores import open_stores  # noqa: PLC0415 - see _collect
+
+    stores: dict[str, Store] = {}
+    unasked = {"(unknown)": "an object cannot be read, and may be a sink"} if found.faulty else {}
+    async with readable_secrets(options) as secrets:
+        for sink in found.sinks:
+            name = "/".join(filter(None, (sink.ref.namespace, sink.ref.name)))
+            try:
+                [stores[name]] = await open_stores([sink], secrets)
+            except UsageError as error:
+                unasked[name] = str(error)
+    return stores, unasked
 
 
 def _namespaces(options: argparse.Namespace) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.text import printable
@@ -17,7 +17,7 @@ from audit_operator.incident.leads import event_of
 from audit_operator.reading.document import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from audit_operator.incident.leads import Lead
@@ -52,18 +52,25 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """All of an incident. `left_out` counts leads that were too many to follow; `made` is a text with a zone."""
+    """All of an incident.
+
+    Attributes:
+        left_out: leads that were too many to follow.
+        made: when, as a text with its zone.
+        unasked: sinks that could not be asked at all, and why.
+    """
 
     entries: tuple[Entry, ...]
     asked: tuple[Asked, ...]
     left_out: int
     made: str
     version: str
+    unasked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_whole(self) -> bool:
         """Whether every question had a whole answer, and every lead was followed."""
-        return not self.left_out and not any(each.problem for each in self.asked)
+        return not self.left_out and not self.unasked and not any(each.problem for each in self.asked)
 
 
 def write_bundle(folder: Path, bundle: Bundle) -> None:
@@ -98,6 +105,7 @@ def _questions(bundle: Bundle) -> dict[str, Any]:
         "by": f"audit-operator {bundle.version}",
         "whole": bundle.is_whole,
         "leadsLeftOut": bundle.left_out,
+        "notAsked": dict(bundle.unasked),
         "questions": [each.as_json() for each in bundle.asked],
     }
 
@@ -118,6 +126,7 @@ def _timeline(bundle: Bundle) -> Iterator[str]:
 
 def _gaps(bundle: Bundle) -> Iterable[str]:
     broken = [f"NOT WHOLE: {each.sink}, {each.lead.why}: {each.problem}" for each in bundle.asked if each.problem]
+    broken += [f"NOT WHOLE: {sink} was not asked: {why}" for sink, why in bundle.unasked.items()]
     if bundle.left_out:
         broken.append(f"NOT WHOLE: {bundle.left_out} further leads were not followed")
     return map(printable, broken)

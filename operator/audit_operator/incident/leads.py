@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.sinks.quoting import is_askable
 from audit_operator.sinks.selection import Attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Sequence
 
     from audit_operator.sinks.store import Record
 
@@ -72,6 +71,9 @@ class Named:
     around: timedelta = timedelta(minutes=15)
 
 
+_NO_TIME = Lead("", datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC))
+
+
 def first_leads(named: Named) -> tuple[Lead, ...]:
     """What is named, and what mentions it."""
     whole = Lead("", named.since, named.until)
@@ -86,15 +88,17 @@ def first_leads(named: Named) -> tuple[Lead, ...]:
     return tuple(found)
 
 
-def further_leads(records: Iterable[Record], named: Named, followed: Iterable[Lead]) -> tuple[tuple[Lead, ...], int]:
+def further_leads(records: Sequence[Record], named: Named, followed: Iterable[Lead]) -> tuple[tuple[Lead, ...], int]:
     """What the records of a named audit ID lead to, and how many leads are too many to follow.
 
-    Each is about the time around those records. What is followed already is left out.
+    Each is about the time around those records. What is followed already is left out. What records of an audit ID lead
+    to comes first: whoever sent a request knows its ID, and can have any number of lines mention it.
     """
     known = {each.what for each in followed}
     merged: dict[object, Lead] = {}
+    own = {lead.what for record in records if _is_of(record, named) for lead in _from_record(_NO_TIME, record)}
     for record in records:
-        if record.audit_id not in named.audit_ids and not _mentions(record, named):
+        if not _is_of(record, named) and not _mentions(record, named):
             continue
         whole = Lead("", record.time - named.around, record.time + named.around)
         for lead in _from_record(whole, record):
@@ -102,12 +106,17 @@ def further_leads(records: Iterable[Record], named: Named, followed: Iterable[Le
                 continue
             there = merged.get(lead.what, lead)
             merged[lead.what] = replace(there, since=min(there.since, lead.since), until=max(there.until, lead.until))
-    leads = sorted(merged.values(), key=lambda each: (each.since, each.why))
+    leads = sorted(merged.values(), key=lambda each: (each.what not in own, each.since, each.why))
     return tuple(leads[:MOST_FURTHER]), max(len(leads) - MOST_FURTHER, 0)
 
 
+def _is_of(record: Record, named: Named) -> bool:
+    """Whether it is an API server's record of that request; applications' have no verb."""
+    return record.audit_id in named.audit_ids and "verb" in record.attributes
+
+
 def _mentions(record: Record, named: Named) -> bool:
-    return any(each in record.text for each in named.audit_ids)
+    return record.audit_id in named.audit_ids or any(each in record.text for each in named.audit_ids)
 
 
 def _of_audit_id(whole: Lead, audit_id: str) -> Iterator[Lead]:

@@ -122,6 +122,12 @@ def _request(case: Case, text: str) -> Request:
 
 def _problems(case: Case, decision: Decision) -> Iterator[str]:
     level = decision.level
+    if case.user is None:
+        # A failed authentication has one event, at this stage (`WithFailedAuthenticationAudit` in upstream's filters).
+        if unheard := [each for each in case.stages if each is not Stage.RESPONSE_STARTED]:
+            yield f"a failed authentication has no event at {', '.join(unheard)}, whatever the policy says"
+        if Stage.RESPONSE_STARTED in decision.omit_stages:
+            level = Level.NONE
     if case.level is not None and level is not case.level:
         yield f"recorded at {level}, expected is {case.level}"
     if case.at_least is not None and level < case.at_least:

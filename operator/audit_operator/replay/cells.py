@@ -159,7 +159,7 @@ class Cells:
         if place is None:
             request = request_from_event({"verb": event.verb, "requestURI": event.uri})
             if isinstance(request, Finding):
-                self._miss(request.message, file, offset)
+                self.miss(request.message, file, offset)
                 return
             place = self._remember(key, self._place(request))
         who = caller.username if caller.username or groups or caller.uid else None
@@ -227,19 +227,19 @@ class Cells:
         try:
             event: Any = json.loads(line)
         except (ValueError, RecursionError):
-            self._miss("no JSON", file, offset)
+            self.miss("no JSON", file, offset)
             return
         if not isinstance(event, dict):
-            self._miss("no event: not an object", file, offset)
+            self.miss("no event: not an object", file, offset)
             return
         request = request_from_event(event)
         if isinstance(request, Finding):
-            self._miss(request.message, file, offset)
+            self.miss(request.message, file, offset)
             return
         try:
             level, stage = Level(str(event.get("level"))), Stage(str(event.get("stage")))
         except ValueError:
-            self._miss("an event needs a level and a stage", file, offset)
+            self.miss("an event needs a level and a stage", file, offset)
             return
         user = request.user
         cell = Cell(user.name if user else None, user.groups if user else (), self._place(request), stage, level)
@@ -274,7 +274,8 @@ class Cells:
             self._places.clear()
         return self._places.setdefault(key, place)
 
-    def _miss(self, reason: str, file: str, offset: int) -> None:
+    def miss(self, reason: str, file: str, offset: int) -> None:
+        """Count a line that is no event."""
         self.unreadable += 1
         if len(self.first_unreadable) < FIRST_UNREADABLE:
             self.first_unreadable.append(Unreadable(file, offset, reason))

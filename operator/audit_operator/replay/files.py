@@ -8,7 +8,8 @@ import os
 import sys
 import zlib
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -24,7 +25,11 @@ STDIN = "-"
 PIECE_BYTES = 32 << 20
 """Of a file, for one process at a time: small enough that progress shows, and that all end together."""
 
+MOST_LINE_BYTES = 32 << 20
+"""Of a line: many times what an event can have. What is longer, as unpacked zeros may be, would need its memory."""
+
 _GZIP = b"\x1f\x8b"
+_CHUNK = 1 << 20
 _NAMES = (".log", ".json", ".jsonl", ".ndjson", ".gz")
 
 
@@ -32,14 +37,22 @@ class LogUnreadableError(Exception):
     """A path cannot be read; the message names it and says why."""
 
 
+class RotatedAwayError(Exception):
+    """A file is not there any more under any name in its folder, or not as long as it was."""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The lines of a file that begin in this range of bytes; of a compressed file, all of it."""
+    """The lines of a file that begin in this range of bytes; of a compressed file, all of it.
+
+    `inode` tells the file from another that has its name meanwhile: logs are rotated while they are read. 0 of none.
+    """
 
     file: str
     start: int
     end: int
     compressed: bool = False
+    inode: int = 0
 
     @property
     def size(self) -> int:
@@ -71,14 +84,20 @@ def log_files(paths: Sequence[str]) -> tuple[Piece, ...]:
     Raises:
         LogUnreadableError: a path is not there or cannot be read, or a folder has no log.
     """
-    return tuple(Piece(each.file, 0, sys.maxsize, each.compressed) for each in log_pieces(paths) if each.start == 0)
+    return tuple(replace(each, end=sys.maxsize) for each in log_pieces(paths) if each.start == 0)
 
 
 def read_lines(piece: Piece, faults: list[str]) -> Iterator[bytes]:
     """The lines of a whole file that are not empty; why they cannot be read to the end is added to `faults`."""
     try:
         with _opened(piece) as stream:
-            yield from (line for line in stream if not line.isspace())
+            for line, _ in _lines(stream):
+                if line is None:
+                    faults.append(f"{piece.file}: a line has more than {MOST_LINE_BYTES} bytes, and was left out")
+                elif not line.isspace():
+                    yield line
+    except RotatedAwayError as error:
+        faults.append(str(error))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         faults.append(f"{piece.file}: cannot be unpacked: {error}")
 
@@ -109,22 +128,50 @@ def count_pieces(
 def count_piece(piece: Piece, vocabulary: Vocabulary) -> tuple[Cells, str]:
     """Its counts, and what is wrong with the file, if it cannot be read to its end."""
     cells = Cells(vocabulary)
-    offset = piece.start
-    with _opened(piece) as stream:
-        if piece.start:
-            # The line that reaches into this piece began in the one before it.
-            stream.seek(piece.start - 1)
-            offset = piece.start - 1 + len(stream.readline())
-        try:
-            for line in stream:
-                if offset >= piece.end and not piece.compressed:
-                    break
-                if not line.isspace():
-                    cells.add(line, piece.file, offset)
-                offset += len(line)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            return cells, f"{piece.file}: cannot be unpacked from byte {offset} of its content: {error}"
+    try:
+        with _opened(piece) as stream:
+            _count(stream, piece, cells)
+    except RotatedAwayError as error:
+        return cells, str(error)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        return cells, f"{piece.file}: cannot be unpacked to its end: {error}"
     return cells, ""
+
+
+def _count(stream: BinaryIO, piece: Piece, cells: Cells) -> None:
+    offset = piece.start
+    if piece.start:
+        # The line that reaches into this piece began in the one before it.
+        stream.seek(piece.start - 1)
+        offset = piece.start - 1 + _pass_over(stream)
+    for line, size in _lines(stream):
+        if offset >= piece.end and not piece.compressed:
+            return
+        if line is None:
+            cells.miss(f"longer than {MOST_LINE_BYTES} bytes", piece.file, offset)
+        elif not line.isspace():
+            cells.add(line, piece.file, offset)
+        offset += size
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[bytes | None, int]]:
+    """Lines with their sizes; None for one that is too long."""
+    for line in iter(partial(stream.readline, MOST_LINE_BYTES + 1), b""):
+        size = len(line)
+        if size <= MOST_LINE_BYTES:
+            yield line, size
+        else:
+            yield None, size + (0 if line.endswith(b"\n") else _pass_over(stream))
+
+
+def _pass_over(stream: BinaryIO) -> int:
+    """The size of the rest of a line, which is read in parts that fit into memory."""
+    size = 0
+    for part in iter(partial(stream.readline, _CHUNK), b""):
+        size += len(part)
+        if part.endswith(b"\n"):
+            break
+    return size
 
 
 def _counted(pieces: Sequence[Piece], vocabulary: Vocabulary, jobs: int) -> Iterator[tuple[Piece, tuple[Cells, str]]]:
@@ -163,23 +210,47 @@ def _pieces(file: str) -> Iterator[Piece]:
     try:
         with Path(file).open("rb") as stream:
             compressed = stream.read(len(_GZIP)) == _GZIP
-            size = os.fstat(stream.fileno()).st_size
+            found = os.fstat(stream.fileno())
     except OSError as error:
         raise LogUnreadableError(f"cannot read {file}: {error.strerror}") from error
     if compressed:
-        yield Piece(file, 0, size, compressed=True)
+        yield Piece(file, 0, found.st_size, compressed=True, inode=found.st_ino)
         return
-    for start in range(0, size, PIECE_BYTES):
-        yield Piece(file, start, min(start + PIECE_BYTES, size))
+    for start in range(0, found.st_size, PIECE_BYTES):
+        yield Piece(file, start, min(start + PIECE_BYTES, found.st_size), inode=found.st_ino)
 
 
 @contextlib.contextmanager
 def _opened(piece: Piece) -> Iterator[BinaryIO]:
+    """The content of the very file that the piece is of.
+
+    Raises:
+        RotatedAwayError: it is not there any more.
+    """
     if piece.file == STDIN:
         yield sys.stdin.buffer
-    elif piece.compressed:
-        with gzip.open(piece.file, "rb") as unpacked:
-            yield unpacked  # type: ignore[misc]  # a GzipFile reads as a BinaryIO does, and is none by name
-    else:
-        with Path(piece.file).open("rb", buffering=1 << 20) as stream:
+        return
+    with _found(piece) as stream:
+        if piece.compressed:
+            with gzip.open(stream, "rb") as unpacked:
+                yield unpacked  # type: ignore[misc]  # a GzipFile reads as a BinaryIO does, and is none by name
+        else:
             yield stream
+
+
+def _found(piece: Piece) -> BinaryIO:
+    """A rotated file is looked for in its folder, by its inode."""
+    path = Path(piece.file)
+    for each in (path, *path.parent.iterdir()):
+        with contextlib.suppress(FileNotFoundError):
+            if not piece.inode or each.stat().st_ino == piece.inode:
+                stream = each.open("rb", buffering=_CHUNK)
+                there = os.fstat(stream.fileno())
+                if not piece.inode or (there.st_ino == piece.inode and _is_whole(there.st_size, piece)):
+                    return stream
+                stream.close()
+    raise RotatedAwayError(f"{piece.file}: was rotated away while it was read")
+
+
+def _is_whole(size: int, piece: Piece) -> bool:
+    return size >= piece.end or piece.end == sys.maxsize

@@ -46,6 +46,8 @@ class Attribute(StrEnum):
     SUBRESOURCE = "subresource"
     NAME = "name"
     CODE = "code"
+    UNSEEN = "unseen"
+    """Stands in place of the namespace in records that came before shippers had seen it, which are of no namespace."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,9 @@ def store(tmp_path_factory):
         yield url, str(folder / "sink.json")
 
 
-def of(user, namespace="shop", ago=60.0, uri=SECRET, audit_id="", **more):
+def of(user, namespace="shop", ago=60.0, uri=SECRET, own=None, **more):
     whole = event("get", uri, user, **more)
-    own = {"username": user, "name": "db", "auditID": audit_id}
+    own = {"username": user, "name": "db", **(own or {})}
     return record(namespace, "x", ago=ago, event=whole, **own)
 
 
@@ -41,7 +41,7 @@ def test_an_incident_has_what_an_audit_id_leads_to_and_nothing_else(store, tmp_p
     write(
         url,
         [
-            of("o'neil", audit_id=marked, impersonatedUser={"username": "root"}),
+            of("o'neil", own={"auditID": marked}, impersonatedUser={"username": "root"}),
             of("mallory", ago=120, uri="/api/v1/namespaces/shop/pods/x", impersonatedUser={"username": "root"}),
             of("bystander", namespace="other"),
             of("o'neil", ago=7200),
@@ -56,6 +56,19 @@ def test_an_incident_has_what_an_audit_id_leads_to_and_nothing_else(store, tmp_p
     ]
     assert "names user root" in found[0]["why"]
     assert "o'neil as root get secrets db in shop" in (folder / "timeline.txt").read_text()
+
+
+def test_what_came_before_shippers_had_seen_a_namespace_is_a_part_of_it(store, tmp_path):
+    url, sink = store
+    write(
+        url,
+        [of("mallory", namespace="", own={"unseen": "fresh"}), of("somebody", namespace="", own={"unseen": "other"})],
+    )
+    for number, arguments in enumerate((["-n", "fresh"], ["--object", "fresh/secrets/db"])):
+        folder = tmp_path / str(number)
+        assert main(["incident", "-f", sink, *arguments, "--since", "1h", "-o", str(folder)]) == 0
+        [found] = [json.loads(line) for line in (folder / "events.ndjson").read_text().splitlines()]
+        assert found["attributes"]["unseen"] == "fresh"
 
 
 def test_a_replay_counts_what_a_store_has_of_a_namespace_each_record_once(store, tmp_path, capsys):
