@@ -316,10 +316,15 @@ def _record(entry: dict[str, Any]) -> Record:
     return Record(
         audit_id=attributes.pop(AUDIT_ID, ""),
         stage=attributes.pop(STAGE, ""),
-        time=datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(entry["timeUnixNano"]) // 1000),
+        time=datetime.fromtimestamp(0, UTC) + timedelta(microseconds=_nanoseconds(entry) // 1000),
         text=str(entry.get("body", {}).get("stringValue", "")),
         attributes=attributes,
     )
+
+
+def _nanoseconds(entry: dict[str, Any]) -> int:
+    """When it was; of a line that is no event, when it was read."""
+    return int(entry.get("timeUnixNano") or entry["observedTimeUnixNano"])
 
 
 def _explained(error: Exception) -> Failure:

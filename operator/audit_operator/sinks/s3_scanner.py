@@ -81,7 +81,8 @@ def _records(text: bytes) -> Iterator[StoredRecord]:
 
 
 def _record(entry: dict[str, Any], shared: dict[str, str]) -> StoredRecord:
-    time = str(entry["timeUnixNano"])
+    # A line that is no event has no time, and is of no span.
+    time = str(entry.get("timeUnixNano", 0))
     if len(time) > _LONGEST_TIME:
         raise ValueError
     body = entry.get("body", {})
