@@ -53,6 +53,10 @@ async def test_each_namespace_has_a_file_for_each_day_and_no_name_leads_out_of_t
     shipper.append(2, 4, namespace="payments", time="2026-03-02T00:00")
     shipper.append(4, 5, namespace="shop", time="2026-03-01T12:00")
     shipper.append(5, 6, time="2026-03-01T12:00")
+    # Of a namespace that nobody had seen, and no event at all: whoever deletes what is of none must not delete these.
+    shipper.append(100, 101, unseen="payments", time="2026-03-02T12:00")
+    shipper.append(101, 102, quarantine="no JSON object", time="2026-03-02T12:00")
+    shipper.append(102, 103, namespace="shop", quarantine="no JSON object", time="2026-03-01T13:00")
     for number, name in enumerate(HOSTILE, start=6):
         shipper.append(number, number + 1, namespace=name, time="2026-03-01T12:00")
     outside = tmp_path / "outside"
@@ -60,7 +64,7 @@ async def test_each_namespace_has_a_file_for_each_day_and_no_name_leads_out_of_t
     folder = tmp_path / "files"
     folder.mkdir()
     await shipper.start()
-    await until(lambda: len(ids(folder)) == 6 + len(HOSTILE), "all events")
+    await until(lambda: len(ids(folder)) == 9 + len(HOSTILE), "all events")
     found = documents(folder)
     assert set(found) == {
         "payments/2026-03-01.jsonl",
@@ -68,12 +72,14 @@ async def test_each_namespace_has_a_file_for_each_day_and_no_name_leads_out_of_t
         "shop/2026-03-01.jsonl",
         "_cluster/2026-03-01.jsonl",
         "_other/2026-03-01.jsonl",
+        "_other/2026-03-02.jsonl",
     }
+    assert [each["auditID"] for each in found["_other/2026-03-02.jsonl"]] == ["id-100", "id-101"]
     assert [each["auditID"] for each in found["payments/2026-03-01.jsonl"]] == ["id-0", "id-1"]
     assert {each["namespace"] for each in found["_other/2026-03-01.jsonl"]} == set(HOSTILE)
     texts = {each["event"] for lines in found.values() for each in lines}
     assert texts == set((tmp_path / "audit.log").read_text(encoding="utf-8").splitlines())
-    [document] = found["shop/2026-03-01.jsonl"]
+    [document, _] = found["shop/2026-03-01.jsonl"]
     assert document["@timestamp"] == "2026-03-01T12:00:00Z"
     # A link that somebody has put there is not followed out of the folder; what is for it waits.
     (folder / "linked").symlink_to(outside)

@@ -164,6 +164,38 @@ async def test_files_of_a_former_release_are_said_and_not_touched(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize("mark", ["unseen", "quarantine"])
+async def test_what_may_be_of_any_namespace_is_not_deleted_with_the_records_of_none(tmp_path, mark):
+    """As collectors wrote it before it had a folder of its own."""
+    none = kept("", maximum=30 * DAY)
+    add(tmp_path, "", 100, 100, 30.1, 29.9)
+    theirs = []
+    for file in sorted((tmp_path / "_cluster").iterdir()):
+        [first, *_] = file.read_text().splitlines(keepends=True)
+        theirs.append(first.replace("}", f',"event":"\\",\\"{mark}\\":\\"","{mark}":"payments"}}'))
+        with file.open("a") as more:
+            more.write(theirs[-1])
+    assert (await judged(tmp_path, none)).reason == "3 records are older than 30d"
+    assert await enforced(tmp_path, Order(none, ("",), 30 * DAY)) == {none.name: 3}
+    first, second = sorted((tmp_path / "_cluster").iterdir())
+    assert first.read_text() == theirs[0]
+    assert second.read_text().count(mark) == 2
+    assert len(second.read_text().splitlines()) == 2
+    assert (await judged(tmp_path, none)).state is RetentionState.ENFORCED
+    assert await enforced(tmp_path, Order(none, ("",), 30 * DAY)) == {none.name: 0}
+
+
+async def test_what_may_be_of_any_namespace_is_said_and_not_touched(tmp_path):
+    add(tmp_path, "_other", 29)
+    assert (await judged(tmp_path, PAYMENTS)).state is RetentionState.ENFORCED
+    add(tmp_path, "_other", 40)
+    judgement = await judged(tmp_path, PAYMENTS)
+    assert judgement.state is RetentionState.PARTIAL
+    assert "files in _other, which may be of any namespace, are older than 30d" in judgement.reason
+    await enforced(tmp_path, ORDER)
+    assert left(tmp_path, "_other") == [29, 40]
+
+
 async def test_nobody_claims_that_files_cannot_be_deleted(tmp_path):
     judgement = await judged(tmp_path, kept("payments", minimum=DAY, immutable=True))
     assert judgement.state is RetentionState.UNSUPPORTED

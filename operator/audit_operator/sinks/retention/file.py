@@ -19,7 +19,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from audit_operator.api.policy_status import RetentionState
+from audit_operator.retention.demand import period
 from audit_operator.retention.judgement import Facts, Gap, Mends
+from audit_operator.shipping.collector.attributes import QUARANTINE
 from audit_operator.shipping.search_index import TIME
 from audit_operator.sinks.retention.protocol import NO_FOLDERS, Done, Observed
 from audit_operator.sinks.store import Failure, Reason
@@ -34,8 +36,11 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _DAY = timedelta(days=1)
-_OF_NONE = "_cluster"
-"""Folder of records of no namespace; no namespace has such a name (tools/otelcol/exporters/datedfiles)."""
+_OF_NONE, _OF_ANY = "_cluster", "_other"
+"""Folders of records of no namespace, and of what may be of any: of namespaces that shippers had not seen, and lines
+that are no events. No namespace has such a name (tools/otelcol/exporters/datedfiles)."""
+_MARKS = tuple(f',"{each}":"'.encode() for each in ("unseen", QUARANTINE))
+"""Of what earlier collectors wrote among records of no namespace, and is of any. In no value stands a plain quote."""
 _DATED = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.jsonl", re.ASCII)
 _BEGIN = f'{{"{TIME}":"'.encode()
 _CHUNK = 2**20
@@ -53,11 +58,15 @@ _LEFT = Gap(
 
 
 class _File(NamedTuple):
-    """One of a folder that is open as `folder`; `end` is the moment after its day."""
+    """One of a folder that is open as `folder`; `end` is the moment after its day.
+
+    `mixed`: whether lines that may be of any namespace can be among its own. They are neither counted nor deleted.
+    """
 
     folder: int
     name: str
     end: datetime
+    mixed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +133,19 @@ def _facts(root: Path, wanted: RetentionClass, now: datetime, given_up: threadin
             if position == 0 and (oldest is None or file.end - _DAY < oldest):
                 oldest = min(_times(file), default=oldest)
             if limit is not None and file.end - _DAY < limit:
-                overdue += _lines(file) if file.end <= limit else sum(each < limit for each in _times(file))
-    left = (_LEFT,) if demand.delete_after is not None and any(root.glob(_FORMER)) else ()
-    return Facts(None, can_delete=True, oldest=oldest, overdue=overdue, gaps=left)
+                whole = file.end <= limit and not file.mixed
+                overdue += _lines(file) if whole else sum(each < limit for each in _times(file))
+    gaps = () if demand.delete_after is None else tuple(_left(root, demand.delete_after, now))
+    return Facts(None, can_delete=True, oldest=oldest, overdue=overdue, gaps=gaps)
+
+
+def _left(root: Path, delete_after: int, now: datetime) -> Iterator[Gap]:
+    """What is not deleted by order, and may be of the class."""
+    if any(root.glob(_FORMER)):
+        yield _LEFT
+    if any(each.end <= now - timedelta(hours=delete_after) for each in _files(root, _OF_ANY)):
+        said = f"files in {_OF_ANY}, which may be of any namespace, are older than {period(delete_after)}"
+        yield Gap(RetentionState.PARTIAL, said, "delete them by hand once they are older than the longest minimum")
 
 
 def _delete(root: Path, orders: Sequence[Order], now: datetime, given_up: threading.Event) -> Done:
@@ -151,27 +170,39 @@ def _deleted(root: Path, namespace: str, limit: datetime, given_up: threading.Ev
     for file in _files(root, namespace):
         if file.end - _DAY >= limit or given_up.is_set():
             return
-        yield _remove(file) if file.end <= limit else _thin(file, limit)
+        with _locked(file):
+            whole = file.end <= limit and not _has_of_any(file)
+            count = _remove(file) if whole else _thin(file, limit)
+        yield count
 
 
 def _remove(file: _File) -> int:
     """Delete a file; returns how many records it had."""
-    with _locked(file):
-        count = _lines(file)
-        _forget(file)
-        os.unlink(file.name, dir_fd=file.folder)  # a Path knows no open folder
-        os.fsync(file.folder)
+    count = _lines(file)
+    _forget(file)
+    os.unlink(file.name, dir_fd=file.folder)  # a Path knows no open folder
+    os.fsync(file.folder)
     return count
 
 
 def _thin(file: _File, limit: datetime) -> int:
     """Delete the records before `limit`; returns how many those were. What is no record stays as long as its day."""
-    with _locked(file):
-        count = sum(each < limit for each in _times(file))
-        if count:
-            with _rewriting(file) as rest, _reading(file) as lines:
-                rest.writelines(line for line in lines if (when := _time(line)) is None or when >= limit)
+    count = sum(each < limit for each in _times(file))
+    if count:
+        with _rewriting(file) as rest, _reading(file) as lines:
+            rest.writelines(line for line in lines if (when := _time(file, line)) is None or when >= limit)
     return count
+
+
+def _has_of_any(file: _File) -> bool:
+    if not file.mixed:
+        return False
+    with _reading(file) as lines:
+        return any(map(_is_of_any, lines))
+
+
+def _is_of_any(line: bytes) -> bool:
+    return any(each in line for each in _MARKS)
 
 
 @contextmanager
@@ -215,7 +246,7 @@ def _files(root: Path, namespace: str) -> Iterator[_File]:
         for name in names:
             day = _day(name)
             if day is not None:
-                yield _File(folder, name, datetime.combine(day, time(), UTC) + _DAY)
+                yield _File(folder, name, datetime.combine(day, time(), UTC) + _DAY, mixed=not namespace)
     finally:
         os.close(folder)
 
@@ -237,12 +268,12 @@ def _lines(file: _File) -> int:
 def _times(file: _File) -> Iterator[datetime]:
     """When its records were."""
     with _reading(file) as lines:
-        yield from filter(None, map(_time, lines))
+        yield from filter(None, (_time(file, each) for each in lines))
 
 
-def _time(line: bytes) -> datetime | None:
-    """When a record was; None for a line that is none."""
-    if not line.startswith(_BEGIN) or not line.endswith(b"\n"):
+def _time(file: _File, line: bytes) -> datetime | None:
+    """When a record was; None for a line that is none, or not of those whose file this is."""
+    if not line.startswith(_BEGIN) or not line.endswith(b"\n") or (file.mixed and _is_of_any(line)):
         return None
     try:
         moment = datetime.fromisoformat(line[len(_BEGIN) : line.index(b'"', len(_BEGIN))].decode("ascii"))

@@ -18,7 +18,9 @@ import (
 )
 
 const (
-	attributeNamespace = "namespace"
+	attributeNamespace  = "namespace"
+	attributeUnseen     = "unseen"
+	attributeQuarantine = "quarantine"
 
 	// Neither can be the name of a namespace.
 	folderOfNone  = "_cluster"
@@ -188,7 +190,8 @@ func without(logs plog.Logs, written map[string]bool) plog.Logs {
 	return rest
 }
 
-// nameOf is the file of a record: <namespace>/<day in UTC>.jsonl.
+// nameOf is the file of a record: <namespace>/<day in UTC>.jsonl. What may be of any namespace is apart from what is of
+// none: whoever demands that the latter is deleted must not delete the former.
 func nameOf(record plog.LogRecord) string {
 	folder := folderOfNone
 	if value, ok := record.Attributes().Get(attributeNamespace); ok && value.AsString() != "" {
@@ -196,6 +199,15 @@ func nameOf(record plog.LogRecord) string {
 		if !label.MatchString(folder) {
 			folder = folderOfOther
 		}
+	} else if isOfAny(record) {
+		folder = folderOfOther
 	}
 	return folder + "/" + document.Moment(record).AsTime().Format(time.DateOnly) + suffix
+}
+
+// isOfAny says of a record without a namespace whether that is one that nobody had seen, or it is no event.
+func isOfAny(record plog.LogRecord) bool {
+	_, unseen := record.Attributes().Get(attributeUnseen)
+	_, quarantined := record.Attributes().Get(attributeQuarantine)
+	return unseen || quarantined
 }

@@ -79,13 +79,17 @@ func read(config Folders) (map[string]string, error) {
 	return folders, nil
 }
 
-// folderOf is empty for a record of a namespace that nobody had seen, and for one of which nothing is asked.
+// folderOf is empty for a record of a namespace that nobody had seen, for a line that is no event and may be of any, and
+// for a record of a namespace of which nothing is asked.
 func folderOf(record plog.LogRecord, folders map[string]string) string {
 	if _, unseen := record.Attributes().Get("unseen"); unseen {
 		return ""
 	}
 	namespace, there := record.Attributes().Get("namespace")
 	if !there {
+		if _, quarantined := record.Attributes().Get("quarantine"); quarantined {
+			return ""
+		}
 		return folders[""]
 	}
 	return folders[namespace.AsString()]
