@@ -159,8 +159,13 @@ class Life:
 
     async def round(self, fails, meanwhile):
         self.fails, self.meanwhile = fails, dict(meanwhile)
-        if REF in self.rounds._followed:
-            await self.rounds._round(self.rounds._followed[REF])
+        followed = self.rounds._followed.get(REF)
+        if followed is not None:
+            followed.task.cancel()
+            # Whoever follows a sink no more ends its task.
+            followed.task = asyncio.create_task(self.rounds._round(followed))
+            await asyncio.wait([followed.task])
+            assert followed.task.cancelled() or followed.task.exception() is None
         self.fails, self.meanwhile = "", {}
 
     async def live(self, acts):

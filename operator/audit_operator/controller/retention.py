@@ -183,20 +183,7 @@ class RetentionRounds:
                 self._without_demand(each.ref, Protections(), ())
         for ref, known in list(self._followed.items()):
             if ref not in wanted or wanted[ref].spec != known.sink.spec:
-                if known.task is not None:
-                    known.task.cancel()
-                del self._followed[ref]
-                if ref in wanted:
-                    self._protections[ref] = known.protections
-                elif not isinstance(known.sink, AuditSink):
-                    self._without_demand(ref, known.protections, known.demands.classes)
-                self.observations.pop(ref, None)
-                enforced = known.sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
-                # Nothing is ever deleted through an AuditSink.
-                if enforced and not isinstance(known.sink, AuditSink):
-                    parting = asyncio.create_task(self._part(known), name=f"end of retention {ref}")
-                    self._parting.add(parting)
-                    parting.add_done_callback(self._parting.discard)
+                self._follow_no_more(known, again=ref in wanted)
         for ref, sink in wanted.items():
             if (followed := self._followed.get(ref)) is None:
                 protections = self._protections.pop(ref, None) or Protections()
@@ -205,6 +192,25 @@ class RetentionRounds:
             elif followed.demands != demands[ref] and followed.demand(demands[ref]) and ref in self.observations:
                 # Said at once: nobody knows when the store will have answered.
                 self._note(followed, self.observations[ref], followed.protections.turn - 1)
+
+    def _follow_no_more(self, known: _Followed, *, again: bool) -> None:
+        """As it is now; `again`: it is another from now on."""
+        ref = known.sink.ref
+        if known.task is not None:
+            known.task.cancel()
+        del self._followed[ref]
+        self.observations.pop(ref, None)
+        if again:
+            self._protections[ref] = known.protections
+        # Nothing is ever deleted through an AuditSink.
+        if isinstance(known.sink, AuditSink):
+            return
+        if not again:
+            self._without_demand(ref, known.protections, known.demands.classes)
+        if known.sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE:
+            parting = asyncio.create_task(self._part(known), name=f"end of retention {ref}")
+            self._parting.add(parting)
+            parting.add_done_callback(self._parting.discard)
 
     def _without_demand(self, ref: ObjectRef, known: Protections, classes: Iterable[RetentionClass]) -> None:
         """Remember that nothing of it was to be deleted, until something is demanded again."""
