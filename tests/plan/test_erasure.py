@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from audit_operator.api.findings import ObjectRef
+from audit_operator.api.policy_status import RetentionState
+from audit_operator.api.sink import AuditSinkStatus
+from audit_operator.api.sink_retention import ClassRetention, RetentionOfSink, ToldNamespaces
 from audit_operator.plan.erasure import Obstacles, Why, keep_hours
-from audit_operator.plan.snapshot import InvalidObject
-from tests.plan.objects import parsed
-from tests.plan.test_retention import everybodys, planned_of, sink, tenants
+from audit_operator.plan.retention import store_of
+from audit_operator.plan.snapshot import NAME_LABEL, InvalidObject
+from tests.plan.objects import cluster_policy, parsed
+from tests.plan.test_retention import SHIPS, everybodys, planned_of, sink, tenants
 
 CENTRAL = sink()
 
@@ -50,12 +56,71 @@ def test_nothing_forbids_where_nobody_keeps():
     assert (found, keep_hours(found)) == ((), 0)
 
 
-def test_a_hold_in_another_store_forbids_nothing_here_but_to_destroy_keys():
-    policy = tenants("payments", legalHold=True)
+def test_a_minimum_in_another_store_forbids_nothing_here_but_to_destroy_keys():
+    policy = tenants("payments", minimum="10d")
     other = sink("other", "http://elsewhere:9428")
     made = obstacles(policy, sinks=(CENTRAL, other))
     assert made.to("payments", other) == ()
-    assert whys(made.to("payments")) == [(Why.LEGAL_HOLD, "AuditPolicy payments/own")]
+    assert whys(made.to("payments")) == [(Why.MINIMUM, "AuditPolicy payments/own")]
+
+
+def test_a_hold_counts_in_every_store_since_its_policy_may_have_named_another_sink_before():
+    other = sink("other", "http://elsewhere:9428")
+    made = obstacles(tenants("payments", legalHold=True), sinks=(CENTRAL, other))
+    assert whys(made.to("payments", other)) == [(Why.LEGAL_HOLD, "AuditPolicy payments/own")]
+
+
+def picking(selector, **retention):
+    return cluster_policy("held", **SHIPS, retention=retention, namespaceSelector=selector)
+
+
+@pytest.mark.parametrize("retention", [{"legalHold": True}, {"minimum": "30d"}])
+def test_what_keeps_records_outlives_their_namespace_and_the_labels_that_it_had(retention):
+    made = obstacles(picking({"matchLabels": {"keep": "yes"}}, **retention))
+    assert made.to("gone", CENTRAL)
+    assert made.to("web", CENTRAL) == ()
+    by_name = obstacles(picking({"matchLabels": {NAME_LABEL: "gone", "keep": "yes"}}, **retention))
+    assert by_name.to("gone", CENTRAL)
+    assert by_name.to("other", CENTRAL) == ()
+    assert obstacles(cluster_policy("c", **SHIPS, retention=retention, scopes=["Cluster"])).to("gone", CENTRAL) == ()
+
+
+def remembering(*, store="", kind="ClusterAuditSink", namespace="", **said):
+    bare = sink(kind=kind, namespace=namespace)
+    one = ClassRetention(
+        name="c",
+        desired="",
+        state=RetentionState.ENFORCED,
+        told=(ToldNamespaces(namespaces=("gone", "payments")),),
+        **said,
+    )
+    known = RetentionOfSink(store=store or store_of(bare), classes=(one,))
+    return bare.model_copy(update={"status": AuditSinkStatus(retention=known)})
+
+
+def test_what_the_status_of_a_sink_remembers_forbids_it_in_its_store():
+    held = remembering(legal_hold=True)
+    found = obstacles(sinks=(held,)).to("gone", CENTRAL)
+    assert list(map(str, found)) == ["legal hold that the status of ClusterAuditSink central remembers"]
+    assert keep_hours(obstacles(sinks=(remembering(minimum="30d"),)).to("gone", CENTRAL)) == 30 * 24
+    assert keep_hours(obstacles(sinks=(remembering(minimum="some time"),)).to("gone", CENTRAL)) is None
+    assert obstacles(sinks=(held,)).to("web", CENTRAL) == ()
+    assert obstacles(sinks=(held,)).to("gone", sink("other", "http://elsewhere:9428")) == ()
+    assert obstacles(sinks=(remembering(legal_hold=True, store="another"),)).to("gone", CENTRAL) == ()
+
+
+def test_a_policy_that_waives_its_minimum_waives_what_is_remembered_of_it():
+    remembered = remembering(minimum="10d")
+    made = obstacles(tenants("payments", minimum="10d", erasable=True), sinks=(remembered,))
+    assert keep_hours(made.to("payments", CENTRAL)) == 0
+    assert keep_hours(made.to("gone", CENTRAL)) == 10 * 24
+
+
+def test_what_the_status_of_a_tenants_sink_says_is_about_its_own_namespace_alone():
+    theirs = remembering(legal_hold=True, kind="AuditSink", namespace="payments")
+    made = obstacles(sinks=(CENTRAL, theirs))
+    assert made.to("payments", CENTRAL)
+    assert made.to("gone", CENTRAL) == ()
 
 
 def test_another_sink_of_the_same_store_is_the_same_store():

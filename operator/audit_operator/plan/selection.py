@@ -30,6 +30,17 @@ def reach_of(spec: ClusterAuditPolicySpec, known: Iterable[NamespaceFact]) -> Re
     )
 
 
+def may_have_reached(spec: ClusterAuditPolicySpec, name: str) -> bool:
+    """Whether a cluster policy may have applied to a namespace that is gone, so that only its name is known."""
+    selector = spec.namespace_selector
+    if selector is not None:
+        # Whatever its other labels were, this one was its name.
+        labels = {key: value for key, value in selector.match_labels.items() if key == NAME_LABEL}
+        expressions = tuple(each for each in selector.match_expressions if each.key == NAME_LABEL)
+        selector = selector.model_copy(update={"match_labels": labels, "match_expressions": expressions})
+    return "Namespaced" in spec.scopes and selector_matches(selector, {NAME_LABEL: name})
+
+
 def known_namespaces(snapshot: Snapshot) -> tuple[NamespaceFact, ...]:
     """Namespaces that exist, and those that an object names before they do: these have no label but their name."""
     labels = {each.name: {**each.labels, NAME_LABEL: each.name} for each in snapshot.namespaces}
