@@ -172,6 +172,21 @@ def test_folders_of_other_clusters_are_left_alone():
     assert not remembered({}, (), found)
 
 
+def test_folders_of_a_cluster_that_ships_no_more_are_kept_for_whoever_has_records_there():
+    old = place(MONTH, "old")
+    step = Step(RetentionClass(MONTH, ("web",)), ("web",), 720, Told(720))
+    known = {old: Folder({"web": 720}), place(MONTH): Folder({"web": 720})}
+    later = NOW + 40 * DAY
+    left = remembered(known, [step], Found({old: NOW}, frozenset({"main"}), later, frozenset({"old"})))
+    assert left[old] == Folder(formerly={"web": Former(later, 720)})
+    held_later = Step(RetentionClass(HELD, ("web",)), ("web",), None, Told())
+    assert limits(left, [held_later], {"web"})[old] == Limit(None, 1)
+    gone = remembered(left, [step], Found({}, frozenset({"main"}), later + 31 * DAY, frozenset({"old"})))
+    assert list(gone) == [place(MONTH)]
+    not_looked_at = remembered(left, [step], Found({}, frozenset({"main"}), later + 31 * DAY))
+    assert not_looked_at[old] == left[old]
+
+
 def test_what_cannot_all_be_remembered_is_not_deleted_from_nor_written_to(monkeypatch):
     step = Step(RetentionClass(MONTH, ("web",)), ("web",), 720, Told(720))
     monkeypatch.setattr(folders, "MOST_TEXT", 10)

@@ -22,7 +22,7 @@ from audit_operator.api.sink_retention import MAX_CLASSES, MAX_NAMESPACES
 from audit_operator.cluster.resources import resource_of
 from audit_operator.cluster.rest import ApiError, ApiUnreachableError
 from audit_operator.controller.origins import origin
-from audit_operator.controller.retention_folders import Folders, found_in, holding, moment
+from audit_operator.controller.retention_folders import Folders, former_clusters, found_in, holding, moment
 from audit_operator.controller.retention_memory import Memory, drifted, remembering
 from audit_operator.controller.retention_protection import Protections
 from audit_operator.plan.retention import store_of
@@ -87,7 +87,8 @@ class RoundTimes:
 class _Followed:
     """A sink, what is demanded of it, and the task that sees to it; `wake` is set when something else is demanded.
 
-    While a round deletes, `planned` has what, and `limit` is how it can be ended at once.
+    While a round deletes, `planned` has what, and `limit` is how it can be ended at once. `former` are clusters that
+    ship there no more, and may have folders there.
     """
 
     sink: Sink
@@ -97,10 +98,16 @@ class _Followed:
     deleted: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     planned: tuple[Step, ...] = ()
     limit: asyncio.Timeout | None = None
+    former: frozenset[str] = frozenset()
     protections: Protections = field(default_factory=Protections)
 
     def __post_init__(self) -> None:
         self.protections.begin(self.demands.classes)
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """Names under which records of ours have come there."""
+        return (*self.demands.clusters, *sorted(self.former.difference(self.demands.clusters)))
 
     def demand(self, demands: SinkDemands) -> bool:
         """Something else from now on; what is being deleted and must not be, is deleted no further.
@@ -277,7 +284,7 @@ class RetentionRounds:
         self.fence()
         try:
             async with asyncio.timeout(self.times.patience):
-                store = await self._open(followed.sink, followed.demands.clusters)
+                store = await self._open(followed.sink, followed.clusters)
                 done = store if isinstance(store, Failure | Unsupported) else await store.enforce((), self.now())
         except TimeoutError:
             done = failure(Reason.TIMED_OUT, "the store did not answer")
@@ -310,7 +317,8 @@ class RetentionRounds:
 
     async def _go(self, followed: _Followed, known: _Known, limit: asyncio.Timeout) -> bool:
         sink, demands, now = followed.sink, followed.demands, self.now()
-        store = await self._open(sink, demands.clusters)
+        followed.former |= former_clusters(known.memory.folders, demands.clusters)
+        store = await self._open(sink, followed.clusters)
         if isinstance(store, Failure | Unsupported):
             return self._without(followed, known, store)
         seen = await store.observe(demands.classes, now)
@@ -322,7 +330,7 @@ class RetentionRounds:
         fits = [each.name for each in demands.classes if each.name in kept and len(each.namespaces) <= MAX_NAMESPACES]
         deletes = {name for name in fits if name in seen.facts and seen.facts[name].can_delete} if enforces else set()
         planned = steps(_counted(demands, seen), known.memory.namespaces, deletes, now)
-        found = found_in(seen, demands.clusters, now)
+        found = found_in(seen, demands.clusters, followed.former, now)
         folders = Folders.of(known.memory.folders, planned, found, self._existing)
         changed = folders.changed(known.memory.ordered, seen) if enforces else frozenset[str]()
         done: Done | Unsupported | Failure = Done({})

@@ -67,9 +67,16 @@ def holding(status: RetentionOfSink, classes: Iterable[RetentionClass]) -> Reten
     return status.model_copy(update={"folders": folders})
 
 
-def found_in(seen: Observed, clusters: Iterable[str], now: datetime) -> Found | None:
+def former_clusters(folders: Iterable[Place], clusters: Iterable[str]) -> frozenset[str]:
+    """Those that ship there no more, and of which folders are remembered."""
+    return frozenset(each.cluster for each in folders).difference(clusters)
+
+
+def found_in(seen: Observed, clusters: Iterable[str], former: Iterable[str], now: datetime) -> Found | None:
     """What is in the folders of a store; None where it has none."""
-    return Found(seen.folders, frozenset(clusters), now) if seen.folders is not None else None
+    if seen.folders is None:
+        return None
+    return Found(seen.folders, frozenset(clusters), now, frozenset(former))
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,14 +101,16 @@ class Found:
     """What is there now.
 
     Attributes:
-        oldest: when the oldest object was uploaded of those in each folder that is not empty.
+        oldest: the moment before which nothing was uploaded of what is in each folder that is not empty.
         clusters: those that are ours; folders of others are left alone.
         now: the time.
+        former: those that were ours, and whose folders were looked at, too.
     """
 
     oldest: Mapping[Place, datetime]
     clusters: frozenset[str]
     now: datetime
+    former: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ def remembered(before: Mapping[Place, Folder], planned: Collection[Step], found:
     """What is to be remembered now, from what was before."""
     present = _present(planned)
     wanted = {Place(cluster, name) for cluster in found.clusters for name in present}
-    there = {each for each in found.oldest if each.cluster in found.clusters}
+    looked = found.clusters | found.former
+    there = {each for each in found.oldest if each.cluster in looked}
     everywhere = _of_all(present)
     # Without any memory, nobody knows where shippers write by what they were told earlier.
     lost = bool(there) and not before
@@ -137,7 +140,8 @@ def remembered(before: Mapping[Place, Folder], planned: Collection[Step], found:
         folder = before.get(place) or Folder(unknown=found.now if lost or place in there else None)
         here = present.get(place.name, {}) if place in wanted else {}
         folder = _moved(folder, here, everywhere, found.now)
-        folder = _without_what_is_gone(folder, found.oldest.get(place), found.now)
+        if place.cluster in looked:
+            folder = _without_what_is_gone(folder, found.oldest.get(place), found.now)
         if place in wanted or place in found.oldest or folder.formerly or folder.unknown is not None:
             made[place] = folder
     return _bounded(made, before, found.now)

@@ -65,9 +65,16 @@ class _Lock:
 
 @dataclass(frozen=True, slots=True)
 class _Inside:
-    """What lies in one folder: when its oldest objects were uploaded, in order, and the lock of the newest."""
+    """What lies in one folder.
 
-    oldest: tuple[datetime, ...] = ()
+    Attributes:
+        uploaded: when its oldest objects were, by the hours in their names, and those of hours that are to come.
+        since: nothing was uploaded before; None: nothing lies there.
+        newest: the lock of the newest object.
+    """
+
+    uploaded: tuple[datetime, ...] = ()
+    since: datetime | None = None
     newest: _Lock | None = None
 
 
@@ -146,7 +153,7 @@ class S3Retention:
         return Observed(
             {each.name: _facts(each, seen, mode, now) for each in classes},
             seen.settings,
-            folders={place: each.oldest[0] for place, each in seen.places.items() if each.oldest},
+            folders={place: each.since for place, each in seen.places.items() if each.since is not None},
             ordered={place: each.days * _DAY if each is not None else None for place, each in seen.rules.ours.items()},
         )
 
@@ -187,7 +194,11 @@ def _look(retention: S3Retention, now: datetime, mode: ObjectLockMode | None) ->
 def _inside(store: S3Store, folder: str, now: datetime, mode: ObjectLockMode | None) -> _Inside:
     newest = _newest(store, folder, now) if mode is not None else None
     locked = None if newest is None else _lock_of(store.client, store.bucket.bucket, newest)
-    return _Inside(tuple(_oldest(store, folder)), locked)
+    # Clocks of shippers may be wrong: an hour says as little as a moment of the store's when the other is earlier.
+    later = (now + timedelta(hours=1)).astimezone(UTC).strftime("%Y/%m/%d/%H/")
+    known = dict([*_oldest(store, folder), *_oldest(store, folder, later)])
+    since = min((_earliest(key.removeprefix(folder), when) for key, when in known.items()), default=None)
+    return _Inside(tuple(sorted(known.values())), since, locked)
 
 
 def _lock(client: minio.Minio, bucket: str) -> _Lock:
@@ -222,18 +233,27 @@ def _newest(store: S3Store, folder: str, now: datetime) -> Object | None:
     return last[0] if last else None
 
 
-def _oldest(store: S3Store, folder: str) -> Iterator[datetime]:
-    """When the oldest objects were uploaded, in order."""
-    for each in islice(store.objects(folder), _MOST_LISTED):
+def _oldest(store: S3Store, folder: str, after: str = "0") -> Iterator[tuple[str, datetime]]:
+    """The first objects by their hours, and when they were uploaded."""
+    for each in islice(store.objects(folder, after), _MOST_LISTED):
         if each.last_modified is not None:
-            yield each.last_modified
+            yield str(each.object_name), each.last_modified
+
+
+def _earliest(key: str, uploaded: datetime) -> datetime:
+    """Before which an object cannot have been uploaded, by the hour in its name or by the store."""
+    try:
+        hour = datetime.strptime(key[: len("2026/01/01/00")], "%Y/%m/%d/%H").replace(tzinfo=UTC)
+    except ValueError:
+        return uploaded
+    return min(hour, uploaded)
 
 
 def _facts(wanted: RetentionClass, seen: _Seen, mode: ObjectLockMode | None, now: datetime) -> Facts:
     gaps = [*_lifecycle_gaps(wanted, seen), *_overdue(wanted, seen, now)]
     missing = list(_lock_gaps(wanted, seen, mode)) if wanted.demand.immutable and mode is not None else []
     ordered = [each.days * _DAY for place, each in seen.rules.ours.items() if each and place.name == wanted.name]
-    oldest = [each.oldest[0] for each in (seen.outside, *seen.of(wanted.name)) if each.oldest]
+    oldest = [when for each in (seen.outside, *seen.of(wanted.name)) for when in each.uploaded[:1]]
     return Facts(
         min((*ordered, *([seen.lifecycle.earliest] if seen.lifecycle.earliest is not None else [])), default=None),
         can_delete=True,
@@ -263,14 +283,14 @@ def _overdue(wanted: RetentionClass, seen: _Seen, now: datetime) -> Iterator[Gap
     if latest is None:
         return
 
-    def late(oldest: tuple[datetime, ...]) -> str:
-        count = sum(now - each > timedelta(hours=latest) for each in oldest)
-        return f"{count} or more" if count == _MOST_LISTED else str(count) if count else ""
+    def late(uploaded: tuple[datetime, ...]) -> str:
+        count = sum(now - each > timedelta(hours=latest) for each in uploaded)
+        return f"{count} or more" if count >= _MOST_LISTED else str(count) if count else ""
 
     for each in seen.of(wanted.name):
-        if many := late(each.oldest):
+        if many := late(each.uploaded):
             yield Gap(RetentionState.PENDING, f"{many} objects are older than {period(latest)}", "")
-    if many := late(seen.outside.oldest):
+    if many := late(seen.outside.uploaded):
         said = f"{many} objects are older than {period(latest)} that lie in no folder of a class, and may be of any"
         yield Gap(RetentionState.PENDING if _goes(seen, latest) else RetentionState.PARTIAL, said, _OUTSIDE)
 
