@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from argparse import Namespace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,6 +12,7 @@ from audit_operator.cli import main
 from audit_operator.cli.erasing import opened
 from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.retention.erasure import ErasureRecord, Phase
+from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, REGISTER_BYTES, Keyring
 
 OBJECTS = """
 apiVersion: audit-operator.dev/v1alpha1
@@ -27,6 +29,9 @@ spec: {default: true, driver: Process}
 
 @pytest.fixture
 def erase(tmp_path, capsys):
+    ring = Keyring.begun(datetime.now(UTC), bytes(range(RANDOM_BYTES + REGISTER_BYTES)))
+    (tmp_path / "keys").write_bytes(ring.encoded())
+
     def erase(*options, objects=OBJECTS):
         (tmp_path / "objects.yaml").write_text(objects)
         places = ["--keyring", str(tmp_path / "keys"), "--register", str(tmp_path / "register")]
@@ -103,3 +108,29 @@ def test_what_verification_is_to_believe_needs_a_key_and_a_place(erase, tmp_path
     status, said = erase("--all", "--warrants", str(tmp_path))
     assert status == 2
     assert "--sign-key and --warrants belong together" in said
+
+
+def test_a_keyring_that_is_not_there_is_no_keyring_without_keys(erase, tmp_path):
+    (tmp_path / "keys").unlink()
+    status, said = erase("--all", "--yes")
+    assert status == 2
+    assert "there is no such file" in said
+    assert not (tmp_path / "register").exists()
+
+
+PICKING = """
+---
+apiVersion: audit-operator.dev/v1alpha1
+kind: ClusterAuditPolicy
+metadata: {name: held}
+spec:
+  rules: [{level: Metadata}]
+  namespaceSelector: {matchLabels: {hold: "yes"}}
+  retention: {legalHold: true}
+"""
+
+
+def test_files_without_namespaces_do_not_say_whom_a_selector_picks(erase):
+    status, said = erase("--all", objects=OBJECTS + PICKING)
+    assert status == 2
+    assert "the files hold no Namespace" in said

@@ -7,7 +7,7 @@ import asyncio
 import secrets
 import sys
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,27 +17,31 @@ from audit_operator.api.text import printable
 from audit_operator.cli.erasing import opened
 from audit_operator.cli.erasure_text import erasure_text
 from audit_operator.cli.from_cluster import add_connection, read_cluster
-from audit_operator.cli.inputs import read_facts
+from audit_operator.cli.inputs import STDIN, read_facts
 from audit_operator.cli.named_sinks import chosen, readable_secrets
 from audit_operator.cli.sealing import signing_key
 from audit_operator.cli.usage import UsageError
 from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.integrity.interval import moment
 from audit_operator.plan.erasure import Obstacles, keep_hours
-from audit_operator.retention.erasure import ErasureRecord, Keys, Phase, Share, subject_name
+from audit_operator.plan.selection import known_namespaces
+from audit_operator.plan.sinks import Sinks
+from audit_operator.retention.erasure import UNSEEN, ErasureRecord, Keys, Phase, Share, subject_name
 from audit_operator.shipping.injection.names import shipper_name
-from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, Keyring, KeyringUnusable
+from audit_operator.shipping.redaction.keyring import MOST_BYTES, RANDOM_BYTES, Keyring, KeyringUnusable
 from audit_operator.shipping.redaction.pseudonyms import PseudonymKey, pseudonym
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
+    from audit_operator.api.audit_policy import AuditPolicy
+    from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.cli.erasing import Places
     from audit_operator.cli.inputs import Facts
     from audit_operator.controller.sink_access import Stores
     from audit_operator.controller.sink_secrets import Secrets
     from audit_operator.plan.sinks import Sink
-    from audit_operator.sinks.erasure import Names, SubjectErasure
+    from audit_operator.sinks.erasure import Names, SubjectErasure, Where
     from audit_operator.sinks.store import Failure
 
 EXAMPLES = """examples:
@@ -49,11 +53,13 @@ EXAMPLES = """examples:
   audit-operator erase --subject dora@example.com --all -f objects/ --keyring keyring.json.gz --register erasures/
 
 Without --yes nothing is changed. Found are records whose user has this name, in clear or as a pseudonym under any key
-that is left, or who was impersonated under it. A legal hold forbids to erase, and so does a minimum, up to its age.
-Erased is in VictoriaLogs with -delete.enable; of other stores it is said what to do there. Afterwards the namespaces
-get new keys, so that new pseudonyms cannot be linked with old ones.
---destroy-keys destroys all keys that the namespaces have had: NOBODY's pseudonyms of until now can be found or told
-there any more, and no later erasure finds them. Not where a hold or a minimum is.
+that is left, or who was impersonated under it; others that hold the name are counted. A legal hold forbids to erase,
+and so does a minimum, up to its age. Erased is in VictoriaLogs with -delete.enable; of other stores it is said what to
+do there. Afterwards the namespaces where something was found (with -n: those named) get new keys, so that new
+pseudonyms cannot be linked with old ones.
+--destroy-keys destroys all keys that the namespaces have had, with --all those of all: NOBODY's pseudonyms of until now
+can be found or told there any more, and no later erasure finds them. Not where a hold or a minimum is, or where
+something is left in a VictoriaLogs that could be found.
 Each erasure is recorded before it begins and when it is over, with the subject under another name: in ConfigMaps of the
 operator's namespace that cannot be changed, and in the sinks. With -f, the files must hold all policies of the cluster.
 
@@ -129,7 +135,11 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--sign-key and --warrants belong together")
     if options.subject.lower() in options.reason.lower():
         raise UsageError("--reason is kept for ever, and holds the name of the subject: leave it out there")
-    facts = read_facts(options.filename) if options.filename else read_cluster(options)
+    if options.keyring is not None and not options.keyring.exists():
+        raise UsageError(f"{options.keyring}: there is no such file, so that pseudonyms would not be found")
+    facts = _read_facts(options)
+    if options.filename:
+        _require_namespaces(facts)
     for finding in facts.findings:
         print(f"{finding.object or finding.location.file}: {finding.message}", file=sys.stderr)
     erasure = _Erasure(options, facts, _plane(options, facts), options.yes and not options.dry_run)
@@ -140,6 +150,21 @@ def run(options: argparse.Namespace) -> int:
         return 1
     except KeyringUnusable:
         raise UsageError("the keys of pseudonyms cannot be read, so that not all records would be found") from None
+
+
+def _read_facts(options: argparse.Namespace) -> Facts:
+    return read_facts(options.filename) if options.filename else read_cluster(options)
+
+
+def _require_namespaces(facts: Facts) -> None:
+    """Where policies pick namespaces by labels, files without these would make them hold everything."""
+    picking = [
+        each.metadata.name for each in facts.snapshot.cluster_audit_policies if each.spec.namespace_selector is not None
+    ]
+    if picking and not facts.snapshot.namespaces:
+        raise UsageError(
+            f"the files hold no Namespace, and ClusterAuditPolicy {picking[0]} picks some by their labels: add them"
+        )
 
 
 def _plane(options: argparse.Namespace, facts: Facts) -> str:
@@ -156,7 +181,9 @@ class _Planned:
     """The share of a namespace in a sink, and how it is erased."""
 
     share: Share
+    sink: Sink
     store: SubjectErasure
+    where: Where
     names: Names
     keep: int | None
 
@@ -183,12 +210,13 @@ class _Erasure:
         sinks = chosen(tuple(self.facts.snapshot.sinks()), self.options.sink)
         obstacles = self._obstacles()
         async with opened(self.options, self.plane) as places, readable_secrets(self.options) as held:
-            stores = Stores(held, Network(), Network())
+            stores = Stores(held, Network(), Network(foreign=True))
             keyring = await _keyring(places)
+            self._miss_keys(keyring)
             await self._read_sidecar_keys(held)
-            for sink in sinks:
+            for sink in self._asked(sinks):
                 await self._plan(sink, stores, keyring, obstacles)
-            namespaces = self._key_namespaces(keyring)
+            namespaces = self._key_namespaces()
             keys = self._keys(keyring, namespaces, obstacles)
             begun = self._record(keyring, Phase.BEGUN, [each.share for each in self.planned], keys)
             if not self.in_earnest:
@@ -196,16 +224,39 @@ class _Erasure:
             await self._warrant()
             await places.register(begun)
             shares = [await self._erase(each) for each in self.planned]
-            if all(each.left == 0 or not each.erasable for each in shares) and not self.failed:
-                await self._change_keys(places, keys, namespaces)
-            elif keys in (Keys.RENEWED, Keys.DESTROYED):
-                # Without its keys, nobody would find again what is left.
-                keys = Keys.KEPT
+            if keys in (Keys.RENEWED, Keys.DESTROYED):
+                keys = await self._changed_keys(places, keys, namespaces, shares)
             ended = self._record(keyring, Phase.ENDED, shares, keys)
             where = await places.register(ended)
             await self._tell(ended, sinks, stores)
             print(f"recorded as {where}", file=sys.stderr)
             return self._say(ended, int(not self._is_whole(ended.shares) or bool(self.failed)))
+
+    def _asked(self, sinks: Iterable[Sink]) -> list[Sink]:
+        """Of tenants' sinks only those of namespaces that were asked for: a tenant reads what its store is asked."""
+        barred = Sinks.of(self.facts.snapshot).barred
+        asked: list[Sink] = []
+        for sink in sinks:
+            namespace = sink.metadata.namespace
+            if not namespace or ((self.options.all or namespace in self.options.namespace) and sink.ref not in barred):
+                asked.append(sink)
+            elif sink.ref in barred:
+                self.untouched[str(sink.ref)] = f"it is not asked: {barred[sink.ref].message}"
+        return asked
+
+    def _miss_keys(self, keyring: Keyring | None) -> None:
+        """Say so where there should be keys."""
+        asking = [each.ref for each in self.facts.snapshot.policies() if _pseudonymizes(each)]
+        if keyring is None and asking:
+            self.untouched["keys of pseudonyms"] = (
+                f"there are none, though {asking[0]} asks for pseudonyms: what has any is not found"
+            )
+
+    async def _obstacles_now(self) -> Obstacles:
+        """As they are by now: an erasure may take hours. Raises UsageError: nobody knows."""
+        if STDIN not in (self.options.filename or ()):
+            self.facts = await asyncio.to_thread(_read_facts, self.options)
+        return self._obstacles()
 
     def _obstacles(self) -> Obstacles:
         nameless = [ObjectRef("file", each.location.file) for each in self.facts.findings if each.object is None]
@@ -226,46 +277,59 @@ class _Erasure:
             self.untouched[str(sink.ref)] = _by_hand(sink)
             return
         store = SubjectErasure(opened_store)
-        can, names = await store.can_erase(), await self._names(store, keyring)
+        can, names = await store.can_erase(), await self._names(sink, store, keyring)
         if isinstance(can, Failure) or isinstance(names, Failure):
             self._fail(sink, can if isinstance(can, Failure) else names)
             return
         if not can:
             self.untouched[str(sink.ref)] = _NO_DELETION
-        hits = await store.found_in(names, anywhere=self.options.all)
+        everywhere = self.options.all and not sink.metadata.namespace
+        known = [each.name for each in known_namespaces(self.facts.snapshot)] if everywhere else None
+        hits = await store.found_in(names, known=known)
         if isinstance(hits, Failure):
             self._fail(sink, hits)
             return
-        for namespace in hits:
-            called = names.get(namespace, Names(self.options.subject))
-            await self._plan_share(sink, store, namespace, called, obstacles)
+        for where in (*hits.namespaces, *((hits.made_up,) if hits.made_up is not None else ())):
+            called = names.get(where) if isinstance(where, str) else None
+            planned = _Planned(_no_share(sink, where), sink, store, where, called or Names(self.options.subject), None)
+            counted = await self._counted(planned, obstacles)
+            self.planned += [counted] if counted is not None else []
+            if isinstance(where, str) and self.options.subject.lower() in where.lower():
+                said = "its name holds that of the subject, and stands in the record of the erasure for ever"
+                print(f"namespace {printable(where)}: {said}", file=sys.stderr)
 
-    async def _plan_share(
-        self, sink: Sink, store: SubjectErasure, namespace: str, names: Names, obstacles: Obstacles
-    ) -> None:
+    async def _counted(self, planned: _Planned, obstacles: Obstacles) -> _Planned | None:
+        """With what a store has of it now, and what forbids to erase it; None where the store did not say."""
         from audit_operator.sinks.store import Failure  # noqa: PLC0415 - see run
 
-        forbidding = obstacles.to(namespace, sink)
+        sink, where = planned.sink, planned.where
+        # What policies say by name is about names that they know.
+        forbidding = obstacles.to(where if isinstance(where, str) else UNSEEN, sink)
         keep = keep_hours(forbidding) if str(sink.ref) not in self.untouched else None
-        counted = await store.count(namespace, names, keep, self.now)
+        counted = await planned.store.count(where, planned.names, keep, self.now)
         if isinstance(counted, Failure):
             self._fail(sink, counted)
-            return
-        share = Share(
-            sink=str(sink.ref),
-            namespace=namespace,
-            found=counted.found,
-            erasable=counted.erasable,
-            obstacles=tuple(map(str, forbidding)),
+            return None
+        share = planned.share.model_copy(
+            update={
+                "found": counted.found,
+                "erasable": counted.erasable,
+                "mentioned": counted.mentioned,
+                "obstacles": tuple(map(str, forbidding)),
+            }
         )
-        self.planned.append(_Planned(share, store, names, keep))
+        return replace(planned, share=share, keep=keep)
 
-    async def _names(self, store: SubjectErasure, keyring: Keyring | None) -> dict[str, Names] | Failure:
-        """What the subject is called, in each namespace that was asked for."""
+    async def _names(self, sink: Sink, store: SubjectErasure, keyring: Keyring | None) -> dict[str, Names] | Failure:
+        """What the subject is called, in each namespace that was asked for; to a tenant, in its own."""
         from audit_operator.sinks.erasure import Names  # noqa: PLC0415 - see run
         from audit_operator.sinks.store import Failure  # noqa: PLC0415
 
-        asked = await store.namespaces() if self.options.all else tuple(dict.fromkeys(self.options.namespace))
+        asked: tuple[str, ...] | Failure
+        if sink.metadata.namespace:
+            asked = (sink.metadata.namespace,)
+        else:
+            asked = await store.namespaces() if self.options.all else tuple(dict.fromkeys(self.options.namespace))
         if isinstance(asked, Failure):
             return asked
         subject = self.options.subject
@@ -279,8 +343,7 @@ class _Erasure:
 
         for policy in self.facts.snapshot.audit_policies:
             namespace, name = policy.metadata.namespace, policy.metadata.name
-            redaction = policy.spec.redaction
-            if policy.spec.application_logs is None or redaction is None or not redaction.pseudonymize:
+            if policy.spec.application_logs is None or not _pseudonymizes(policy):
                 continue
             if not self.options.all and namespace not in self.options.namespace:
                 continue
@@ -292,23 +355,48 @@ class _Erasure:
                 why = read.message if isinstance(read, SecretUnreadable) else "it holds none"
                 self.untouched[f"sidecars of {policy.ref}"] = f"records with their pseudonyms are not found: {why}"
 
-    def _key_namespaces(self, keyring: Keyring | None) -> tuple[str, ...]:
-        if keyring is None:
-            return ()
-        hit = sorted({each.share.namespace for each in self.planned})
-        return tuple(hit if self.options.all else dict.fromkeys(self.options.namespace))
+    def _key_namespaces(self) -> tuple[str, ...]:
+        """Those that get other keys; none that a request has made up."""
+        hit = {each.where for each in self.planned if isinstance(each.where, str) and each.share.found}
+        return tuple(sorted(hit) if self.options.all else dict.fromkeys(self.options.namespace))
 
-    def _keys(self, keyring: Keyring | None, namespaces: Iterable[str], obstacles: Obstacles) -> Keys:
+    def _keys(self, keyring: Keyring | None, namespaces: tuple[str, ...], obstacles: Obstacles) -> Keys:
         """What is to become of the keys. Nobody destroys what tells whose the records are that must be kept."""
         if keyring is None:
             return Keys.NONE
-        if not self.options.destroy_keys:
-            return Keys.RENEWED
+        keys = Keys.DESTROYED if self.options.destroy_keys else Keys.RENEWED
+        if keys is Keys.DESTROYED and self._is_forbidden(namespaces, obstacles):
+            return Keys.KEPT
+        if not (namespaces or (self.options.all and self.options.destroy_keys)):
+            return Keys.KEPT
+        if len(self._change(keyring, keys, namespaces).encoded()) > MOST_BYTES:
+            self.failed.append(
+                "keys are kept as they are: with this change, no Secret could hold them (docs/erasure.md)"
+            )
+            return Keys.KEPT
+        return keys
+
+    def _is_forbidden(self, namespaces: Iterable[str], obstacles: Obstacles) -> bool:
+        """Whether something forbids to destroy keys, which is said."""
+        if self.options.all:
+            names = dict.fromkeys((*namespaces, *(each.name for each in known_namespaces(self.facts.snapshot)), ""))
+            namespaces = names
         for each in namespaces:
             if forbidding := obstacles.to(each):
                 self.failed.append(f"keys of {each or '(no namespace)'} are not destroyed: {forbidding[0]}")
-                return Keys.KEPT
-        return Keys.DESTROYED
+                return True
+        if self.options.all and obstacles.any:
+            self.failed.append(f"keys are not destroyed: {obstacles.any[0]}")
+            return True
+        return False
+
+    def _change(self, keyring: Keyring, keys: Keys, namespaces: tuple[str, ...]) -> Keyring:
+        if keys is Keys.RENEWED:
+            return keyring.renewed(namespaces)
+        random = secrets.token_bytes(RANDOM_BYTES)
+        if self.options.all:
+            return keyring.without_any(self.now, random)
+        return keyring.without(namespaces, self.now, random)
 
     async def _warrant(self) -> None:
         """Sign which records will be missing; before they are, since afterwards nobody knows their hashes."""
@@ -321,7 +409,7 @@ class _Erasure:
         by_sink: defaultdict[str, set[bytes]] = defaultdict(set)
         for each in self.planned:
             if each.keep is not None and each.share.erasable:
-                leaves = await each.store.leaves(each.share.namespace, each.names, each.keep, self.now)
+                leaves = await each.store.leaves(each.where, each.names, each.keep, self.now)
                 if isinstance(leaves, Failure):
                     raise UsageError(f"{each.share.sink}: {leaves.message} ({leaves.mend}); nothing was erased")
                 by_sink[each.share.sink] |= leaves
@@ -336,32 +424,55 @@ class _Erasure:
                 raise UsageError(f"{path}: {error.strerror}; nothing was erased") from error
 
     async def _erase(self, planned: _Planned) -> Share:
+        """What nothing forbids by now."""
         from audit_operator.sinks.store import Failure  # noqa: PLC0415 - see run
 
-        share = planned.share
-        if planned.keep is None or not share.erasable:
-            return share
-        left = await planned.store.erase(share.namespace, planned.names, planned.keep, self.now)
+        if planned.keep is None or not planned.share.erasable:
+            return planned.share
+        try:
+            counted = await self._counted(planned, await self._obstacles_now())
+        except UsageError as error:
+            self.failed.append(f"{planned.share.sink}: nobody knows what forbids it by now: {error}")
+            return planned.share
+        if counted is None or counted.keep is None or not counted.share.erasable:
+            return (counted or planned).share
+        left = await counted.store.erase(counted.where, counted.names, counted.keep, self.now)
         if isinstance(left, Failure):
-            self.failed.append(f"{share.sink}: {left.message} ({left.mend})")
-            return share
-        return share.model_copy(update={"left": left})
+            self.failed.append(f"{counted.share.sink}: {left.message} ({left.mend})")
+            return counted.share
+        return counted.share.model_copy(update={"left": left})
+
+    async def _changed_keys(
+        self, places: Places, keys: Keys, namespaces: tuple[str, ...], shares: Iterable[Share]
+    ) -> Keys:
+        """Change them where nothing is left that nobody could find without them; what became of them."""
+        # A tenant's store is its own; what it says, or does not, is in nobody's way.
+        ours = [each for each, of in zip(shares, self.planned, strict=True) if not of.sink.metadata.namespace]
+        whole = all(each.left == 0 or not each.erasable for each in ours)
+        if keys is Keys.DESTROYED:
+            whole = all(each.is_done for each in ours)
+        if not whole and keys is Keys.DESTROYED:
+            self.failed.append("keys are not destroyed: without them, nobody would find again what is left")
+        if not whole or self.failed:
+            return Keys.KEPT
+        try:
+            if keys is Keys.DESTROYED and self._is_forbidden(namespaces, await self._obstacles_now()):
+                return Keys.KEPT
+            await self._change_keys(places, keys, namespaces)
+        except (BoardUnavailable, KeyringUnusable, UsageError) as error:
+            self.failed.append(f"keys are kept as they were: {str(error) or 'they cannot be read'}")
+            return Keys.KEPT
+        return keys
 
     async def _change_keys(self, places: Places, keys: Keys, namespaces: tuple[str, ...]) -> None:
         """Change those that are there now: somebody may have rotated them meanwhile."""
-        if keys not in (Keys.RENEWED, Keys.DESTROYED) or not namespaces:
-            return
-        change: Callable[[Keyring], Keyring] = lambda ring: (  # noqa: E731 - one of two
-            ring.renewed(namespaces)
-            if keys is Keys.RENEWED
-            else ring.without(namespaces, self.now, secrets.token_bytes(RANDOM_BYTES))
-        )
         for attempt in range(_TRIES):
             held = await places.keyring()
             if held is None:
-                return
+                raise BoardUnavailable("they are gone")
+            changed = self._change(Keyring.decoded(held.content), keys, namespaces)
             try:
-                await places.keep_keyring(change(Keyring.decoded(held.content)).encoded(), held.revision)
+                await places.keep_keyring(changed.encoded(), held.revision)
             except BoardUnavailable:
                 if attempt == _TRIES - 1:
                     raise
@@ -410,8 +521,13 @@ class _Erasure:
     def _fail(self, sink: Sink, failure: object) -> None:
         from audit_operator.sinks.store import Failure  # noqa: PLC0415 - see run
 
-        if isinstance(failure, Failure):
-            self.failed.append(f"{sink.ref}: {failure.message} ({failure.mend})")
+        if not isinstance(failure, Failure):
+            return
+        said = f"{failure.message} ({failure.mend})"
+        if sink.metadata.namespace:
+            self.untouched[str(sink.ref)] = f"it could not be asked: {said}"
+        else:
+            self.failed.append(f"{sink.ref}: {said}")
 
     def _say(self, record: ErasureRecord, status: int) -> int:
         if self.options.output == "json":
@@ -427,6 +543,14 @@ _NO_DELETION = (
     "it does not delete single records: start VictoriaLogs with -delete.enable for the time of the erasure; in a store "
     "that an AuditSink names, whoever owns the namespace has to"
 )
+
+
+def _pseudonymizes(policy: AuditPolicy | ClusterAuditPolicy) -> bool:
+    return policy.spec.redaction is not None and bool(policy.spec.redaction.pseudonymize)
+
+
+def _no_share(sink: Sink, where: Where) -> Share:
+    return Share(sink=str(sink.ref), namespace=where if isinstance(where, str) else UNSEEN, found=0, erasable=0)
 
 
 def _by_hand(sink: Sink) -> str:

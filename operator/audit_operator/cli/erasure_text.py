@@ -46,4 +46,5 @@ def _share(share: Share, *, in_earnest: bool) -> str:
     erased = share.erasable - (share.erasable if share.left is None else share.left)
     what = f"{erased} erased" if in_earnest else f"{share.erasable} would be erased"
     forbidden = f"; forbidden: {'; '.join(share.obstacles)}" if share.obstacles and share.erasable < share.found else ""
-    return f"{share.sink}, {share.namespace or '(no namespace)'}: {share.found} records, {what}{forbidden}"
+    others = f"; {share.mentioned} of other users hold the name, and stay" if share.mentioned else ""
+    return f"{share.sink}, {share.namespace or '(no namespace)'}: {share.found} records, {what}{forbidden}{others}"

@@ -145,6 +145,16 @@ class Obstacles:
             *self._of_statuses(namespace, store, keepers),
         )
 
+    @property
+    def any(self) -> tuple[Obstacle, ...]:
+        """Those to erase anything anywhere."""
+        return (
+            *(Obstacle(Why.UNREADABLE, each) for each in self.unreadable),
+            *_of_policies(self.keepers, None),
+            *(Obstacle(Why.LEGAL_HOLD, each.sink, remembered=True) for each in self.remembered if each.hold),
+            *(Obstacle(Why.MINIMUM, each.sink, each.hours, remembered=True) for each in self.remembered if each.hours),
+        )
+
     def _of_statuses(self, namespace: str, store: str | None, keepers: Iterable[_Keeper]) -> Iterator[Obstacle]:
         # The status has one minimum, whoever asked for it, and does not know who says that it is no duty.
         waived = any(each.waives and (store is None or store in each.stores) for each in keepers)

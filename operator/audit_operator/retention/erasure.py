@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 PREFIX = "s-"
+UNSEEN = "(unseen)"
+"""No namespace has this name."""
 _DIGITS = 32
 
 
@@ -45,11 +47,12 @@ class Share(_Part):
 
     Attributes:
         sink: as ``ClusterAuditSink central``.
-        namespace: of the records; empty for those of none.
+        namespace: of the records; empty for those of none, `UNSEEN` for all that no shipper knew.
         found: how many there were.
         erasable: how many of them nothing forbids to erase.
         left: how many of those are still there; None: not known.
         obstacles: what forbids to erase the others.
+        mentioned: how many records of other users hold a name of the subject somewhere. They are not erased.
     """
 
     sink: str
@@ -58,11 +61,12 @@ class Share(_Part):
     erasable: int
     left: int | None = None
     obstacles: tuple[str, ...] = ()
+    mentioned: int = 0
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is left that was found."""
-        return self.left == 0 and self.erasable == self.found
+        return not self.found or (self.left == 0 and self.erasable == self.found)
 
 
 class ErasureRecord(_Part):

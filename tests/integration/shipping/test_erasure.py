@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from audit_operator.cli import main
+from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, REGISTER_BYTES, Keyring
 from audit_operator.shipping.redaction.pseudonyms import PseudonymKey, pseudonym
+from audit_operator.sinks.erasure import SubjectErasure
 from tests.integration.reading.records import write as write_records
 from tests.integration.shipping.test_retention import count, write
 from tests.integration.shipping.test_sealing import RECORDS, SINCE, delete, found, record, victoria_logs_sink
@@ -43,8 +45,8 @@ class World:
         self.have(policy("shop"), policy("web"))
         self.rows = []
 
-    def have(self, *policies):
-        names = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each}} for each in ("shop", "web")]
+    def have(self, *policies, namespaces=("shop", "web")):
+        names = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each}} for each in namespaces]
         objects = [
             thing("AuditControlPlane", "main", {"default": True, "driver": "Observe", "observe": {"provider": "EKS"}}),
             thing("ClusterAuditSink", "central", {"type": "VictoriaLogs", "victoriaLogs": {"url": self.url}}),
@@ -113,8 +115,11 @@ def test_a_subject_is_erased_under_all_its_names_and_nobody_else_is(world):
     world.record("shop", DORA)
     world.record("shop", "eve", impersonatedUser={"groups": ["dev"], "username": new})
     world.record("shop", "eve", impersonatedUser={"username": DORA})
-    world.record("shop", "[REDACTED]", responseStatus={"message": f'User "{old}" cannot'})
     mine = len(world.rows)
+    world.record("shop", "[REDACTED]", responseStatus={"message": f'User "{old}" cannot'})
+    world.record("shop", "eve", userAgent=f"kubectl {new}")
+    world.record("shop", "eve", requestObject={"impersonatedUser": {"username": DORA}})
+    others = len(world.rows) - mine
     world.record("shop", "eve", impersonatedUser={"username": DORA + "x"})
     world.record("shop", pseudonyms("shop", "eve")[1])
     world.record("web", pseudonyms("web")[0])
@@ -127,13 +132,15 @@ def test_a_subject_is_erased_under_all_its_names_and_nobody_else_is(world):
 
     status, said, _ = world.erase("-n", "shop")
     assert (status, world.records, world.ring) == (0, [], RING)
-    assert f"ClusterAuditSink central, shop: {mine} records, {mine} would be erased" in said
+    assert (
+        f"ClusterAuditSink central, shop: {mine} records, {mine} would be erased; {others} of other users hold" in said
+    )
     assert count(world.url, "*") == len(world.rows)
 
     status, said, errors = world.erase("-n", "shop", "--reason", "GDPR-7", "--yes")
     assert status == 0, errors
     assert f"{mine} erased" in said
-    assert count(world.url, "cluster:=main namespace:=shop") == 2
+    assert count(world.url, "cluster:=main namespace:=shop") == 2 + others
     assert count(world.url, "cluster:=main namespace:=web") == 2
     assert count(world.url, "cluster:=another") == 1
     begun, ended = world.records
@@ -154,7 +161,7 @@ def test_a_subject_is_erased_under_all_its_names_and_nobody_else_is(world):
     status, said, _ = world.erase("--all", "--yes")
     assert status == 0
     assert "web: 1 records, 1 erased" in said
-    assert "made-up: 1 records, 1 erased" in said
+    assert "(unseen): 1 records, 1 erased" in said
     assert count(world.url, 'cluster:=main username:~"^p-"') == 2  # eve's, and the one that is nobody's
     assert world.erase("--all")[1].splitlines()[0].endswith("0 records found")
 
@@ -218,6 +225,105 @@ def test_destroyed_keys_take_everybodys_pseudonyms_of_the_namespace_with_them(wo
     assert count(world.url, "namespace:=shop") == 1
 
 
+def test_a_hold_that_is_set_while_others_are_erased_holds(world, monkeypatch):
+    for each in ("shop", "web"):
+        world.record(each, pseudonyms(each)[0])
+    world.ship()
+    erased = SubjectErasure.erase
+
+    async def slowly(self, *given):
+        left = await erased(self, *given)
+        world.have(policy("web", legalHold=True))
+        return left
+
+    monkeypatch.setattr(SubjectErasure, "erase", slowly)
+    status, said, _ = world.erase("--all", "--yes")
+    assert status == 1
+    assert "shop: 1 records, 1 erased" in said
+    assert "web: 1 records, 0 erased; forbidden: legal hold of AuditPolicy web/own" in said
+    assert count(world.url, "namespace:=web") == 1
+
+
+def test_all_that_a_request_has_made_up_is_one_share_and_gets_no_keys(world):
+    for number in range(20):
+        world.record("", DORA)
+        world.rows[-1]["unseen"] = f"made-up-{DORA}-{number}"
+    world.record("", DORA)
+    world.rows[-1]["unseen"] = "web"
+    world.ship()
+    world.have(policy("web", legalHold=True))
+    status, said, errors = world.erase("--all", "--yes")
+    assert status == 1, errors
+    assert "(unseen): 20 records, 20 erased" in said
+    assert "web: 1 records, 0 erased; forbidden" in said
+    assert count(world.url, "cluster:=main unseen:*") == 1
+    assert DORA not in json.dumps(world.records)
+    assert set(world.ring.present.turns) <= {"web"}
+
+
+def test_all_keys_are_destroyed_also_those_of_namespaces_in_which_nothing_was_found(world):
+    world.record("web", pseudonyms("web")[0])
+    world.ship()
+    cold = {"type": "S3", "s3": {"bucket": "cold", "region": "eu-1"}}
+    world.have(thing("ClusterAuditSink", "cold", cold))
+    assert world.erase("--all", "--destroy-keys", "--yes")[0] == 1
+    assert world.records[-1]["keys"] == "Destroyed"
+    for each in ("web", "shop", "gone", ""):
+        assert {key.secret for key in world.ring.kept(each)}.isdisjoint(key.secret for key in RING.kept(each))
+    assert world.ring.register_key == RING.register_key
+
+
+def test_a_tenants_store_is_asked_for_nothing_of_others_and_is_in_nobodys_way(world):
+    world.record("shop", pseudonyms("shop")[0])
+    world.ship()
+    away = {"type": "VictoriaLogs", "victoriaLogs": {"url": "http://192.0.2.1:9"}}
+    here = {"type": "VictoriaLogs", "victoriaLogs": {"url": world.url}}
+    world.have(thing("AuditSink", "x", away, "web"), thing("AuditSink", "local", here, "shop"))
+    status, said, errors = world.erase("-n", "shop", "--destroy-keys", "--yes")
+    assert (status, errors.count("AuditSink web/x")) == (1, 0)
+    assert "AuditSink shop/local: it is not asked: " in said
+    assert "web/x" not in said
+    assert world.records[-1]["keys"] == "Destroyed"
+
+
+def test_without_keys_nobody_says_that_nothing_has_pseudonyms(world, monkeypatch):
+    async def none(_self):
+        return None
+
+    monkeypatch.setattr("audit_operator.cli.erasing._Files.keyring", none)
+    world.record("shop", pseudonyms("shop")[0])
+    world.ship()
+    own = policy("shop")
+    own["spec"]["redaction"] = {"pseudonymize": ["Username"]}
+    world.have(own)
+    status, said, _ = world.erase("-n", "shop", "--yes")
+    assert status == 1
+    assert "keys of pseudonyms: there are none, though AuditPolicy shop/own asks for pseudonyms" in said
+
+
+def test_an_erasure_whose_keys_cannot_be_changed_ends_and_says_so(world, monkeypatch):
+    async def full(*_given):
+        raise BoardUnavailable("Secret is too long")
+
+    monkeypatch.setattr("audit_operator.cli.erasing._Files.keep_keyring", full)
+    world.record("shop", DORA)
+    world.ship()
+    status, _, errors = world.erase("-n", "shop", "--yes")
+    assert status == 1
+    assert "keys are kept as they were: Secret is too long" in errors
+    assert [(each["phase"], each["keys"]) for each in world.records] == [("Begun", "Renewed"), ("Ended", "Kept")]
+
+
+def test_a_keyring_that_no_secret_could_hold_is_kept_before_anything_is_deleted(world, monkeypatch):
+    monkeypatch.setattr("audit_operator.cli.erase.MOST_BYTES", 100)
+    world.record("shop", DORA)
+    world.ship()
+    status, _, errors = world.erase("-n", "shop", "--yes")
+    assert status == 1
+    assert "no Secret could hold them" in errors
+    assert [each["keys"] for each in world.records] == ["Kept", "Kept"]
+
+
 def test_a_store_that_does_not_delete_and_one_that_cannot_are_said(tmp_path, capsys):
     with victoria_logs(tmp_path, "-retentionPeriod=400d") as url:
         world = World(tmp_path, url, capsys)
@@ -231,6 +337,11 @@ def test_a_store_that_does_not_delete_and_one_that_cannot_are_said(tmp_path, cap
         assert "ClusterAuditSink cold: a store of type S3 is not searched" in said
         assert "shop: 1 records, 0 erased" in said
         assert count(url, "namespace:=shop") == 1
+        status, _, errors = world.erase("-n", "shop", "--destroy-keys", "--yes")
+        ended = sorted(each["keys"] for each in world.records if each["phase"] == "Ended")
+        assert (status, ended) == (1, ["Kept", "Renewed"])
+        assert "nobody would find again what is left" in errors
+        assert world.ring.kept("shop")[:2] == RING.kept("shop")
 
 
 def test_what_was_erased_by_right_is_no_attack_to_verification_and_what_else_is_gone_is(tmp_path, commands):

@@ -28,6 +28,8 @@ REGISTER_BYTES = 32
 MOST_SECRETS = 4000
 """Of a tree that shippers are given; beyond it, a destroyed key begins a new epoch, whose tree is whole."""
 
+MOST_BYTES = 2**20
+"""Of a Secret."""
 _LARGEST = 16 * 2**20
 _Turn = Annotated[int, Field(ge=0)]
 
@@ -143,6 +145,10 @@ class Keyring(_Part):
         made = self._with((*left[:-1], left[-1].renewed(theirs)))
         return made if len(made.present.tree.secrets) <= MOST_SECRETS else made.rotated(now, random)
 
+    def without_any(self, now: datetime, random: bytes) -> Self:
+        """The same without any key that any namespace has had, whether anybody knows it or not."""
+        return self._with((Epoch(since=now, tree=KeyTree.grown(random)),))
+
     def without_ended_before(self, moment: datetime) -> Self:
         """The same without epochs that were over by then."""
         ends = [*(each.since for each in self.epochs[1:]), None]
@@ -153,7 +159,7 @@ class Keyring(_Part):
         return self.model_copy(update={"epochs": epochs})
 
     def encoded(self) -> bytes:
-        """The same bytes for the same keyring."""
+        """The same bytes for the same keyring; no Secret holds more than `MOST_BYTES` of them."""
         return gzip.compress(self.model_dump_json().encode(), mtime=0)
 
     @classmethod
