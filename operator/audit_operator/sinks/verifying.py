@@ -96,8 +96,8 @@ class Verification:
         seals: how many there are that are right.
         head: the last of them.
         intervals: how many were compared with the store.
-        span: from the begin of the first of those on, without a gap; None where there was none. What was compared behind
-            an interval that was not is no part of it.
+        span: from the begin of the first of those on, without a gap; None where there was none. What was compared
+            behind an interval that was not is no part of it.
         records: how many different records were found in those.
         discoveries: what was found, by place.
         failure: why it ended early, if it did.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -124,6 +125,47 @@ async def test_a_full_disk_is_waited_for_and_leaves_no_half_lines(tmp_path, ship
         assert await shipper.count("otelcol_exporter_send_failed_log_records") == 0
         assert set(ids(disk.folder).values()) == {1}
         shipper.stop()
+
+
+async def test_a_folder_that_cannot_be_written_does_not_stop_the_others(tmp_path, shippers):
+    """In every batch there is something for it, so that every consumer of the queue comes to wait for it."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "broken").write_text("no folder")
+    shipper = Shipper(tmp_path, made(FILE, tmp_path))
+    shippers.append(shipper)
+    await shipper.start()
+    for number in range(0, 40, 10):
+        tries = shipper.log.count("Will retry")
+        shipper.append(number, number + 1, namespace="broken", time="2026-03-01T12:00")
+        shipper.append(number + 1, number + 10, namespace="shop")
+        if number < 20:
+            await until(lambda tries=tries: shipper.log.count("Will retry") > tries, "a try")
+    await until(lambda: len(ids(folder)) == 40, "all events, those of the other in a folder for them")
+    assert {each["namespace"] for each in documents(folder)["_refused/2026-03-01.jsonl"]} == {"broken"}
+    assert set(ids(folder).values()) == {1}
+    assert await shipper.count("otelcol_exporter_diverted_log_records") == 4
+    assert "cannot be written" in shipper.log
+    (folder / "broken").unlink()
+    shipper.append(40, 41, namespace="broken", time="2026-03-01T12:00")
+    await until(lambda: "id-40" in str(documents(folder).get("broken/2026-03-01.jsonl")), "its own folder again")
+
+
+async def test_whoever_locks_a_file_stops_no_other(tmp_path, shippers):
+    folder = tmp_path / "files"
+    shipper = Shipper(tmp_path, made(FILE, tmp_path))
+    shippers.append(shipper)
+    await shipper.start()
+    shipper.append(0, 1, namespace="locked", time="2026-03-01T12:00")
+    await until(lambda: ids(folder)["id-0"] == 1, "a file")
+    with (folder / "locked" / "2026-03-01.jsonl").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        shipper.append(1, 2, namespace="locked", time="2026-03-01T12:00")
+        await until(lambda: "holds the lock" in shipper.log, "a lock that is not waited for")
+        shipper.append(2, 20, namespace="shop")
+        await until(lambda: len(ids(folder)) == 19, "what is for others")
+    await until(lambda: len(ids(folder)) == 20, "what waited")
+    assert set(ids(folder).values()) == {1}
 
 
 async def test_what_arrives_while_the_operator_deletes_is_not_lost(tmp_path, shippers):

@@ -7,7 +7,7 @@ import io
 import json
 import uuid
 import zlib
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -182,7 +182,9 @@ async def test_records_lie_in_the_folder_of_the_class_of_their_namespace_and_a_c
     def folders(names):
         found = {}
         for key in store.keys(EARLIER):
-            for each in json.loads(store.read(key, 2**24))["resourceLogs"][0]["scopeLogs"][0]["logRecords"]:
+            resources = json.loads(store.read(key, 2**24))["resourceLogs"]
+            scopes = [scope for resource in resources for scope in resource["scopeLogs"]]
+            for each in (record for scope in scopes for record in scope["logRecords"]):
                 values = {one["key"]: one["value"].get("stringValue") for one in each["attributes"]}
                 folder = key.removeprefix("prod/").removeprefix("sink=worm/").partition("/20")[0]
                 found[values.get("auditID") or values["quarantine"]] = folder
@@ -244,46 +246,80 @@ class Refusing:
         return web.Response(headers={"ETag": '"a"'})
 
 
-async def test_a_folder_that_is_refused_keeps_no_other_waiting_and_nothing_is_lost_or_stored_again(tmp_path):
-    log, bucket = tmp_path / "audit.log", Refusing("class=max30d")
+@asynccontextmanager
+async def shipping_to(bucket, tmp_path, patience):
+    """A shipper of the operator's that sends to it what a log gets."""
     application = web.Application(client_max_size=2**26)
     application.router.add_put("/{key:.*}", bucket.put)
     runner, port = web.AppRunner(application, access_log=None, auto_decompress=False), next(free_ports())
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
+    log = tmp_path / "audit.log"
     shipper = LocalShipper(tmp_path / "shipper", binary(), log, lambda: None, times=ShipperTimes(look_every=0.5))
     try:
         layout = Layout({("main", "team"): MONTH, ("main", "web"): YEAR})
         wanted = files(SimpleNamespace(url=f"http://127.0.0.1:{port}"), shipper.places, KEY, layout)
+        wanted = replace(
+            wanted, config=wanted.config.replace('"folders": {', f'"folders": {{"patience": "{patience}", ')
+        )
         assert not await shipper.deliver(wanted)
         await until(runs, shipper, wanted.digest)
-        expected = {}
-        with log.open("ab") as file:
-            for number in range(60):
-                namespace = ("team", "web", "plain")[number % 3]
-                expected[f"event-{number}"] = {"team": "max30d", "web": "min366d"}.get(namespace, "")
-                request = replace(REQUEST, namespace=namespace)
-                event = event_of(request, Stage.RESPONSE_COMPLETE, Level.METADATA, f"event-{number}")
-                file.write(line_of(event) + b"\n")
-
-        async def are_stored(*classes):
-            names = {name for _, name in bucket.stored}
-            return {name for name, each in expected.items() if each in classes} <= names
-
-        async def is_refused_again():
-            return bucket.refusals > seen
-
-        await until(are_stored, "min366d", "")
-        seen = bucket.refusals + 1
-        await until(is_refused_again)
-        assert "max30d" not in dict(bucket.stored)
-        bucket.refused = ""
-        await until(are_stored, "max30d", "min366d", "")
-        assert sorted(bucket.stored) == sorted((each, name) for name, each in expected.items())
+        yield log
     finally:
         await shipper.deliver(None)
         await shipper.aclose()
         await runner.cleanup()
+
+
+def record_in_classes(log, first, last):
+    """Events of namespaces of all classes, in turn; which class each has."""
+    expected = {}
+    with log.open("ab") as file:
+        for number in range(first, last):
+            namespace = ("team", "web", "plain")[number % 3]
+            expected[f"event-{number}"] = {"team": "max30d", "web": "min366d"}.get(namespace, "")
+            request = replace(REQUEST, namespace=namespace)
+            event = event_of(request, Stage.RESPONSE_COMPLETE, Level.METADATA, f"event-{number}")
+            file.write(line_of(event) + b"\n")
+    return expected
+
+
+async def are_stored(bucket, *names):
+    return {*names} <= {name for _, name in bucket.stored}
+
+
+async def is_refused_more_than(bucket, times):
+    return bucket.refusals > times
+
+
+async def test_a_folder_that_is_refused_keeps_no_other_waiting_and_nothing_is_lost_or_stored_again(tmp_path):
+    bucket = Refusing("class=max30d")
+    async with shipping_to(bucket, tmp_path, "30m") as log:
+        expected = record_in_classes(log, 0, 60)
+        await until(are_stored, bucket, *(name for name, each in expected.items() if each != "max30d"))
+        await until(is_refused_more_than, bucket, bucket.refusals + 1)
+        assert "max30d" not in dict(bucket.stored)
+        bucket.refused = ""
+        await until(are_stored, bucket, *expected)
+        assert sorted(bucket.stored) == sorted((each, name) for name, each in expected.items())
+
+
+async def test_what_a_folder_refuses_for_long_lies_beside_all_folders_and_later_batches_do_not_wait_for_it(tmp_path):
+    bucket, expected = Refusing("class=max30d"), {}
+    async with shipping_to(bucket, tmp_path, "3s") as log:
+        # More batches than the queue has consumers, each with something that is refused.
+        for wave in range(4):
+            seen = bucket.refusals
+            expected |= record_in_classes(log, wave * 30, wave * 30 + 30)
+            if wave < 2:
+                await until(is_refused_more_than, bucket, seen)
+        await until(are_stored, bucket, *expected)
+        where = {name: "" if each == "max30d" else each for name, each in expected.items()}
+        assert sorted(bucket.stored) == sorted((each, name) for name, each in where.items())
+        bucket.refused = ""
+        last = record_in_classes(log, 120, 123)
+        await until(are_stored, bucket, *last)
+        assert {(each, name) for name, each in last.items()} <= {*bucket.stored}
 
 
 async def runs(shipper, digest):

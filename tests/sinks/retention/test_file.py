@@ -137,7 +137,7 @@ async def test_no_link_is_followed_and_what_cannot_be_deleted_keeps_nothing_of_o
     assert (done.deleted, list(done.uncounted)) == ({wanted.name: 1}, [wanted.name])
     other = kept("web", maximum=29 * DAY)
     seen = await FileRetention(root).observe([wanted, other], NOW)
-    assert (list(seen.facts), list(seen.uncounted)) == ([other.name], [wanted.name])
+    assert (list(seen.facts), list(seen.uncounted)) == ([wanted.name, other.name], [])
     (root / "payments").unlink()
     (root / "payments").mkdir()
     [file] = (elsewhere / "payments").iterdir()
@@ -213,3 +213,40 @@ async def test_no_record_goes_before_its_time(tmp_path_factory, ages, limit):
     young = [each for each in ages if each * DAY < limit]
     assert len(times) >= len(young)
     assert all(NOW - each < timedelta(hours=limit, seconds=1) for each in times)
+
+
+async def test_what_the_collector_has_written_elsewhere_is_said_and_not_touched(tmp_path):
+    add(tmp_path, "payments", 1)
+    add(tmp_path, "_refused", 400)
+    judgement = await judged(tmp_path, PAYMENTS)
+    assert judgement.state is RetentionState.PARTIAL
+    assert "_refused" in judgement.reason
+    assert await enforced(tmp_path, ORDER) == {}
+    assert left(tmp_path, "_refused") == [400]
+
+
+async def test_a_folder_that_cannot_be_read_is_said_and_the_others_of_its_class_are_counted(tmp_path, caplog):
+    both = kept("moved", "payments", maximum=30 * DAY)
+    add(tmp_path, "payments", 1, 40)
+    (tmp_path / "moved").symlink_to(tmp_path / "payments")
+    seen = await FileRetention(tmp_path).observe([both], NOW)
+    assert seen.facts[both.name].overdue == 1
+    judgement = await judged(tmp_path, both)
+    assert judgement.state in {RetentionState.PARTIAL, RetentionState.PENDING}
+    assert "1 folders" in seen.facts[both.name].gaps[0].message
+    assert caplog.records[0].object == str(tmp_path / "moved")
+    assert (await enforced(tmp_path, Order(both, ("payments",), 30 * DAY))) == {both.name: 1}
+    assert (await judged(tmp_path, both)).state is RetentionState.PARTIAL
+
+
+async def test_a_file_that_somebody_keeps_locked_is_left_and_the_others_are_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr("audit_operator.sinks.retention.file._LOCK_TRIES", 3)
+    both = kept("locked", "payments", maximum=30 * DAY)
+    add(tmp_path, "locked", 40)
+    add(tmp_path, "payments", 40)
+    [path] = (tmp_path / "locked").iterdir()
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        done = await FileRetention(tmp_path).enforce([Order(both, ("locked", "payments"), 30 * DAY)], NOW)
+    assert (done.deleted, list(done.uncounted)) == ({both.name: 1}, [both.name])
+    assert left(tmp_path, "locked") == [40]

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import re
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from time import sleep
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from audit_operator.api.policy_status import RetentionState
@@ -34,16 +36,20 @@ if TYPE_CHECKING:
     from audit_operator.retention.folders import Place
     from audit_operator.sinks.retention.protocol import Order
 
+_LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _DAY = timedelta(days=1)
 _OF_NONE, _OF_ANY = "_cluster", "_other"
 """Folders of records of no namespace, and of what may be of any: of namespaces that shippers had not seen, and lines
 that are no events. No namespace has such a name (tools/otelcol/exporters/datedfiles)."""
+_REFUSED = "_refused"
+"""Folder of what its own file did not take."""
 _MARKS = tuple(f',"{each}":"'.encode() for each in ("unseen", QUARANTINE))
 """Of what earlier collectors wrote among records of no namespace, and is of any. In no value stands a plain quote."""
 _DATED = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.jsonl", re.ASCII)
 _BEGIN = f'{{"{TIME}":"'.encode()
 _CHUNK = 2**20
+_LOCK_TRIES, _LOCK_PAUSE = 500, 0.02
 _FORMER = "audit*.jsonl"
 _MENDS = Mends(
     keep_longer="let nobody but the operator delete files in the volume",
@@ -55,6 +61,7 @@ _LEFT = Gap(
     "audit.jsonl and what was rotated away of it, of a former release, hold records of all namespaces",
     "delete them by hand when they are old enough",
 )
+_UNREADABLE = "see the log for which these are, and who may read and write them; they must be folders, and no links"
 
 
 class _File(NamedTuple):
@@ -126,26 +133,46 @@ def _facts(root: Path, wanted: RetentionClass, now: datetime, given_up: threadin
     demand, overdue, oldest = wanted.demand, 0, None
     # Under a legal hold, to be older than the maximum is nothing wrong.
     limit = None if demand.maximum is None or demand.delete_after is None else now - timedelta(hours=demand.maximum)
+    unread: dict[str, OSError] = {}
     for namespace in wanted.namespaces:
-        for position, file in enumerate(_files(root, namespace)):
-            if given_up.is_set():
-                break
-            if position == 0 and (oldest is None or file.end - _DAY < oldest):
-                oldest = min(_times(file), default=oldest)
-            if limit is not None and file.end - _DAY < limit:
-                whole = file.end <= limit and not file.mixed
-                overdue += _lines(file) if whole else sum(each < limit for each in _times(file))
-    gaps = () if demand.delete_after is None else tuple(_left(root, demand.delete_after, now))
-    return Facts(None, can_delete=True, oldest=oldest, overdue=overdue, gaps=gaps)
+        try:
+            for position, file in enumerate(_files(root, namespace)):
+                if given_up.is_set():
+                    break
+                if position == 0 and (oldest is None or file.end - _DAY < oldest):
+                    oldest = min(_times(file), default=oldest)
+                if limit is not None and file.end - _DAY < limit:
+                    whole = file.end <= limit and not file.mixed
+                    overdue += _lines(file) if whole else sum(each < limit for each in _times(file))
+        except OSError as error:
+            unread[namespace or _OF_NONE] = error
+    if unread and len(unread) == len(wanted.namespaces):
+        # It is rather the disk than one folder.
+        raise next(iter(unread.values()))
+    gaps = list(_unread(root, unread))
+    if demand.delete_after is not None:
+        gaps += _left(root, demand.delete_after, now)
+    return Facts(None, can_delete=True, oldest=oldest, overdue=overdue, gaps=tuple(gaps))
+
+
+def _unread(root: Path, failed: Mapping[str, OSError]) -> Iterator[Gap]:
+    """Which, the log says: the status of a policy is not for whoever may know of other namespaces."""
+    for namespace, error in failed.items():
+        extra = {"object": str(root / namespace), "reason": error.strerror or type(error).__name__}
+        _LOG.warning("A folder cannot be read, so that nothing in it is counted.", extra=extra)
+    if failed:
+        said = f"{len(failed)} folders of namespaces cannot be read; what is in them is not counted"
+        yield Gap(RetentionState.PARTIAL, said, _UNREADABLE)
 
 
 def _left(root: Path, delete_after: int, now: datetime) -> Iterator[Gap]:
     """What is not deleted by order, and may be of the class."""
     if any(root.glob(_FORMER)):
         yield _LEFT
-    if any(each.end <= now - timedelta(hours=delete_after) for each in _files(root, _OF_ANY)):
-        said = f"files in {_OF_ANY}, which may be of any namespace, are older than {period(delete_after)}"
-        yield Gap(RetentionState.PARTIAL, said, "delete them by hand once they are older than the longest minimum")
+    for folder in (_OF_ANY, _REFUSED):
+        if any(each.end <= now - timedelta(hours=delete_after) for each in _files(root, folder)):
+            said = f"files in {folder}, which may be of any namespace, are older than {period(delete_after)}"
+            yield Gap(RetentionState.PARTIAL, said, "delete them by hand once they are older than the longest minimum")
 
 
 def _delete(root: Path, orders: Sequence[Order], now: datetime, given_up: threading.Event) -> Done:
@@ -228,9 +255,18 @@ def _forget(file: _File) -> str:
 
 @contextmanager
 def _locked(file: _File) -> Iterator[None]:
-    """The shipper waits before it adds to the file, and looks whether it is still that file afterwards."""
+    """The shipper waits before it adds to the file, and looks whether it is still that file afterwards.
+
+    Raises BlockingIOError where somebody else keeps the lock: whoever may read the file can.
+    """
     with _opened(file) as descriptor:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for _ in range(_LOCK_TRIES):
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            sleep(_LOCK_PAUSE)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
 

@@ -9,12 +9,15 @@ package datedfiles
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // Config is what users set.
@@ -52,7 +55,20 @@ func defaultConfig() component.Config {
 
 func newLogs(ctx context.Context, set exporter.Settings, config component.Config) (exporter.Logs, error) {
 	settings := config.(*Config)
-	files := &files{directory: settings.Directory}
+	refused, err := set.MeterProvider.Meter("datedfiles").Int64Counter(
+		"otelcol_exporter_diverted_log_records",
+		metric.WithDescription("Records that were written to "+folderOfRefused+", as their own files could not be written."),
+	)
+	if err != nil {
+		return nil, err
+	}
+	files := &files{
+		directory: settings.Directory,
+		logger:    set.Logger,
+		refused:   refused,
+		itself:    metric.WithAttributes(attribute.String("exporter", set.ID.String())),
+		failing:   make(map[string]time.Time),
+	}
 	return exporterhelper.NewLogs(ctx, set, config, files.push,
 		// What was begun is to be ended: half of a batch would be written twice.
 		exporterhelper.WithTimeout(exporterhelper.TimeoutConfig{Timeout: 0}),

@@ -1,9 +1,11 @@
 package datedfiles
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -13,6 +15,8 @@ import (
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
 
 	"audit-operator.dev/tools/otelcol/exporters/document"
 )
@@ -25,6 +29,15 @@ const (
 	// Neither can be the name of a namespace.
 	folderOfNone  = "_cluster"
 	folderOfOther = "_other"
+	// Gets what is refused elsewhere. Nothing is deleted from it by its age.
+	folderOfRefused = "_refused"
+
+	refusedFor     = 15 * time.Second
+	forgottenAfter = 48 * time.Hour
+	// Longer than the operator works at one file.
+	lockedFor = 2 * time.Minute
+	lockTries = 50
+	lockPause = 20 * time.Millisecond
 
 	atATime     = 32
 	suffix      = ".jsonl"
@@ -35,10 +48,20 @@ const (
 // A namespace is a DNS label, so that it can be a folder's name and no path; whatever else says to be one is kept apart.
 var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
+var errLocked = errors.New("somebody else holds the lock of the file")
+
+// What the whole disk says, and not one folder: that is waited for, as nothing else would be written either.
+var ofDisk = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.EMFILE, syscall.ENFILE}
+
 // files writes to one directory, one batch after the other.
 type files struct {
 	directory string
 	mutex     sync.Mutex
+	logger    *zap.Logger
+	refused   metric.Int64Counter
+	itself    metric.MeasurementOption
+	// failing says of files that could not be written since when.
+	failing map[string]time.Time
 }
 
 // push writes records; an error says which of them are to be written again.
@@ -54,20 +77,73 @@ func (f *files) push(_ context.Context, logs plog.Logs) error {
 		return err
 	}
 	defer root.Close()
-	written, err := writeAll(root, sorted(logs))
-	if err != nil {
-		return consumererror.NewLogs(err, without(logs, written))
+	lines := sorted(logs)
+	written, failed := writeAll(root, lines)
+	maps.DeleteFunc(f.failing, func(name string, since time.Time) bool {
+		return written[name] || time.Since(since) > forgottenAfter
+	})
+	given := f.toRefused(root, lines, failed)
+	var errs error
+	for name, err := range failed {
+		if given[name] {
+			written[name] = true
+		} else {
+			errs = errors.Join(errs, err)
+		}
+	}
+	if errs != nil {
+		return consumererror.NewLogs(errs, without(logs, written))
 	}
 	return nil
 }
 
+// toRefused writes elsewhere what its own file has refused for a while, and says of which files that was. Left in the
+// queue, it would be tried again and again by every consumer that the queue has, and no other namespace written.
+func (f *files) toRefused(root *os.Root, lines map[string][]byte, failed map[string]error) map[string]bool {
+	given := map[string]bool{}
+	for name, err := range failed {
+		if !f.isRefused(name, err) {
+			continue
+		}
+		elsewhere := folderOfRefused + "/" + path.Base(name)
+		if second := write(root, elsewhere, lines[name]); second != nil {
+			failed[name] = errors.Join(err, second)
+			continue
+		}
+		given[name] = true
+		count := bytes.Count(lines[name], []byte{'\n'})
+		f.refused.Add(context.Background(), int64(count), f.itself)
+		f.logger.Error("Records were written to another file than their own, which cannot be written.",
+			zap.String("file", name), zap.String("written", elsewhere), zap.Int("records", count), zap.Error(err))
+	}
+	return given
+}
+
+// isRefused says whether a file has failed for so long that this is not waited for any more.
+func (f *files) isRefused(name string, err error) bool {
+	for _, each := range ofDisk {
+		if errors.Is(err, each) {
+			return false
+		}
+	}
+	since, known := f.failing[name]
+	if !known {
+		since = time.Now()
+		f.failing[name] = since
+	}
+	patience := refusedFor
+	if errors.Is(err, errLocked) {
+		patience = lockedFor
+	}
+	return time.Since(since) >= patience
+}
+
 // writeAll says which files have their lines. Several at a time: what takes long is to wait for the disk, and a disk
 // makes one wait of many.
-func writeAll(root *os.Root, lines map[string][]byte) (map[string]bool, error) {
+func writeAll(root *os.Root, lines map[string][]byte) (map[string]bool, map[string]error) {
 	var group sync.WaitGroup
 	var mutex sync.Mutex
-	var errs error
-	written := map[string]bool{}
+	written, failed := map[string]bool{}, map[string]error{}
 	places := make(chan struct{}, atATime)
 	for name, each := range lines {
 		places <- struct{}{}
@@ -76,7 +152,7 @@ func writeAll(root *os.Root, lines map[string][]byte) (map[string]bool, error) {
 			mutex.Lock()
 			defer mutex.Unlock()
 			if err != nil {
-				errs = errors.Join(errs, err)
+				failed[name] = err
 			} else {
 				written[name] = true
 			}
@@ -84,7 +160,7 @@ func writeAll(root *os.Root, lines map[string][]byte) (map[string]bool, error) {
 		})
 	}
 	group.Wait()
-	return written, errs
+	return written, failed
 }
 
 // write has the lines on disk when it returns, as a whole or not at all, as far as that is in its hands.
@@ -122,14 +198,15 @@ func write(root *os.Root, name string, lines []byte) error {
 }
 
 // openLocked waits for the operator, which holds the lock of a file while it deletes the file, or replaces it by one
-// without the records that are too old: what was added to it then would be gone.
+// without the records that are too old: what was added to it then would be gone. It does not wait for long, since whoever
+// may read a file can lock it.
 func openLocked(root *os.Root, name string) (*os.File, error) {
 	for {
 		file, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_APPEND, fileRight)
 		if err != nil {
 			return nil, err
 		}
-		if err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		if err = lock(file); err != nil {
 			return nil, errors.Join(err, file.Close())
 		}
 		own, first := file.Stat()
@@ -144,6 +221,17 @@ func openLocked(root *os.Root, name string) (*os.File, error) {
 			return nil, err
 		}
 	}
+}
+
+func lock(file *os.File) error {
+	for range lockTries {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(lockPause)
+	}
+	return errLocked
 }
 
 // endsWithinLine says whether a kill or a crash has left half a line, to which nothing may be added.

@@ -2,6 +2,7 @@ package s3folders
 
 import (
 	"errors"
+	"time"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/awss3exporter"
 )
@@ -19,6 +20,9 @@ type Folders struct {
 	Table string `mapstructure:"table"`
 	// Sink under whose name to look there.
 	Sink string `mapstructure:"sink"`
+	// Patience is for how long a folder that the store refuses is waited for; then records of it are written beside all
+	// folders.
+	Patience time.Duration `mapstructure:"patience"`
 }
 
 // Validate says what cannot be meant.

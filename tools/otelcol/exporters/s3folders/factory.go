@@ -8,6 +8,7 @@ package s3folders
 
 import (
 	"context"
+	"time"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/awss3exporter"
 	"go.opentelemetry.io/collector/component"
@@ -26,12 +27,15 @@ func NewFactory() exporter.Factory {
 
 func defaultConfig() component.Config {
 	upstream := awss3exporter.NewFactory().CreateDefaultConfig().(*awss3exporter.Config)
-	return &Config{S3: *upstream}
+	return &Config{S3: *upstream, Folders: Folders{Patience: time.Minute}}
 }
 
 func newLogs(ctx context.Context, set exporter.Settings, config component.Config) (exporter.Logs, error) {
 	settings := config.(*Config)
-	writer := newWriter(settings, set)
+	writer, err := newWriter(settings, set)
+	if err != nil {
+		return nil, err
+	}
 	return exporterhelper.NewLogs(ctx, set, config, writer.push,
 		exporterhelper.WithStart(writer.start),
 		exporterhelper.WithShutdown(writer.shutdown),

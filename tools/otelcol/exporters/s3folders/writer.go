@@ -3,7 +3,9 @@ package s3folders
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync"
+	"time"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/awss3exporter"
 	"go.opentelemetry.io/collector/component"
@@ -12,6 +14,8 @@ import (
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 	"go.uber.org/zap"
 )
@@ -24,15 +28,24 @@ type writer struct {
 	mutex   sync.Mutex
 	host    component.Host
 	folders map[string]exporter.Logs
+	refused metric.Int64Counter
+	// refusing says of folders since when nothing could be written there.
+	refusing map[string]time.Time
 }
 
-func newWriter(config *Config, set exporter.Settings) *writer {
+func newWriter(config *Config, set exporter.Settings) (*writer, error) {
+	refused, err := set.MeterProvider.Meter("s3folders").Int64Counter(
+		"otelcol_exporter_diverted_log_records",
+		metric.WithDescription("Records that were written beside all folders, as their own could not be written."),
+	)
 	return &writer{
-		config:  config,
-		set:     set,
-		table:   &table{config: config.Folders, logger: set.Logger},
-		folders: make(map[string]exporter.Logs),
-	}
+		config:   config,
+		set:      set,
+		table:    &table{config: config.Folders, logger: set.Logger},
+		folders:  make(map[string]exporter.Logs),
+		refused:  refused,
+		refusing: make(map[string]time.Time),
+	}, err
 }
 
 // start makes the one for records without a folder, so that settings that cannot work are known at once.
@@ -60,6 +73,9 @@ func (w *writer) push(ctx context.Context, logs plog.Logs) error {
 	var final, passing error
 	for folder, part := range parts {
 		err := w.write(ctx, folder, part)
+		if err != nil && w.isRefused(folder, err) {
+			err = w.writeBeside(ctx, folder, part, err)
+		}
 		if err == nil {
 			continue
 		}
@@ -88,7 +104,47 @@ func (w *writer) write(ctx context.Context, folder string, logs plog.Logs) error
 	if err != nil {
 		return err
 	}
-	return target.ConsumeLogs(ctx, logs)
+	if err = target.ConsumeLogs(ctx, logs); err == nil {
+		w.mutex.Lock()
+		defer w.mutex.Unlock()
+		delete(w.refusing, folder)
+	}
+	return err
+}
+
+// isRefused says whether a store has refused a folder for so long that this is not waited for any more.
+func (w *writer) isRefused(folder string, err error) bool {
+	var answer interface{ HTTPStatusCode() int }
+	if folder == "" || !errors.As(err, &answer) {
+		return false
+	}
+	switch code := answer.HTTPStatusCode(); {
+	case code == http.StatusRequestTimeout, code == http.StatusTooManyRequests:
+		return false
+	case code < http.StatusBadRequest, code >= http.StatusInternalServerError:
+		return false
+	}
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	since, known := w.refusing[folder]
+	if !known {
+		since = time.Now()
+		w.refusing[folder] = since
+	}
+	return time.Since(since) >= w.config.Folders.Patience
+}
+
+// writeBeside writes to where records of no class are, and nothing is deleted by its age. Left in the queue, what one
+// folder refuses would be tried again and again by every consumer that the queue has, and nothing else written.
+func (w *writer) writeBeside(ctx context.Context, folder string, logs plog.Logs, refused error) error {
+	if err := w.write(ctx, "", logs); err != nil {
+		return errors.Join(refused, err)
+	}
+	itself := metric.WithAttributes(attribute.String("exporter", w.set.ID.String()))
+	w.refused.Add(ctx, int64(logs.LogRecordCount()), itself)
+	w.set.Logger.Error("Records were written beside the folder of their class, which is refused.",
+		zap.String("folder", folder), zap.Int("records", logs.LogRecordCount()), zap.Error(refused))
+	return nil
 }
 
 func (w *writer) of(ctx context.Context, folder string) (exporter.Logs, error) {
