@@ -144,7 +144,7 @@ def test_where_a_policy_is_gone_nothing_is_deleted_and_where_the_namespace_is_go
     assert made.limits[place(MONTH)] == Limit(None, 1)
     made.existing.discard("shop")
     made.live(10)
-    assert made.limits[place(MONTH)] == Limit(30 * 24)
+    assert made.limits[place(MONTH)] == Limit(30 * 24, keep=30 * 24), "nobody knows how short its minimum was"
 
 
 def test_without_memory_nothing_is_deleted_where_anything_lies():
@@ -199,6 +199,16 @@ def test_what_cannot_all_be_remembered_is_not_deleted_from_nor_written_to(monkey
     assert remembered(made, [step], Found({place(MONTH): NOW}, frozenset({"main"}), NOW + DAY)) == made
 
 
+def test_a_folder_is_kept_for_the_longest_minimum_of_whoever_may_have_records_there():
+    short, longer = Demand(minimum=24, maximum=1440), Demand(minimum=480, maximum=1440)
+    planned = [
+        Step(RetentionClass(short, ("web",)), ("web",), 1440, Told(1440)),
+        Step(RetentionClass(longer, ("shop",)), ("shop",), 1440, Told(1440)),
+    ]
+    known = {place(short): Folder({"web": 1440}, {"shop": Former(NOW, 1440)}), place(longer): Folder({"shop": 1440})}
+    assert {each.keep for each in limits(known, planned, {"web", "shop"}).values()} == {480}
+
+
 @pytest.mark.parametrize("text", ["cluster=main/class=a/b", "cluster=../class=a", "class=a", "cluster=a/class=A"])
 def test_other_folders_are_none_of_ours(text):
     assert Place.parse(text) is None
@@ -222,7 +232,7 @@ def test_while_nothing_is_clear_nothing_is_deleted_from_folders_of_former_member
         return Step(RetentionClass(TWO, ("web",), unclear=frozenset(unclear)), ("web",), None, Told(1440))
 
     gone = {place(MONTH): Folder({}, {"shop": Former(NOW, 720)})}
-    assert limits(gone, [step()], {"web"}) == {place(MONTH): Limit(720)}
+    assert limits(gone, [step()], {"web"}) == {place(MONTH): Limit(720, keep=720)}
     assert limits(gone, [step("web")], {"web"}) == {place(MONTH): Limit(None, 1)}
 
 

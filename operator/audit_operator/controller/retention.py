@@ -340,7 +340,7 @@ class RetentionRounds:
         if enforces:
             self.fence()
             orders = [Order(each.wanted, each.namespaces, each.delete_after) for each in planned]
-            done = await store.enforce(orders, now, folders.orders)
+            done = await store.enforce(orders, now, folders.limits)
             if isinstance(done, Done):
                 self._count(followed, done)
                 seen = await store.observe(demands.classes, self.now())

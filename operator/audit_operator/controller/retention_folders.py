@@ -96,11 +96,6 @@ class Folders:
         kept = remembered(before, planned, found)
         return cls(kept, limits(kept, planned, existing))
 
-    @property
-    def orders(self) -> dict[Place, int | None]:
-        """For `protocol.RetentionStore.enforce`."""
-        return {place: each.delete_after for place, each in self.limits.items()}
-
     def gaps(self, wanted: RetentionClass) -> tuple[Gap, ...]:
         """Why records of a class are deleted later than it asks for. Names of others are not for everybody to read."""
         latest = wanted.demand.delete_after

@@ -120,10 +120,12 @@ class Limit:
     Attributes:
         delete_after: that age.
         because: how many namespaces stand against it, where nothing may be deleted; 0: nobody is known to.
+        keep: hours for which records there are to be kept at the least, whoever deletes them.
     """
 
     delete_after: int | None
     because: int = 0
+    keep: int = 0
 
 
 def remembered(before: Mapping[Place, Folder], planned: Collection[Step], found: Found) -> dict[Place, Folder]:
@@ -224,17 +226,22 @@ def _limit(folder: Folder, here: Mapping[str, Step], everywhere: Mapping[str, St
     if folder.unknown is not None:
         return Limit(None)
     allowed = [_allowed(folder, each, step) for each, step in here.items()]
+    least = [step.wanted.demand.minimum for step in here.values()]
     for each, former in folder.formerly.items():
         if each in here:
             continue
         if each in everywhere:
             allowed.append(everywhere[each].delete_after)
+            least.append(everywhere[each].wanted.demand.minimum)
         else:
             # Where nothing is demanded of it any more, perhaps by mistake, nothing is deleted; once the namespace
             # itself is gone, it stays as it was last asked.
             allowed.append(None if each in existing or not each else former.delete_after)
-    against = sum(each is None for each in allowed)
-    return Limit(None if against else max((each for each in allowed if each is not None), default=None), against)
+            # Its minimum is not known any more, and was no longer than that.
+            least.append(former.delete_after or 0)
+    if against := sum(each is None for each in allowed):
+        return Limit(None, against)
+    return Limit(max((each for each in allowed if each is not None), default=None), keep=max(least, default=0))
 
 
 def _allowed(folder: Folder, name: str, step: Step) -> int | None:

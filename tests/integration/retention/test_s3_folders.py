@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from minio.commonconfig import GOVERNANCE
 from minio.error import S3Error
 from minio.helpers import md5sum_hash
+from minio.objectlockconfig import DAYS, ObjectLockConfig
 
 from audit_operator.api.findings import ObjectRef
 from audit_operator.api.parsing import to_json
@@ -319,6 +321,29 @@ async def test_the_store_deletes_what_is_due_in_the_folder_of_its_class_and_noth
         await asyncio.to_thread(s3.after, 21)
         assert left() == {"max3d": 0, "max9d": 0}
         assert s3.client.stat_object(one.bucket, beside)
+
+
+@pytest.mark.skipif(bool(clock.unavailable()), reason=clock.unavailable())
+@pytest.mark.parametrize("locked", [False, True])
+async def test_what_somebody_deletes_before_its_minimum_stays_as_a_version(s3, locked):
+    kept = Demand(minimum=720, maximum=2160)
+    async with world(s3, versioned=True) as one:
+        if locked:
+            s3.client.set_object_lock_config(one.bucket, ObjectLockConfig(GOVERNANCE, 30, DAYS))
+        await one.go(shop=kept)
+        one.upload(kept)
+        made = await one.go(days=GRACE.days, shop=kept)
+        assert one.days() == {kept.name: 90}
+        [stored] = s3.client.list_objects(one.bucket, recursive=True)
+        s3.client.remove_object(one.bucket, stored.object_name)
+        await asyncio.to_thread(s3.after, 5)
+        versions = s3.client.list_objects(one.bucket, recursive=True, include_version=True)
+        assert any(not each.is_delete_marker for each in versions)
+        [said] = made.values()
+        if locked:
+            assert said.state == "Enforced"
+        else:
+            assert "versions of objects stay for 30d more" in said.reason
 
 
 async def test_a_key_that_may_write_no_rules_is_said_and_rules_of_others_count(s3, monkeypatch):

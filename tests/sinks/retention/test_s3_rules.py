@@ -76,6 +76,8 @@ def test_a_bucket_without_rules_gets_a_document_and_loses_it_again():
         ("<Prefix>prod/sink=central/cluster=main/class=max30d/</Prefix>", "<Prefix>prod/</Prefix>"),
         ("</Filter>", "<Tag><Key>a</Key><Value>b</Value></Tag></Filter>"),
         ("<NoncurrentDays>1<", "<NoncurrentDays>100<"),
+        ("</NoncurrentDays>", "</NoncurrentDays><NewerNoncurrentVersions>100</NewerNoncurrentVersions>"),
+        ("</Expiration>", "</Expiration><AbortIncompleteMultipartUpload/>"),
         ("<Rule><ID>audit-operator/main/max30d", "<Rule><ID>audit-operator/mine"),
     ],
 )
@@ -96,6 +98,12 @@ def test_two_rules_for_one_folder_are_none():
 
 def test_days_are_never_fewer_than_what_was_asked():
     assert [expiry(hours=each).days for each in (1, 24, 25, 36, 48)] == [1, 1, 2, 2, 2]
+
+
+def test_what_somebody_deletes_stays_as_a_version_for_as_long_as_it_is_to_be_kept():
+    assert [Expiry.of(HOME, MONTH, 720, keep).older for keep in (0, 1, 24, 25, 720)] == [1, 1, 1, 2, 30]
+    longer = Expiry.of(HOME, MONTH, 720, 720)
+    assert parsed(parsed("").saying([longer])).ours == {MONTH: longer}
 
 
 def test_other_sinks_in_the_same_bucket_have_other_rules_and_no_name_is_too_long():

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from audit_operator.retention.classes import RetentionClass
-    from audit_operator.retention.folders import Place
+    from audit_operator.retention.folders import Limit, Place
     from audit_operator.sinks.retention.protocol import Order
 
 _LOG = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class FileRetention:
         self,
         orders: Sequence[Order],
         now: datetime,
-        folders: Mapping[Place, int | None] = NO_FOLDERS,  # noqa: ARG002 - the protocol's
+        folders: Mapping[Place, Limit] = NO_FOLDERS,  # noqa: ARG002 - the protocol's
     ) -> Done:
         """See `protocol.RetentionStore`. Ends with the file that it is at when nobody waits for it any more."""
         return await _in_thread(lambda given_up: _delete(self.folder, orders, now, given_up))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from audit_operator.retention.classes import RetentionClass
-    from audit_operator.retention.folders import Place
+    from audit_operator.retention.folders import Limit, Place
     from audit_operator.sinks.retention.loki_client import LokiClient, Ordered
     from audit_operator.sinks.retention.loki_questions import Question
     from audit_operator.sinks.retention.loki_rules import Kept
@@ -129,7 +129,7 @@ class LokiRetention:
         self,
         orders: Sequence[Order],
         now: datetime,
-        folders: Mapping[Place, int | None] = NO_FOLDERS,  # noqa: ARG002 - the protocol's
+        folders: Mapping[Place, Limit] = NO_FOLDERS,  # noqa: ARG002 - the protocol's
     ) -> Done | Failure:
         """See `protocol.RetentionStore`. What is deleted is gone a day or more later, so that it is not counted."""
         asked = await self._ask(now)

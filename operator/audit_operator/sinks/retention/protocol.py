@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from audit_operator.retention.classes import RetentionClass
-    from audit_operator.retention.folders import Place
+    from audit_operator.retention.folders import Limit, Place
     from audit_operator.retention.judgement import Facts, Mends
     from audit_operator.sinks.store import Failure, Unsupported
 
-NO_FOLDERS: Mapping[Place, int | None] = MappingProxyType({})
+NO_FOLDERS: Mapping[Place, Limit] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,11 @@ class RetentionStore(Protocol):
         """What the store says; changes nothing. `now` is what ages are counted from, in UTC."""
 
     async def enforce(
-        self, orders: Sequence[Order], now: datetime, folders: Mapping[Place, int | None] = NO_FOLDERS
+        self, orders: Sequence[Order], now: datetime, folders: Mapping[Place, Limit] = NO_FOLDERS
     ) -> Done | Failure | Unsupported:
         """Bring the store to it; again and again, to the same end. Nothing foreign is touched.
 
-        `folders` has the same for a store that deletes by folder: from which age on, in hours, each may be deleted
-        from; None: not at all.
+        `folders` has the same for a store that deletes by folder.
 
         Deletions of earlier orders that the store has not ended are stopped first: without orders, that is all.
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from minio.datatypes import Object
 
     from audit_operator.retention.classes import RetentionClass
-    from audit_operator.retention.folders import Place
+    from audit_operator.retention.folders import Limit, Place
     from audit_operator.sinks.retention.protocol import Done, Order
     from audit_operator.sinks.retention.s3_lifecycle import Lifecycle
     from audit_operator.sinks.retention.s3_rules import Rules
@@ -53,6 +53,7 @@ _OUTSIDE = (
     "the operator deletes nothing there: give the folders of years a lifecycle rule that is as long as the longest "
     "minimum, or remove what may go"
 )
+_VERSIONS = "let the default of the bucket's Object Lock be as long as the minimum, or keep no versions there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +162,15 @@ class S3Retention:
         self,
         orders: Sequence[Order],  # noqa: ARG002 - the protocol's
         now: datetime,  # noqa: ARG002
-        folders: Mapping[Place, int | None] = NO_FOLDERS,
+        folders: Mapping[Place, Limit] = NO_FOLDERS,
     ) -> Done | Failure | Unsupported:
         """See `protocol.RetentionStore`. A rule for each folder that may be deleted from, in one write."""
-        return await self.store.call(lambda: order(self.store, self.home, self.clusters, folders))
+
+        def told() -> Done | Failure | Unsupported:
+            locked = _lock(self.store.client, self.store.bucket.bucket).hours
+            return order(self.store, self.home, self.clusters, folders, locked)
+
+        return await self.store.call(told)
 
     async def _tried(self, now: datetime, mode: ObjectLockMode | None) -> str | Failure:
         return "" if mode is None else await self.trials.hold(self.store, mode, now, self.locked)
@@ -269,6 +275,12 @@ def _lifecycle_gaps(wanted: RetentionClass, seen: _Seen) -> Iterator[Gap]:
         said = "a lifecycle rule deletes on a date, however young records are"
         yield Gap(RetentionState.PARTIAL, said, "remove it")
     latest = wanted.demand.delete_after
+    older = max(
+        (each.older for place, each in seen.rules.ours.items() if each and place.name == wanted.name), default=1
+    )
+    if latest is not None and seen.versioned and older > 1:
+        said = f"versions of objects stay for {period(older * _DAY)} more, as somebody may have deleted these too early"
+        yield Gap(RetentionState.PARTIAL, said, _VERSIONS)
     if latest is None or rules.earliest is None or rules.earliest > latest:
         return  # what is missing then is missing in every store, and said for all of them
     if any(place.name == wanted.name for place in seen.rules.ours):

@@ -20,7 +20,7 @@ from audit_operator.sinks.store import Failure, Reason, Unsupported
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from audit_operator.retention.folders import Place
+    from audit_operator.retention.folders import Limit, Place
     from audit_operator.sinks.s3 import S3Store
 
 _LOG = logging.getLogger(__name__)
@@ -40,10 +40,17 @@ def rules_of(store: S3Store, home: str, clusters: Iterable[str], known: Iterable
 
 
 def order(
-    store: S3Store, home: str, clusters: Iterable[str], folders: Mapping[Place, int | None]
+    store: S3Store, home: str, clusters: Iterable[str], folders: Mapping[Place, Limit], locked: int
 ) -> Done | Failure | Unsupported:
-    """Make the rules of these folders say so, and take away any other of ours. Blocks; raises as above."""
-    wanted = {place: Expiry.of(home, place, after) for place, after in folders.items() if after is not None}
+    """Make the rules of these folders say so, and take away any other of ours. Blocks; raises as above.
+
+    `locked`: hours for which the bucket locks every object, so that nothing goes before.
+    """
+    wanted = {
+        place: Expiry.of(home, place, each.delete_after, 0 if each.keep <= locked else each.keep)
+        for place, each in folders.items()
+        if each.delete_after is not None
+    }
     clusters = frozenset(clusters)
     for _ in range(_TRIES):
         rules, headers = _read(store, home, clusters, folders)

@@ -33,17 +33,24 @@ class UnreadableRulesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """One rule of ours: what is below the prefix goes after so many days, older versions a day after that."""
+    """One rule of ours: what is below the prefix goes after so many days, and hidden versions `older` days after that.
+
+    Versions may be hidden because somebody has deleted, or overwritten, what was to be kept.
+    """
 
     id: str
     prefix: str
     days: int
+    older: int = 1
 
     @classmethod
-    def of(cls, home: str, place: Place, delete_after: int) -> Expiry:
-        """For one folder below a sink's `home`; `delete_after` is in hours, and days are never shorter than that."""
+    def of(cls, home: str, place: Place, delete_after: int, keep: int = 0) -> Expiry:
+        """For one folder below a sink's `home`; days are never shorter than the hours that are given.
+
+        `keep`: for how long what somebody deletes is to stay as a version.
+        """
         prefix = f"{home}{place}/"
-        return cls(rule_id(home, place), prefix, -(-delete_after // _DAY))
+        return cls(rule_id(home, place), prefix, -(-delete_after // _DAY), max(1, -(-keep // _DAY)))
 
     @property
     def text(self) -> str:
@@ -51,7 +58,8 @@ class Expiry:
         return (
             f"<Rule><ID>{escape(self.id)}</ID><Filter><Prefix>{escape(self.prefix)}</Prefix></Filter>"
             f"<Status>Enabled</Status><Expiration><Days>{self.days}</Days></Expiration>"
-            "<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays></NoncurrentVersionExpiration></Rule>"
+            f"<NoncurrentVersionExpiration><NoncurrentDays>{self.older}</NoncurrentDays></NoncurrentVersionExpiration>"
+            "</Rule>"
         )
 
 
@@ -133,12 +141,17 @@ class _Said:
 def _said(rule: ET.Element) -> _Said:
     named, prefix = _text(rule, "ID"), _text(rule, "Filter", "Prefix")
     days, older = _text(rule, "Expiration", "Days"), _text(rule, "NoncurrentVersionExpiration", "NoncurrentDays")
-    filters = [_name(each) for each in rule.iter() if _name(each) in _NARROWER]
-    plain = _text(rule, "Status") == "Enabled" and days.isdecimal() and older == "1" and not filters
-    return _Said(named, prefix, Expiry(named, prefix, int(days)) if plain else None)
+    plain = {_name(each) for each in rule.iter()} == _ELEMENTS and _text(rule, "Status") == "Enabled"
+    numbers = days.isdecimal() and older.isdecimal()
+    return _Said(named, prefix, Expiry(named, prefix, int(days), int(older)) if plain and numbers else None)
 
 
-_NARROWER = frozenset({"And", "Tag", "ObjectSizeGreaterThan", "ObjectSizeLessThan", "Transition", "Date"})
+_ELEMENTS = frozenset(
+    {
+        *("Rule", "ID", "Filter", "Prefix", "Status"),
+        *("Expiration", "Days", "NoncurrentVersionExpiration", "NoncurrentDays"),
+    }
+)
 
 
 def _text(element: ET.Element, *path: str) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from audit_operator.retention.classes import RetentionClass
-    from audit_operator.retention.folders import Place
+    from audit_operator.retention.folders import Limit, Place
     from audit_operator.sinks.retention.protocol import Order
 
 
@@ -37,7 +37,7 @@ class UnsupportedRetention:
         self,
         orders: Sequence[Order],  # noqa: ARG002  # RetentionStore's
         now: datetime,  # noqa: ARG002
-        folders: Mapping[Place, int | None] = NO_FOLDERS,  # noqa: ARG002
+        folders: Mapping[Place, Limit] = NO_FOLDERS,  # noqa: ARG002
     ) -> Unsupported:
         """See `protocol.RetentionStore`."""
         return Unsupported(self.reason)

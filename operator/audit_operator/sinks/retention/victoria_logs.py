@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from audit_operator.retention.classes import RetentionClass
-    from audit_operator.retention.folders import Place
+    from audit_operator.retention.folders import Limit, Place
     from audit_operator.sinks.access import Answer, Connection
 
 _MOST_OF_METRICS = 4 * 2**20
@@ -122,7 +122,7 @@ class VictoriaLogsRetention:
         self,
         orders: Sequence[Order],
         now: datetime,
-        folders: Mapping[Place, int | None] = NO_FOLDERS,  # noqa: ARG002 - the protocol's
+        folders: Mapping[Place, Limit] = NO_FOLDERS,  # noqa: ARG002 - the protocol's
     ) -> Done | Failure:
         """See `protocol.RetentionStore`. Without -delete.enable, nothing is done."""
         settings = await self._settings()
