@@ -24,6 +24,7 @@ from audit_operator.sinks.opening import open_store
 from audit_operator.sinks.retention.file import FileRetention
 from audit_operator.sinks.retention.opening import open_retention
 from audit_operator.sinks.retention.s3 import S3Retention
+from audit_operator.sinks.retention.s3_orders import Turns
 from audit_operator.sinks.retention.s3_trials import Trials
 from audit_operator.sinks.store import Failure, Reason
 from audit_operator.sinks.unsupported import UnsupportedStore
@@ -54,6 +55,7 @@ class Stores:
         files: the folder of a sink of type File that control planes of these names ship to, where it is on this machine
             and nobody else's records for the sink are anywhere else.
         trials: of buckets that are to refuse deletions; one at a time, of all of them.
+        turns: of sinks that change the rules of the same bucket.
     """
 
     secrets: Secrets
@@ -61,6 +63,7 @@ class Stores:
     tenants: Network = field(default_factory=lambda: Network(foreign=True))
     files: Callable[[ObjectRef, tuple[str, ...]], Path | None] = lambda _sink, _clusters: None
     trials: Trials = field(default_factory=Trials)
+    turns: Turns = field(default_factory=Turns)
 
     async def open(self, sink: Sink, known: OpenStore | None = None) -> OpenStore | Failure:
         """The store of a sink; `known` where nothing has changed since that was opened."""
@@ -88,7 +91,7 @@ class Stores:
         network = self.tenants if is_tenants else self.platform
         # Its address may be that of a store that is everybody's: no tenant has anything deleted.
         made = await asyncio.to_thread(open_retention, sink, access, network, clusters, may_delete=not is_tenants)
-        return replace(made, trials=self.trials) if isinstance(made, S3Retention) else made
+        return replace(made, trials=self.trials, turns=self.turns) if isinstance(made, S3Retention) else made
 
     async def access(self, sink: Sink) -> Access | Failure:
         """What the Secrets of a sink hold."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
 import uuid
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,16 +26,20 @@ from audit_operator.plan.retention import SinkDemands
 from audit_operator.retention.change import GRACE
 from audit_operator.retention.classes import RetentionClass
 from audit_operator.retention.demand import Demand
+from audit_operator.retention.folders import Limit, Place
 from audit_operator.sinks import Access
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.retention import s3_orders
 from audit_operator.sinks.retention.opening import open_retention
+from audit_operator.sinks.retention.protocol import Done
+from audit_operator.sinks.retention.s3_orders import Turns
 from audit_operator.sinks.store import Reason
 from tests.integration.shipping import clock
 from tests.integration.shipping.seaweedfs import KEY, KEY_ID, seaweedfs
 from tests.plan.objects import parsed
 
 MONTH, TWO, HELD = Demand(maximum=720), Demand(maximum=1440), Demand(maximum=720, legal_hold=True)
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
 FOREIGN = (
     "<LifecycleConfiguration xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>\n  <!-- of the platform -->\n"
     "  <Rule><ID>theirs</ID><Filter><And><Prefix>x/</Prefix><ObjectSizeGreaterThan>5</ObjectSizeGreaterThan></And>"
@@ -382,3 +387,53 @@ async def test_sinks_that_share_a_bucket_share_no_folder_and_no_rule(s3):
         await one.go(web=MONTH)
         assert one.rules().count("<Days>30</Days>") == 1
         assert "prod/sink=central/cluster=main/class=max30d/" in one.rules()
+
+
+async def opened(one, turns):
+    return replace(await one.open_retention(one.sink, ("main",)), turns=turns)
+
+
+async def test_sinks_that_share_a_bucket_take_turns_so_that_none_undoes_what_a_hold_has_done(s3, monkeypatch):
+    async with world(s3) as one, world(s3, bucket=one.bucket, name="other") as other:
+        turns, where, written = Turns(), Place("main", MONTH.name), s3_orders._write
+        mine, theirs = await opened(one, turns), await opened(other, turns)
+        assert await mine.enforce((), NOW, {where: Limit(720)}) == Done({})
+        has_read, go_on = threading.Event(), threading.Event()
+
+        def slowly(store, text, headers):
+            if not has_read.is_set():
+                has_read.set()
+                go_on.wait(60)
+            written(store, text, headers)
+
+        monkeypatch.setattr(s3_orders, "_write", slowly)
+        first = asyncio.create_task(theirs.enforce((), NOW, {where: Limit(1440)}))
+        await asyncio.to_thread(has_read.wait, 60)
+        second = asyncio.create_task(mine.enforce((), NOW, {where: Limit(None, 1)}))
+        await asyncio.sleep(0.5)
+        go_on.set()
+        assert await asyncio.gather(first, second) == [Done({}), Done({})]
+        assert "sink=other/" in one.rules()
+        assert "sink=central/" not in one.rules()
+
+
+async def test_an_order_that_nobody_waits_for_any_more_writes_nothing(s3, monkeypatch):
+    async with world(s3) as one:
+        store, read = await opened(one, Turns()), s3_orders._read
+        is_reading, go_on = threading.Event(), threading.Event()
+
+        def slowly(*arguments):
+            is_reading.set()
+            go_on.wait(60)
+            return read(*arguments)
+
+        monkeypatch.setattr(s3_orders, "_read", slowly)
+        order = asyncio.create_task(store.enforce((), NOW, {Place("main", MONTH.name): Limit(720)}))
+        await asyncio.to_thread(is_reading.wait, 60)
+        order.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await order
+        go_on.set()
+        await store.enforce((), NOW)  # has its turn afterwards
+        monkeypatch.undo()
+        assert one.rules() == ""

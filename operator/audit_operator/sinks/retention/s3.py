@@ -11,6 +11,7 @@ with SeaweedFS: one DELETE at its filer takes locked versions with it).
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,8 @@ from audit_operator.retention.judgement import Facts, Gap, Mends
 from audit_operator.sinks.retention.protocol import NO_FOLDERS, Observed
 from audit_operator.sinks.retention.s3_canary import LOCKED
 from audit_operator.sinks.retention.s3_lifecycle import lifecycle
-from audit_operator.sinks.retention.s3_orders import order, rules_of
+from audit_operator.sinks.retention.s3_orders import Turns, order, rules_of
+from audit_operator.sinks.retention.s3_rules import Expiry
 from audit_operator.sinks.retention.s3_trials import Trials
 from audit_operator.sinks.store import Failure, Unsupported
 
@@ -114,6 +116,7 @@ class S3Retention:
         clusters: names under which records of ours come; those of others are foreign, too.
         locked: see `s3_canary`.
         trials: where an object of ours is tried to be deleted.
+        turns: of those who change rules.
     """
 
     store: S3Store
@@ -121,6 +124,7 @@ class S3Retention:
     clusters: tuple[str, ...] = ()
     locked: timedelta = LOCKED
     trials: Trials = field(default_factory=Trials, repr=False, compare=False)
+    turns: Turns = field(default_factory=Turns, repr=False, compare=False)
 
     @property
     def home(self) -> str:
@@ -165,12 +169,24 @@ class S3Retention:
         folders: Mapping[Place, Limit] = NO_FOLDERS,
     ) -> Done | Failure | Unsupported:
         """See `protocol.RetentionStore`. A rule for each folder that may be deleted from, in one write."""
+        given_up = threading.Event()
 
         def told() -> Done | Failure | Unsupported:
-            locked = _lock(self.store.client, self.store.bucket.bucket).hours
-            return order(self.store, self.home, self.clusters, folders, locked)
+            with self.turns.of(self.store):
+                locked = _lock(self.store.client, self.store.bucket.bucket).hours
+                wanted = {place: self._rule(place, each, locked) for place, each in folders.items()}
+                return order(self.store, self.home, self.clusters, wanted, given_up)
 
-        return await self.store.call(told)
+        try:
+            return await self.store.call(told)
+        finally:
+            given_up.set()
+
+    def _rule(self, place: Place, limit: Limit, locked: int) -> Expiry | None:
+        """Of a folder, in a bucket that locks what comes for so many hours: as long, a version cannot go early."""
+        if limit.delete_after is None:
+            return None
+        return Expiry.of(self.home, place, limit.delete_after, 0 if limit.keep <= locked else limit.keep)
 
     async def _tried(self, now: datetime, mode: ObjectLockMode | None) -> str | Failure:
         return "" if mode is None else await self.trials.hold(self.store, mode, now, self.locked)

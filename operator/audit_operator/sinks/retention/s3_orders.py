@@ -1,12 +1,15 @@
 """Brings the lifecycle rules of a bucket to what may be deleted from its folders, beside those of others.
 
 The document is read, changed and written as a whole, and S3 has no way to write it only if nobody else has: so it is
-written only where one of our rules is another, and read again afterwards.
+written only where one of our rules is another, and read again afterwards. Sinks of ours that share a bucket take turns:
+what one had read before could bring back a rule that a hold had taken from the other.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from minio.error import S3Error
@@ -20,7 +23,7 @@ from audit_operator.sinks.store import Failure, Reason, Unsupported
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from audit_operator.retention.folders import Limit, Place
+    from audit_operator.retention.folders import Place
     from audit_operator.sinks.s3 import S3Store
 
 _LOG = logging.getLogger(__name__)
@@ -34,29 +37,45 @@ _CANNOT = (
 )
 
 
+@dataclass(slots=True)
+class Turns:
+    """All of one process: who changes the rules of which bucket now."""
+
+    _locks: dict[tuple[str, str], threading.Lock] = field(default_factory=dict)
+    _access: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, store: S3Store) -> threading.Lock:
+        """To be held from reading to writing. Two names of one host cannot be recognised."""
+        bucket = store.bucket
+        with self._access:
+            return self._locks.setdefault((bucket.endpoint or bucket.region or "", bucket.bucket), threading.Lock())
+
+
 def rules_of(store: S3Store, home: str, clusters: Iterable[str], known: Iterable[Place] = ()) -> Rules:
     """The rules of a bucket. Blocks; raises what the library does, and ValueError where they cannot be told apart."""
     return _read(store, home, clusters, known)[0]
 
 
 def order(
-    store: S3Store, home: str, clusters: Iterable[str], folders: Mapping[Place, Limit], locked: int
+    store: S3Store,
+    home: str,
+    clusters: Iterable[str],
+    folders: Mapping[Place, Expiry | None],
+    given_up: threading.Event,
 ) -> Done | Failure | Unsupported:
     """Make the rules of these folders say so, and take away any other of ours. Blocks; raises as above.
 
-    `locked`: hours for which the bucket locks every object, so that nothing goes before.
+    `given_up` is set once nobody waits for it: nothing is written any more.
     """
-    wanted = {
-        place: Expiry.of(home, place, each.delete_after, 0 if each.keep <= locked else each.keep)
-        for place, each in folders.items()
-        if each.delete_after is not None
-    }
+    wanted = {place: each for place, each in folders.items() if each is not None}
     clusters = frozenset(clusters)
     for _ in range(_TRIES):
         rules, headers = _read(store, home, clusters, folders)
         changed = {each for each in {*wanted, *rules.ours} if rules.ours.get(each) != wanted.get(each)}
         if not changed:
             return Done({})
+        if given_up.is_set():
+            break
         extra = {"bucket": store.bucket.bucket, "folders": sorted(map(str, changed)), "reason": "Ordered"}
         _LOG.info("Lifecycle rules are written", extra=extra)
         try:
