@@ -11,6 +11,7 @@ from audit_operator.retention.classes import RetentionClass
 from audit_operator.retention.demand import Demand
 from audit_operator.retention.folders import Folder, Former, Found, Layout, Limit, Place, held, limits, remembered
 from audit_operator.retention.orders import Remembered, Step, Told, steps
+from audit_operator.retention.protection import Protection
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -160,10 +161,18 @@ def test_without_memory_nothing_is_deleted_where_anything_lies():
 
 def test_a_hold_that_was_seen_while_the_store_was_away_outlives_the_namespace():
     known = {place(MONTH): Folder({"web": 720, "shop": 720}, {"old": Former(NOW, 720)})}
-    seen = held(known, {"web", "old"})[place(MONTH)]
+    seen = held(known, {"web": Protection.by(HELD), "old": Protection(endless=True)})[place(MONTH)]
     assert (seen.members, seen.formerly) == ({"web": None, "shop": 720}, {"old": Former(NOW, None)})
     gone = remembered({place(MONTH): seen}, (), Found({place(MONTH): NOW}, frozenset({"main"}), NOW))
     assert limits(gone, (), frozenset()) == {place(MONTH): Limit(None, 2)}
+
+
+def test_a_minimum_that_was_seen_while_the_store_was_away_outlives_the_namespace_too():
+    known = {place(MONTH): Folder({"web": 720, "shop": None}, {"old": Former(NOW, 720)})}
+    seen = {"web": Protection(8760), "shop": Protection(1), "old": Protection(24)}
+    assert held(known, seen) == {place(MONTH): Folder({"web": 8760, "shop": None}, {"old": Former(NOW, 720)})}
+    no_maximum = Protection.by(Demand(minimum=24))
+    assert held(known, {"web": no_maximum})[place(MONTH)].members["web"] is None
 
 
 def test_folders_of_other_clusters_are_left_alone():

@@ -22,6 +22,7 @@ from audit_operator.api.text import hours
 from audit_operator.retention.demand import period
 from audit_operator.retention.folders import Folder, Former, Found, Limit, Place, held, limits, remembered
 from audit_operator.retention.judgement import Gap
+from audit_operator.retention.protection import protections
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Mapping
@@ -58,11 +59,13 @@ def _folder(said: ClassFolder) -> Folder:
 
 
 def holding(status: RetentionOfSink, classes: Iterable[RetentionClass]) -> RetentionOfSink:
-    """A status with the holds that are demanded, of a store that cannot be asked."""
-    names = {name for each in classes if each.demand.legal_hold for name in each.namespaces}
-    if not names or not status.folders:
+    """A status with what is demanded to be kept, of a store that cannot be asked."""
+    if not status.folders:
         return status
-    kept = held(folders_in(status), names)
+    before = folders_in(status)
+    kept = held(before, protections(classes))
+    if kept == before:
+        return status
     folders = tuple(_said(place, each, ordered_in(status)[place]) for place, each in sorted(kept.items()))
     return status.model_copy(update={"folders": folders})
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from audit_operator.retention.orders import Step
+    from audit_operator.retention.protection import Protection
 
 LATE = timedelta(days=30)
 """For how long records may still come to a folder after their namespace has left it: shippers that the API server does
@@ -253,11 +254,14 @@ def _allowed(folder: Folder, name: str, step: Step) -> int | None:
     return announced.delete_after if announced.due <= reached else step.delete_after
 
 
-def held(folders: Mapping[Place, Folder], names: Container[str]) -> dict[Place, Folder]:
-    """The same, where a hold was seen on these while their store could not be asked: it outlives the namespace."""
+def held(folders: Mapping[Place, Folder], seen: Mapping[str, Protection]) -> dict[Place, Folder]:
+    """The same, where this was seen to protect namespaces while their store could not be asked: it outlives them."""
 
     def kept(name: str, after: int | None) -> int | None:
-        return None if name in names else after
+        by = seen.get(name)
+        if by is None or after is None:
+            return after
+        return None if by.endless else max(after, by.minimum)
 
     return {
         place: replace(
