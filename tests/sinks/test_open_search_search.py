@@ -110,9 +110,6 @@ async def test_where_a_whole_namespace_cannot_be_asked_for_nothing_is(server, ow
         b"[]",
         b'{"hits": {}}',
         json.dumps({"hits": {"hits": [{**hit(), "sort": []}]}}).encode(),
-        json.dumps({"hits": {"hits": [{"sort": [1]}]}}).encode(),
-        json.dumps({"hits": {"hits": [hit(event=["x"])]}}).encode(),
-        json.dumps({"hits": {"hits": [hit(**{"@timestamp": "2026-03-01T11:59:00"})]}}).encode(),
         json.dumps({"hits": {"hits": [hit()]}}).encode().replace(b'"event"', b'"namespace": "payments", "event"'),
         json.dumps({"hits": {"hits": [hit(namespace="shop")]}}).encode(),
         json.dumps({"hits": {"hits": [hit(cluster="other")]}}).encode(),
@@ -122,6 +119,42 @@ async def test_where_a_whole_namespace_cannot_be_asked_for_nothing_is(server, ow
 async def test_what_is_no_answer_to_the_question_shows_nothing(server, answer):
     [failed] = await searched(server, answer)
     assert failed.reason is Reason.ANSWER_MALFORMED
+
+
+@pytest.mark.parametrize("foreign", [{"sort": [1]}, hit(event=["x"]), hit(**{"@timestamp": "2026-03-01T11:59:00"})])
+async def test_a_document_that_no_shipper_wrote_is_told_and_hides_no_record(server, foreign):
+    first, second, failed = await searched(server, [hit(1), foreign, hit(2, age=2)])
+    assert (first.text, second.text) == ('{"n": 1}', '{"n": 2}')
+    assert failed.reason is Reason.ANSWER_INCOMPLETE
+    assert failed.message.startswith("1 of the documents")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "expected"),
+    [
+        (404, "index_not_found_exception", None),
+        (400, "index_closed_exception", Reason.REFUSED),
+        (400, "parsing_exception", Reason.REFUSED),
+        (404, "", Reason.NOT_FOUND),
+    ],
+)
+async def test_an_index_that_is_not_there_has_no_records_and_of_a_closed_one_nobody_knows(
+    server, status, kind, expected
+):
+    server.answers = {"/audit/_search": (status, json.dumps({"error": {"type": kind}}).encode())}
+    [end] = await searched(server, [])
+    assert (end.reason if isinstance(end, Failure) else None) is expected
+    found = await opened("OpenSearch", server.url).find("x", None, since=NOW)
+    assert (found.reason if isinstance(found, Failure) else None) is expected
+
+
+async def test_what_only_words_are_known_of_is_asked_for_as_well_and_compared(server):
+    types = {"cluster": KEYWORD, "namespace": BY_WORDS, "namespace.keyword": KEYWORD}
+    found = await searched(server, [hit(1), hit(2, namespace="payments too")], types=types)
+    assert [each.text for each in found if isinstance(each, Record)] == ['{"n": 1}']
+    assert isinstance(found[-1], End)
+    [whose] = [each for each in names(json.loads(server.asked[-1].body)) if each == "must_not"]
+    assert whose
 
 
 async def test_what_the_store_says_of_its_fields_must_be_an_answer(server):

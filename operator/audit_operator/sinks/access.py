@@ -193,7 +193,7 @@ class Connection:
         try:
             async with self._send(_Request("POST", self.base + path, headers, dict(form)), self.timeouts.search) as got:
                 if not HTTPStatus.OK <= got.status < HTTPStatus.MULTIPLE_CHOICES:
-                    yield _refusal(got.status)
+                    yield refusal(got.status)
                     return
                 rest = bytearray()
                 async for chunk in got.content.iter_chunked(_CHUNK):
@@ -228,7 +228,7 @@ class Connection:
     async def _attempt(self, request: _Request) -> Answer | Failure:
         async with self._send(request, self.timeouts.request) as response:
             if not (HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES or response.status in request.also):
-                return _refusal(response.status)
+                return refusal(response.status)
             body, at_most = bytearray(), request.at_most or _MOST_BYTES
             async for chunk in response.content.iter_chunked(_CHUNK):
                 body += chunk
@@ -357,7 +357,8 @@ def _tls_problem(error: Exception) -> str:
     return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "no agreement")
 
 
-def _refusal(status: int) -> Failure:
+def refusal(status: int) -> Failure:
+    """Why there is no answer where a store has one of this status."""
     reason = _STATUS.get(status)
     if reason is None and status < HTTPStatus.BAD_REQUEST:
         reason = Reason.REDIRECTED

@@ -10,12 +10,13 @@ import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.exporters import AUDIT_ID, NAMESPACE, STAGE
 from audit_operator.shipping.search_index import NEW_INDEX, TEXT, TIME, document_id
 from audit_operator.sinks import query_dsl
-from audit_operator.sinks.access import failure
+from audit_operator.sinks.access import failure, refusal
 from audit_operator.sinks.open_search_pages import Pages
 from audit_operator.sinks.quoting import UNASKABLE, are_askable
 from audit_operator.sinks.selection import MOST_HELD, Order
@@ -32,7 +33,7 @@ from audit_operator.sinks.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from audit_operator.sinks.access import Answer, Connection
     from audit_operator.sinks.open_search_pages import Hit
@@ -40,14 +41,17 @@ if TYPE_CHECKING:
 
 _JSON = {"Content-Type": "application/json"}
 _NO_RECORD = (ValueError, KeyError, TypeError, AttributeError, OverflowError, IndexError)
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _NO_DOCUMENTS = frozenset({int(HTTPStatus.BAD_REQUEST)})
 """The answer to a bulk request without documents, given after the user has been recognised."""
 _THERE = frozenset({int(HTTPStatus.CONFLICT)})
 _NOT_MADE = frozenset({int(each) for each in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)})
 """The index is there, is made by a template of the store's, or is not ours to make."""
 _BLOCKS = ("write", "read_only", "read_only_allow_delete")
-_WHOLE = "allow_partial_search_results=false&ignore_unavailable=true"
-"""No part of an answer may pass for the whole; and an index that is not there yet has no records."""
+_WHOLE = "allow_partial_search_results=false"
+"""No part of an answer may pass for the whole. Nor is it ignored if an index is not available: it may be closed."""
+_ANSWERED = frozenset({int(each) for each in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)})
+_NOT_THERE, _CLOSED = "index_not_found_exception", "index_closed_exception"
 _MOST_BYTES = 2 * MOST_HELD
 _MOST_TO_SEARCH = 128 * 2**20
 """Bytes of answers for one search of which not everything was asked for, as where an event must contain something."""
@@ -55,6 +59,11 @@ _TOO_MUCH = Failure(
     Reason.ANSWER_TOO_LARGE,
     f"more than {_MOST_TO_SEARCH >> 20} MiB of records would have to be looked through for what they contain",
     "ask for less time, or for more of what the records have in common, such as a user or a resource",
+)
+_IS_CLOSED = Failure(
+    Reason.REFUSED,
+    "an index of the sink is closed, so that nobody can tell what is in it",
+    "open it, or take it out of the alias",
 )
 _NOT_THEIRS = failure(Reason.ANSWER_MALFORMED, "the store's answer is not the one that OpenSearch gives")
 
@@ -95,7 +104,9 @@ class OpenSearchStore:
             "size": MOST_RECORDS + 1,
             "query": {"bool": {"filter": [*(_is(*each) for each in wanted.items()), _not_before(since)]}},
         }
-        answer = await self._post(f"_search?{_WHOLE}", json.dumps(question).encode())
+        answer = await self.look(f"_search?{_WHOLE}", json.dumps(question).encode())
+        if answer is None:
+            return Found((), 0, complete=True)
         return answer if isinstance(answer, Failure) else _found(answer, wanted, since)
 
     async def search(self, selection: Selection) -> AsyncGenerator[Record | Failure, None]:
@@ -104,10 +115,12 @@ class OpenSearchStore:
         if isinstance(fields, Failure):
             yield fields
             return
-        pages, given, searched = Pages.of(selection.limit + 1), 0, 0
+        pages, given, searched, foreign = Pages.of(selection.limit + 1), 0, 0, 0
         while given <= selection.limit and not pages.done:
             question = query_dsl.question(selection, fields, size=pages.size, edge=pages.edge)
-            answer = await self._post(f"_search?{_WHOLE}", json.dumps(question).encode(), at_most=_MOST_BYTES)
+            answer = await self.look(f"_search?{_WHOLE}", json.dumps(question).encode(), at_most=_MOST_BYTES)
+            if answer is None:
+                return
             if isinstance(answer, Failure):
                 if answer.reason is Reason.ANSWER_TOO_LARGE and pages.shrink():
                     continue
@@ -118,7 +131,8 @@ class OpenSearchStore:
             if isinstance(whole, Failure):
                 yield whole
                 return
-            found = _selected(whole, selection)
+            found = _selected(whole, selection, fields)
+            foreign += sum(record is None for _, record in whole)
             for each in found[: selection.limit + 1 - given]:
                 yield each
             given += len(found)
@@ -126,11 +140,26 @@ class OpenSearchStore:
             if searched > _MOST_TO_SEARCH and not pages.done:
                 yield _TOO_MUCH
                 return
+        if foreign:
+            said = f"{foreign} of the documents that the store found are none that a shipper wrote, and are not shown"
+            yield failure(Reason.ANSWER_INCOMPLETE, said)
 
     async def _exact_fields(self, selection: Selection) -> dict[str, str] | Failure:
         names = query_dsl.asked_about(selection)
-        answer = await self.connection.get(f"/{self.index}/_field_caps?fields={names}&ignore_unavailable=true")
+        answer = await self.look(f"_field_caps?fields={names}", b"")
+        if answer is None:
+            return query_dsl.exact_fields({"fields": {}}, selection)
         return answer if isinstance(answer, Failure) else query_dsl.exact_fields(answer.json(strict=True), selection)
+
+    async def look(self, path: str, question: bytes, *, at_most: int = 0) -> Answer | Failure | None:
+        """Ask the index; None where there is none yet, so that it has no records."""
+        answer = await self._post(path, question, also=_ANSWERED, at_most=at_most)
+        if isinstance(answer, Failure) or answer.status not in _ANSWERED:
+            return answer
+        said = _part(answer, "error", "type")
+        if answer.status == HTTPStatus.NOT_FOUND and said == _NOT_THERE:
+            return None
+        return _IS_CLOSED if said == _CLOSED else refusal(answer.status)
 
     async def health(self) -> Health | Failure:
         """See `store.Store`. What it has refused, a store tells nobody but the one who has sent it."""
@@ -151,9 +180,12 @@ class OpenSearchStore:
 
 
 def _is(name: str, value: str) -> dict[str, Any]:
-    """The second field is there where the first is for the words of a text, as stores make it unless they are told."""
-    either = [{"term": {field: value}} for field in (name, f"{name}.keyword")]
-    return {"bool": {"should": either, "minimum_should_match": 1}}
+    """The second field is there where the first is for the words of a text, as stores make it unless they are told.
+
+    It may have no long values, or be missing: so the first is asked for all the words, and what is found compared.
+    """
+    words = {"match": {name: {"query": value, "operator": "and"}}}
+    return {"bool": {"should": [words, {"term": {f"{name}.keyword": value}}], "minimum_should_match": 1}}
 
 
 def _not_before(since: datetime) -> dict[str, Any]:
@@ -164,19 +196,16 @@ def _not_before(since: datetime) -> dict[str, Any]:
 
 def _found(answer: Answer, wanted: dict[str, str], since: datetime) -> Found | Failure:
     hits = _part(answer, "hits", "hits")
-    try:
-        records = [_record(dict(each["_source"])) for each in hits or ()]
-    except _NO_RECORD:
+    if not isinstance(hits, list):
         return _NOT_THEIRS
-    if hits is None:
-        return _NOT_THEIRS
+    records = [record for each in hits if (record := _record_of(each)) is not None]
     asked_for = (
         each
         for each in records
         if each.time >= since and each.audit_id == wanted[AUDIT_ID] and each.stage == wanted.get(STAGE, each.stage)
     )
     found = without_copies(asked_for)
-    return replace(found, complete=found.complete and len(hits) <= MOST_RECORDS)
+    return replace(found, complete=found.complete and len(records) == len(hits) <= MOST_RECORDS)
 
 
 def _hits(answer: Answer) -> list[Hit] | Failure:
@@ -185,16 +214,26 @@ def _hits(answer: Answer) -> list[Hit] | Failure:
         return document
     try:
         # Records of applications have no audit ID.
-        return [(int(each["sort"][0]), _record({AUDIT_ID: "", **each["_source"]})) for each in document["hits"]["hits"]]
+        return [(int(each["sort"][0]), _record_of(each, {AUDIT_ID: ""})) for each in document["hits"]["hits"]]
     except _NO_RECORD:
         return _NOT_THEIRS
 
 
-def _selected(hits: Sequence[Hit], selection: Selection) -> list[Record]:
+def _record_of(hit: Any, more: Mapping[str, str] = _NOTHING) -> Record | None:
+    """The record of a document, with what it may lack; None where it is none that a shipper wrote."""
+    try:
+        return _record({**more, **hit["_source"]})
+    except _NO_RECORD:
+        return None
+
+
+def _selected(hits: Sequence[Hit], selection: Selection, fields: Mapping[str, str]) -> list[Record]:
     """What is asked for beyond what the store could be asked, and what it could only be asked about roughly."""
     newest = selection.order is Order.NEWEST
-    records = sorted((record for _, record in hits), key=lambda each: each.time, reverse=newest)
-    return [each for each in records if selection.describes(each) and not _is_beside(each, selection)]
+    records = sorted((record for _, record in hits if record is not None), key=lambda each: each.time, reverse=newest)
+    found = [each for each in records if selection.describes(each) and not _is_beside(each, selection)]
+    # Whose a record is, a store may have been asked roughly; otherwise it is a finding if it gives others.
+    return [each for each in found if selection.admits(each)] if query_dsl.is_rough(fields) else found
 
 
 def _is_beside(record: Record, selection: Selection) -> bool:

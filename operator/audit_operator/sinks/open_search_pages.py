@@ -25,8 +25,8 @@ CROWDED = Failure(
     "ask for more of what the records have in common, such as a user or a resource",
 )
 
-Hit = tuple[int, Record]
-"""A record's moment, in milliseconds since 1970, and the record."""
+Hit = tuple[int, Record | None]
+"""A document's moment, in milliseconds since 1970, and its record; None where it is none."""
 
 
 @dataclass(slots=True)

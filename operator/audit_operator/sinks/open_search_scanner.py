@@ -34,7 +34,7 @@ _KEPT = "2m"
 """How long a store keeps a scroll open that nobody goes on with."""
 _UTC = "+00:00"
 _JSON = {"Content-Type": "application/json"}
-_WHOLE = f"scroll={_KEPT}&allow_partial_search_results=false&ignore_unavailable=true"
+_WHOLE = f"scroll={_KEPT}&allow_partial_search_results=false"
 _MOMENT = timedelta(milliseconds=1)
 """Stores count in whole ones; what they find beside the span is left out here."""
 _NO_RECORD = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
@@ -120,14 +120,14 @@ class OpenSearchScanner:
             "track_total_hits": True,
             "query": {"bool": {"filter": [{"range": {TIME: between}}]}},
         }
-        return await self._ask(f"{self.store.index}/_search?{_WHOLE}", question)
+        answer = await self.store.look(f"_search?{_WHOLE}", json.dumps(question).encode())
+        if answer is None:
+            return _Page(0, [], "")
+        return answer if isinstance(answer, Failure) else _Page.read(answer)
 
     async def _next(self, scroll: str) -> _Page | Failure:
-        return await self._ask("_search/scroll", {"scroll": _KEPT, "scroll_id": scroll})
-
-    async def _ask(self, path: str, question: dict[str, Any]) -> _Page | Failure:
-        connection = self.store.connection
-        answer = await connection.post(f"{connection.base}/{path}", json.dumps(question).encode(), _JSON)
+        connection, question = self.store.connection, {"scroll": _KEPT, "scroll_id": scroll}
+        answer = await connection.post(f"{connection.base}/_search/scroll", json.dumps(question).encode(), _JSON)
         return answer if isinstance(answer, Failure) else _Page.read(answer)
 
     async def _close(self, scrolls: set[str]) -> None:

@@ -16,7 +16,7 @@ from audit_operator.sinks.selection import Order
 from audit_operator.sinks.store import Failure, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from audit_operator.sinks.selection import Scope, Selection
 
@@ -25,6 +25,7 @@ MOMENT = timedelta(milliseconds=1)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXACT = frozenset({"keyword", "constant_keyword", "wildcard"})
+_BESIDE = ".keyword"
 _MALFORMED = failure(
     Reason.ANSWER_MALFORMED, "the store's answer is not the one that OpenSearch gives about its fields"
 )
@@ -50,7 +51,7 @@ def exact_fields(types: Any, selection: Selection) -> dict[str, str] | Failure:
         if own <= _EXACT:
             found[name] = name  # also if there is none: no record has the attribute
         elif own == {"text"} and beside and beside <= _EXACT:
-            found[name] = f"{name}.keyword"
+            found[name] = f"{name}{_BESIDE}"
         else:
             return Failure(
                 Reason.REFUSED,
@@ -71,10 +72,10 @@ def question(
     wanted = [
         _between(bounds),
         _any(_of(scope, fields[NAMESPACE]) for scope in selection.scopes),
-        *({"term": {fields[name.value]: value}} for name, value in selection.equal),
+        *(_is(fields[name.value], (value,)) for name, value in selection.equal),
     ]
     if selection.clusters:
-        wanted.append({"terms": {fields[CLUSTER]: list(selection.clusters)}})
+        wanted.append(_is(fields[CLUSTER], selection.clusters))
     order = {"order": "desc" if newest else "asc", "numeric_type": "date", "unmapped_type": "date"}
     return {
         "size": size,
@@ -84,13 +85,33 @@ def question(
     }
 
 
+def is_rough(fields: Mapping[str, str]) -> bool:
+    """Whether a store can be asked only roughly whose records it is to give."""
+    return any(fields[name].endswith(_BESIDE) for name in (CLUSTER, NAMESPACE))
+
+
 def milliseconds(moment: datetime) -> int:
     """Since 1970, of the millisecond that it is in."""
     return (moment - _EPOCH) // MOMENT
 
 
+def _is(field: str, values: Sequence[str]) -> dict[str, Any]:
+    """One of these values. The field beside one for words has no long ones, and may be missing in some of the indices.
+
+    Then the store cannot tell, and what it gives is compared here.
+    """
+    exactly: dict[str, Any] = {"terms": {field: list(values)}}
+    if not field.endswith(_BESIDE):
+        return exactly
+    only_words = {
+        "filter": [{"exists": {"field": field.removesuffix(_BESIDE)}}],
+        "must_not": [{"exists": {"field": field}}],
+    }
+    return _any((exactly, {"bool": only_words}))
+
+
 def _of(scope: Scope, field: str) -> dict[str, Any]:
-    whose: dict[str, Any] = {"term": {field: scope.namespace}}
+    whose = _is(field, (scope.namespace,))
     if not scope.namespace:
         whose = _any((whose, {"bool": {"must_not": {"exists": {"field": field}}}}))
     if scope.since is None:

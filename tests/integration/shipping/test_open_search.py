@@ -23,6 +23,7 @@ from audit_operator.shipping.search_index import NEW_INDEX
 from audit_operator.sinks import Accepted, Access, Failure, Health, Reachable, Reason, Record, open_store
 from audit_operator.sinks.open_search_scanner import OpenSearchScanner
 from audit_operator.sinks.scanning import Stream
+from audit_operator.sinks.selection import Attribute, Scope, Selection
 from audit_operator.sinks.trial import try_store
 from tests.integration.shipping.door import Door
 from tests.integration.shipping.lines_shipper import Shipper, made, until
@@ -167,6 +168,25 @@ async def test_an_index_of_somebody_else_is_used_as_it_is(node, index, made_by):
     node.ask("POST", f"/{index}/_refresh")
     assert (await asked.find(record.audit_id, "Panic", since=EARLIER)).records == (record,)
     assert await asked.health() == Health(writable=True, dropped=None)
+
+
+async def test_a_closed_index_of_an_alias_passes_for_nothing_and_long_values_are_found(node, index):
+    for name, mapping in ((f"{index}-1", json.loads(NEW_INDEX)), (f"{index}-2", {})):
+        node.ask("PUT", f"/{name}", mapping)
+        node.ask("POST", "/_aliases", {"actions": [{"add": {"index": name, "alias": index}}]})
+    user = "u" * 300
+    document = {"@timestamp": NOW.isoformat(), "event": "{}", "auditID": "a", "namespace": "ns", "username": user}
+    node.ask("PUT", f"/{index}-2/_doc/1?refresh=true", document)
+    asked = store(node.url, f"{index}-2")
+    selection = Selection((Scope("ns"),), EARLIER, NOW + timedelta(hours=1), equal=((Attribute.USER, user),))
+    assert [each.audit_id async for each in asked.search(selection)] == ["a"]
+    asked, span = store(node.url, index), Interval(EPOCH, EPOCH + timedelta(days=50_000))
+    assert len((await asked.find("a", None, since=EARLIER)).records) == 1
+    node.ask("POST", f"/{index}-2/_close")
+    [searched] = [each async for each in asked.search(replace(selection, equal=()))]
+    [scanned] = [each async for each in OpenSearchScanner(asked).scan(span, Stream())]
+    for each in (searched, scanned, await asked.find("a", None, since=EARLIER)):
+        assert (each.reason, "closed" in each.message) == (Reason.REFUSED, True)
 
 
 async def test_a_sink_is_tried_by_hand(node, index):
