@@ -88,7 +88,7 @@ class _Followed:
     """A sink, what is demanded of it, and the task that sees to it; `wake` is set when something else is demanded.
 
     While a round deletes, `planned` has what, and `limit` is how it can be ended at once. `former` are clusters that
-    ship there no more, and may have folders there.
+    ship there no more, and may have folders there; `before` is what is at its store for what it was earlier.
     """
 
     sink: Sink
@@ -99,6 +99,7 @@ class _Followed:
     planned: tuple[Step, ...] = ()
     limit: asyncio.Timeout | None = None
     former: frozenset[str] = frozenset()
+    before: frozenset[asyncio.Task[None]] = frozenset()
     protections: Protections = field(default_factory=Protections)
 
     def __post_init__(self) -> None:
@@ -188,36 +189,47 @@ class RetentionRounds:
                 wanted[each.ref] = each
             elif each.ref not in self._followed and not isinstance(each, AuditSink):
                 self._without_demand(each.ref, Protections(), ())
+        before: dict[ObjectRef, frozenset[asyncio.Task[None]]] = {}
         for ref, known in list(self._followed.items()):
             if ref not in wanted or wanted[ref].spec != known.sink.spec:
-                self._follow_no_more(known, again=ref in wanted)
+                classes = demands[ref].classes if ref in wanted else ()
+                before[ref] = self._follow_no_more(known, wanted.get(ref), classes)
         for ref, sink in wanted.items():
             if (followed := self._followed.get(ref)) is None:
                 protections = self._protections.pop(ref, None) or Protections()
-                followed = self._followed[ref] = _Followed(sink, demands[ref], protections=protections)
+                earlier = before.get(ref, frozenset())
+                followed = self._followed[ref] = _Followed(sink, demands[ref], protections=protections, before=earlier)
                 followed.task = asyncio.create_task(self._attend(followed), name=f"retention {ref}")
             elif followed.demands != demands[ref] and followed.demand(demands[ref]) and ref in self.observations:
                 # Said at once: nobody knows when the store will have answered.
                 self._note(followed, self.observations[ref], followed.protections.turn - 1)
 
-    def _follow_no_more(self, known: _Followed, *, again: bool) -> None:
-        """As it is now; `again`: it is another from now on."""
+    def _follow_no_more(
+        self, known: _Followed, later: Sink | None, classes: Iterable[RetentionClass]
+    ) -> frozenset[asyncio.Task[None]]:
+        """As it is now; `later` is what it is from now on, with these classes.
+
+        Returns what must have ended before that is seen to: two rounds at one store would undo each other's orders.
+        """
         ref = known.sink.ref
         if known.task is not None:
             known.task.cancel()
         del self._followed[ref]
         self.observations.pop(ref, None)
-        if again:
+        if later is not None:
             self._protections[ref] = known.protections
-        # Nothing is ever deleted through an AuditSink.
-        if isinstance(known.sink, AuditSink):
-            return
-        if not again:
+        elif not isinstance(known.sink, AuditSink):
             self._without_demand(ref, known.protections, known.demands.classes)
-        if known.sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE:
+        there = later is not None and store_of(later) == store_of(known.sink)
+        before = frozenset(each for each in (*known.before, known.task) if each is not None and not each.done())
+        # Nothing is ever deleted through an AuditSink.
+        enforced = not isinstance(known.sink, AuditSink) and _enforces(known.sink)
+        if enforced and not (there and later and _enforces(later) and not withdrawn(known.planned, classes)):
             parting = asyncio.create_task(self._part(known), name=f"end of retention {ref}")
             self._parting.add(parting)
             parting.add_done_callback(self._parting.discard)
+            before |= {parting}
+        return before if there else frozenset()
 
     def _without_demand(self, ref: ObjectRef, known: Protections, classes: Iterable[RetentionClass]) -> None:
         """Remember that nothing of it was to be deleted, until something is demanded again."""
@@ -235,6 +247,8 @@ class RetentionRounds:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _attend(self, followed: _Followed) -> None:
+        if followed.before:
+            await asyncio.wait(followed.before)
         tries = 0
         while True:
             pause = random.uniform(0.0, min(_SOON, self.times.every))  # noqa: S311  # spreads load
@@ -324,7 +338,7 @@ class RetentionRounds:
         seen = await store.observe(demands.classes, now)
         if not isinstance(seen, Observed):
             return self._without(followed, known, seen)
-        enforces = sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
+        enforces = _enforces(sink)
         # Whatever cannot be remembered has no protection the next time.
         kept = first(demands.classes, MAX_CLASSES)
         fits = [each.name for each in demands.classes if each.name in kept and len(each.namespaces) <= MAX_NAMESPACES]
@@ -437,6 +451,10 @@ class RetentionRounds:
         before, self.observations[ref] = self.observations.get(ref), found
         if found != before:
             self.on_change()
+
+
+def _enforces(sink: Sink) -> bool:
+    return sink.spec.retention_enforcement is RetentionEnforcement.ENFORCE
 
 
 _ABOUT_SECRETS = (Reason.SECRET_UNREADABLE, Reason.CREDENTIALS_INVALID)

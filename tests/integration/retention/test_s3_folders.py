@@ -66,6 +66,7 @@ class World:
     gets: int = 0
     enforcement: str = "Enforce"
     name: str = "central"
+    secret: str = "keys"
 
     @property
     def ref(self):
@@ -74,7 +75,7 @@ class World:
     @property
     def sink(self):
         section = {"bucket": self.bucket, "prefix": "prod/", "endpoint": self.s3.url, "pathStyle": True}
-        keys = {"type": "AccessKey", "secretRef": {"namespace": "audit", "name": "keys"}}
+        keys = {"type": "AccessKey", "secretRef": {"namespace": "audit", "name": self.secret}}
         more = {"credentials": keys, "retentionEnforcement": self.enforcement}
         return parsed("ClusterAuditSink", self.name, {"type": "S3", "s3": section, **more})
 
@@ -228,6 +229,34 @@ async def test_a_sink_that_only_reports_has_no_rule_of_ours_and_says_what_those_
         one.set_rules(FOREIGN)
         assert (await one.go(web=MONTH))["max30d"].state == "Drifted"
         assert one.rules() == FOREIGN
+
+
+async def test_a_sink_whose_spec_is_edited_keeps_its_rules_and_is_not_said_to_have_drifted(s3):
+    async with world(s3) as one:
+        await one.go(web=MONTH)
+        one.upload(MONTH)
+        await one.go(days=GRACE.days, web=MONTH)
+        one.secret = "others"
+        states, rules = set(), one.rules()
+
+        def note():
+            one.write()
+            if one.ref in one.rounds.observations:
+                states.update(each.state for each in one.rounds.observations[one.ref].status.classes)
+
+        one.rounds.on_change = note
+        await one.go(web=MONTH)
+        assert states == {"Enforced"}
+        assert one.rules() == rules
+
+
+async def test_the_rules_of_another_sink_in_the_bucket_say_nothing_of_this_one(s3):
+    async with world(s3) as one, world(s3, bucket=one.bucket, name="worm") as worm:
+        await one.go(web=MONTH)
+        await one.go(days=GRACE.days, web=MONTH)
+        assert one.days() == {"max30d": 30}
+        [said] = (await worm.go(web=Demand(minimum=8760))).values()
+        assert said.state == "Enforced"
 
 
 async def test_a_store_that_is_away_keeps_its_rules_and_shippers_their_folders(s3):

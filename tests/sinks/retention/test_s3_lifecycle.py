@@ -6,6 +6,7 @@ from minio.lifecycleconfig import Expiration, LifecycleConfig, NoncurrentVersion
 
 from audit_operator.sinks.retention.s3_lifecycle import Lifecycle, lifecycle
 
+HOME = "prod/sink=central/"
 TEN = Expiration(days=10)
 TAGS = Tags()
 TAGS["kind"] = "old"
@@ -29,6 +30,9 @@ def rule(prefix="", *, status=ENABLED, expiration=TEN, chosen=None, noncurrent=N
         ([rule("elsewhere/")], NOTHING),
         ([rule("production")], NOTHING),
         ([rule(status=DISABLED)], NOTHING),
+        ([rule("prod/sink=other/cluster=main/class=max10d/"), rule("prod/sink=central2/")], NOTHING),
+        ([rule("prod/sink=central/cluster=main/")], Lifecycle(240, None, dated=False)),
+        ([rule("prod/sink=c")], Lifecycle(240, None, dated=False)),
         ([rule("prod/")], Lifecycle(240, 240, dated=False)),
         ([rule("")], Lifecycle(240, 240, dated=False)),
         ([rule("prod/2026/")], Lifecycle(240, None, dated=False)),
@@ -43,14 +47,14 @@ def rule(prefix="", *, status=ENABLED, expiration=TEN, chosen=None, noncurrent=N
     ],
 )
 def test_what_may_delete_counts_for_keeping_and_what_surely_deletes_for_deleting(rules, seen):
-    assert lifecycle(LifecycleConfig(rules), "prod/", versioned=False) == seen
+    assert lifecycle(LifecycleConfig(rules), "prod/", HOME, versioned=False) == seen
 
 
 def test_where_there_are_versions_to_expire_an_object_only_hides_it():
     hides, deletes = rule("prod/"), rule("prod/", noncurrent=5)
-    assert lifecycle(LifecycleConfig([hides]), "prod/", versioned=True) == Lifecycle(240, None, dated=False)
-    assert lifecycle(LifecycleConfig([deletes]), "prod/", versioned=True) == Lifecycle(240, 360, dated=False)
+    assert lifecycle(LifecycleConfig([hides]), "prod/", HOME, versioned=True) == Lifecycle(240, None, dated=False)
+    assert lifecycle(LifecycleConfig([deletes]), "prod/", HOME, versioned=True) == Lifecycle(240, 360, dated=False)
 
 
 def test_a_bucket_without_rules_deletes_nothing():
-    assert lifecycle(None, "prod/", versioned=True) == NOTHING
+    assert lifecycle(None, "prod/", HOME, versioned=True) == NOTHING

@@ -202,7 +202,7 @@ def _look(retention: S3Retention, now: datetime, mode: ObjectLockMode | None) ->
     return _Seen(
         versioned,
         rules,
-        lifecycle(theirs, bucket.prefix, versioned=versioned),
+        lifecycle(theirs, bucket.prefix, retention.home, versioned=versioned),
         _lock(client, bucket.bucket),
         _inside(store, bucket.prefix, now, mode),
         {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from audit_operator.retention.folders import SINK_FOLDER
+
 if TYPE_CHECKING:
     from minio.lifecycleconfig import LifecycleConfig, Rule
 
@@ -26,12 +28,20 @@ class Lifecycle:
     dated: bool
 
 
-def lifecycle(config: LifecycleConfig | None, prefix: str, *, versioned: bool) -> Lifecycle:
-    """What the enabled rules do to objects whose keys begin with the prefix; None: there are no rules."""
+def lifecycle(config: LifecycleConfig | None, prefix: str, home: str, *, versioned: bool) -> Lifecycle:
+    """What the enabled rules do to objects whose keys begin with the prefix; None: there are no rules.
+
+    `home` is where folders of the sink's classes lie below it; folders of other sinks beside it are not its own.
+    """
     rules = [
         each for each in (config.rules if config else ()) if each.status == "Enabled" and each.expiration is not None
     ]
-    near = [each for each in rules if _prefix(each).startswith(prefix) or prefix.startswith(_prefix(each))]
+    of_sinks = f"{prefix}{SINK_FOLDER}"
+    near = [
+        each
+        for each in rules
+        if _meet(_prefix(each), prefix) and (_meet(_prefix(each), home) or not _prefix(each).startswith(of_sinks))
+    ]
     expirations = [each.expiration for each in near if each.expiration is not None]
     days = [each.days for each in expirations if each.days]
     whole = [_gone_after(each, versioned=versioned) for each in near if _is_whole(each, prefix)]
@@ -41,6 +51,11 @@ def lifecycle(config: LifecycleConfig | None, prefix: str, *, versioned: bool) -
         min(sure) * _DAY if sure else None,
         any(each.date is not None for each in expirations),
     )
+
+
+def _meet(one: str, other: str) -> bool:
+    """Whether an object can lie below both."""
+    return one.startswith(other) or other.startswith(one)
 
 
 def _prefix(rule: Rule) -> str:
