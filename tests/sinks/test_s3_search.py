@@ -113,3 +113,23 @@ async def test_searches_that_take_long_keep_nothing_else_waiting():
     finally:
         released.set()
     assert [len(each) for each in await asyncio.gather(*searches)] == [2] * 40
+
+
+class Folders:
+    """A listing of objects in two folders of classes and beside them, one in each hour."""
+
+    folders = ("", "sink=a/cluster=c/class=max30d/", "sink=a/cluster=c/class=max90d/")
+    keys = sorted(f"{folder}2026/03/01/{hour:02}/logs.json.gz" for folder in folders for hour in range(9, 13))
+
+    def list_objects(self, _bucket, *, prefix, recursive, start_after=""):
+        below = [each for each in self.keys if each.startswith(prefix) and each > start_after]
+        if recursive:
+            return [SimpleNamespace(object_name=each, last_modified=NOW, is_dir=False) for each in below]
+        folders = {f"{prefix}{each.removeprefix(prefix).partition('/')[0]}/" for each in below}
+        return [SimpleNamespace(object_name=each, is_dir=True) for each in sorted(folders)]
+
+
+def test_objects_of_all_folders_come_in_the_order_of_their_hours():
+    store = S3Store(SimpleNamespace(bucket="b", prefix=""), Folders())
+    expected = [f"{each}2026/03/01/{hour}/logs.json.gz" for hour in (10, 11, 12) for each in Folders.folders]
+    assert list(store.keys(NOW - timedelta(minutes=90))) == expected

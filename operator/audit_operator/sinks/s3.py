@@ -180,16 +180,15 @@ class S3Store:
         """
         earliest = since - _SKEW
         hour = f"{earliest.astimezone(UTC).strftime(S3_PARTITION)}/"
-        found = (
-            (
-                (key.removeprefix(folder), key)
-                for key, uploaded in self._of_records(folder, hour)
-                if uploaded >= earliest
-            )
-            for folder in (self.bucket.prefix, *self._folders())
-        )
-        for _, key in heapq.merge(*found):
+        folders = (self.bucket.prefix, *self._folders())
+        for _, key in heapq.merge(*(self._uploaded(folder, hour, earliest) for folder in folders)):
             yield key
+
+    def _uploaded(self, folder: str, hour: str, earliest: datetime) -> Iterator[tuple[str, str]]:
+        """Keys in one folder, with what they are sorted by across folders."""
+        for key, uploaded in self._of_records(folder, hour):
+            if uploaded >= earliest:
+                yield key.removeprefix(folder), key
 
     def places(self, sink: str) -> tuple[Place, ...]:
         """Folders of a sink's retention classes that are there. Blocks."""
