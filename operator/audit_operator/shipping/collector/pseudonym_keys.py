@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.collector.deciding import RELOAD_SECONDS
-from audit_operator.shipping.collector.ottl import attribute, concat, text
+from audit_operator.shipping.collector.ottl import attribute, concat, or_empty, text
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.redaction.rendering import KEY_ID, KEY_SECRET, NAMESPACE
 
@@ -23,16 +23,18 @@ KEYS_FILE = "pseudonyms.yaml"
 _ID, _SECRET = "id", "secret"
 _NOBODY = "-"
 """Has no key: an empty file is no YAML map."""
-_BEFORE, _NONE = "=", "<nil>"
-"""What a key of the file begins with, and what the collector writes where a request has no path with a namespace."""
+_BEFORE = "="
+"""What a key of the file begins with: the key of records without a namespace could not be empty."""
 
 
 def lookup(file: str) -> dict[str, Any]:
     """A lookup processor that puts the key of a record's namespace into its attributes, for redaction."""
+    # Not `concat` alone: a request may have a namespace of the name that it writes where there is none.
+    namespace = or_empty(attribute(NAMESPACE))
     found = [{"source": _ID, "destination": KEY_ID}, {"source": _SECRET, "destination": KEY_SECRET}]
     return {
         "source": {"type": "yaml", "path": file, "reload_interval": f"{RELOAD_SECONDS}s"},
-        "lookups": [{"key": concat(text(_BEFORE), attribute(NAMESPACE)), "attributes": found}],
+        "lookups": [{"key": concat(text(_BEFORE), namespace), "attributes": found}],
     }
 
 
@@ -42,6 +44,5 @@ def keys_text(namespaces: Iterable[str], epoch: Epoch | None) -> str:
     for each in namespaces:
         key = epoch.present(each) if epoch else None
         if key is not None:
-            names = (each,) if each else (each, _NONE)
-            entries.update({f"{_BEFORE}{name}": {_ID: key.id, _SECRET: key.secret} for name in names})
+            entries[f"{_BEFORE}{each}"] = {_ID: key.id, _SECRET: key.secret}
     return yaml_text(entries)
