@@ -218,7 +218,7 @@ class _Erasure:
                 await self._plan(sink, stores, keyring, obstacles)
             namespaces = self._key_namespaces()
             keys = self._keys(keyring, namespaces, obstacles)
-            begun = self._record(keyring, Phase.BEGUN, [each.share for each in self.planned], keys)
+            begun = self._record(keyring, Phase.BEGUN, [each.share for each in self.planned], keys, namespaces)
             if not self.in_earnest:
                 return self._say(begun, 0 if self._is_whole(begun.shares, planned=True) else 1)
             await self._warrant()
@@ -226,7 +226,7 @@ class _Erasure:
             shares = [await self._erase(each) for each in self.planned]
             if keys in (Keys.RENEWED, Keys.DESTROYED):
                 keys = await self._changed_keys(places, keys, namespaces, shares)
-            ended = self._record(keyring, Phase.ENDED, shares, keys)
+            ended = self._record(keyring, Phase.ENDED, shares, keys, namespaces)
             where = await places.register(ended)
             await self._tell(ended, sinks, stores)
             print(f"recorded as {where}", file=sys.stderr)
@@ -497,7 +497,11 @@ class _Erasure:
             elif isinstance(written, Unsupported):
                 print(f"{sink.ref}: has no record of this: {written.reason}", file=sys.stderr)
 
-    def _record(self, keyring: Keyring | None, phase: Phase, shares: list[Share], keys: Keys) -> ErasureRecord:
+    def _record(
+        self, keyring: Keyring | None, phase: Phase, shares: list[Share], keys: Keys, namespaces: tuple[str, ...]
+    ) -> ErasureRecord:
+        every = keys is Keys.DESTROYED and self.options.all
+        changed = namespaces if keys in (Keys.RENEWED, Keys.DESTROYED) and not every else ()
         key = keyring.register_key if keyring else None
         return ErasureRecord(
             id=self.id,
@@ -511,6 +515,7 @@ class _Erasure:
             shares=tuple(shares),
             untouched=self.untouched,
             keys=keys,
+            keys_of=changed,
         )
 
     def _is_whole(self, shares: Iterable[Share], *, planned: bool = False) -> bool:

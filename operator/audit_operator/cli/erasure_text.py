@@ -37,7 +37,8 @@ def _lines(record: ErasureRecord, *, in_earnest: bool) -> Iterator[str]:
         yield _share(each, in_earnest=in_earnest)
     for sink, why in record.untouched.items():
         yield f"{sink}: {why}"
-    yield f"keys of pseudonyms: {(_KEYS if in_earnest else _KEYS_TO_BE)[record.keys]}"
+    names = f" ({', '.join(each or '(no namespace)' for each in record.keys_of)})" if record.keys_of else ""
+    yield f"keys of pseudonyms{names}: {(_KEYS if in_earnest else _KEYS_TO_BE)[record.keys]}"
     if not in_earnest:
         yield "nothing was changed; do it with --yes"
 
@@ -45,6 +46,8 @@ def _lines(record: ErasureRecord, *, in_earnest: bool) -> Iterator[str]:
 def _share(share: Share, *, in_earnest: bool) -> str:
     erased = share.erasable - (share.erasable if share.left is None else share.left)
     what = f"{erased} erased" if in_earnest else f"{share.erasable} would be erased"
+    if in_earnest and share.erasable and share.left is None:
+        what = f"nobody counted how many of {share.erasable} were erased"
     forbidden = f"; forbidden: {'; '.join(share.obstacles)}" if share.obstacles and share.erasable < share.found else ""
     others = f"; {share.mentioned} of other users hold the name, and stay" if share.mentioned else ""
     return f"{share.sink}, {share.namespace or '(no namespace)'}: {share.found} records, {what}{forbidden}{others}"

@@ -82,6 +82,7 @@ class ErasureRecord(_Part):
         shares: what was found, and what became of it.
         untouched: sinks of which nothing was erased, and why.
         keys: what became of the keys of pseudonyms.
+        keys_of: namespaces whose keys were changed; empty where they were destroyed: of all.
     """
 
     kind: Literal["ErasureRecord"] = "ErasureRecord"
@@ -95,6 +96,7 @@ class ErasureRecord(_Part):
     shares: tuple[Share, ...] = ()
     untouched: dict[str, str] = {}
     keys: Keys = Keys.NONE
+    keys_of: tuple[str, ...] = ()
 
     def text(self) -> str:
         """As JSON."""

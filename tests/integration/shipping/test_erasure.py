@@ -145,6 +145,7 @@ def test_a_subject_is_erased_under_all_its_names_and_nobody_else_is(world):
     assert count(world.url, "cluster:=another") == 1
     begun, ended = world.records
     assert (begun["phase"], ended["phase"], ended["reason"], ended["keys"]) == ("Begun", "Ended", "GDPR-7", "Renewed")
+    assert ended["keysOf"] == ["shop"]
     assert ended["shares"][0] == {**begun["shares"][0], "left": 0}
     assert begun["subject"] == ended["subject"] != ""
     assert "dora" not in str(world.records)
