@@ -132,6 +132,11 @@ def test_a_store_that_fails_is_neither_success_nor_a_finding(command, store):
         ("seal", ("payments/otlp",), "out of VictoriaLogs, Loki, OpenSearch, Elasticsearch and S3 alone"),
         ("seal", ("payments/own", "--seals-sink", "payments/otlp"), "seals are kept in sinks of type S3"),
         ("verify", ("payments/own", "--seals-sink", "payments/own"), "seals are kept in sinks of type S3"),
+        (
+            "verify",
+            ("payments/own", "--erasures", "/nowhere/at/all", "--erasure-key", "/nowhere/key"),
+            "there is no such folder",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said(command, store, name, options, message):

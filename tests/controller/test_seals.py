@@ -176,6 +176,20 @@ async def test_nothing_is_said_as_long_as_what_is_remembered_cannot_be_read():
         assert (await one.look()).state is SealState.SEALED
 
 
+async def test_an_archive_that_takes_long_keeps_nothing_else_from_being_said():
+    async with world() as one:
+        before = (await one.look()).status
+        await one.looks.aclose()
+        one.looks.observations.clear()
+        one.archive.inventory = asyncio.Event().wait
+        one.looks.follow((sink(), worm()))
+        async with asyncio.timeout(60):
+            while REF not in one.looks.observations:  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.01)
+        seen = one.looks.observations[REF]
+        assert (seen.state, seen.trouble, seen.status) == (None, "", before)
+
+
 async def test_names_of_any_length_are_told():
     async with world() as one:
         seen = await one.look(sink(cluster="ü" * 256, namespace="ü" * 256), worm())

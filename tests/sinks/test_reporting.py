@@ -147,6 +147,15 @@ async def test_reports_of_strangers_say_nothing():
     assert report.sequence == 10
 
 
+async def test_after_the_last_number_no_report_is_kept_that_nobody_would_find():
+    store, archive, _ = await sealed()
+    archive.objects[report_name(10**12 - 1)] = b"somebody's"
+    _, failed = await verified(store, archive)
+    assert failed.reason is Reason.CHAIN_UNUSABLE
+    assert "999999999999" in failed.message
+    assert len([each for each in archive.objects if each.startswith("report-")]) == 1
+
+
 async def test_two_that_report_at_once_both_do():
     store, archive, _ = await sealed()
     add = archive.add

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from audit_operator.integrity.seal import Scope
-from audit_operator.sinks.seal_archive import FolderArchive, folder_of, list_name, seal_name
+from audit_operator.sinks.seal_archive import FolderArchive, folder_of, list_name, report_name, seal_name
 from audit_operator.sinks.store import Reason
 
 
@@ -40,3 +40,12 @@ def test_no_name_leads_out_of_its_folder_or_into_another(name):
         path = Path("/seals", each)
         assert path.resolve() == path
         assert len(path.parts) <= 6
+
+
+async def test_of_what_is_too_large_for_a_seal_or_a_report_no_more_is_read(tmp_path):
+    archive = FolderArchive(tmp_path)
+    for name, limit in ((seal_name(1), 64 * 2**10), (report_name(1), 512 * 2**10)):
+        (tmp_path / name).write_bytes(b"x" * 2**20)
+        assert len(await archive.read(name)) == limit + 1
+    (tmp_path / list_name("0" * 64)).write_bytes(b"x" * 2**20)
+    assert len(await archive.read(list_name("0" * 64))) == 2**20

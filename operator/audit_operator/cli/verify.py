@@ -195,6 +195,8 @@ def _warrants(options: argparse.Namespace) -> list[Warrant]:
         return []
     if not options.erasure_key:
         raise UsageError("say who may erase, with --erasure-key FILE")
+    if not options.erasures.is_dir():
+        raise UsageError(f"--erasures {options.erasures}: there is no such folder")
     warrants = []
     for path in sorted(options.erasures.glob("*.json")):
         warrant = decode(read_bytes(path))

@@ -167,6 +167,9 @@ class SealLooks:
         sink, memory = followed.sink, await self._remembered(followed)
         if memory is None:
             return False
+        if sink.ref not in self.observations:
+            # What else its status says can be written from now on, however long the archive takes.
+            self._note(followed, SealObservation(memory))
         try:
             async with asyncio.timeout(self.times.patience):
                 seen = await self._look(followed, memory)

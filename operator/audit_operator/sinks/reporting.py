@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 _TRIES = 3
 _LONGEST = 512
+_LAST = 10**12 - 1
+"""A longer number is in no name that is looked for."""
+_NO_NUMBER = failure(
+    Reason.CHAIN_UNUSABLE,
+    f"there is a report of number {_LAST}, after which none can come: somebody has written it; see in the archive who, "
+    "and remove it",
+)
 _ELSEWHERE = failure(Reason.CHAIN_UNUSABLE, "others report at the same time, again and again")
 
 
@@ -74,7 +81,10 @@ class Reporter:
             numbers = await self.archive.reports()
             if isinstance(numbers, Failure):
                 return numbers
-            report = self._report(max(numbers, default=0) + 1, result, now)
+            number = max(numbers, default=0) + 1
+            if number > _LAST:
+                return _NO_NUMBER
+            report = self._report(number, result, now)
             kept = await self.archive.add(report_name(report.sequence), report.encode())
             if isinstance(kept, Failure):
                 return kept

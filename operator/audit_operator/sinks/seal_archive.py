@@ -14,6 +14,7 @@ import re
 import uuid
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     from audit_operator.sinks.s3 import S3Store
 
 _ROOT = "seals"
+_SEAL_BYTES, _REPORT_BYTES = 64 * 2**10, 512 * 2**10
+"""More than the longest of them has. What is larger is none, and is not held."""
+_MOST_LISTED = 500_000
+"""Names of one chain, in all versions: of 28 years with a seal and a list an hour."""
+_CROWDED = failure(Reason.ANSWER_TOO_LARGE, f"there are more than {_MOST_LISTED} objects in the folder of the seals")
 _THERE_ALREADY = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _SEAL = re.compile(r"([0-9]{12})\.json")
 _NO_VERSION = frozenset({None, "", "null"})
@@ -120,6 +126,13 @@ def warrants_in(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(each for each in names if _WARRANT.fullmatch(each)))
 
 
+def _most_bytes(name: str) -> int:
+    """How many bytes of an object are worth reading: one more than its kind can have; -1: all."""
+    if _SEAL.fullmatch(name):
+        return _SEAL_BYTES + 1
+    return _REPORT_BYTES + 1 if _REPORT.fullmatch(name) else -1
+
+
 @dataclass(frozen=True, slots=True)
 class FolderArchive:
     """A folder on this machine; what makes it immutable is up to whoever mounts it."""
@@ -157,11 +170,15 @@ class FolderArchive:
     async def read(self, name: str) -> bytes | Failure | None:
         """See `SealArchive`."""
         try:
-            return await asyncio.to_thread((self.folder / name).read_bytes)
+            return await asyncio.to_thread(self._read, name)
         except FileNotFoundError:
             return None
         except OSError as error:
             return _unusable(error)
+
+    def _read(self, name: str) -> bytes:
+        with (self.folder / name).open("rb") as file:
+            return file.read(_most_bytes(name))
 
     async def add(self, name: str, content: bytes) -> bool | Failure:
         """See `SealArchive`."""
@@ -235,16 +252,22 @@ class S3Archive:
             return there if isinstance(there, Failure) else False
         return await self.store.call(lambda: self._add(name, content))
 
-    def _versions(self, beginning: str) -> list[tuple[str, Object]]:
+    def _versions(self, beginning: str) -> list[tuple[str, Object]] | Failure:
         """Everything that was ever written, or deleted, below such a name; of one name, the newest first."""
         listed = self.store.client.list_objects(
             self.store.bucket.bucket, prefix=self._key(beginning), include_version=True
         )
-        return [(str(each.object_name).removeprefix(self._key("")), each) for each in listed]
+        first = list(islice(listed, _MOST_LISTED + 1))
+        if len(first) > _MOST_LISTED:
+            return _CROWDED
+        return [(str(each.object_name).removeprefix(self._key("")), each) for each in first]
 
-    def _read(self, name: str) -> bytes | None:
+    def _read(self, name: str) -> bytes | Failure | None:
         # The oldest: where versions are kept, a deletion and what was written after it hide a seal, and no more.
-        written = [each for key, each in self._versions(name) if key == name and not each.is_delete_marker]
+        versions = self._versions(name)
+        if isinstance(versions, Failure):
+            return versions
+        written = [each for key, each in versions if key == name and not each.is_delete_marker]
         if not written:
             return None
         version = written[-1].version_id
@@ -257,7 +280,8 @@ class S3Archive:
                 return None
             raise
         try:
-            content: bytes = response.read(decode_content=False)
+            most = _most_bytes(name)
+            content: bytes = response.read(most if most >= 0 else None, decode_content=False)
         finally:
             response.close()
             response.release_conn()
