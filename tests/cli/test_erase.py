@@ -9,10 +9,14 @@ from datetime import UTC, datetime
 import pytest
 
 from audit_operator.cli import main
+from audit_operator.cli.erase import _Erasure
 from audit_operator.cli.erasing import opened
+from audit_operator.cli.inputs import Facts
 from audit_operator.controlplane.board import BoardUnavailable
+from audit_operator.plan.snapshot import Snapshot
 from audit_operator.retention.erasure import ErasureRecord, Phase
 from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, REGISTER_BYTES, Keyring
+from tests.plan.test_retention import sink
 
 OBJECTS = """
 apiVersion: audit-operator.dev/v1alpha1
@@ -134,3 +138,14 @@ def test_files_without_namespaces_do_not_say_whom_a_selector_picks(erase):
     status, said = erase("--all", objects=OBJECTS + PICKING)
     assert status == 2
     assert "the files hold no Namespace" in said
+
+
+def test_a_tenants_store_is_asked_only_for_what_a_subject_is_called_in_its_own_namespace():
+    ring = Keyring.begun(datetime.now(UTC), bytes(range(RANDOM_BYTES + REGISTER_BYTES)))
+    facts = Facts(Snapshot(audit_sinks=(sink(kind="AuditSink", namespace="web"),)), ())
+    for asked in ({"all": True, "namespace": None}, {"all": False, "namespace": ["shop", "web"]}):
+        erasure = _Erasure(Namespace(subject="dora", **asked), facts, "main", in_earnest=False)
+        [theirs] = erasure._asked(facts.snapshot.sinks())
+        assert set(asyncio.run(erasure._names(theirs, None, ring))) == {"web"}
+    others = _Erasure(Namespace(subject="dora", all=False, namespace=["shop"]), facts, "main", in_earnest=False)
+    assert others._asked(facts.snapshot.sinks()) == []

@@ -7,12 +7,16 @@ from argparse import Namespace
 
 import pytest
 
+from audit_operator.cli.erase import _Erasure
 from audit_operator.cli.erasing import opened
+from audit_operator.cli.inputs import Facts
 from audit_operator.cluster.connection import connect
-from audit_operator.cluster.resources import CONFIG_MAP
+from audit_operator.cluster.resources import AUDIT_POLICY, CONFIG_MAP
 from audit_operator.cluster.rest import ApiError, RestClient
 from audit_operator.controller.shipper_board import ClusterShipperBoard
 from audit_operator.controlplane.board import BoardUnavailable
+from audit_operator.plan.erasure import Why
+from audit_operator.plan.snapshot import Snapshot
 from audit_operator.retention.erasure import ErasureRecord, Phase
 
 RECORD = ErasureRecord(id="20261128-0a", phase=Phase.BEGUN, time="", subject="s-1", control_plane="main")
@@ -45,5 +49,24 @@ async def test_keys_change_on_condition_and_records_never(control_plane, namespa
         kept["data"] = {"record.json": "another"}
         with pytest.raises(ApiError, match="immutable"):
             await client.replace(CONFIG_MAP, kept)
+    finally:
+        await connection.aclose()
+
+
+@pytest.mark.usefixtures("crds")
+async def test_a_hold_is_seen_that_was_set_while_an_erasure_runs(control_plane, namespace):
+    options = Namespace(filename=None, kubeconfig=control_plane.kubeconfig(), context="")
+    erasure = _Erasure(options, Facts(Snapshot(), ()), "main", in_earnest=True)
+    assert (await erasure._obstacles_now()).to(namespace) == ()
+    connection = await connect(control_plane.kubeconfig())
+    try:
+        held = {
+            "apiVersion": AUDIT_POLICY.api_version,
+            "kind": AUDIT_POLICY.kind,
+            "metadata": {"name": "held", "namespace": namespace},
+            "spec": {"rules": [{"level": "Metadata"}], "retention": {"legalHold": True}},
+        }
+        await RestClient(connection.session(), attempts=1).create(AUDIT_POLICY, held)
+        assert [each.why for each in (await erasure._obstacles_now()).to(namespace)] == [Why.LEGAL_HOLD]
     finally:
         await connection.aclose()
