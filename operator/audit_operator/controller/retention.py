@@ -88,7 +88,8 @@ class _Followed:
     """A sink, what is demanded of it, and the task that sees to it; `wake` is set when something else is demanded.
 
     While a round deletes, `planned` has what, and `limit` is how it can be ended at once. `former` are clusters that
-    ship there no more, and may have folders there; `before` is what is at its store for what it was earlier.
+    ship there no more, and may have folders there; `before` is what is at its store for what it was earlier;
+    `halted` is whether nothing goes on there that was ordered earlier.
     """
 
     sink: Sink
@@ -100,6 +101,7 @@ class _Followed:
     limit: asyncio.Timeout | None = None
     former: frozenset[str] = frozenset()
     before: frozenset[asyncio.Task[None]] = frozenset()
+    halted: bool = False
     protections: Protections = field(default_factory=Protections)
 
     def __post_init__(self) -> None:
@@ -335,10 +337,14 @@ class RetentionRounds:
         store = await self._open(sink, followed.clusters)
         if isinstance(store, Failure | Unsupported):
             return self._without(followed, known, store)
+        enforces = _enforces(sink)
+        if not enforces and not followed.halted and not isinstance(sink, AuditSink):
+            # It may have been set while nobody was there to take away what was ordered before.
+            await self._halt(followed)
         seen = await store.observe(demands.classes, now)
         if not isinstance(seen, Observed):
             return self._without(followed, known, seen)
-        enforces = _enforces(sink)
+        followed.halted = not enforces
         # Whatever cannot be remembered has no protection the next time.
         kept = first(demands.classes, MAX_CLASSES)
         fits = [each.name for each in demands.classes if each.name in kept and len(each.namespaces) <= MAX_NAMESPACES]

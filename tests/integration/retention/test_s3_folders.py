@@ -259,6 +259,20 @@ async def test_the_rules_of_another_sink_in_the_bucket_say_nothing_of_this_one(s
         assert said.state == "Enforced"
 
 
+async def test_a_sink_that_was_set_to_report_while_no_operator_ran_loses_its_rules_all_the_same(s3):
+    async with world(s3) as one:
+        one.set_rules(FOREIGN)
+        await one.go(web=MONTH)
+        await one.go(days=GRACE.days, web=MONTH)
+        assert one.days() == {"max30d": 30}
+        await one.rounds.aclose()
+        one.enforcement = "Report"
+        one.rounds = replace(one.rounds, observations={}, _followed={}, _protections={}, _parting=set())
+        made = await one.go(web=MONTH)
+        assert one.rules() == FOREIGN
+        assert made["max30d"].state == "Partial"
+
+
 async def test_a_store_that_is_away_keeps_its_rules_and_shippers_their_folders(s3):
     async with world(s3) as one:
         await one.go(web=MONTH, shop=MONTH)
