@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from audit_operator.shipping.redaction.key_tree import DEPTH, KeyTree
 from audit_operator.shipping.redaction.keyring import (
+    MOST_BYTES,
     MOST_SECRETS,
     RANDOM_BYTES,
     REGISTER_BYTES,
@@ -120,6 +121,22 @@ def test_where_too_much_was_destroyed_a_whole_tree_takes_over():
     assert len(keyring.epochs) == 2
     assert not keyring.epochs[0].tree.key("0\nn7")
     assert keyring.kept("other")[0] == ring().present.present("other")
+
+
+def test_all_keys_go_at_once_also_those_of_namespaces_that_nobody_knows():
+    before = ring().rotated(NOW, bytes(RANDOM_BYTES))
+    after = before.without_any(NOW, b"\x07" * RANDOM_BYTES)
+    for each in ("", "web", "known-to-nobody"):
+        assert {key.secret for key in after.kept(each)}.isdisjoint(key.secret for key in before.kept(each))
+    assert after.register_key == before.register_key
+    assert len(after.encoded()) < 1000
+
+
+def test_what_an_erasure_may_leave_has_room_for_a_hundred_rotations():
+    rotated = ring()
+    for number in range(100):
+        rotated = rotated.rotated(NOW, number.to_bytes(RANDOM_BYTES, "big"))
+    assert len(rotated.encoded()) - len(ring().encoded()) < 2**20 - MOST_BYTES
 
 
 @pytest.mark.parametrize("content", [b"", b"x", ring().encoded()[:-9], b"\x1f\x8b"])

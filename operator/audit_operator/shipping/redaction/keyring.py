@@ -28,8 +28,8 @@ REGISTER_BYTES = 32
 MOST_SECRETS = 4000
 """Of a tree that shippers are given; beyond it, a destroyed key begins a new epoch, whose tree is whole."""
 
-MOST_BYTES = 2**20
-"""Of a Secret."""
+MOST_BYTES = 2**20 - 2**16
+"""Of a keyring to which something was done by hand: a Secret holds 1 MiB, and rotation needs room for new epochs."""
 _LARGEST = 16 * 2**20
 _Turn = Annotated[int, Field(ge=0)]
 
@@ -159,7 +159,7 @@ class Keyring(_Part):
         return self.model_copy(update={"epochs": epochs})
 
     def encoded(self) -> bytes:
-        """The same bytes for the same keyring; no Secret holds more than `MOST_BYTES` of them."""
+        """The same bytes for the same keyring."""
         return gzip.compress(self.model_dump_json().encode(), mtime=0)
 
     @classmethod
