@@ -62,6 +62,7 @@ NAMESPACES = tuple(f"team-{number}" for number in range(4))
 SINK = "otlp_http/clusterauditsink.central"
 
 _PATIENCE = 300.0
+_ASKED_AGAIN = 10
 """Seconds for which nothing new may arrive before what is missing counts as lost; retries are at most 45 s apart."""
 _CENTRAL = ObjectRef("ClusterAuditSink", "central")
 _TO_CENTRAL = [{"kind": "ClusterAuditSink", "name": "central"}]
@@ -336,6 +337,15 @@ class Delivery:
         return [row["_msg"] for row in await self._query("quarantine:* | fields _msg")]
 
     async def _query(self, query: str) -> list[dict[str, Any]]:
+        """On a starved machine, the store closes connections that it has just taken: it is asked again then."""
+        for _ in range(_ASKED_AGAIN):
+            try:
+                return await self._ask(query)
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(1)
+        return await self._ask(query)
+
+    async def _ask(self, query: str) -> list[dict[str, Any]]:
         headers = {"AccountID": str(self.tenant)}
         url = f"{self.store}/select/logsql/query"
         async with (
