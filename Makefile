@@ -31,7 +31,15 @@ demo: $(STAMP) ## Run the main job on an embedded control plane (KEEP=1 leaves i
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/audit-operator demo $(if $(KEEP),--keep)
 
 test: export THOROUGH := 1
-test: test-unit test-integration test-e2e ## Run every test, random ones with all their examples
+test: test-unit ## Run every test, random ones with all their examples
+	@$(BIN)/python -m tests.integration.binaries
+	@$(BIN)/python -m tests.e2e.node binaries
+	@echo "==> both kinds of tests that wait more than they work, beside each other"
+	@$(MAKE) --no-print-directory --jobs 2 beside-test-integration beside-test-e2e
+
+# What is built is there by then: a build would starve the tests beside it. Lines say whose they are.
+beside-%:
+	@set -o pipefail; $(MAKE) --no-print-directory $* 2>&1 | sed --unbuffered 's/^/$*: /'
 
 test-unit: $(STAMP) ## Run the tests that need no API server
 	@$(BIN)/python -m pytest -m "not integration and not e2e" --ignore tests/integration --ignore tests/e2e \
