@@ -140,12 +140,6 @@ MALFORMED = {
         b"[]",
         b"{}",
         b'{"hits":[]}',
-        b'{"hits":{"hits":[1]}}',
-        b'{"hits":{"hits":[{"_source":[1]}]}}',
-        b'{"hits":{"hits":[{"_source":{"auditID":"id-1","event":"{}","@timestamp":"yesterday"}}]}}',
-        b'{"hits":{"hits":[{"_source":{"auditID":"id-1","event":"{}","@timestamp":"2026-11-01T00:00:00"}}]}}',
-        b'{"hits":{"hits":[{"_source":{"auditID":"id-1","event":{},"@timestamp":"2026-11-01T00:00:00Z"}}]}}',
-        b'{"hits":{"hits":[{"_source":{"event":"{}","@timestamp":"2026-11-01T00:00:00Z"}}]}}',
         b"[" * 100_000,
         b"\xff",
     ],
@@ -157,6 +151,24 @@ async def test_an_answer_of_another_form_is_no_answer(server, kind, body):
     server.body = body
     result = await opened(kind, server.url).find("id-1", None, since=SINCE)
     assert result.reason is Reason.ANSWER_MALFORMED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"hits":{"hits":[1]}}',
+        b'{"hits":{"hits":[{"_source":[1]}]}}',
+        b'{"hits":{"hits":[{"_source":{"auditID":"id-1","event":"{}","@timestamp":"yesterday"}}]}}',
+        b'{"hits":{"hits":[{"_source":{"auditID":"id-1","event":"{}","@timestamp":"2026-11-01T00:00:00"}}]}}',
+        b'{"hits":{"hits":[{"_source":{"auditID":"id-1","event":{},"@timestamp":"2026-11-01T00:00:00Z"}}]}}',
+        b'{"hits":{"hits":[{"_source":{"event":"{}","@timestamp":"2026-11-01T00:00:00Z"}}]}}',
+    ],
+)
+async def test_a_document_of_others_hides_no_record_and_an_answer_with_one_is_not_complete(server, body):
+    own = b'{"_source":{"auditID":"id-1","event":"{}","@timestamp":"2026-11-01T00:00:00Z"}},'
+    server.body = body.replace(b'"hits":[', b'"hits":[' + own)
+    found = await opened("OpenSearch", server.url).find("id-1", None, since=SINCE)
+    assert ([each.audit_id for each in found.records], found.complete) == (["id-1"], False)
 
 
 async def test_an_endless_answer_is_given_up(server, monkeypatch):

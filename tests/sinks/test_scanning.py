@@ -202,6 +202,13 @@ async def test_an_object_that_holds_what_no_collector_writes_is_named(text):
     assert len(batches[1].records) == 1
 
 
+async def test_a_line_that_is_no_event_has_no_time_and_hides_nothing_of_its_object():
+    line = {"body": {"stringValue": "[REDACTED]"}}
+    line["attributes"] = [{"key": "quarantine", "value": {"stringValue": "no JSON object"}}]
+    [batch] = await scanned(S3Scanner(Bucket({"key": document(line, entry())})))
+    assert (len(batch.records), batch.unreadable) == (1, ())
+
+
 async def test_only_records_of_the_span_and_stream_are_given():
     outside = entry(timeUnixNano=str(to_nanoseconds(hour(1).since)))
     other = entry(attributes=[{"key": "namespace", "value": {"stringValue": "other"}}])

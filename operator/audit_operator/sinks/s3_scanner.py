@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.integrity.record import StoredRecord
+from audit_operator.shipping.collector.attributes import QUARANTINE
 from audit_operator.sinks.scanning import PAUSES, Batch, persistent
 from audit_operator.sinks.store import Failure
 
@@ -81,14 +82,12 @@ def _records(text: bytes) -> Iterator[StoredRecord]:
 
 
 def _record(entry: dict[str, Any], shared: dict[str, str]) -> StoredRecord:
-    # A line that is no event has no time, and is of no span.
-    time = str(entry.get("timeUnixNano", 0))
-    if len(time) > _LONGEST_TIME:
-        raise ValueError
     body = entry.get("body", {})
     named = [(each["key"], _value(each["value"])) for each in entry.get("attributes", ())]
     attributes = dict(named)
-    if len(attributes) != len(named):
+    # A line that is no event has no time, and is of no span; anything else without one is nothing of a collector's.
+    time = str(entry.get("timeUnixNano", 0) if QUARANTINE in attributes else entry["timeUnixNano"])
+    if len(attributes) != len(named) or len(time) > _LONGEST_TIME:
         raise ValueError
     rest = {name: value for name, value in entry.items() if name not in _TAKEN}
     # Not when a collector read the line: that differs from copy to copy.
