@@ -13,7 +13,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.shipping.exporters import AUDIT_ID, NAMESPACE, STAGE
+from audit_operator.shipping.exporters import AUDIT_ID, CLUSTER, NAMESPACE, STAGE
 from audit_operator.shipping.search_index import NEW_INDEX, TEXT, TIME, document_id
 from audit_operator.sinks import query_dsl
 from audit_operator.sinks.access import failure, refusal
@@ -249,7 +249,8 @@ def _record(source: dict[str, Any]) -> Record:
     if time.tzinfo is None:
         raise ValueError
     text = source.pop(TEXT)
-    if not isinstance(text, str):
+    # Whose it is, a shipper says in one word: a document of several namespaces is of somebody else's making.
+    if not all(isinstance(each, str) for each in (text, source.get(NAMESPACE, ""), source.get(CLUSTER, ""))):
         raise TypeError
     fields = {key: str(value) for key, value in source.items()}
     return Record(fields.pop(AUDIT_ID), fields.pop(STAGE, ""), time, text, fields)

@@ -19,6 +19,7 @@ from tests.integration.reading.scene import (
     EVERYTHING,
     FORBIDDEN_MARK,
     QUERIES,
+    asked,
     expect_nothing_of_others,
     filled,
     tenants,
@@ -94,9 +95,9 @@ def test_the_others_are_there_to_be_read_by_whoever_may(scene):
 @pytest.mark.parametrize("attack", QUERIES)
 def test_no_question_reads_what_is_anothers(scene, attack):
     query = filled(QUERIES[attack], scene)
-    expect_nothing_of_others(scene.reader.ask(query, scene.token))
+    expect_nothing_of_others(asked(scene, query))
     if "since=" not in query and "limit=" not in query:
-        expect_nothing_of_others(scene.reader.ask(f"{query}&{EVERYTHING}", scene.token))
+        expect_nothing_of_others(asked(scene, f"{query}&{EVERYTHING}"))
 
 
 @pytest.mark.parametrize("attack", TARGETS)

@@ -121,7 +121,7 @@ class Shipper:
 
 
 async def until(condition, what):
-    for _ in range(3600):
+    for _ in range(6000):
         if await condition() if inspect.iscoroutinefunction(condition) else condition():
             return
         await asyncio.sleep(0.05)
