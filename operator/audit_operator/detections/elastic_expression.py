@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 
-from audit_operator.detections.condition import FALSE, TRUE, Condition, Every, Negation, Some, Test
+from audit_operator.detections.boolean import BooleanParser
+from audit_operator.detections.condition import FALSE, TRUE, Condition, Negation, Test
 from audit_operator.detections.elastic_fields import field_or_constant, tested
 from audit_operator.detections.kql import kql
 from audit_operator.detections.pattern import Comparison, Pattern
-from audit_operator.detections.tokens import END, Token, Tokens
+from audit_operator.detections.tokens import Token, Tokens
 
 _KINDS = {
     "skip": r"\s+|/\*.*?\*/|//[^\n]*",
@@ -48,38 +49,15 @@ def expression(text: str, *, unknown_if_absent: bool) -> Condition:
     return _Parser(text, unknown_if_absent=unknown_if_absent).condition()
 
 
-class _Parser:
+class _Parser(BooleanParser):
     def __init__(self, text: str, *, unknown_if_absent: bool) -> None:
+        super().__init__(Tokens(text, _KINDS, keywords=_KEYWORDS))
         self._unknown = unknown_if_absent
-        self._tokens = Tokens(text, _KINDS, keywords=_KEYWORDS)
 
-    def condition(self) -> Condition:
-        found = self._some()
-        self._tokens.take(END)
-        return found
-
-    def _some(self) -> Condition:
-        parts = [self._every()]
-        while self._tokens.took("or"):
-            parts.append(self._every())
-        return parts[0] if len(parts) == 1 else Some(tuple(parts))
-
-    def _every(self) -> Condition:
-        parts = [self._one()]
-        while self._tokens.took("and"):
-            parts.append(self._one())
-        return parts[0] if len(parts) == 1 else Every(tuple(parts))
-
-    def _one(self) -> Condition:
+    def _joined(self) -> Condition:
         tokens = self._tokens
-        if tokens.took("not"):
-            return Negation(self._one())
         if tokens.took("true"):
             return TRUE
-        if tokens.took("("):
-            found = self._some()
-            tokens.take(")")
-            return found
         if tokens.next.kind == "word" and tokens.ahead(1).kind == "(":
             return self._function()
         return self._comparison(self._field())

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from audit_operator.detections.condition import FALSE, TRUE, Condition, Every, Field, Negation, Reading, Some, Test
+from audit_operator.detections.boolean import BooleanParser
+from audit_operator.detections.condition import FALSE, TRUE, Condition, Every, Field, Negation, Reading, Test
 from audit_operator.detections.falco_fields import field_called
 from audit_operator.detections.pattern import Comparison, Pattern
 from audit_operator.detections.rule import DetectionRule, NotUnderstoodError, Pack
@@ -122,40 +123,16 @@ def _condition(item: dict[str, Any], pack: _Pack) -> Condition:
     return _Parser(str(item.get("condition", "")), pack).condition()
 
 
-class _Parser:
+class _Parser(BooleanParser):
     def __init__(self, text: str, pack: _Pack, depth: int = 0) -> None:
         if depth > _MOST_NESTED:
             raise NotUnderstoodError("macros are nested too deep, or in a circle")
+        super().__init__(Tokens(text, _KINDS, keywords=_KEYWORDS))
         self._pack = pack
         self._depth = depth
-        self._tokens = Tokens(text, _KINDS, keywords=_KEYWORDS)
 
-    def condition(self) -> Condition:
-        found = self._some()
-        self._tokens.take(END)
-        return found
-
-    def _some(self) -> Condition:
-        parts = [self._every()]
-        while self._tokens.took("or"):
-            parts.append(self._every())
-        return parts[0] if len(parts) == 1 else Some(tuple(parts))
-
-    def _every(self) -> Condition:
-        parts = [self._one()]
-        while self._tokens.took("and"):
-            parts.append(self._one())
-        return parts[0] if len(parts) == 1 else Every(tuple(parts))
-
-    def _one(self) -> Condition:
-        tokens = self._tokens
-        if tokens.took("not"):
-            return Negation(self._one())
-        if tokens.took("("):
-            found = self._some()
-            tokens.take(")")
-            return found
-        if tokens.ahead(1).kind in (")", "and", "or", END):
+    def _joined(self) -> Condition:
+        if self._tokens.ahead(1).kind in (")", "and", "or", END):
             return self._macro()
         return self._check()
 

@@ -10,11 +10,12 @@ import re
 from fnmatch import fnmatchcase
 from typing import Any
 
+from audit_operator.detections.boolean import BooleanParser
 from audit_operator.detections.condition import Condition, Every, Field, Negation, Some, Test
 from audit_operator.detections.event_fields import path_of
 from audit_operator.detections.pattern import Comparison, Pattern
 from audit_operator.detections.rule import DetectionRule, NotUnderstoodError, Pack
-from audit_operator.detections.tokens import END, Tokens
+from audit_operator.detections.tokens import Tokens
 from audit_operator.detections.yaml_rules import documents
 
 _KINDS = {"skip": r"\s+", "sign": r"[()|]", "word": r"[^\s()|]+"}
@@ -128,38 +129,18 @@ def _as_regex(text: str) -> str:
     return "".join({"*": ".*", "?": "."}.get(each, re.escape(each[-1])) for each in parts)
 
 
-class _Parser:
+class _Parser(BooleanParser):
     def __init__(self, text: str, searches: dict[str, Condition]) -> None:
+        super().__init__(Tokens(text, _KINDS, keywords=_KEYWORDS))
         self._searches = searches
-        self._tokens = Tokens(text, _KINDS, keywords=_KEYWORDS)
 
-    def condition(self) -> Condition:
-        found = self._some()
+    def _end(self) -> None:
         if self._tokens.next.kind == "|":
             raise NotUnderstoodError("aggregations: how many events it takes is not judged")
-        self._tokens.take(END)
-        return found
+        super()._end()
 
-    def _some(self) -> Condition:
-        parts = [self._every()]
-        while self._tokens.took("or"):
-            parts.append(self._every())
-        return parts[0] if len(parts) == 1 else Some(tuple(parts))
-
-    def _every(self) -> Condition:
-        parts = [self._one()]
-        while self._tokens.took("and"):
-            parts.append(self._one())
-        return parts[0] if len(parts) == 1 else Every(tuple(parts))
-
-    def _one(self) -> Condition:
+    def _joined(self) -> Condition:
         tokens = self._tokens
-        if tokens.took("not"):
-            return Negation(self._one())
-        if tokens.took("("):
-            found = self._some()
-            tokens.take(")")
-            return found
         if tokens.ahead(1).kind == "of":
             return self._several()
         problem = tokens.problem("no such search")

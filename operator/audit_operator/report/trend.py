@@ -7,7 +7,6 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
 
 from audit_operator.api.model import ApiModel
 from audit_operator.api.policy_status import Verdict
@@ -24,14 +23,7 @@ _CLUSTER = ""
 
 
 class _Earlier(ApiModel):
-    model_config = ConfigDict(
-        strict=True,
-        frozen=True,
-        extra="ignore",
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-    )
+    model_config = ConfigDict(extra="ignore")
 
 
 class EarlierGroup(_Earlier):
