@@ -19,11 +19,12 @@ from audit_operator.integrity.interval import exact
 from audit_operator.shipping.exporters import AUDIT_ID, CLUSTER, NAMESPACE, STAGE
 from audit_operator.shipping.redaction.interpreter import text_of
 from audit_operator.shipping.redaction.pseudonyms import USERS
+from audit_operator.sinks import logsql
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.quoting import is_askable, quoted
 from audit_operator.sinks.retention.victoria_logs_counts import BOTH, older
 from audit_operator.sinks.store import Failure, Reason
-from audit_operator.sinks.victoria_logs_scanner import NO_ROW, stored_record
+from audit_operator.sinks.victoria_logs_scanner import stored_records
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from audit_operator.integrity.record import StoredRecord
     from audit_operator.sinks.retention.victoria_logs import VictoriaLogsRetention
 
-_QUERY = "/select/logsql/query"
 _UNSEEN, _USER = "unseen", "username"
 _AT_ONCE = 100
 """Pseudonyms in one question; the store reads queries of 16 KiB."""
@@ -222,19 +222,8 @@ class SubjectErasure:
                         found.theirs[each.leaf()] = each
         return found
 
-    async def _records(self, query: str) -> AsyncGenerator[StoredRecord | Failure, None]:
-        form = {"query": query, "allow_partial_response": "0"}
-        async with aclosing(self.store.connection.lines(_QUERY, form, self.store.tenant_headers)) as lines:
-            async for line in lines:
-                if isinstance(line, Failure):
-                    yield line
-                    return
-                try:
-                    record = stored_record(line)
-                except NO_ROW:
-                    yield _MALFORMED
-                    return
-                yield record
+    def _records(self, query: str) -> AsyncGenerator[StoredRecord | Failure, None]:
+        return stored_records(self.store.connection, query, self.store.tenant_headers, _MALFORMED)
 
     def _ours(self) -> str:
         return f"{CLUSTER}:in({','.join(map(quoted, self.store.clusters))})"
@@ -248,8 +237,7 @@ class SubjectErasure:
         return f'{self._ours()} {of if where else f"""({NAMESPACE}:="" {_UNSEEN}:="")"""}'
 
     async def _rows(self, query: str) -> list[dict[str, str]] | Failure:
-        form = {"query": query, "allow_partial_response": "0"}
-        answer = await self.store.connection.ask(_QUERY, form, self.store.tenant_headers)
+        answer = await self.store.connection.ask(logsql.PATH, logsql.form(query), self.store.tenant_headers)
         if isinstance(answer, Failure):
             return answer
         try:

@@ -14,8 +14,16 @@ if TYPE_CHECKING:
 
     from audit_operator.sinks.selection import Scope, Selection
 
+PATH = "/select/logsql/query"
+"""Where VictoriaLogs answers queries."""
+
 LONGEST = 16 * 2**10
 """Bytes of a query that VictoriaLogs reads (-search.maxQueryLen)."""
+
+
+def form(query: str) -> dict[str, str]:
+    """A query whose answer must be whole: a part of a cluster's would pass for it."""
+    return {"query": query, "allow_partial_response": "0"}
 
 
 def query(selection: Selection) -> str:

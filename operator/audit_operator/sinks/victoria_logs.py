@@ -66,13 +66,8 @@ class VictoriaLogsStore:
         if not are_askable(audit_id, stage):
             return UNASKABLE
         query = f"{AUDIT_ID}:={quoted(audit_id)}" + (f" {STAGE}:={quoted(stage)}" if stage is not None else "")
-        form = {
-            "query": query,
-            "start": since.isoformat(),
-            "limit": str(MOST_RECORDS + 1),
-            "allow_partial_response": "0",  # of a cluster: a part would pass for the whole
-        }
-        answer = await self.endpoint.connection.ask("/select/logsql/query", form, self.tenant_headers)
+        form = {**logsql.form(query), "start": since.isoformat(), "limit": str(MOST_RECORDS + 1)}
+        answer = await self.endpoint.connection.ask(logsql.PATH, form, self.tenant_headers)
         return answer if isinstance(answer, Failure) else _found(answer)
 
     async def search(self, selection: Selection) -> AsyncGenerator[Record | Failure, None]:
@@ -81,8 +76,7 @@ class VictoriaLogsStore:
         if len(query) > logsql.LONGEST:
             yield failure(Reason.QUESTION_INVALID, "what is asked for is too long, taken together")
             return
-        form = {"query": query, "allow_partial_response": "0"}
-        lines = self.endpoint.connection.lines("/select/logsql/query", form, self.tenant_headers)
+        lines = self.endpoint.connection.lines(logsql.PATH, logsql.form(query), self.tenant_headers)
         async with aclosing(lines):
             async for line in lines:
                 answer = line if isinstance(line, Failure) else _found_in(line)

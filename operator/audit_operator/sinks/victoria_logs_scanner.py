@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.integrity.interval import Interval, exact, to_nanoseconds
 from audit_operator.integrity.record import StoredRecord
+from audit_operator.sinks import logsql
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.quoting import quoted
 from audit_operator.sinks.rfc3339 import nanoseconds
@@ -22,14 +23,14 @@ from audit_operator.sinks.scanning import PAUSES, Batch, persistent
 from audit_operator.sinks.store import Failure, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 
+    from audit_operator.sinks.access import Connection
     from audit_operator.sinks.scanning import Stream
     from audit_operator.sinks.victoria_logs import VictoriaLogsStore
 
 MOST_AT_ONCE = 20_000
 """Records that one request is to answer with: it must be over long before its time is up."""
-_PATH = "/select/logsql/query"
 _BATCH = 500
 _STEP = timedelta(minutes=1)
 _OF_THE_STORE = frozenset({"_stream", "_stream_id"})
@@ -76,7 +77,7 @@ class VictoriaLogsScanner:
         """One for each minute that has records, in order."""
         whole = _Window(to_nanoseconds(span.since), to_nanoseconds(span.until), 0)
         query = f"{_filter(whole, stream)} | stats by (_time:1m) count() as {_COUNT}"
-        answer = await self.store.endpoint.connection.ask(_PATH, _form(query), self.store.tenant_headers)
+        answer = await self.store.endpoint.connection.ask(logsql.PATH, logsql.form(query), self.store.tenant_headers)
         if isinstance(answer, Failure):
             return answer
         try:
@@ -86,20 +87,15 @@ class VictoriaLogsScanner:
             return _MALFORMED
 
     async def _window(self, window: _Window, stream: Stream) -> AsyncIterator[Batch | Failure]:
-        connection = self.store.endpoint.connection
         records: list[StoredRecord] = []
         read = 0
-        async with aclosing(
-            connection.lines(_PATH, _form(_filter(window, stream)), self.store.tenant_headers)
-        ) as lines:
-            async for line in lines:
-                if isinstance(line, Failure):
-                    yield line
-                    return
-                try:
-                    record = stored_record(line)
-                except NO_ROW:
-                    yield _MALFORMED
+        found = stored_records(
+            self.store.endpoint.connection, _filter(window, stream), self.store.tenant_headers, _MALFORMED
+        )
+        async with aclosing(found) as stored:
+            async for record in stored:
+                if isinstance(record, Failure):
+                    yield record
                     return
                 read += 1
                 if not record.text and not record.attributes:
@@ -138,15 +134,27 @@ def _filter(window: _Window, stream: Stream) -> str:
     return " ".join(parts)
 
 
-def _form(query: str) -> Mapping[str, str]:
-    # A part of a cluster's answer would pass for the whole.
-    return {"query": query, "allow_partial_response": "0"}
-
-
 def _minute(row: dict[str, Any], whole: _Window) -> _Window:
     since = nanoseconds(row[_TIME])
     step = _STEP // timedelta(microseconds=1) * 1000
     return _Window(max(since, whole.since), min(since + step, whole.until), int(row[_COUNT]))
+
+
+async def stored_records(
+    connection: Connection, query: str, headers: Mapping[str, str], malformed: Failure
+) -> AsyncGenerator[StoredRecord | Failure, None]:
+    """The records of an answer as they come; a Failure is the last, `malformed` where a line is none of the store's."""
+    async with aclosing(connection.lines(logsql.PATH, logsql.form(query), headers)) as lines:
+        async for line in lines:
+            if isinstance(line, Failure):
+                yield line
+                return
+            try:
+                record = stored_record(line)
+            except NO_ROW:
+                yield malformed
+                return
+            yield record
 
 
 def stored_record(line: bytes) -> StoredRecord:

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.exporters import CLUSTER, NAMESPACE
+from audit_operator.sinks import logsql
 from audit_operator.sinks.access import failure
 from audit_operator.sinks.quoting import quoted
 from audit_operator.sinks.store import Failure, Reason
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from audit_operator.sinks.access import Answer, Connection
 
-_QUERY = "/select/logsql/query"
 _UNSEEN = "unseen"
 _LONGEST_FILTER = 12_000
 """Bytes; the store reads queries of 16 KiB."""
@@ -146,7 +146,7 @@ class RecordCounts:
             query = f"{self.filter(batch)} | stats min(_time) oldest, count() total, count() if ({condition}) beyond"
             try:
                 async with asyncio.timeout_at(end):
-                    answer = await self.connection.ask(_QUERY, _form(query), self.tenant_headers)
+                    answer = await self.connection.ask(logsql.PATH, logsql.form(query), self.tenant_headers)
             except TimeoutError:
                 return self._late()
             counted = answer if isinstance(answer, Failure) else _counted(answer, batch)
@@ -196,7 +196,7 @@ class RecordCounts:
                 asked[name].append(number)
         columns = {number: limits.index(part.limit) for number, part in parts.items()}
         sums, groups = {number: _Sum() for number in parts}, 0
-        lines = self.connection.lines(_QUERY, _form(query), self.tenant_headers)
+        lines = self.connection.lines(logsql.PATH, logsql.form(query), self.tenant_headers)
         try:
             async for line in lines:
                 if isinstance(line, Failure):
@@ -251,10 +251,6 @@ def batches(namespaces: Iterable[str]) -> Iterator[tuple[str, ...]]:
         size += takes
     if batch:
         yield tuple(batch)
-
-
-def _form(query: str) -> dict[str, str]:
-    return {"query": query, "allow_partial_response": "0"}
 
 
 def _of_the_store(found: object) -> Failure | None:
