@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from audit_operator.policy.model import Policy
 
 
+def add_policy_source(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which policy it is: a file, or our objects."""
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--policy", metavar="FILE", help="an audit.k8s.io/v1 Policy; - for standard input")
+    source.add_argument(
+        "-f",
+        "--filename",
+        metavar="PATH",
+        action="append",
+        help="our objects: file, folder, or - (default: the cluster's)",
+    )
+
+
 def asked_policy(file: str | None, paths: list[str] | None, options: argparse.Namespace) -> Policy:
     """The policy of a file; else that of the objects in `paths`; else that of the cluster's.
 
@@ -26,10 +39,8 @@ def asked_policy(file: str | None, paths: list[str] | None, options: argparse.Na
         return read_policy(file, options.kubernetes_version)
     compiled = compile_objects(paths, options)
     print_findings(compiled.findings)
-    if compiled.given is None:
-        return compiled.result.policy
-    if compiled.given.policy is None:
-        print_findings(compiled.given.faults)
+    if compiled.policy is None:
+        print_findings(compiled.given.faults if compiled.given else ())
         message = "those API servers are only observed, and their policy is not known here; pass it with --policy"
         raise UsageError(message)
-    return compiled.given.policy
+    return compiled.policy

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from audit_operator import __version__
 from audit_operator.api.compliance import Framework
 from audit_operator.api.parsing import to_json as document_of
+from audit_operator.cli.asked_policy import add_policy_source
 from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
 from audit_operator.cli.policy_file import read_policy
 from audit_operator.cli.usage import add_version
@@ -64,15 +65,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--policy", metavar="FILE", help="an audit.k8s.io/v1 Policy; - for standard input")
-    source.add_argument(
-        "-f",
-        "--filename",
-        metavar="PATH",
-        action="append",
-        help="our objects: file, folder, or - (default: the cluster's)",
-    )
+    add_policy_source(parser)
     parser.add_argument("-n", "--namespace", metavar="NS", help="judge one namespace (default: the cluster)")
     parser.add_argument(
         "--framework",
@@ -145,10 +138,9 @@ def _is_what_is_delivered(compiled: Compiled) -> bool:
 
 
 def _coverage(compiled: Compiled, namespace: str | None) -> Coverage | None:
-    policy = compiled.result.policy if compiled.given is None else compiled.given.policy
-    if policy is None:
+    if compiled.policy is None:
         return None
-    return assess(policy, catalogue_for(compiled.plane, compiled.snapshot)[0], namespace=namespace)
+    return assess(compiled.policy, catalogue_for(compiled.plane, compiled.snapshot)[0], namespace=namespace)
 
 
 def _concerned(compiled: Compiled, namespace: str) -> tuple[AuditPolicy | ClusterAuditPolicy, ...]:

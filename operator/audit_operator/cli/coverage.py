@@ -7,7 +7,7 @@ import json
 import sys
 
 from audit_operator.api.policy_status import Verdict
-from audit_operator.cli.asked_policy import asked_policy
+from audit_operator.cli.asked_policy import add_policy_source, asked_policy
 from audit_operator.cli.inputs import read_file
 from audit_operator.cli.offline import add_compilation, print_findings
 from audit_operator.cli.usage import UsageError, add_version
@@ -44,15 +44,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--policy", metavar="FILE", help="an audit.k8s.io/v1 Policy; - for standard input")
-    source.add_argument(
-        "-f",
-        "--filename",
-        metavar="PATH",
-        action="append",
-        help="our objects: file, folder, or - (default: the cluster's)",
-    )
+    add_policy_source(parser)
     parser.add_argument("-n", "--namespace", metavar="NS", help="judge one namespace (default: the whole cluster)")
     parser.add_argument("--catalogue", metavar="FILE", action="append", default=[], help="critical actions of your own")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table", help="default: table")

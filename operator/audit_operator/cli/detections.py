@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit_operator.cli import detection_history
-from audit_operator.cli.asked_policy import asked_policy
+from audit_operator.cli.asked_policy import add_policy_source, asked_policy
 from audit_operator.cli.inputs import read_facts, read_file
 from audit_operator.cli.offline import add_compilation
 from audit_operator.cli.own_detections import add_own, detections_of, own_detections
@@ -72,15 +72,7 @@ def _register_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]
             f"--{pack}", metavar="PATH", action="append", default=[], help=f"rules of {pack.capitalize()}: file, folder"
         )
     add_own(check)
-    source = check.add_mutually_exclusive_group()
-    source.add_argument("--policy", metavar="FILE", help="an audit.k8s.io/v1 Policy; - for standard input")
-    source.add_argument(
-        "-f",
-        "--filename",
-        metavar="PATH",
-        action="append",
-        help="our objects: file, folder, or - (default: the cluster's)",
-    )
+    add_policy_source(check)
     check.add_argument("-o", "--output", choices=["table", "json"], default="table", help="default: table")
     check.add_argument(
         "--fail-on", choices=list(_FAILING), default="never", help="exit with 1 at such a verdict or a worse one"

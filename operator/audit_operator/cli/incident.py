@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator import __version__
 from audit_operator.cli.from_cluster import add_connection, read_cluster
-from audit_operator.cli.named_sinks import named_sinks, readable_secrets
+from audit_operator.cli.named_sinks import name_of, named_sinks, readable_secrets
 from audit_operator.cli.sealing import duration, when
 from audit_operator.cli.usage import UsageError
 
@@ -117,7 +117,7 @@ async def _open(options: argparse.Namespace, found: NamedSinks) -> tuple[dict[st
     unasked = {"(unknown)": "an object cannot be read, and may be a sink"} if found.faulty else {}
     async with readable_secrets(options) as secrets:
         for sink in found.sinks:
-            name = "/".join(filter(None, (sink.ref.namespace, sink.ref.name)))
+            name = name_of(sink)
             try:
                 [stores[name]] = await open_stores([sink], secrets)
             except UsageError as error:

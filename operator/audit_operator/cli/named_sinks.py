@@ -31,6 +31,11 @@ class NamedSinks:
     faulty: bool
 
 
+def name_of(sink: Sink) -> str:
+    """As a sink is named on the command line: ``NAMESPACE/NAME``, or ``NAME`` of a ClusterAuditSink."""
+    return "/".join(filter(None, (sink.metadata.namespace, sink.metadata.name)))
+
+
 def named_sinks(options: argparse.Namespace, wanted: Sequence[str]) -> NamedSinks:
     """The sinks of these names, or all where there are none, of the files of `options`, or else of the cluster.
 
@@ -63,7 +68,7 @@ async def readable_secrets(options: argparse.Namespace) -> AsyncIterator[Secrets
 
 def chosen(sinks: tuple[Sink, ...], wanted: Sequence[str]) -> list[Sink]:
     """Those of these names, or all where there are none. Raises UsageError: one is not there, or none at all."""
-    by_name = {"/".join(filter(None, (each.metadata.namespace, each.metadata.name))): each for each in sinks}
+    by_name = {name_of(each): each for each in sinks}
     if unknown := [each for each in wanted if each not in by_name]:
         raise UsageError(f"there is no sink {', '.join(unknown)}; there are: {', '.join(sorted(by_name)) or 'none'}")
     if not by_name:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from audit_operator.plan.given import GivenPolicy
     from audit_operator.plan.planning import Plan
     from audit_operator.plan.snapshot import Snapshot
+    from audit_operator.policy.model import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class Compiled:
     snapshot: Snapshot
     planned: Plan
     findings: tuple[Finding, ...]
+
+    @property
+    def policy(self) -> Policy | None:
+        """The policy that counts; None where nobody has said what API servers run that are only observed."""
+        return self.result.policy if self.given is None else self.given.policy
 
 
 def add_compilation(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.audit import Level, Stage
 from audit_operator.cli.from_cluster import add_connection
-from audit_operator.cli.named_sinks import named_sinks
+from audit_operator.cli.named_sinks import name_of, named_sinks
 from audit_operator.cli.records import OUTPUTS, Printer, shown
 from audit_operator.cli.usage import UsageError
 
@@ -136,7 +136,7 @@ def _sink(options: argparse.Namespace) -> Sink:
         raise UsageError("--ca and --token-file belong to --server")
     sinks = named_sinks(options, [options.sink] if options.sink else []).sinks
     if len(sinks) > 1:
-        names = ", ".join(sorted("/".join(filter(None, (each.ref.namespace, each.ref.name))) for each in sinks))
+        names = ", ".join(sorted(map(name_of, sinks)))
         raise UsageError(f"there are several sinks; choose one with --sink: {names}")
     return sinks[0]
 

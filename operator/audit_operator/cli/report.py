@@ -107,8 +107,8 @@ def _earlier(path: str) -> EarlierReport:
 
 def _facts(compiled: Compiled, namespaces: tuple[str, ...]) -> ReportFacts:
     given, plane = compiled.given, compiled.plane
-    if given is not None and given.policy is None:
-        print_findings(given.faults)
+    if compiled.policy is None:
+        print_findings(given.faults if given else ())
         raise UsageError("those API servers are only observed, and their policy is not known: nothing can be judged")
     catalogue, faults = catalogue_for(plane, compiled.snapshot)
     known = {each.name for each in known_namespaces(compiled.snapshot)}
@@ -121,7 +121,7 @@ def _facts(compiled: Compiled, namespaces: tuple[str, ...]) -> ReportFacts:
         snapshot=compiled.snapshot,
         assigned=compiled.planned.assigned,
         control_plane=plane.metadata.name,
-        policy=given.policy if given is not None and given.policy is not None else compiled.result.policy,
+        policy=compiled.policy,
         digest=given.digest if given is not None else compiled.result.desired.digest,
         given=given is not None,
         catalogue=catalogue,
