@@ -105,6 +105,7 @@ def test_the_largest_event_fits_into_one_batch_with_its_attributes(spec):
     batch = made(spec).config["sending_queue"]["batch"]
     assert batch["sizer"] == "bytes"
     assert largest_event(sink(spec)) + ATTRIBUTES_BUDGET <= batch["max_size"]
+    assert made(spec).largest == largest_event(sink(spec))
 
 
 @pytest.mark.parametrize("spec", AT_ONCE)

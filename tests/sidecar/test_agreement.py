@@ -6,13 +6,15 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from audit_operator.controller.sidecar_objects import SECRET_KEY
 from audit_operator.controlplane.shipper import telemetry
 from audit_operator.plan.application_logs import CONFIG_FILE, Places
 from audit_operator.shipping.application import configuration as application
 from audit_operator.shipping.collector import configuration
 from audit_operator.shipping.injection import figures, names
-from audit_operator.sidecar import answers, collector, places, wanted
+from audit_operator.sidecar import collector, counted, places, wanted
 from tools.image import debian
 
 
@@ -85,7 +87,33 @@ target_info{service_instance_id="753a"} 1
 
 
 def test_what_became_of_records_is_reckoned_from_metrics_as_it_is_of_other_shippers():
-    told = {"pod": "u", "policy": "ns/p", "runs": True, **answers.condensed(METRICS.splitlines())}
+    told = {"pod": "u", "policy": "ns/p", "runs": True, **counted.condensed(METRICS.splitlines())}
     expected = telemetry.parse(METRICS).exporters
     assert (expected["search_bulk/takes_none"].sent, expected["search_bulk/takes_none"].failed) == (0, 200)
     assert figures.parse(json.dumps(told).encode(), "u", "ns/p", (), expected.keys()).sinks == expected
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ("", ""),
+        ('exporter_queue_size{exporter="otlp_http/logs"} 7', 'exporter_queue_size{exporter="otlp_http/logs"} 50'),
+        ('exporter_queue_size{exporter="otlp_http/logs"} 7', 'exporter_queue_size{exporter="otlp_http/logs"} 51'),
+        ("enqueue_failed", "other"),
+        ('queue_capacity{exporter="otlp_http/logs"} 100', 'queue_capacity{exporter="otlp_http/logs"} 0'),
+        ("exporter_", "else_"),
+        (
+            "# TYPE target_info",
+            'otelcol_processor_memory_limiter_refused_log_records{processor="m"} 100\n# TYPE target_info',
+        ),
+        (
+            "# TYPE target_info",
+            'otelcol_processor_memory_limiter_refused_log_records{processor="m"} 0\n# TYPE target_info',
+        ),
+    ],
+)
+def test_a_collector_is_held_up_where_other_shippers_would_be(was, now):
+    text = METRICS.replace("search_bulk/refuses", "otlp_http/logs").replace("search_bulk/takes_none", "otlp_http/logs")
+    text = text.replace('enqueue_failed_log_records{exporter="otlp_http/logs"} 5', "enqueue_failed {} 5")
+    changed = text.replace(was, now) if was else METRICS
+    assert counted.is_held_up(changed.splitlines()) == telemetry.parse(changed).held_up

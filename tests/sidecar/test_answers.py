@@ -12,7 +12,8 @@ import pytest
 
 from audit_operator.shipping.injection import figures
 from audit_operator.sidecar import answers
-from audit_operator.sidecar.answers import Answers, condensed
+from audit_operator.sidecar.answers import Answers
+from audit_operator.sidecar.counted import condensed
 
 POLICY = "shop/orders"
 ADDRESS = "127.83.19.7"  # of loopback; on 127.0.0.1, the collectors of other tests have ports of the same range

@@ -126,6 +126,13 @@ async def test_a_document_that_no_shipper_wrote_is_told_and_hides_no_record(serv
     first, second, failed = await searched(server, [hit(1), foreign, hit(2, age=2)])
     assert (first.text, second.text) == ('{"n": 1}', '{"n": 2}')
     assert failed.reason is Reason.ANSWER_INCOMPLETE
+
+
+async def test_such_a_document_is_told_also_where_there_are_more_records_than_were_asked_for(server):
+    *records, failed = await searched(server, [hit(1), {"sort": [1]}, *(hit(each, age=each) for each in (2, 3, 4))])
+    assert len(records) == SELECTION.limit
+    assert failed.reason is Reason.ANSWER_INCOMPLETE
+    assert "more such records" in failed.message
     assert failed.message.startswith("1 of the documents")
 
 

@@ -133,3 +133,11 @@ def test_objects_of_all_folders_come_in_the_order_of_their_hours():
     store = S3Store(SimpleNamespace(bucket="b", prefix=""), Folders())
     expected = [f"{each}2026/03/01/{hour}/logs.json.gz" for hour in (10, 11, 12) for each in Folders.folders]
     assert list(store.keys(NOW - timedelta(minutes=90))) == expected
+
+
+async def test_of_more_objects_than_are_read_those_are_that_came_last(monkeypatch):
+    monkeypatch.setattr(s3, "_MOST_OBJECTS", 2)
+    busy = store(*(packed(entry(auditID=f"id-{number}", stage="ResponseComplete")) for number in range(5)))
+    newest, oldest = [await busy.find(each, None, since=NOW - timedelta(hours=1)) for each in ("id-4", "id-0")]
+    assert [each.audit_id for each in newest.records] == ["id-4"]
+    assert (oldest.records, oldest.complete) == ((), False)

@@ -3,7 +3,7 @@
 Decoding and encoding would round numbers, take a number of calls that grows with the nesting, and refuse what any
 sender can put into the body of his request; and then the events of everybody else in the list would be refused with it.
 So only brackets and strings are looked at. What is no JSON between them stays in its event, and the collector, which
-does parse it, puts it into quarantine.
+does parse it, leaves it out, or puts the event into quarantine.
 """
 
 from __future__ import annotations

@@ -74,8 +74,7 @@ class Handover:
 def batches(events: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Events in groups of a bounded size, as valid UTF-8.
 
-    What is longer than the longest line that a collector reads from files is cut as it would be there, and so ends in
-    quarantine.
+    What is longer than the longest line that a collector reads from files is cut as it would be there.
     """
     batch: list[bytes] = []
     size = 0

@@ -29,6 +29,7 @@ from audit_operator.api.sink import (
     SearchIndex,
     SinkType,
 )
+from audit_operator.shipping.pipeline import LARGEST_LINE
 from audit_operator.shipping.search_index import NEW_INDEX
 
 if TYPE_CHECKING:
@@ -99,11 +100,13 @@ class Exporter:
         config: its settings.
         detached: whether the pipeline must end in a batch processor before it, which takes every record and passes no
             error back: a full queue of a BestEffort or a tenant's sink must not hold up, or repeat, the rest.
+        largest: bytes of the largest event that may come to it; see `largest_event`.
     """
 
     id: str
     config: Mapping[str, Any]
     detached: bool
+    largest: int = LARGEST_LINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,8 @@ def exporter(sink: SinkSpec, name: str, files: CredentialFiles, room: Room) -> E
     if refused is not None:
         return refused
     component = _OTHER_COMPONENTS.get(_kind(sink), "otlp_http")
-    return Exporter(f"{component}/{name}", _config(sink, files, room), detached=not _may_block(sink, room))
+    config, detached = _config(sink, files, room), not _may_block(sink, room)
+    return Exporter(f"{component}/{name}", config, detached, largest_event(sink))
 
 
 def _config(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from audit_operator.api.detection import DetectionKey
     from audit_operator.shipping.enforcement.table import Shape
     from audit_operator.shipping.exporters import Exporter
     from audit_operator.shipping.redaction.demand import RedactionDemand
 
-LARGEST_EVENT = 8 * 2**20
-"""Bytes of the largest event that is shipped whole where no sink says less."""
-LARGEST_LINE = 2 * LARGEST_EVENT
+LARGEST_LINE = 16 * 2**20
 """Bytes of the longest text that is read; what is longer is cut, and so is no event any more."""
 
 
@@ -56,6 +55,41 @@ class AuditWebhook:
 
 
 @dataclass(frozen=True, slots=True)
+class EventCount:
+    """Events that one condition holds for, counted for all detections that ask for them alike.
+
+    Attributes:
+        id: of the condition.
+        where: the condition, as a statement of the engine has it; or a part of it that costs little.
+        reads: statements that fetch what the rest of the condition is about.
+        then: that rest.
+        before: `where` without what stands behind the bodies of an event; empty if none of it does.
+        labels: what is counted separately, by label.
+        namespaced: whether it counts only in namespaces whose entry in the decision table names it.
+        kept: seconds for which a series is remembered after its last event.
+        most: series at the same time.
+    """
+
+    id: str
+    where: str
+    labels: Mapping[str, DetectionKey]
+    namespaced: bool
+    kept: int
+    most: int
+    reads: tuple[str, ...] = ()
+    then: str = ""
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What is counted of all events; `prober` is the name of the user that live probes are sent as."""
+
+    counts: tuple[EventCount, ...] = ()
+    prober: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditPipeline:
     """From API servers to sinks.
 
@@ -68,9 +102,9 @@ class AuditPipeline:
         routes: ids of exporters by route. Route ``""`` is for events of namespaces that nobody has seen.
         quarantine: ids of the exporters for lines that are no audit event.
         exporters: one for each sink.
-        largest_event: bytes of the largest event that every sink takes.
         redactions: what is taken out, by name, of events whose class names it; ``""`` stands for all others.
         keys: path of the file with the keys of pseudonyms; it is read where some redaction makes any.
+        counting: what is counted for detections.
     """
 
     cluster: str
@@ -82,5 +116,5 @@ class AuditPipeline:
     quarantine: tuple[str, ...]
     exporters: tuple[Exporter, ...]
     redactions: Mapping[str, RedactionDemand]
-    largest_event: int = LARGEST_EVENT
     keys: str = ""
+    counting: Counting = Counting()

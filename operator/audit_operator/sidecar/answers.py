@@ -11,13 +11,13 @@ from __future__ import annotations
 import binascii
 import json
 import os
-import re
 import socket
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from audit_operator.sidecar.counted import condensed
 from audit_operator.sidecar.saying import say
 
 TYPE_CHECKING = False  # as typing has it; to import that costs half a megabyte
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # The operator says the same in shipping.injection.figures; a test compares them.
 FIRST_PORT, PORTS, CANDIDATES = 19000, 1000, 4
 PATH = "/figures"
-QUARANTINED = "transform/quarantine/"
 
 _REQUEST = f"GET {PATH} HTTP/1.".encode()
 _MOST_OF_A_REQUEST = 2048
@@ -36,63 +35,12 @@ _PAUSE = 0.05
 """Between two connections: whoever floods the port costs the application no CPU."""
 _FRESH = 1.0
 """Seconds for which one answer of the collector is good for all who ask."""
-_SAMPLE = re.compile(r"otelcol_([a-z_]+?)(?:_total)?\{(.*)\} ([0-9]+(?:\.[0-9]+)?(?:e\+?[0-9]{1,2})?)")
-_INSTANCE = re.compile(r'target_info\{.*service_instance_id="([^"]{1,64})"')
-_INDEXED = "exporter_indexed_log_records"
-_BY_SINK = (
-    "exporter_sent_log_records",
-    "exporter_send_failed_log_records",
-    "exporter_enqueue_failed_log_records",
-    "exporter_queue_size",
-    "exporter_queue_capacity",
-    _INDEXED,
-    "exporter_refused_log_records",
-)
 
 
 def ports(pod: str, policy: str) -> list[int]:
     """Where the sidecar of a policy may listen in a pod (its UID), the first that is free."""
     found = [FIRST_PORT + binascii.crc32(f"{pod}/{policy}/{n}".encode()) % PORTS for n in range(CANDIDATES)]
     return list(dict.fromkeys(found))
-
-
-def condensed(lines: list[str]) -> dict[str, object]:
-    """What a collector's metrics say of records: little enough that asking very many pods costs little."""
-    counted = {"received": 0, "refused": 0}
-    quarantined: dict[str, int] = {}
-    sinks: dict[str, dict[str, int]] = {}
-    epoch = ""
-    for line in lines:
-        if found := _INSTANCE.match(line):
-            epoch = found[1]
-        elif (sample := _SAMPLE.fullmatch(line)) is not None:
-            name, labels, value = sample[1], sample[2], int(float(sample[3]))
-            if name == "receiver_accepted_log_records":
-                counted["received"] += value
-            elif name == "receiver_refused_log_records":
-                counted["refused"] += value
-            elif name == "processor_incoming_items":
-                source = _label(labels, "processor")
-                if source.startswith(QUARANTINED):
-                    source = source.removeprefix(QUARANTINED)
-                    quarantined[source] = quarantined.get(source, 0) + value
-            elif name in _BY_SINK:
-                figures = sinks.setdefault(_label(labels, "exporter"), {})
-                figures[name] = figures.get(name, 0) + value
-    by_sink = {sink: _figures(of) for sink, of in sinks.items()}
-    return {"epoch": epoch, **counted, "quarantined": quarantined, "sinks": by_sink}
-
-
-def _figures(of: dict[str, int]) -> list[int]:
-    """Sent, failed, not queued, waiting, and room: as controlplane.shipper.telemetry reckons them; a test compares."""
-    sent, failed, not_queued, queue, capacity, indexed, refused = (of.get(name, 0) for name in _BY_SINK)
-    # What is sent to OpenSearch has been answered, and may have been refused.
-    return [indexed if _INDEXED in of else sent, failed + refused, not_queued, queue, capacity]
-
-
-def _label(labels: str, name: str) -> str:
-    found = re.search(f'(?:^|,){name}="([^"]*)"', labels)
-    return found[1] if found else ""
 
 
 @dataclass(slots=True)

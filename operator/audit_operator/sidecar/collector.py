@@ -10,6 +10,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from audit_operator.sidecar.counted import is_held_up
+
 TYPE_CHECKING = False  # as typing has it; to import that costs half a megabyte
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +35,7 @@ _KILL_TIMEOUT = 10.0
 _SAID = 2000
 _VALIDATION_HEAP = "24MiB"
 _ANSWER_TIMEOUT = 2.0
+_PAUSE = 0.1
 _PASSED_ON = (
     "PATH",
     "LANG",
@@ -53,9 +56,14 @@ class Figures:
 
 @dataclass(slots=True)
 class Collector:
-    """At most one process at a time."""
+    """At most one process at a time.
+
+    Attributes:
+        patience: seconds after its start in which a process need not say yet what it has counted.
+    """
 
     places: Places
+    patience: float = 5.0
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     started_at: float = 0.0
     _process: subprocess.Popen[bytes] | None = None
@@ -108,24 +116,44 @@ class Collector:
         )
         self.started_at = time.monotonic()
 
-    def reload(self) -> None:
-        """Let it read its configuration anew; it ends if it cannot use it."""
+    def reload(self) -> bool:
+        """Let it read its configuration anew; it ends if it cannot use it.
+
+        Whether it is still the same process: one that would lose what it holds is started anew. Raises OSError.
+        """
+        if self._would_lose():
+            self.start(self.environment)
+            return False
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGHUP)
         self.started_at = time.monotonic()
+        return True
 
     def stop(self, grace: float) -> None:
-        """End it: in order, or by force after a while."""
+        """End it: in order, unless it would lose what it holds, or by force after a while."""
         process = self._process
         if process is None or process.poll() is not None:
             return
-        process.terminate()
+        if self._would_lose():
+            process.kill()
+        else:
+            process.terminate()
         try:
             process.wait(grace)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def _would_lose(self) -> bool:
+        """Whether an orderly end is none: it is held up, or does not say, though it has had the time."""
+        while (lines := self.metrics()) is None:
+            if not self.runs:
+                return False
+            if time.monotonic() - self.started_at >= self.patience:
+                return True
+            time.sleep(_PAUSE)
+        return is_held_up(lines)
 
     def figures(self) -> Figures | None:
         """What it has counted so far; None while it does not say."""

@@ -162,7 +162,7 @@ class Supervisor:
             return
         if self._running is not None:
             say("INFO", "ends the collector: its configuration has been withdrawn")
-        # In order, but without waiting for its queues: nobody may be sent anything any more.
+        # Without waiting for its queues: nobody may be sent anything any more.
         self.collector.stop(self.times.stop)
         self.collector.config.unlink(missing_ok=True)
         clear_out("", self.places.credentials)
@@ -173,8 +173,10 @@ class Supervisor:
         before, self._running = self._running, wanted
         write(self.collector.config, wanted.config.encode())
         if before is not None and self.collector.runs and before.environment == wanted.environment:
-            self.collector.reload()
-            say("INFO", "told the collector of another configuration")
+            if self.collector.reload():
+                say("INFO", "told the collector of another configuration")
+            else:
+                say("INFO", "started the collector anew, with another configuration: it was held up")
         else:
             self.collector.start(wanted.environment)
             say("INFO", "started the collector")

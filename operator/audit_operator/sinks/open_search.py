@@ -117,32 +117,41 @@ class OpenSearchStore:
             return
         pages, given, searched, foreign = Pages.of(selection.limit + 1), 0, 0, 0
         while given <= selection.limit and not pages.done:
-            question = query_dsl.question(selection, fields, size=pages.size, edge=pages.edge)
-            answer = await self.look(f"_search?{_WHOLE}", json.dumps(question).encode(), at_most=_MOST_BYTES)
-            if answer is None:
-                return
-            if isinstance(answer, Failure):
-                if answer.reason is Reason.ANSWER_TOO_LARGE and pages.shrink():
-                    continue
-                yield answer
-                return
-            hits = _hits(answer)
-            whole = hits if isinstance(hits, Failure) else pages.take(hits)
+            whole, size = await self._page(selection, fields, pages)
             if isinstance(whole, Failure):
                 yield whole
                 return
             found = _selected(whole, selection, fields)
             foreign += sum(record is None for _, record in whole)
-            for each in found[: selection.limit + 1 - given]:
+            for number, each in enumerate(found[: selection.limit + 1 - given], given):
+                if number == selection.limit and foreign:
+                    # Who goes on from here will not look at these again: the record would only say that there are more.
+                    yield _others(foreign, "there are more such records than were asked for")
+                    return
                 yield each
             given += len(found)
-            searched += len(answer.body) if len(found) < len(whole) else 0
+            searched += size if len(found) < len(whole) else 0
             if searched > _MOST_TO_SEARCH and not pages.done:
                 yield _TOO_MUCH
                 return
         if foreign:
-            said = f"{foreign} of the documents that the store found are none that a shipper wrote, and are not shown"
-            yield failure(Reason.ANSWER_INCOMPLETE, said)
+            yield _others(foreign)
+
+    async def _page(
+        self, selection: Selection, fields: dict[str, str], pages: Pages
+    ) -> tuple[Sequence[Hit] | Failure, int]:
+        """The next documents, and the bytes of the answer; fewer at once where so many are too large."""
+        while True:
+            question = query_dsl.question(selection, fields, size=pages.size, edge=pages.edge)
+            answer = await self.look(f"_search?{_WHOLE}", json.dumps(question).encode(), at_most=_MOST_BYTES)
+            if answer is None:
+                pages.done = True
+                return (), 0
+            if not isinstance(answer, Failure):
+                hits = _hits(answer)
+                return hits if isinstance(hits, Failure) else pages.take(hits), len(answer.body)
+            if answer.reason is not Reason.ANSWER_TOO_LARGE or not pages.shrink():
+                return answer, 0
 
     async def _exact_fields(self, selection: Selection) -> dict[str, str] | Failure:
         names = query_dsl.asked_about(selection)
@@ -206,6 +215,11 @@ def _found(answer: Answer, wanted: dict[str, str], since: datetime) -> Found | F
     )
     found = without_copies(asked_for)
     return replace(found, complete=found.complete and len(records) == len(hits) <= MOST_RECORDS)
+
+
+def _others(number: int, *more: str) -> Failure:
+    said = f"{number} of the documents that the store found are none that a shipper wrote, and are not shown"
+    return failure(Reason.ANSWER_INCOMPLETE, "; ".join((said, *more)))
 
 
 def _hits(answer: Answer) -> list[Hit] | Failure:

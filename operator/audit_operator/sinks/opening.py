@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from audit_operator.sinks.store import Store
 
 _CANNOT = {
-    SinkType.FILE: "files are in a volume of the shipper's, which the operator does not mount",
+    SinkType.FILE: "files are in a volume of the shipper's, which the operator does not mount; where it is mounted, "
+    "commands read it with --files",
     SinkType.OTLP: "the operator does not speak gRPC, and OTLP has no way to ask for what was written",
 }
 

@@ -17,6 +17,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _CONNECT, _READ = 5.0, 15.0
-_MOST_OBJECTS = 500
+_MOST_OBJECTS, _MOST_LISTED = 500, 20_000
 _MOST_BYTES = 256 * 2**20
 _MOST_TO_SEARCH, _LARGEST_TO_SEARCH = 128 * 2**20, 32 * 2**20
 """Bytes of all objects and of one, unpacked, for one search; shippers write objects of up to 16 MiB of records."""
@@ -140,9 +141,12 @@ class S3Store:
 
     def _search(self, audit_id: str, stage: str | None, since: datetime) -> Found:
         found: list[Record] = []
-        left, complete = _MOST_BYTES, True
-        for number, key in enumerate(self.keys(since)):
-            if number >= _MOST_OBJECTS or left <= 0:
+        left = _MOST_BYTES
+        listed = list(islice(self.keys(since), _MOST_LISTED))
+        complete = len(listed) <= _MOST_OBJECTS
+        # The last first: whoever asks for a record asks for one that was just made, and a busy bucket has more.
+        for key in listed[: -_MOST_OBJECTS - 1 : -1]:
+            if left <= 0:
                 complete = False
                 break
             text = self.read(key, left)

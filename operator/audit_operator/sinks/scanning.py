@@ -47,10 +47,16 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some records, in no order; `unreadable` names objects that hold no records, or none that can be read."""
+    """Some records, in no order.
+
+    Attributes:
+        unreadable: names of objects that hold no records, or none that can be read.
+        settled: whether no copy of these comes later, nor of any before: whoever looks for copies may forget them.
+    """
 
     records: tuple[StoredRecord, ...] = ()
     unreadable: tuple[str, ...] = ()
+    settled: bool = False
 
 
 class Scanner(Protocol):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audit_operator.sinks.file_scanner import FileScanner
+from audit_operator.sinks.files import FileStore
 from audit_operator.sinks.loki import LokiStore
 from audit_operator.sinks.loki_scanner import LokiScanner
 from audit_operator.sinks.open_search import OpenSearchStore
@@ -23,26 +25,28 @@ if TYPE_CHECKING:
     from audit_operator.sinks.store import Store
 
 _CANNOT_SCAN = Unsupported(
-    "this release reads whole intervals out of VictoriaLogs, Loki, OpenSearch, Elasticsearch and S3 alone"
+    "this release reads whole intervals out of VictoriaLogs, Loki, OpenSearch, Elasticsearch, S3 and files alone"
 )
 _CANNOT_KEEP = Unsupported("seals are kept in sinks of type S3 alone, or in a folder")
 
 
 def scanner_of(store: Store) -> Scanner | Unsupported:
     """What reads whole intervals out of a store."""
+    scanner: Scanner | Unsupported = _CANNOT_SCAN
     match store:
         case VictoriaLogsStore():
-            return VictoriaLogsScanner(store)
+            scanner = VictoriaLogsScanner(store)
         case LokiStore():
-            return LokiScanner(store)
+            scanner = LokiScanner(store)
         case OpenSearchStore():
-            return OpenSearchScanner(store)
+            scanner = OpenSearchScanner(store)
         case S3Store():
-            return S3Scanner(store)
+            scanner = S3Scanner(store)
+        case FileStore():
+            scanner = FileScanner(store)
         case UnsupportedStore(reason=reason):
-            return Unsupported(reason)
-        case _:
-            return _CANNOT_SCAN
+            scanner = Unsupported(reason)
+    return scanner
 
 
 def archive_of(store: Store, scope: Scope) -> SealArchive | Unsupported:

@@ -39,6 +39,13 @@ def test_what_was_sent_flows_also_after_the_collector_was_started_anew():
     assert way.figures.sent == 8
 
 
+def test_what_was_cut_is_added_up_and_is_no_loss():
+    way = Way()
+    see(way, 0, sent=5, cut=2)
+    assert see(way, 1, epoch="b", sent=1, cut=1) is Flow.FLOWING
+    assert way.figures.cut == 3
+
+
 def test_what_had_been_sent_before_anybody_looked_proves_nothing_while_something_waits():
     way = Way()
     assert see(way, 0, sent=100, queue=10) is Flow.NOTHING

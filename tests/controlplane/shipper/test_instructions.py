@@ -32,13 +32,13 @@ def encoded(**changes):
 
 
 def test_a_node_gets_what_was_planned():
-    said = instructions(pseudonymous=("", "payments"))
+    said = instructions(pseudonymous=("", "payments"), canary="lines")
     read = ShipperInstructions.decoded(said.encoded())
     assert read == said
     assert read.files.for_collector("ab") == files(
-        credentials=SECRET, pseudonymous=("", "payments"), pseudonym_keys="ab"
+        credentials=SECRET, pseudonymous=("", "payments"), pseudonym_keys="ab", canary="lines"
     )
-    assert instructions(pseudonymous=("", "payments")).encoded() == said.encoded()
+    assert instructions(pseudonymous=("", "payments"), canary="lines").encoded() == said.encoded()
 
 
 def test_the_credentials_that_a_node_holds_are_known_by_sink_and_by_whose_they_are():

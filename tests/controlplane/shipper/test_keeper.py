@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from audit_operator.controlplane.shipper.canary import BEGUN, FOLDER, TrialTimes
 from audit_operator.controlplane.shipper.collector import Collector, CollectorGone, places_of
 from audit_operator.controlplane.shipper.keeper import Keeper, ShipperTimes
 from audit_operator.plan import plan
@@ -41,12 +42,13 @@ class World:
         times = ShipperTimes(ready=10.0, longest_pause=0.1)
         return Keeper(self.collector, self.binary, "n1", times)
 
-    def files(self, mark="good"):
-        """What the fake is to do stands in the address of a sink."""
+    def files(self, mark="good", *, tried=False):
+        """What the fake is to do stands in the address of a sink; of lines it knows nothing."""
         own = sink("AuditSink", "own", "payments", victoriaLogs={"url": f"http://{mark}:9428"})
         snapshot = replace(SNAPSHOT, audit_sinks=(own,))
         planned = shipping(snapshot, plan(snapshot), "main")
-        return collector_files(planned, snapshot, "main", places_of(str(self.audit_log)))
+        made = collector_files(planned, snapshot, "main", places_of(str(self.audit_log)), tries=True)
+        return made if tried else replace(made, canary="")
 
     def until(self, files, condition, keeper=None):
         keeper = keeper or self.keeper
@@ -86,6 +88,49 @@ def test_a_refused_configuration_leaves_the_last_good_one_running(world):
     assert (world.keeper.seen.config, world.keeper.seen.healthy) == (good.digest, True)
     assert world.collector.process() == process
     assert world.collector.table(good.table_file) == good.table
+
+
+def test_a_configuration_that_loses_known_lines_leaves_the_last_good_one_running(world):
+    good, bad = world.files(), world.files("better", tried=True)
+    world.until_running(good)
+    process = world.collector.process()
+    world.keeper.times = replace(world.keeper.times, trial=TrialTimes(most=120.0, quiet=0.1))
+    world.keeper.step(bad)
+    [finding] = world.keeper.refusal(bad.digest)
+    assert "a line that is no event: did not arrive" in finding.message
+    assert (world.keeper.seen.config, world.collector.process()) == (good.digest, process)
+    assert not (world.collector.folder / FOLDER).exists()
+
+
+def test_a_trial_that_does_not_end_holds_up_nothing_and_is_said(world):
+    files = world.files(tried=True)
+    world.keeper.times = replace(world.keeper.times, trial=TrialTimes(most=0.0))
+    world.until_running(files)
+    assert not world.keeper.refusal(files.digest)
+    assert "was not tried to the end: it did not end within 0 s" in world.keeper.seen.last_error
+    other = world.files("other")
+    world.until_running(other)
+    assert not world.keeper.seen.last_error
+
+
+def test_one_whose_trial_ended_whoever_tried_it_is_not_tried_again(world):
+    """Where there is no room for a second collector, the kernel ends all of a container; the next one must ship."""
+    files = world.files(tried=True)
+    world.collector.prepare()
+    (world.collector.folder / BEGUN).write_text(files.digest)
+    (world.collector.folder / FOLDER).mkdir()
+    world.until_running(files)
+    assert "was killed meanwhile" in world.keeper.seen.last_error
+    assert not {FOLDER, BEGUN} & {each.name for each in world.collector.folder.iterdir()}
+
+
+def test_a_keeper_that_is_to_end_changes_nothing_more(world):
+    good, other = world.files(), world.files("other", tried=True)
+    world.until_running(good)
+    world.keeper.halted = lambda: True
+    world.keeper.step(other)
+    assert world.collector.configured() == good.config
+    assert not world.keeper.refusal(other.digest)
 
 
 def test_a_configuration_that_it_dies_of_is_taken_back(world):

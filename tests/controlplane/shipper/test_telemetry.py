@@ -23,9 +23,15 @@ otelcol_exporter_send_failed_log_records{error_permanent="true",exporter="otlp_h
 otelcol_exporter_send_failed_log_records{error_permanent="false",exporter="otlp_http/clusterauditsink.central"} 1
 # TYPE otelcol_processor_filter_logs_filtered counter
 otelcol_processor_filter_logs_filtered{filter="filter/levels"} 7
+# TYPE otelcol_deltatocumulative_datapoints counter
+otelcol_deltatocumulative_datapoints 90
+otelcol_deltatocumulative_datapoints{error="limit"} 5
+otelcol_deltatocumulative_datapoints{error="delta.ErrOutOfOrder"} 1
 # TYPE otelcol_processor_incoming_items counter
 otelcol_processor_incoming_items{otel_signal="logs",processor="lookup"} 30
 otelcol_processor_incoming_items{otel_signal="logs",processor="transform/quarantine"} 1
+otelcol_processor_incoming_items{otel_signal="logs",processor="transform/unread"} 4
+otelcol_processor_incoming_items{otel_signal="logs",processor="filter/cut-otlp_http/clusterauditsink.central"} 2
 # TYPE otelcol_receiver_accepted_log_records counter
 otelcol_receiver_accepted_log_records{receiver="file_log",transport=""} 30
 # TYPE otelcol_receiver_refused_log_records counter
@@ -38,9 +44,11 @@ target_info{audit_operator_config="abc",service_instance_id="753a",service_name=
 def test_all_figures_are_read():
     said = parse(HEARD)
     assert (said.epoch, said.config, said.table_reloads) == ("753a", "abc", 4)
-    assert (said.received, said.refused, said.quarantined, said.dropped) == (30, 3, 1, 7)
+    assert (said.received, said.refused, said.quarantined, said.dropped, said.uncounted) == (30, 3, 1, 7, 10)
     assert said.exporters == {
-        "otlp_http/clusterauditsink.central": ExporterFigures(sent=21, failed=3, queue=14912, capacity=4294967296)
+        "otlp_http/clusterauditsink.central": ExporterFigures(
+            sent=21, failed=3, queue=14912, capacity=4294967296, cut=2
+        )
     }
 
 
@@ -62,8 +70,17 @@ def test_what_an_index_refuses_is_lost_and_not_sent():
         ("14912", "4.2e+09", True),
         ("otelcol_exporter_sent_", "otelcol_exporter_enqueue_failed_", True),
         ("4.294967296e+09", "0", True),
+        ("lookup_source_reloads 4", 'otelcol_processor_memory_limiter_refused_log_records{processor="m"} 100', True),
+        ("lookup_source_reloads 4", 'otelcol_processor_memory_limiter_refused_log_records{processor="m"} 0', False),
     ],
-    ids=["none", "its queue is full", "its queue cannot be written", "it has no queue, and a write failed"],
+    ids=[
+        "none",
+        "its queue is full",
+        "its queue cannot be written",
+        "it has no queue, and a write failed",
+        "its memory limit lets nothing in",
+        "its memory limit lets all in",
+    ],
 )
 def test_what_holds_a_collector_up_is_seen(was, now, held_up):
     assert parse(HEARD.replace(was, now)).held_up == held_up

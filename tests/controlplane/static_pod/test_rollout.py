@@ -120,6 +120,22 @@ def test_unenrolling_keeps_what_others_have_changed_since():
     assert node.manifest == MANIFEST.replace("- --allow-privileged=true", "- --allow-privileged=false")
 
 
+@pytest.mark.parametrize(
+    ("wish", "wanted"),
+    [(asking_for(OLD, enrolled=False), ""), (asking_for(NEW), configuration(NEW).id)],
+    ids=["nothing", "another policy"],
+)
+def test_what_is_newly_wanted_is_never_said_beside_the_state_of_before(wish, wanted):
+    """Nothing wanted, and running, is how it reads when what was there before is given back."""
+    node = node_running(OLD)
+    rollout, said = rollout_on(node), []
+    rollout.look(asking_for(OLD), OLD)
+    assert rollout.report.state is NodeState.RUNNING
+    rollout.on_report = lambda: said.append((rollout.report.wanted, rollout.report.state))
+    assert rollout.look(wish, NEW) is Todo.CHANGE
+    assert said == [(wanted, NodeState.WAITING)]
+
+
 # What is taken back
 
 

@@ -13,6 +13,7 @@ import re
 import urllib.parse
 import uuid
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.redaction import RedactionProfile
@@ -41,19 +42,34 @@ class Leak:
     def found_in(self, text: str) -> bool:
         """Whether the secret, or a good part of it, stands in a text, in whatever form."""
         core = _core(self.secret)
-        part = core[len(core) // 5 : -len(core) // 3][:24]
-        return any(form in each for each in _readings(text) for form in (part, urllib.parse.quote(core, safe="")))
+        parts = re.findall(_PART, core) or [core[len(core) // 5 : -len(core) // 3][:24]]
+        forms = (*parts, urllib.parse.quote(core, safe=""))
+        return any(form in each for each in _readings(text) for form in forms)
 
     @property
     def text(self) -> str:
         return self.line or line_of(self.event)
 
 
+_PART = r"part[0-9]+[a-z]{4}"
+_SIGNS = "&<>\"\\/'ü\u2028\n;=%:, "
+
+
+def odd(number: int, signs: str = _SIGNS) -> str:
+    """A secret with such signs around and between its parts, none of which may get through."""
+    parts = [f"part{number}{_words(number, place)}" for place in range(len(signs))]
+    return "".join(sign + part for sign, part in zip(signs, parts, strict=True))
+
+
+def _words(number: int, place: int) -> str:
+    return re.sub("[0-9]", "x", _letters(number * 100 + place, 4))
+
+
 def _core(secret: str) -> str:
     """What must not be seen of a secret whose kind may be."""
     if "PRIVATE KEY" in secret:
         return secret.split("\n")[1]
-    return re.sub(r"^(?:Bearer |Basic |kubeadm join --token=|.*://app:)|@.*svc.*", "", secret)
+    return re.sub(r"^(?:Bearer\s+|Basic\s+|kubeadm join --token=|.*://app:)|@.*svc.*", "", secret)
 
 
 def _readings(text: str, depth: int = 3) -> Iterator[str]:
@@ -162,6 +178,18 @@ def bearer(number: int) -> str:
     return f"Bearer {_letters(number, 30)}"
 
 
+def bearer_after_a_tab(number: int) -> str:
+    return f"Bearer\t{_letters(number, 30)}"
+
+
+def bearer_on_a_line_of_its_own(number: int) -> str:
+    return f"bearer\n {_letters(number, 30)}"
+
+
+def basic_after_a_tab(number: int) -> str:
+    return f"Basic\t{b64('user:' + _letters(number, 12))}"
+
+
 def basic(number: int) -> str:
     return f"Basic {b64('user:' + _letters(number, 12))}"
 
@@ -187,8 +215,21 @@ def url_with_password(number: int) -> str:
     return f"postgres://app:{_letters(number, 16)}@db.shop.svc/orders"
 
 
+def url_with_odd_password(number: int) -> str:
+    """What Go takes in a URL, and what others do."""
+    return f"amqp://app:{odd(number, '&<>ü%!;=:@')}@db.shop.svc/orders"
+
+
+def url_with_long_password(number: int) -> str:
+    return f"amqp://app:part{number}{_words(number, 1)}{'x' * 400}@db.shop.svc/orders"
+
+
 def e_mail(number: int) -> str:
     return f"{_letters(number, 8)}.doe@mail{number}.example.com"
+
+
+def e_mail_with_umlauts(number: int) -> str:
+    return f"part{number}{_words(number, 0)}.müller@mäil{number}.example.com"
 
 
 def phone(number: int) -> str:
@@ -208,10 +249,24 @@ def iban(number: int) -> str:
     return f"DE{10 + number % 88}{370400440000000000 + number * 7919}"
 
 
-TOKENS = (jwt, github, aws, slack, vault, bearer, basic, jwt_in_base64, bootstrap)
-SECRETS = (private_key, private_key_in_base64, url_with_password)
-PERSONAL = (e_mail, phone, social_security_number)
-FINANCIAL = (card, iban)
+def iban_in_small_letters(number: int) -> str:
+    return iban(number).lower()
+
+
+TOKENS = (
+    jwt, github, aws, slack, vault, bearer, basic, jwt_in_base64, bootstrap,
+    bearer_after_a_tab, bearer_on_a_line_of_its_own, basic_after_a_tab,
+)  # fmt: skip
+VARIANTS = (
+    bearer_after_a_tab, bearer_on_a_line_of_its_own, basic_after_a_tab, url_with_odd_password, url_with_long_password,
+    e_mail_with_umlauts, iban_in_small_letters,
+)  # fmt: skip
+"""Of which a large one would tell nothing that a small one does not."""
+SECRETS = (
+    private_key, private_key_in_base64, url_with_password, url_with_odd_password, url_with_long_password
+)  # fmt: skip
+PERSONAL = (e_mail, e_mail_with_umlauts, phone, social_security_number)
+FINANCIAL = (card, iban, iban_in_small_letters)
 
 # Places. Of Secrets and token objects, where the value itself says nothing.
 
@@ -231,6 +286,22 @@ def _status(message: str, **details: Any) -> Json:
 
 def _table(row: object) -> Json:
     return {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "rows": [{"cells": ["it", "Opaque", 1], "object": row}]}
+
+
+def _go_quoted(text: str) -> str:
+    """As Go's %q spells it."""
+    return json.dumps(text, ensure_ascii=False).replace("\u2028", "\\u2028")
+
+
+def _refused(path: str, value: str) -> str:
+    """As the API server says that it takes no such value."""
+    return (
+        f'Widget.example.com "it" is invalid: {path}: Invalid value: {_go_quoted(value)}: {path} in body is too short'
+    )
+
+
+def _in_url(parameter: str, value: str) -> Json:
+    return event(requestURI=f"/x?{parameter}={value}&b=c")
 
 
 OF_SECRETS: dict[str, Callable[[str], Json]] = {
@@ -340,12 +411,35 @@ OF_SECRETS: dict[str, Callable[[str], Json]] = {
     "status of a TokenRequest that is a list": lambda s: event(
         "serviceaccounts", "token", responseObject={"status": [s]}
     ),
+    "unknown field of the event": lambda s: event(note={"a": [s]}),
+    "note of the event": lambda s: event(redacted=s),
     "webhook's patch of a Pod": lambda s: event(annotations=_patch_annotation([{"op": "add", "value": {"value": s}}])),
     "token in the URL": lambda s: event(requestURI=f"/api/v1/namespaces/shop/pods/it/proxy/x?a=b&token={s}&c=d"),
     "access token in the URL": lambda s: event(requestURI=f"/login?access_token={s}"),
     "password in the URL": lambda s: event(requestURI=f"/login?user=a&password={s}#top"),
     "signature in the URL": lambda s: event(requestURI=f"/x?X-Amz-Signature={s}"),
     "encoded parameter in the URL": lambda s: event(requestURI=f"/x?%74oken={s}"),
+    "parameter in the path": lambda s: event(requestURI=f"/api/v1/namespaces/shop/services/x/proxy/login;password={s}"),
+    "parameter behind a semicolon": lambda s: event(requestURI=f"/x?a=b;token={s}"),
+    "parameter behind a second question mark": lambda s: event(requestURI=f"/x?a=b?token={s}"),
+    **{
+        f"{name} in the URL": partial(_in_url, name)
+        for name in (
+            "secret_key",
+            "private_key",
+            "id_token_hint",
+            "client_secret",
+            "session",
+            "sessionId",
+            "client_assertion",
+            "SAMLResponse",
+            "encryptionKey",
+            "X-Amz-Credential",
+            "subscription-key",
+            "otp",
+            "jwt",
+        )
+    },
 }
 """Always taken out, whatever a policy asks for, but for those below."""
 
@@ -380,7 +474,86 @@ BY_DEFAULT: dict[str, Callable[[str], Json]] = {
     "quoted password of some kind": lambda s: event("widgets", requestObject=widget(spec={"password": f'a"{s}\\'})),
     "secret key of some kind": lambda s: event("widgets", requestObject=widget(spec={"deep": [{"secret_key": s}]})),
     "client secret in a list": lambda s: event("widgets", verb="list", responseObject={"items": [{"clientSecret": s}]}),
-    "password in a text": lambda s: event("widgets", requestObject=widget(text=f'{{"password":"{s}","a":1}}')),
+    "password in a text": lambda s: event("widgets", requestObject=widget(text=line_of({"password": s, "a": 1}))),
+    "password in a text, escaped": lambda s: event(
+        "widgets", requestObject=widget(text=json.dumps({"password": s, "a": 1}))
+    ),
+    "key with odd signs": lambda s: event("widgets", requestObject=widget(spec={"db:ü password": s})),
+    "parameter with a type": lambda s: event(
+        "widgets", requestObject=widget(params=[{"name": "token", "type": "string", "value": s}])
+    ),
+    "last-applied in a manifest": lambda s: event(
+        "manifestworks", requestObject=widget(spec={"manifests": [{"metadata": _applied({"spec": s})}]})
+    ),
+    "last-applied in a template": lambda s: event(
+        "deployments",
+        requestObject=widget(metadata=_applied({}), spec={"template": {"metadata": _applied({"a": s})}}),
+    ),
+    "last-applied in a manifest, beside who manages it": lambda s: event(
+        "widgets",
+        requestObject=widget(
+            metadata=_applied({}) | {"managedFields": [{"fieldsV1": {f"f:{LAST_APPLIED}": {}}}]},
+            spec={"manifest": {"metadata": _applied(s)}},
+        ),
+    ),
+    "last-applied in an object in a text": lambda s: event(
+        "widgets", requestObject=widget(text=line_of(widget(metadata=_applied({"spec": s}))))
+    ),
+    "last-applied in an object in a text, laid out": lambda s: event(
+        "widgets", requestObject=widget(text=json.dumps(widget(metadata=_applied({"spec": s})), indent=1))
+    ),
+    "last-applied in a text in a text": lambda s: event(
+        "widgets", requestObject=widget(text=line_of({"text": line_of(widget(metadata=_applied({"spec": s})))}))
+    ),
+    "last-applied in YAML": lambda s: event(
+        "widgets", requestObject=widget(text=f"metadata:\n  annotations:\n    {LAST_APPLIED}: |\n      {line_of(s)}\n")
+    ),
+    "message that refuses a password": lambda s: event(
+        "widgets", requestObject=widget(spec={"password": s}), responseStatus=_status(_refused("spec.password", s))
+    ),
+    "the same without bodies": lambda s: event(
+        "widgets", level="Metadata", responseStatus=_status(_refused("spec.db[0].apiToken", s))
+    ),
+    "cause that refuses a password": lambda s: event(
+        "widgets",
+        responseStatus=_status(
+            "", details={"causes": [{"reason": "FieldValueInvalid", "message": f"no {s}", "field": "spec.password"}]}
+        ),
+    ),
+    "answer that refuses a password": lambda s: event(
+        "widgets",
+        responseObject={
+            "kind": "Status",
+            **_status(
+                _refused('spec.passwords["a"].password', s),
+                details={"causes": [{"message": _refused("spec.secret", s), "field": "spec.secret"}]},
+            ),
+        },
+    ),
+    "message that refuses the type of a password": lambda s: event(
+        "widgets",
+        responseStatus=_status(
+            f'spec.password: Invalid value: "string": spec.password in body must be of type integer: {_go_quoted(s)}'
+        ),
+    ),
+    "message that refuses a list of passwords": lambda s: event(
+        "widgets", responseStatus=_status(f"spec.password: Invalid value: {line_of([s])}: too short")
+    ),
+    "message that refuses an object": lambda s: event(
+        "widgets", responseStatus=_status(f"spec: Invalid value: {line_of({'a': 1, 'password': s})}: no")
+    ),
+    "message of an admission webhook": lambda s: event(
+        "widgets",
+        responseStatus=_status(f'admission webhook "v" denied the request: {line_of({"clientSecret": s})}'),
+    ),
+    "webhook's annotation with a password": lambda s: event(
+        annotations={
+            "authorization.k8s.io/decision": "allow",
+            "authorization.k8s.io/reason": "",
+            "v.example.com/env": line_of({"name": "DB_PASSWORD", "value": s}),
+        }
+    ),
+    "webhook's annotation alone": lambda s: event(annotations={"v.example.com/a": line_of({"token": s})}),
     "environment": lambda s: event(requestObject=pod(env=[{"name": "DB_PASSWORD", "value": s}])),
     "environment in a strategic patch": lambda s: event(
         "deployments",
@@ -403,6 +576,13 @@ BY_DEFAULT: dict[str, Callable[[str], Json]] = {
     ),
     "command line in one word": lambda s: event(subresource="attach", requestURI=f"/x?container=c&command=run%20{s}"),
     "first word of a command line": lambda s: event(subresource="exec", requestURI=f"/x?command=login%20{s}"),
+    "option for a first word": lambda s: event(subresource="exec", requestURI=f"/x?command=-p{s}"),
+    "line that the kubelet runs": lambda s: event(
+        "nodes", "proxy", requestURI=f"/api/v1/nodes/n/proxy/run/shop/it/c?cmd=mysql%20-p{s}"
+    ),
+    "words that the kubelet runs": lambda s: event(
+        "nodes", "proxy", requestURI=f"/api/v1/nodes/n/proxy/exec/shop/it/c?cmd=mysql&cmd=-p{s}"
+    ),
 }
 """Taken out where a policy asks for the default, Secrets and Tokens."""
 
@@ -434,6 +614,9 @@ ANYWHERE: dict[str, Callable[[str], Json]] = {
     "message of the answer": lambda s: event("widgets", responseObject={"kind": "Status", **_status(f"no {s}")}),
     "webhook's annotation": lambda s: event(annotations={"policy.example.com/why": f"found {s} there"}),
     "userAgent": lambda s: event(userAgent=f"curl/8 {s}"),
+    "between signs": lambda s: event("widgets", requestObject=widget(spec={"note": f"a&{s}<b"})),
+    "in brackets": lambda s: event("widgets", requestObject=widget(spec={"note": f"to <{s}>"})),
+    "after a tab": lambda s: event("widgets", responseObject=widget(spec={"note": f"to\t{s}\tb"})),
     "1 MiB": lambda s: event("widgets", requestObject=widget(spec={"note": f"{'lorem ipsum ' * 90_000}{s}"})),
 }
 """Where the shape of the value tells."""
@@ -450,12 +633,21 @@ def leaks() -> Iterator[Leak]:
                 yield Leak(
                     f"{place} ({len(demand.profiles)} profiles)", plant(opaque(number)), opaque(number), demand=demand
                 )
+            number += 1
+            yield Leak(f"{place}, with odd signs", _with_odd_signs(plant, number), odd(number), demand=demands[-1])
     for kinds, demand in ((TOKENS + SECRETS, DEFAULT), (PERSONAL + FINANCIAL, EVERYTHING)):
         for kind in kinds:
             for place, plant in ANYWHERE.items():
                 number += 1
+                if place == "1 MiB" and kind in VARIANTS:
+                    continue
                 yield Leak(f"{kind.__name__}: {place}", plant(kind(number)), kind(number), demand=demand)
     yield from _spelled_oddly(number + 1)
+
+
+def _with_odd_signs(plant: Callable[[str], Json], number: int) -> Json:
+    planted, secret = plant(odd(number)), odd(number)
+    return plant(urllib.parse.quote(secret, safe="")) if secret in planted["requestURI"] else planted
 
 
 def _spelled_oddly(number: int) -> Iterator[Leak]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import permutations
 
 from audit_operator.api.redaction import PseudonymizedField, Redaction, RedactionPattern, RedactionProfile
-from audit_operator.shipping.redaction.demand import RedactionDemand, union
+from audit_operator.shipping.redaction.demand import RedactionDemand, together, union
+from audit_operator.shipping.redaction.own_pattern import OwnPattern
 
 FIRST = Redaction(profiles=(RedactionProfile.PII,), patterns=(RedactionPattern(name="a", regex="A[0-9]+"),))
 SECOND = Redaction(profiles=(), pseudonymize=(PseudonymizedField.USERNAME,))
@@ -30,3 +31,10 @@ def test_ids_tell_demands_apart_and_names_of_patterns_do_not():
     assert len({demand.id for demand in demands}) == len(demands)
     assert union([FIRST]).id == union([FIRST, FIRST]).id
     assert union([FIRST]).id.isalnum()
+
+
+def test_a_pattern_that_both_have_is_applied_once():
+    given, mine = (OwnPattern(name, name, "x") for name in ("given", "mine"))
+    demand = together([RedactionDemand(tenants=(mine, given)), RedactionDemand(patterns=(given,))])
+    assert demand.own == (given, mine)
+    assert demand.id != RedactionDemand(patterns=(given, mine)).id

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from audit_operator.api.redaction import PseudonymizedField, RedactionProfile
 from audit_operator.shipping.redaction.interpreter import apply
-from audit_operator.shipping.redaction.own_pattern import OwnPattern
+from audit_operator.shipping.redaction.own_pattern import GROWN_BY, OwnPattern
 from audit_operator.shipping.redaction.pseudonyms import PseudonymKey
 from tests.examples import examples, some
 from tests.shipping.redaction.corpus import (
@@ -31,6 +31,7 @@ from tests.shipping.redaction.corpus import (
     secret_object,
     widget,
 )
+from tests.shipping.redaction.own_patterns import FITTING, GROWING
 
 PSEUDONYMOUS = replace(EVERYTHING, pseudonymize=frozenset(PseudonymizedField))
 LEAKS = list(leaks())
@@ -209,3 +210,33 @@ def test_profiles_are_independent():
         only = replace(NOTHING, profiles=frozenset({profile}))
         mine = [leak for leak in LEAKS if leak.found_in(line_of(apply(leak.event, NOTHING, line=leak.text).event))]
         assert any(not leak.found_in(line_of(apply(leak.event, only, line=leak.text).event)) for leak in mine), profile
+
+
+def own_of(text, *patterns):
+    return apply(event("widgets", responseObject=text), replace(NOTHING, tenants=patterns)).event["responseObject"]
+
+
+@given(st.text("bcdé", max_size=200), st.permutations(GROWING))
+def test_patterns_together_make_a_text_at_most_so_much_longer(text, patterns):
+    """Without a bound each of them made it 64 times as long, and a collector of 600 bytes took 1.5 GB after three."""
+    assert len(own_of(text, *patterns).encode()) <= 2 * len(text.encode()) + GROWN_BY
+
+
+@pytest.mark.parametrize(("some", "most"), FITTING.items())
+def test_where_replacements_would_make_a_text_too_long_a_star_takes_their_place(some, most):
+    digits = OwnPattern("x", "[0-9]", "[REDACTED]")
+    assert own_of(some * most, digits) == some.replace("0", "[REDACTED]") * most
+    assert own_of(some * (most + 1), digits) == some.replace("0", "*") * (most + 1)
+
+
+def test_a_large_body_gets_the_replacement_that_was_asked_for():
+    text = "an order ID7 of many, " * 50_000
+    marked = OwnPattern("x", "ID[0-9]", "[REDACTED BY THE PAYMENTS TEAM]")
+    assert own_of(text, marked) == text.replace("ID7", "*")
+    assert own_of(text, replace(marked, replacement="[REDACTED]")) == text.replace("ID7", "[REDACTED]")
+    assert own_of(f"{text}ID8", replace(marked, regex="ID8")) == f"{text}[REDACTED BY THE PAYMENTS TEAM]"
+
+
+def test_single_characters_may_be_taken_out_everywhere():
+    assert own_of("0" * 2**20, OwnPattern("x", "0", "")) == ""
+    assert own_of("0" * 2**20, OwnPattern("x", "0", "$")) == "$" * 2**20

@@ -14,6 +14,8 @@ from audit_operator.shipping.redaction.demand import RedactionDemand
 from audit_operator.shipping.redaction.own_pattern import LARGEST_SIZE, OwnPattern, Refused
 from audit_operator.shipping.redaction.rendering import PSEUDONYM_KEY, render
 
+PARTS = ("a", "b", r"\b", r"\B", "(?:", "(", ")", "|", "?", "*", "+", "{0,2}", "{2}", ".", "[^a]", "??", "*?")
+
 
 @pytest.mark.parametrize(
     "regex",
@@ -96,6 +98,14 @@ def test_any_text_is_taken_or_refused(regex):
         assert replacement == "y"
 
 
+@given(st.lists(st.sampled_from(PARTS), max_size=8).map("".join), st.text("ab -\x1a", max_size=6))
+def test_what_is_taken_matches_no_empty_text_anywhere(regex, text):
+    """So that a mark is never longer than the match for which it stands."""
+    own = OwnPattern.parse("x", regex, "y")
+    if isinstance(own, OwnPattern):
+        assert all(match[0] for match in re.finditer(regex, text, re.ASCII)), regex
+
+
 @given(st.text(max_size=64))
 def test_a_replacement_can_not_leave_its_string(replacement):
     own = OwnPattern("x", "a", replacement)
@@ -103,8 +113,8 @@ def test_a_replacement_can_not_leave_its_string(replacement):
 
 
 @given(st.text(max_size=64))
-def test_texts_of_tenants_stand_in_statements_as_literals_only(replacement):
-    """What is left of a statement without its literals is the same, whatever the tenant writes."""
+def test_texts_of_patterns_stand_in_statements_as_literals_only(replacement):
+    """What is left of a statement without its literals is the same, whatever is written in a pattern."""
     demand = RedactionDemand(profiles=frozenset(), patterns=(OwnPattern("x", "AC[ab]", replacement),))
     plain = RedactionDemand(profiles=frozenset(), patterns=(OwnPattern("x", "AC[ab]", "y"),))
     assert _skeleton(demand) == _skeleton(plain)

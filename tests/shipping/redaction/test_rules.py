@@ -43,7 +43,8 @@ def test_literals_and_gates_miss_nothing(rule):
 @given(data=st.data())
 @settings(max_examples=examples(40))
 def test_whatever_matches_passes_the_cheap_test(rule, data):
-    text = data.draw(st.from_regex(re.compile(rule.regex, re.ASCII), alphabet=st.characters(max_codepoint=126)))
+    ascii_alone = re.compile(rule.regex.replace("\x80-\U0010ffff", ""), re.ASCII)  # all letters would take minutes
+    text = data.draw(st.from_regex(ascii_alone, alphabet=st.characters(max_codepoint=126)))
     if matches(rule, text):
         assert not rule.literals or stands(rule, text, text.lower())
         assert not rule.gates or passes(rule, text)
@@ -120,4 +121,4 @@ def test_an_ordinary_answer_makes_no_rule_look_closer(rule):
 
 @pytest.mark.parametrize("gate", [gate for rule in RULES if not rule.literals for gate in rule.gates])
 def test_what_is_looked_for_in_every_line_begins_with_a_plain_character_but_for_account_numbers(gate):
-    assert re.match(r"[0-9-]", gate) or gate.startswith("[A-Z]{2}")
+    assert re.match(r"[0-9-]", gate) or gate.startswith(("[A-Z]{2}", "[a-z]{2}"))

@@ -39,6 +39,7 @@ from audit_operator.plan.collector_files import CONFIG_FILE, Places
 from audit_operator.plan.credentials import ACCESS_KEY, sink_name
 from audit_operator.shipping.collector.configuration import (
     ARGUMENTS,
+    DETECTIONS_VARIABLE,
     ENVIRONMENT,
     FOLDER_VARIABLE,
     HEALTH_VARIABLE,
@@ -48,6 +49,7 @@ from audit_operator.shipping.collector.configuration import (
     Endpoints,
     variable,
 )
+from audit_operator.shipping.collector.counting import DETECT
 from audit_operator.shipping.collector.pseudonym_keys import KEYS_FILE
 from audit_operator.shipping.exporters import AWS_CREDENTIALS
 from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, REGISTER_BYTES, Keyring, KeyringUnusable
@@ -69,8 +71,8 @@ _VALIDATION_TIMEOUT = 60.0
 _LONGEST_LOG = 16 * 2**20
 _LAST_WORDS = 64 * 2**10
 _MESSAGE = 500
-_PORTS = 3
-"""Health, metrics, and what a gateway hands on."""
+_PORTS = 4
+"""Health, metrics, what a gateway hands on, and what was counted for detections."""
 
 
 def places_of(audit_log: str, *, claims: bool = True, webhook: bool = False) -> Places:
@@ -88,7 +90,13 @@ def places_of(audit_log: str, *, claims: bool = True, webhook: bool = False) -> 
         claims=f"{folder}/{_CLAIMS}" if claims else "",
         audit_log=audit_log,
         webhook=variable(WEBHOOK_VARIABLE) if webhook else "",
-        endpoints=Endpoints(variable(HEALTH_VARIABLE), _LOOPBACK, variable(METRICS_PORT_VARIABLE)),
+        endpoints=Endpoints(
+            variable(HEALTH_VARIABLE),
+            _LOOPBACK,
+            variable(METRICS_PORT_VARIABLE),
+            # One that was started by a release without detections knows of no such port; it would end for lack of it.
+            variable(f"{DETECTIONS_VARIABLE}:-{_LOOPBACK}:0"),
+        ),
     )
 
 
@@ -140,20 +148,33 @@ class Collector:
     @property
     def endpoints(self) -> Endpoints:
         """Where it listens."""
-        health, metrics, *_ = self._known_ports() or self.take_ports()
-        return Endpoints(f"{_LOOPBACK}:{health}", _LOOPBACK, metrics)
+        health, metrics, _, detections = self._all_ports()
+        return Endpoints(f"{_LOOPBACK}:{health}", _LOOPBACK, metrics, f"{_LOOPBACK}:{detections}")
 
     @property
     def webhook(self) -> str:
         """Where it takes what a gateway hands on, if it is configured to."""
-        known = self._known_ports() or self.take_ports()
-        if len(known) < _PORTS:  # chosen by a release that had no gateway; what runs keeps them
-            known = self._write_ports((*known, next(free_ports())))
-        return f"{_LOOPBACK}:{known[2]}"
+        return f"{_LOOPBACK}:{self._all_ports()[2]}"
+
+    def counting_since(self) -> float | None:
+        """When it began to count for detections, in seconds since 1970; None if it does not."""
+        if DETECT not in self.configured():
+            return None
+        try:
+            return max(self._started.stat().st_mtime, self.config.stat().st_mtime)
+        except OSError:
+            return None
 
     def take_ports(self) -> tuple[int, ...]:
         """Choose ports that are free now, for the next start."""
         return self._write_ports(tuple(itertools.islice(free_ports(), _PORTS)))
+
+    def _all_ports(self) -> tuple[int, ...]:
+        known = self._known_ports() or self.take_ports()
+        if len(known) < _PORTS:  # chosen by a release that had fewer; what runs keeps them
+            missing = itertools.islice((port for port in free_ports() if port not in known), _PORTS - len(known))
+            known = self._write_ports((*known, *missing))
+        return known
 
     def _write_ports(self, chosen: tuple[int, ...]) -> tuple[int, ...]:
         write_atomically(self._ports, json.dumps(chosen).encode())
@@ -326,6 +347,7 @@ class Collector:
             HEALTH_VARIABLE: endpoints.health,
             METRICS_PORT_VARIABLE: str(endpoints.metrics_port),
             WEBHOOK_VARIABLE: self.webhook,
+            DETECTIONS_VARIABLE: endpoints.detections,
             AWS_CREDENTIALS: str(self._credentials / ACCESS_KEY),
         }
 

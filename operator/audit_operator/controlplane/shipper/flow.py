@@ -45,6 +45,7 @@ class Way:
     sent: Sum = field(default_factory=Sum)
     failed: Sum = field(default_factory=Sum)
     not_queued: Sum = field(default_factory=Sum)
+    cut: Sum = field(default_factory=Sum)
     figures: ExporterFigures = field(default_factory=ExporterFigures)
     _proven: bool = False
     _looks: int = 0
@@ -62,6 +63,7 @@ class Way:
             self.not_queued.add(epoch, seen.not_queued),
             seen.queue,
             seen.capacity,
+            self.cut.add(epoch, seen.cut),
         )
         if (self.figures.failed, self.figures.not_queued) != (before.failed, before.not_queued):
             self._lost, self._sent_before_loss = now, self.figures.sent

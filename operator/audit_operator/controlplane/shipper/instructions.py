@@ -51,6 +51,7 @@ class ShippedFiles(BaseModel):
     credentials: Mapping[_CredentialPath, bytes] = Field(repr=False)
     identities: Mapping[str, str] = Field(default_factory=dict)
     pseudonymous: tuple[str, ...] = ()
+    canary: str = Field(default="", repr=False)
 
     @classmethod
     def of(cls, files: CollectorFiles) -> Self:
@@ -64,6 +65,7 @@ class ShippedFiles(BaseModel):
             credentials=dict(files.credentials),
             identities=dict(files.identities),
             pseudonymous=files.pseudonymous,
+            canary=files.canary,
         )
 
     def held(self) -> dict[str, HeldCredentials]:
@@ -92,6 +94,7 @@ class ShippedFiles(BaseModel):
             credentials=self.credentials,
             pseudonymous=self.pseudonymous,
             pseudonym_keys=pseudonym_keys,
+            canary=self.canary,
         )
 
 

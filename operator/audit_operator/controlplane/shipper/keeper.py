@@ -1,7 +1,8 @@
 """Keeps one collector running with what was planned, and looks at it. Blocks; `kept` runs it beside the event loop.
 
-A configuration that the collector refuses, or does not come up with, leaves the last one that worked in force. A
-collector that dies is started again, at once if it had run for a while. Never do two run on one folder.
+A configuration that the collector refuses, that makes of known lines what it must not, or that the collector does not
+come up with, leaves the last one that worked in force. A collector that dies is started again, at once if it had run
+for a while. Never do two run on one folder.
 """
 
 from __future__ import annotations
@@ -25,10 +26,14 @@ from audit_operator.api.observations import (
 from audit_operator.controlplane import os_process
 from audit_operator.controlplane.ports import ADDRESS_IN_USE
 from audit_operator.controlplane.shipper import telemetry
+from audit_operator.controlplane.shipper.canary import Outcome, TrialTimes, clear, try_out
 from audit_operator.controlplane.shipper.collector import CollectorGone
+from audit_operator.controlplane.shipper.counts import ShownCounts
 from audit_operator.controlplane.shipper.flow import Sum, Way
+from audit_operator.controlplane.shipper.probe_tally import ProbeTally
 from audit_operator.controlplane.shipper.reading import OpenFile, Reading, open_files
 from audit_operator.controlplane.shipper.telemetry import NoAnswer
+from audit_operator.controlplane.shipper.unreadable_tally import UnreadableTally
 from audit_operator.controlplane.shipper.volume import Volume
 from audit_operator.shipping.collector.pseudonym_keys import keys_text
 from audit_operator.shipping.redaction.keyring import Epoch, KeyringUnusable
@@ -46,6 +51,8 @@ _POLL = 0.05
 _RELOADS_FOR_PROOF = 2
 """One that began before the table was written may have ended after it."""
 _REMEMBERED = 16
+_LONGEST = 500
+"""Characters of what a trial has shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ class ShipperTimes:
         longest_pause: between two attempts to start it.
         table: until it must have read its table.
         retry: until a configuration that was tried in vain is tried again: the machine may have been to blame.
+        trial: how long one is tried before it is used.
     """
 
     look_every: float = 5.0
@@ -67,6 +75,7 @@ class ShipperTimes:
     longest_pause: float = 30.0
     table: float = 30.0
     retry: float = 300.0
+    trial: TrialTimes = TrialTimes()  # noqa: RUF009  # frozen
 
 
 @dataclass(slots=True)
@@ -101,6 +110,7 @@ class Keeper:
     Attributes:
         seen: the last observation; None while nothing is to be shipped.
         looked_at: when that was.
+        counts: what was counted for detections.
     """
 
     collector: Collector
@@ -110,6 +120,9 @@ class Keeper:
     halted: Callable[[], bool] = lambda: False
     seen: ShipperObservation | None = None
     looked_at: float = field(default_factory=time.monotonic)
+    counts: ShownCounts = field(init=False)
+    _unreadable: UnreadableTally = field(init=False)
+    _probed: ProbeTally = field(default_factory=ProbeTally)
     _failed: dict[str, tuple[float, Finding]] = field(default_factory=dict)
     _settings: dict[str, Mapping[str, str]] = field(default_factory=dict)
     _ways: dict[tuple[str, str], Way] = field(default_factory=dict)
@@ -118,11 +131,16 @@ class Keeper:
     _reading: Reading = field(default_factory=Reading)
     _volume: Volume = field(default_factory=Volume)
     _keys: tuple[str, tuple[str, ...], str] | None = field(default=None, repr=False)
+    _untried: tuple[str, str] = ("", "")
     _since: datetime | None = None
     _failures: int = 0
     _not_before: float = 0.0
     _restarts: int = 0
     _ran: bool = False
+
+    def __post_init__(self) -> None:
+        self.counts = ShownCounts(lambda: self.collector.endpoints.detections, self.collector.counting_since)
+        self._unreadable = UnreadableTally(lambda: self.collector.endpoints.detections)
 
     def refusal(self, digest: str) -> tuple[Finding, ...]:
         """Why the configuration with this digest is not in force, if it was tried in vain."""
@@ -157,16 +175,20 @@ class Keeper:
         self._remember(files)
         collector = self.collector
         collector.prepare()
+        clear(collector.folder)
         self._write_pseudonym_keys(files)
         collector.write_credentials(files.credentials)
         if collector.table(files.table_file) != files.table:
             collector.write_table(files.table_file, files.table)
         tried_at, _ = self._failed.get(files.digest, (-math.inf, None))
         if collector.configured() != files.config and time.monotonic() - tried_at >= self.times.retry:
-            refusal = collector.refusal(self.binary, files.config)
-            if refusal:
-                self._fail(files.digest, f"the collector refuses its configuration: {refusal}")
+            wrong = self._wrong(files)
+            if self.halted():
+                return
+            if wrong:
+                self._fail(files.digest, wrong)
             else:
+                self.counts.look()  # as long as it is known since when they count
                 collector.configure(files.config)
         wanted = collector.configured_digest()
         if not wanted:
@@ -174,10 +196,27 @@ class Keeper:
         if not collector.runs(self.binary):
             self._start(wanted)
         elif (running := self._running()) is not None and running != wanted:
+            self.counts.begin_anew()
             collector.reload()
             self._await(wanted)
         elif running == files.digest:
             collector.forget_credentials(but=files.credentials)
+
+    def _wrong(self, files: CollectorFiles) -> str:
+        """Why this configuration must not replace the one in force; empty if it may."""
+        refusal = self.collector.refusal(self.binary, files.config)
+        if refusal:
+            return f"the collector refuses its configuration: {refusal}"
+        trial = try_out(self.collector.folder, self.binary, files, self.halted, self.times.trial)
+        said = "; ".join(trial.said)[:_LONGEST]
+        if trial.outcome is Outcome.FAILED:
+            return f"with its configuration, lines that are known do not become what they must: {said}"
+        self._untried = ("", "")
+        if trial.outcome is Outcome.UNFINISHED and not self.halted():
+            # To ship with a configuration that the collector takes is better than not to ship.
+            self._untried = files.digest, f"its configuration is used, but was not tried to the end: {said}"
+            _LOG.warning("%s", self._untried[1], extra={"reason": "CanaryUnfinished", "digest": files.digest})
+        return ""
 
     def _write_pseudonym_keys(self, files: CollectorFiles) -> None:
         """Before any configuration that reads them. They are derived only where something has changed."""
@@ -202,6 +241,7 @@ class Keeper:
             self._restarts += 1
             _LOG.warning("The collector has ended: %s", self.collector.last_words(), extra={"reason": "ShipperEnded"})
         self._ran = False
+        self.counts.begin_anew()
         self.collector.start(self.binary)
         self._put_off()
         self._await(wanted)
@@ -283,12 +323,17 @@ class Keeper:
             node=self.node,
             config="" if stuck else said.config,
             healthy=True,
-            last_error="it does not read its table anew" if stuck else "",
+            last_error="it does not read its table anew" if stuck else self._doubt(said.config),
             exporters=tuple(self._exporters(now, said)),
             unread_for=lag(self._reading.see(now, reads)),
             daily=volume(self._volume.see(now, reads)),
+            crowded=self.counts.crowded(),
             figures=replace(self._figures(said, table), unread=self._reading.unread(reads)),
         )
+
+    def _doubt(self, digest: str) -> str:
+        untried, said = self._untried
+        return said if digest == untried else ""
 
     def _exporters(self, now: float, said: Telemetry) -> list[ExporterObservation]:
         settings = self._settings.get(said.config, {})
@@ -307,11 +352,14 @@ class Keeper:
             received=total("received", said.received),
             refused=total("refused", said.refused),
             quarantined=total("quarantined", said.quarantined),
+            unreadable=self._unreadable.see(said.epoch, said.quarantined),
             dropped=total("dropped", said.dropped),
+            uncounted=total("uncounted", said.uncounted) + self.counts.hidden,
             restarts=self._restarts,
             table=table,
             since=self._since,
             seen=now,
+            probed=self._probed.see(self.counts.look()),
         )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from audit_operator.api.findings import Finding
     from audit_operator.controlplane.shipper.collector import Collector
+    from audit_operator.controlplane.shipper.counts import Counts
     from audit_operator.plan.collector_files import CollectorFiles
 
 _UNSEEN_FOR = 120.0
@@ -76,6 +77,10 @@ class KeptCollector:
         if time.monotonic() - self._keeper.looked_at > _UNSEEN_FOR:
             seen = replace(seen, healthy=False, last_error="nothing has been seen of it for some minutes")
         return seen
+
+    async def counts(self) -> Counts | None:
+        """What it has counted for detections; None where nothing is counted."""
+        return await asyncio.to_thread(self._keeper.counts.look)
 
     async def aclose(self) -> None:
         """Stop working; the collector stays up, unless nothing is to be shipped."""

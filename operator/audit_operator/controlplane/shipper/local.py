@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from audit_operator.api.findings import Finding
     from audit_operator.api.observations import ShipperObservation
+    from audit_operator.controlplane.shipper.counts import Counts
     from audit_operator.plan.collector_files import CollectorFiles, Places
     from audit_operator.plan.credentials import HeldCredentials
 
@@ -70,6 +71,10 @@ class LocalShipper:
         """See `shippers.Shippers`."""
         seen = self._kept.seen()
         return () if seen is None else (seen,)
+
+    async def counts(self) -> Counts | None:
+        """See `shippers.Shippers`."""
+        return await self._kept.counts()
 
     async def aclose(self) -> None:
         """Stop working; the collector stays up, unless nothing is to be shipped."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from audit_operator.api.findings import ObjectRef
     from audit_operator.controlplane.shipper.board import Posted, ShipperBoard
+    from audit_operator.controlplane.shipper.counts import Counts
     from audit_operator.plan.collector_files import CollectorFiles, Places
     from audit_operator.plan.credentials import HeldCredentials
 
@@ -128,6 +129,10 @@ class NodeShippers:
         """See `shippers.Shippers`."""
         self._raise_if_broken()
         return () if self._files is None else tuple(self._observations())
+
+    async def counts(self) -> Counts | None:
+        """See `shippers.Shippers`. Nodes show what they have counted."""
+        return None
 
     async def aclose(self) -> None:
         """Say what was not said yet, and stop working; shippers go on with what they were told."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from audit_operator.api.findings import Finding
     from audit_operator.api.observations import ShipperObservation
+    from audit_operator.controlplane.shipper.counts import Counts
     from audit_operator.plan.collector_files import CollectorFiles, Places
     from audit_operator.plan.credentials import HeldCredentials
 
@@ -46,6 +47,10 @@ class Shippers(Protocol):
 
     async def observe(self) -> tuple[ShipperObservation, ...]:
         """What was seen of the shippers last; none where nothing is to be shipped. Never waits for one."""
+        ...
+
+    async def counts(self) -> Counts | None:
+        """What was counted for detections, if it is ours to show: shippers that run elsewhere show their own."""
         ...
 
     async def aclose(self) -> None:

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from prometheus_client.parser import text_string_to_metric_families
 
 from audit_operator.api.observations import ExporterFigures
-from audit_operator.shipping.collector.configuration import IDENTITY, QUARANTINED
+from audit_operator.shipping.collector.configuration import IDENTITY
+from audit_operator.shipping.collector.counting import LEFT_OUT
+from audit_operator.shipping.collector.cutting import cut_counter
+from audit_operator.shipping.collector.unreadable import COUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +25,11 @@ _MOST_BYTES = 8 * 2**20
 _INSTANCE = "service_instance_id"
 _MAY_BE_FULL = 0.5
 """Of a queue: what waits to get into it is large at times."""
+
+
+_TURNED_AWAY = "processor_memory_limiter_refused_log_records"
+_DETECTIONS = "deltatocumulative_datapoints"
+"""Of each batch, one for each series; with the label `error` where it was dropped, nearly always for lack of room."""
 
 
 class NoAnswer(Exception):  # noqa: N818  # a state of the collector
@@ -36,6 +44,7 @@ class Telemetry:
         epoch: tells apart the times it did so.
         config: digest of the configuration.
         exporters: by id.
+        turned_away: records that the memory limit has turned away, each time that they were offered.
         table_reloads: how often it has read its table again.
     """
 
@@ -46,16 +55,18 @@ class Telemetry:
     refused: int
     quarantined: int
     dropped: int
+    turned_away: int
+    uncounted: int
     table_reloads: int
 
     @property
     def held_up(self) -> bool:
-        """Whether it may be waiting to hand on what it has read, since a queue or a disk takes no more.
+        """Whether it may be waiting to hand on what it has read: a queue, a disk or its memory limit takes no more.
 
         In an orderly end, it notes what waits so as delivered, and never reads it again (measured: 100 events each
-        time). When it is killed, it notes nothing.
+        time). When it is killed, it notes nothing. What was turned away once may have got in since.
         """
-        return any(map(_takes_no_more, self.exporters.values()))
+        return self.turned_away > 0 or any(map(_takes_no_more, self.exporters.values()))
 
 
 def _takes_no_more(figures: ExporterFigures) -> bool:
@@ -102,8 +113,11 @@ def parse(text: str) -> Telemetry:
         exporters={each: _exporter(counted, each) for each in exporters},
         received=sum(value for (name, _), value in counted.items() if name == "receiver_accepted_log_records"),
         refused=sum(value for (name, _), value in counted.items() if name == "receiver_refused_log_records"),
-        quarantined=counted["processor_incoming_items", QUARANTINED],
+        quarantined=counted["processor_incoming_items", COUNTED],
         dropped=sum(value for (name, _), value in counted.items() if name == "processor_filter_logs_filtered"),
+        turned_away=sum(value for (name, _), value in counted.items() if name == _TURNED_AWAY),
+        uncounted=counted["processor_incoming_items", LEFT_OUT]
+        + sum(value for (name, error), value in counted.items() if name == _DETECTIONS and error),
         table_reloads=counted["lookup_source_reloads", ""],
     )
 
@@ -121,6 +135,8 @@ _COUNTED = {
     "processor_incoming_items": "processor",
     "processor_filter_logs_filtered": "filter",
     "lookup_source_reloads": "",
+    _TURNED_AWAY: "processor",
+    _DETECTIONS: "error",
 }
 """Metrics, each with the label that tells apart what it counts for."""
 
@@ -138,6 +154,7 @@ def _exporter(counted: Mapping[tuple[str, str], int], exporter: str) -> Exporter
         not_queued=value("enqueue_failed_log_records"),
         queue=value("queue_size"),
         capacity=value("queue_capacity"),
+        cut=counted.get(("processor_incoming_items", cut_counter(exporter)), 0),
     )
 
 

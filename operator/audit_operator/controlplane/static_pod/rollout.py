@@ -80,6 +80,7 @@ class NodeRollout:
     report: NodeReport = field(default_factory=NodeReport)
     on_report: Callable[[], None] = lambda: None
     _change: Change = field(init=False)
+    _draft: NodeReport | None = None
     _judged: tuple[str, ProcessIdentity, Preflight] | None = None
     _steady: tuple[ProcessIdentity, float] | None = None
     _versioned: ProcessIdentity | None = None
@@ -93,12 +94,20 @@ class NodeRollout:
     # Looking
 
     def look(self, instructions: Instructions | None, policy: str = "") -> Todo:
-        """Decide. `policy` is the text that the configuration's digest names; empty while it is not known."""
+        """Decide. `policy` is the text that the configuration's digest names; empty while it is not known.
+
+        What there is to say is said at the end, as a whole. The agent tells it at any time, and looking may take
+        seconds: that something new is wanted, beside the state of before, would read as if it were done already.
+        """
+        self._draft = self.report
         try:
             return self._look(instructions, policy)
         except (OSError, ValueError) as error:
             self._block(Obstacle.NODE_ERROR, f"this node's files cannot be used: {error}")
             return Todo.NOTHING
+        finally:
+            said, self._draft = self._draft, None
+            self._publish(said)
 
     def _look(self, instructions: Instructions | None, policy: str) -> Todo:
         journal = self._change.journal()
@@ -375,7 +384,12 @@ class NodeRollout:
         self._say(state=NodeState.BLOCKED, blocked=obstacle.value, error=why)
 
     def _say(self, **news: object) -> None:
-        said = self.report.model_copy(update=news)
+        if self._draft is not None:
+            self._draft = self._draft.model_copy(update=news)
+        else:
+            self._publish(self.report.model_copy(update=news))
+
+    def _publish(self, said: NodeReport) -> None:
         if said != self.report:
             self.report = said
             self.on_report()

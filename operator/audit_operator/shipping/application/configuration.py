@@ -6,6 +6,7 @@ its memory in every pod. Collector 0.157.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,25 +17,24 @@ from audit_operator.shipping.application.redacting import redact
 from audit_operator.shipping.application.writing import POD, POD_UID, POD_UID_VARIABLE, POD_VARIABLE, write
 from audit_operator.shipping.collector.configuration import (
     OFFSETS,
-    QUARANTINED,
     QUEUES,
     Endpoints,
-    WayOut,
-    ends,
     extensions,
     file_log,
     of_environment,
-    routing,
     telemetry,
     unexpanded,
 )
 from audit_operator.shipping.collector.ottl import attribute, text, transform
+from audit_operator.shipping.collector.routing import BATCH, ROUTING, Destination, connector, pipelines, way_out
+from audit_operator.shipping.collector.unreadable import COUNTED
 from audit_operator.shipping.redaction.rendering import PSEUDONYM_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from audit_operator.shipping.application.pipeline import ApplicationPipeline
+    from audit_operator.shipping.collector.routing import WayOut
 
 __all__ = ["ENVIRONMENT", "MEMORY_BYTES", "POD_UID_VARIABLE", "POD_VARIABLE", "quarantine_counter", "render"]
 
@@ -54,12 +54,12 @@ def quarantine_counter(files: str) -> str:
 
     `files` names files as `LogFiles.name` does. The collector counts in ``otelcol_processor_incoming_items``.
     """
-    return f"{QUARANTINED}/{files}"
+    return f"{COUNTED}/{files}"
 
 
 def render(pipeline: ApplicationPipeline, endpoints: Endpoints) -> dict[str, Any]:
     """The configuration, to be written as YAML or JSON."""
-    ways_out = _ways_out(pipeline)
+    ways_out = {ROUTING: _ways_out(pipeline)}
     processors = {
         "memory_limiter": {"check_interval": "1s", "limit_mib": 96, "spike_limit_mib": 16},
         "transform/lines": transform(locate(pipeline), *recognise(pipeline), *redact(pipeline), *write(pipeline)),
@@ -70,16 +70,16 @@ def render(pipeline: ApplicationPipeline, endpoints: Endpoints) -> dict[str, Any
         "processors": {
             **processors,
             **{quarantine_counter(each.name): {"log_statements": []} for each in pipeline.files},
-            **({"batch": {"timeout": "0s"}} if any(each.detached for each in pipeline.exporters) else {}),
+            **({BATCH: {"timeout": "0s"}} if any(each.detached for each in pipeline.exporters) else {}),
         },
-        "connectors": {"routing": routing(ways_out)},
+        "connectors": {name: connector(ways) for name, ways in ways_out.items()},
         "exporters": {each.id: dict(each.config) for each in pipeline.exporters},
         "service": {
             "extensions": ["health_check", OFFSETS, QUEUES],
             "telemetry": telemetry(endpoints),
             "pipelines": {
-                "logs/read": {"receivers": ["file_log"], "processors": list(processors), "exporters": ["routing"]},
-                **{name: each for way in ways_out for name, each in way.pipelines.items()},
+                "logs/read": {"receivers": ["file_log"], "processors": list(processors), "exporters": [ROUTING]},
+                **pipelines(ways_out),
             },
         },
     }
@@ -101,11 +101,14 @@ def _files(pipeline: ApplicationPipeline) -> dict[str, Any]:
 
 
 def _ways_out(pipeline: ApplicationPipeline) -> list[WayOut]:
-    detached = {each.id for each in pipeline.exporters if each.detached}
+    exporters = {each.id: each for each in pipeline.exporters}
+    quarantine = tuple(exporters[each] for each in pipeline.quarantine)
+    standard = tuple(exporters[each] for each in pipeline.standard)
     ways = []
     for number, name in enumerate(sorted({each.name for each in pipeline.files})):
-        quarantine = ends(f"quarantine-{number}", pipeline.quarantine, detached)
-        first = next(iter(quarantine.values()))  # of two, both get every record
-        first["processors"] = [quarantine_counter(name), *first.get("processors", ())]
-        ways.append(WayOut(f"{IN_QUARANTINE} != nil and {attribute(FILES)} == {text(name)}", quarantine))
-    return [*ways, WayOut("", ends("standard", pipeline.standard, detached))]
+        is_quarantined = f"{IN_QUARANTINE} != nil and {attribute(FILES)} == {text(name)}"
+        way = way_out(Destination(f"quarantine-{number}", is_quarantined, quarantine))
+        (first, ends), *others = way.pipelines.items()  # of two, both get every record
+        counted = {**ends, "processors": [quarantine_counter(name), *ends.get("processors", ())]}
+        ways.append(replace(way, pipelines={first: counted, **dict(others)}))
+    return [*ways, way_out(Destination("standard", "", standard))]

@@ -29,6 +29,7 @@ from audit_operator.shipping.collector.ottl import (
 )
 from audit_operator.shipping.redaction import pseudonyms
 from audit_operator.shipping.redaction.rendering import (
+    BEFORE,
     PSEUDONYM_KEY,
     TEXT,
     WHOLE,
@@ -67,7 +68,7 @@ _SIGN, _AS_IT_IS = "[^A-Za-z0-9_\x80-\U0010ffff]", r"\${0}"
 
 _JSON = "op.json"
 """A line as compact JSON, where nothing was found in it."""
-_FOUND, _BEFORE, _WHOLE = cache(TEXT), cache("before"), cache(WHOLE)
+_FOUND, _BEFORE, _WHOLE = cache(TEXT), cache(BEFORE), cache(WHOLE)
 _WITHHELD, _MODIFIED, _RAW = attribute(WITHHELD_NOTE), attribute(MODIFIED), attribute(RAW)
 _MARKER = text(MARKER)
 _IS_MODIFIED = assign(_MODIFIED, "true")

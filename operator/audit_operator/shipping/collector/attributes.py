@@ -13,6 +13,10 @@ STATE = "op.state."
 
 QUARANTINE = "quarantine"
 """Why a line is no audit event; absent if it is one."""
+CUT = "cut"
+"""Bytes of a line of which not all is shipped."""
+UNREADABLE = "unreadable"
+"""What of an event could not be read; absent if all could."""
 
 SHIPPED = (
     "cluster",
@@ -29,15 +33,18 @@ SHIPPED = (
     "name",
     "code",
     "below",
-    "cut",
+    CUT,
+    UNREADABLE,
     "route",
+    "policies",
     QUARANTINE,
 )
 """All that a record has in the end: few, so that no sender can make a store keep a field for each value.
 
 `unseen` stands in place of `namespace` for one that nobody has seen: stores keep a stream for each namespace, and a
-request can name any. `below` is the level that was wanted of an event that was recorded lower; `cut` the bytes of one
-whose bodies no sink would take.
+request can name any. `below` is the level that was wanted of an event that was recorded lower; `policies` those that
+ask for the records of its namespace, `NAMESPACE/NAME` or the name of one for the whole cluster, after each other with a
+comma.
 """
 
 LONGEST = 1024

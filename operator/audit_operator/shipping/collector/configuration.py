@@ -10,38 +10,47 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.shipping.collector import deciding, levels, pseudonym_keys, reading, writing
+from audit_operator.shipping.collector import (
+    counting,
+    cutting,
+    deciding,
+    demands,
+    levels,
+    pseudonym_keys,
+    reading,
+    unreadable,
+    writing,
+)
 from audit_operator.shipping.collector.attributes import QUARANTINE
-from audit_operator.shipping.collector.ottl import Statements, attribute, text, transform
-from audit_operator.shipping.enforcement.table import REDACTION, ROUTE
+from audit_operator.shipping.collector.ottl import Statements, attribute, transform
+from audit_operator.shipping.collector.routing import BATCH, NOWHERE, ROUTING, Destination, connector, pipelines, spread
 from audit_operator.shipping.pipeline import LARGEST_LINE, AuditFiles, AuditWebhook
 from audit_operator.shipping.redaction import rendering as redaction
+from audit_operator.shipping.redaction.demand import together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from audit_operator.shipping.collector.routing import WayOut
     from audit_operator.shipping.pipeline import AuditPipeline
-    from audit_operator.shipping.redaction.demand import RedactionDemand
 
 ARGUMENTS = ("--feature-gates=stanza.synchronousLogEmitter",)
 """How a collector must be started. Without it, offsets are written while events still wait, for up to 100 ms, to be put
 into queues: what waits when the collector is killed is lost (measured: 3 of 145)."""
 ENVIRONMENT: Mapping[str, str] = MappingProxyType({"GOGC": "400"})
 """With which it should run. Its heap is small: at Go's default it collects garbage for a quarter of its time."""
-NOWHERE = "nop"
-"""Takes the events of namespaces whose policies name no sink: they stay in the API server's files."""
 OFFSETS, QUEUES = "file_storage/offsets", "file_storage/queues"
 KEYS = "lookup/pseudonyms"
-QUARANTINED = "transform/quarantine"
-"""Does nothing: the collector counts what passes through a processor."""
 IDENTITY = "audit_operator.config"
 """Attribute in which a collector's own telemetry says which configuration it runs."""
 
+_IS_QUARANTINED = f"{attribute(QUARANTINE)} != nil"
 
 FOLDER_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_FOLDER"
 HEALTH_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_HEALTH"
 METRICS_PORT_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_METRICS_PORT"
 WEBHOOK_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_WEBHOOK"
+DETECTIONS_VARIABLE = "AUDIT_OPERATOR_COLLECTOR_DETECTIONS"
 """Of the collector's environment, for configurations that several collectors get: where each keeps its files, and where
 it listens, is its own matter."""
 
@@ -53,34 +62,53 @@ def variable(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the collector itself listens, as ``HOST:PORT``; health and port may each be a `variable`."""
+    """Where the collector itself listens, as ``HOST:PORT``; all but the host may each be a `variable`."""
 
     health: str = "0.0.0.0:13133"
     metrics_host: str = "0.0.0.0"  # noqa: S104 - Prometheus does, too
     metrics_port: int | str = 8888
+    detections: str = "0.0.0.0:8889"
 
 
 def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[str, Any]:
     """The configuration, to be written as YAML or JSON."""
     reading = _processors(pipeline)
-    ways_out = _ways_out(pipeline)
+    destinations = _destinations(pipeline)
+    ways_out = cutting.ways_out(destinations)
+    # Where what is large comes to, so little comes to that routes may stand in a row.
+    ways_out |= spread(ROUTING, ways_out[ROUTING])
+    used = {each.id for destination in destinations for each in destination.exporters}
     receiver, settings = _receiver(pipeline.source)
+    read = {"receivers": [receiver], "processors": list(reading), "exporters": [ROUTING]}
+    counts = bool(pipeline.counting.counts)
     configuration = {
         "extensions": extensions(pipeline.state, endpoints),
         "receivers": {receiver: settings},
         "processors": {
             **reading,
-            QUARANTINED: {"error_mode": "ignore", "log_statements": []},
-            **({"batch": {"timeout": "0s"}} if any(each.detached for each in pipeline.exporters) else {}),
+            **({counting.DETECT: counting.detect(pipeline), **counting.processors(pipeline)} if counts else {}),
+            **unreadable.processors(),
+            **counting.start(),
+            **cutting.processors(each for each in pipeline.exporters if each.id in used),
+            **({BATCH: {"timeout": "0s"}} if any(each.detached for each in pipeline.exporters) else {}),
         },
-        "connectors": {"routing": routing(ways_out)},
-        "exporters": {NOWHERE: {}, **{each.id: dict(each.config) for each in pipeline.exporters}},
+        "connectors": {
+            **_connectors(ways_out),
+            **unreadable.connectors(),
+            **(counting.connectors(pipeline) if counts else {}),
+        },
+        "exporters": {
+            NOWHERE: {},
+            **{each.id: dict(each.config) for each in pipeline.exporters},
+            **counting.exporter(pipeline, endpoints.detections),
+        },
         "service": {
             "extensions": ["health_check", OFFSETS, QUEUES],
             "telemetry": telemetry(endpoints),
             "pipelines": {
-                "logs/read": {"receivers": [receiver], "processors": list(reading), "exporters": ["routing"]},
-                **{name: each for way in ways_out for name, each in way.pipelines.items()},
+                **(counting.pipelines(pipeline, read) if counts else {"logs/read": read}),
+                **unreadable.pipelines(counting.START_NOTED, counting.EXPORTER),
+                **pipelines(ways_out),
             },
         },
     }
@@ -104,61 +132,40 @@ def identified(configuration: dict[str, Any], digest: str) -> dict[str, Any]:
     return {**configuration, "service": {**service, "telemetry": {**service["telemetry"], "resource": resource}}}
 
 
-@dataclass(frozen=True, slots=True)
-class WayOut:
-    """Where records go that meet a condition; an empty one stands for all others."""
+def _destinations(pipeline: AuditPipeline) -> list[Destination]:
+    known = {each.id: each for each in pipeline.exporters}
 
-    condition: str
-    pipelines: dict[str, Any]
+    def destination(name: str, condition: str, exporters: Iterable[str]) -> Destination:
+        return Destination(name, condition, tuple(known[each] for each in exporters))
 
-
-def _ways_out(pipeline: AuditPipeline) -> list[WayOut]:
-    detached = {each.id for each in pipeline.exporters if each.detached}
-    quarantine = ends("quarantine", pipeline.quarantine, detached)
-    first = next(iter(quarantine.values()))  # of two, both get every record
-    first["processors"] = [QUARANTINED, *first.get("processors", ())]
     return [
         # A line that cannot be read as an event, and still says whose it is, goes where its events go.
         *(
-            WayOut(f"{attribute(ROUTE)} == {text(route)}", ends(route, exporters, detached))
+            Destination.of_route(route, tuple(known[each] for each in exporters))
             for route, exporters in sorted(pipeline.routes.items())
             if route
         ),
-        WayOut(f"{attribute(QUARANTINE)} != nil", quarantine),
-        WayOut("", ends("unseen", pipeline.routes[""], detached)),
+        destination("quarantine", _IS_QUARANTINED, pipeline.quarantine),
+        destination("unseen", "", pipeline.routes[""]),
     ]
 
 
-def ends(name: str, exporters: tuple[str, ...], detached: set[str]) -> dict[str, Any]:
-    """The ends of one way out: what may be given up must hold up, or repeat, nothing that goes elsewhere."""
-    kept = [each for each in exporters if each not in detached]
-    loose = [each for each in exporters if each in detached]
-    ends = {}
-    if kept or not loose:
-        ends[f"logs/{name}"] = {"receivers": ["routing"], "exporters": kept or [NOWHERE]}
-    if loose:
-        ends[f"logs/{name}-detached"] = {"receivers": ["routing"], "processors": ["batch"], "exporters": loose}
-    return ends
-
-
-def routing(ways_out: list[WayOut]) -> dict[str, Any]:
-    """The connector: each record goes the first way whose condition it meets."""
-    return {
-        "error_mode": "ignore",
-        "default_pipelines": [name for way in ways_out if not way.condition for name in way.pipelines],
-        "table": [
-            {"context": "log", "condition": way.condition, "pipelines": list(way.pipelines)}
-            for way in ways_out
-            if way.condition
-        ],
-    }
+def _connectors(ways_out: Mapping[str, list[WayOut]]) -> dict[str, Any]:
+    found = {name: connector(ways) for name, ways in ways_out.items()}
+    every = found[ROUTING]
+    return {**found, ROUTING: {**every, "table": [unreadable.route(), *every["table"]]}}
 
 
 def _processors(pipeline: AuditPipeline) -> dict[str, Any]:
     return {
         "memory_limiter": {"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20},
         "transform/read": transform(*reading.recognise(), *reading.read(pipeline.shape)),
-        "lookup": deciding.lookup(pipeline.shape, pipeline.table),
+        "lookup": deciding.lookup(
+            pipeline.shape,
+            pipeline.table,
+            counted=any(each.namespaced for each in pipeline.counting.counts),
+            redaction=demands.look_ups(pipeline.redactions),
+        ),
         "filter/levels": levels.drop(),
         "transform/levels": transform(*levels.strip()),
         **({KEYS: pseudonym_keys.lookup(pipeline.keys)} if _makes_pseudonyms(pipeline) else {}),
@@ -168,28 +175,19 @@ def _processors(pipeline: AuditPipeline) -> dict[str, Any]:
 
 
 def _redactions(pipeline: AuditPipeline) -> Iterator[Statements]:
-    """The statements of each demand once, for all events of whose class it is; a line that is none is not harmed."""
-    names: dict[RedactionDemand, list[str]] = {}
-    for name, demand in sorted(pipeline.redactions.items()):
-        names.setdefault(demand, []).append(name)
-    is_for_all = len(names) == 1 and "" in pipeline.redactions
-    for demand, theirs in names.items():
-        concerned = () if is_for_all else (" or ".join(map(_is_redacted_by, theirs)),)
-        for group in redaction.render(demand):
-            yield replace(group, conditions=(*concerned, *group.conditions))
+    """The statements for all demands, for all events; a line that is none is not harmed."""
+    if pipeline.redactions:
+        yield from redaction.render(together(pipeline.redactions.values()), demands.gates(pipeline.redactions))
+        yield from demands.apply_tenants(pipeline.redactions)
     if _makes_pseudonyms(pipeline):
         yield redaction.forgotten_keys()
-    is_none = f"{attribute(QUARANTINE)} != nil"
-    yield replace(redaction.quarantined(), conditions=(is_none, *redaction.quarantined().conditions))
+    # Of a line that nobody can read, one does not know whose it is.
+    quarantined = redaction.quarantined(nameless=any(map(redaction.is_about_persons, pipeline.redactions.values())))
+    yield replace(quarantined, conditions=(_IS_QUARANTINED, *quarantined.conditions))
 
 
 def _makes_pseudonyms(pipeline: AuditPipeline) -> bool:
     return any(demand.pseudonymize for demand in pipeline.redactions.values())
-
-
-def _is_redacted_by(name: str) -> str:
-    found = attribute(deciding.state(REDACTION))
-    return f"{found} == {text(name)}" if name else f"{found} == nil"
 
 
 def _receiver(source: AuditFiles | AuditWebhook) -> tuple[str, dict[str, Any]]:

@@ -8,9 +8,11 @@ from audit_operator.shipping.collector.attributes import STATE
 from audit_operator.shipping.collector.ottl import attribute, body, concat, text
 from audit_operator.shipping.collector.reading import FIRST, VERB, key
 from audit_operator.shipping.enforcement.table import (
+    DETECTIONS,
     GROUPS,
     LEVEL,
     MANAGED_FIELDS,
+    POLICIES,
     REDACTION,
     ROUTE,
     Step,
@@ -31,21 +33,26 @@ def state(field: str) -> str:
     return f"{STATE}{field}"
 
 
-def lookup(shape: Shape, table: str) -> dict[str, Any]:
-    """A lookup processor that reads its table anew every few seconds.
+def lookup(
+    shape: Shape, table: str, *, counted: bool = False, redaction: Iterable[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """A lookup processor that reads its table anew every few seconds; `counted` says whether it names detections.
+
+    `redaction` has look-ups that begin with the demand for redaction that was found.
 
     Where a key holds a ``<nil>``, because nothing was found or there is nothing to look up, there is no such entry.
     """
     resources = range(max(len(shape.forms), _PATHS))
     steps = [
-        _look_up(attribute(FIRST), [Step.CLASS, REDACTION, ROUTE]),
-        _look_up(_key(Step.CLASS, text("")), [*_from(Step.USER), GROUPS]),
-        _look_up(_key(Step.USER, attribute(key(Step.USER))), [*_from(Step.GROUP), GROUPS]),
-        *([_look_up(_key(Step.GROUP, _membership(shape.groups)), _from(Step.VERB))] if shape.groups else []),
-        _look_up(_key(Step.VERB, attribute(VERB)), _from(Step.RESOURCE)),
-        *(_look_up(_key(Step.RESOURCE, attribute(key(Step.RESOURCE, place))), _from(Step.NAME)) for place in resources),
-        *([_look_up(_key(Step.NAME, attribute(key(Step.NAME))), _from(Step.OUTCOME))] if shape.names else []),
-        _look_up(_key(Step.OUTCOME, body("stage")), [LEVEL, MANAGED_FIELDS]),
+        look_up(attribute(FIRST), [Step.CLASS, REDACTION, ROUTE, *([DETECTIONS] if counted else [])], POLICIES),
+        *redaction,
+        look_up(_key(Step.CLASS, text("")), [*_from(Step.USER), GROUPS]),
+        look_up(_key(Step.USER, attribute(key(Step.USER))), [*_from(Step.GROUP), GROUPS]),
+        *([look_up(_key(Step.GROUP, _membership(shape.groups)), _from(Step.VERB))] if shape.groups else []),
+        look_up(_key(Step.VERB, attribute(VERB)), _from(Step.RESOURCE)),
+        *(look_up(_key(Step.RESOURCE, attribute(key(Step.RESOURCE, place))), _from(Step.NAME)) for place in resources),
+        *([look_up(_key(Step.NAME, attribute(key(Step.NAME))), _from(Step.OUTCOME))] if shape.names else []),
+        look_up(_key(Step.OUTCOME, body("stage")), [LEVEL, MANAGED_FIELDS]),
     ]
     return {"source": {"type": "yaml", "path": table, "reload_interval": f"{RELOAD_SECONDS}s"}, "lookups": steps}
 
@@ -66,8 +73,7 @@ def _from(step: Step) -> list[Step]:
     return steps[steps.index(step) :]
 
 
-def _look_up(found_by: str, fields: Iterable[str]) -> dict[str, Any]:
-    return {
-        "key": found_by,
-        "attributes": [{"source": str(field), "destination": state(field)} for field in fields],
-    }
+def look_up(found_by: str, fields: Iterable[str], *shipped: str) -> dict[str, Any]:
+    """One look-up. What is `shipped` has its own name already; no statement is needed to give it one."""
+    kept = [{"source": str(field), "destination": state(field)} for field in fields]
+    return {"key": found_by, "attributes": [*kept, *({"source": each, "destination": each} for each in shipped)]}

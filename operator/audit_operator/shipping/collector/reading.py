@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audit_operator.shipping.collector.attributes import KEY, QUARANTINE, RAW
+from audit_operator.shipping.collector.attributes import KEY, QUARANTINE, RAW, UNREADABLE
 from audit_operator.shipping.collector.ottl import (
     SilentStatements,
     Statements,
@@ -23,6 +23,7 @@ from audit_operator.shipping.collector.ottl import (
     or_empty,
     text,
 )
+from audit_operator.shipping.collector.salvaging import salvage
 from audit_operator.shipping.enforcement.table import (
     OTHER,
     URL_KEY,
@@ -72,6 +73,7 @@ def recognise() -> tuple[Statements, ...]:
         f"no {field}": f"not IsString({body(field)})"
         for field in ("stageTimestamp", "verb", "requestURI", "stage", "auditID", "level")
     }
+    wrong["no stageTimestamp"] += f" and {attribute(UNREADABLE)} == nil"
     wrong["no user"] = f"not IsMap({body('user')})"
     wrong["no audit.k8s.io/v1 Event"] = (
         f"{body('kind')} != {text('Event')} or {body('apiVersion')} != {text('audit.k8s.io/v1')}"
@@ -79,6 +81,7 @@ def recognise() -> tuple[Statements, ...]:
     return (
         Statements((assign(attribute(RAW), "log.body"),)),
         SilentStatements((assign("log.body", "ParseJSON(log.body)"),)),
+        salvage(),
         Statements((assign(quarantine, text("no JSON object"), "not IsMap(log.body)"),)),
         # One statement for what is nearly always the case; which of them it is, is asked only where one is.
         Statements((assign(quarantine, unknown, " or ".join(wrong.values())),), (f"{quarantine} == nil",)),

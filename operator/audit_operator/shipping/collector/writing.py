@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audit_operator.shipping.collector.attributes import LONGEST, MODIFIED, QUARANTINE, RAW, SHIPPED
+from audit_operator.shipping.collector.attributes import LONGEST, MODIFIED, QUARANTINE, RAW, SHIPPED, UNREADABLE
 from audit_operator.shipping.collector.deciding import state
 from audit_operator.shipping.collector.ottl import Statements, assign, attribute, body, text
 from audit_operator.shipping.collector.times import MICRO_TIME
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _FROM_EVENT = ("auditID", "stage", "level")
 """What has not been read before."""
+TIME = "time"
+"""What could not be read of an event: its own time. It has the time when it was read instead."""
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -22,19 +24,20 @@ def write(pipeline: AuditPipeline) -> tuple[Statements, ...]:
     """Statements that end the processing of an event, and of a line that is none."""
     is_event = f"{attribute(QUARANTINE)} == nil"
     kept = ", ".join(text(name) for name in SHIPPED)
-    name = body("objectRef", "name")
+    name, code = body("objectRef", "name"), body("responseStatus", "code")
+    is_number = f"(IsInt({code}) or IsDouble({code}))"
     return (
         Statements(
             (
                 *(assign(attribute(name), body(name)) for name in _FROM_EVENT),
                 assign(attribute("username"), body("user", "username"), f"IsString({body('user', 'username')})"),
                 assign(attribute("name"), name, f"IsMap({body('objectRef')}) and IsString({name})"),
-                assign(attribute("code"), body("responseStatus", "code"), f"IsMap({body('responseStatus')})"),
+                assign(attribute("code"), code, f"IsMap({body('responseStatus')}) and {is_number}"),
                 assign("log.time", f"Time({body('stageTimestamp')}, {text(_TIME)})", _is_time()),
             ),
             (is_event,),
         ),
-        *_cut(pipeline.largest_event, is_event),
+        _time_when_read(is_event),
         Statements(
             (
                 assign("log.body", attribute(RAW), f"{attribute(MODIFIED)} == nil"),
@@ -43,7 +46,6 @@ def write(pipeline: AuditPipeline) -> tuple[Statements, ...]:
             (is_event,),
         ),
         Statements((assign("log.body", attribute(RAW)),), (f"not ({is_event})",)),
-        *_shorten(pipeline.largest_event),
         Statements(
             (
                 assign(attribute("cluster"), text(pipeline.cluster)),
@@ -56,39 +58,26 @@ def write(pipeline: AuditPipeline) -> tuple[Statements, ...]:
     )
 
 
+def _time_when_read(is_event: str) -> Statements:
+    """For an event without a time that can be read: the API server's clock was wrong, or a sender has cut it off.
+
+    It stays an event, since who did what is known. Without any time, readers of a store would not find it.
+    """
+    unreadable = attribute(UNREADABLE)
+    return Statements(
+        (
+            assign("log.time", "log.observed_time"),
+            assign(unreadable, text(TIME), f"{unreadable} == nil"),
+        ),
+        (is_event, "log.time_unix_nano == 0"),
+    )
+
+
 def _unseen() -> tuple[str, str]:
     namespace, where = attribute("namespace"), f"{attribute(state(Step.CLASS))} == nil"
     return (
         assign(attribute("unseen"), namespace, f"{where} and {namespace} != nil"),
         f'delete_key(log.attributes, "namespace") where {where}',
-    )
-
-
-def _cut(largest: int, is_event: str) -> tuple[Statements, ...]:
-    """Take the bodies from an event that stores would drop, with success for an answer."""
-    return (
-        Statements(
-            (
-                assign(attribute("cut"), f"Len({attribute(RAW)})"),
-                'delete_key(log.body, "requestObject")',
-                'delete_key(log.body, "responseObject")',
-                assign(attribute(MODIFIED), "true"),
-            ),
-            (is_event, f"Len({attribute(RAW)}) > {largest}"),
-        ),
-    )
-
-
-def _shorten(largest: int) -> tuple[Statements, ...]:
-    """What is too large even so is no JSON any more, but it arrives, and where it belongs."""
-    return (
-        Statements(
-            (
-                assign(attribute("cut"), f"Len({attribute(RAW)})"),
-                assign("log.body", f"Substring(log.body, 0, {largest}, true)"),
-            ),
-            ("IsString(log.body)", f"Len(log.body) > {largest}"),
-        ),
     )
 
 

@@ -26,3 +26,25 @@ def _one_line(value: Any) -> str:
 def _escaped(found: re.Match[str]) -> str:
     point = ord(found[0])
     return f"\\u{point:04x}" if point <= _BASIC_PLANE else f"\\U{point:08x}"
+
+
+def parsed(text: str) -> Any:
+    """The document that `yaml_text` wrote; a parser of all of YAML takes seconds for a large one.
+
+    Raises:
+        ValueError: it is none that `yaml_text` writes.
+    """
+    lines = [line for line in text.split("\n") if line]
+    marks = [line[:2] for line in lines]
+    if marks != ["? ", ": "] * (len(lines) // 2):
+        raise ValueError("it is not laid out as expected")
+    values = [json.loads(_ESCAPE.sub(_unescaped, line[2:])) for line in lines]
+    return dict(zip(values[::2], values[1::2], strict=True))
+
+
+_ESCAPE = re.compile(r"\\(?:U([0-9a-f]{8})|.)")
+"""All escapes, so that a backslash that is escaped itself begins none."""
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return chr(int(found[1], 16)) if found[1] else found[0]

@@ -30,12 +30,15 @@ MOST_CELLS = 1000
 class Treatment:
     """What else is done with the events of a namespace, by name.
 
-    What is redacted, where they go, and in which folders they lie there.
+    What is redacted, where they go, in which folders they lie there, what is counted of them alone, and which policies
+    ask for them.
     """
 
     redaction: str = ""
     route: str = ""
     folders: str = ""
+    detections: tuple[str, ...] = ()
+    policies: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ GROUPS = "groups"
 REDACTION = "redaction"
 ROUTE = "route"
 FOLDERS = "folders"
+DETECTIONS = "detections"
+POLICIES = "policies"
 LEVEL = "level"
 MANAGED_FIELDS = "managedFields"
 """What else an entry may name: the treatment of a class; a level, and that managed fields are omitted, at the end."""
@@ -78,6 +80,11 @@ def namespace_key(namespace: str) -> str:
 def folders_key(name: str) -> str:
     """The entry that says by sink in which folder events lie; the exporter looks it up, and nobody else does."""
     return f"{FOLDERS}|{name}"
+
+
+def detection_mark(condition: str) -> str:
+    """How DETECTIONS names a condition, among others."""
+    return f",{condition},"
 
 
 def user_symbol(name: str) -> str:
@@ -182,15 +189,27 @@ def build(classes: Classes) -> Table:
     most_groups = max(len(_groups(each.cells or ())) for each in every)
     builder = _Builder(_prefixes(classes.non_resource.cells or ()), min(most_groups, MOST_GROUPS))
     unenforced = []
-    for number, each in enumerate(every):
-        states = builder.begin(each.cells)
+    begun: dict[DecisionList | None, tuple[str, States | None]] = {}
+    for each in every:
+        # Classes that differ in their treatment alone begin alike: there may be one for each namespace.
+        if each.cells not in begun:
+            begun[each.cells] = f"c{len(begun)}", builder.begin(each.cells)
+        number, states = begun[each.cells]
         if states is None:
             unenforced.append(each.namespaces or URLS)
-        builder.entries[f"c{number}|"] = states or {}
+        builder.entries[f"{number}|"] = states or {}
         keys = map(namespace_key, each.namespaces) if each.namespaces else [URL_KEY]
         # In the first entry: these must be known also of an event for which a new table is read in between.
         folders = {FOLDERS: each.treatment.folders} if each.treatment.folders else {}
-        first = {Step.CLASS: f"c{number}", REDACTION: each.treatment.redaction, ROUTE: each.treatment.route, **folders}
+        counted = {DETECTIONS: "".join(map(detection_mark, each.treatment.detections))}
+        first = {
+            Step.CLASS: number,
+            REDACTION: each.treatment.redaction,
+            ROUTE: each.treatment.route,
+            **folders,
+            **(counted if each.treatment.detections else {}),
+            **({POLICIES: each.treatment.policies} if each.treatment.policies else {}),
+        }
         builder.entries.update((key, first) for key in keys)
     return builder.table(tuple(unenforced))
 

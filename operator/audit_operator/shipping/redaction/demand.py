@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from audit_operator.api.redaction import PseudonymizedField, Redaction, RedactionPattern, RedactionProfile
@@ -12,6 +12,9 @@ from audit_operator.shipping.redaction.own_pattern import OwnPattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+Feature = RedactionProfile | PseudonymizedField | OwnPattern
+"""What stands in the configuration of shippers, for those who ask for it."""
 
 _DIGITS = 12
 
@@ -22,13 +25,21 @@ class RedactionDemand:
 
     Attributes:
         profiles: built-in sets of patterns; `Secrets` also takes in ConfigMaps.
-        patterns: of the tenants, in the order in which they are applied.
+        patterns: of whoever a shipper belongs to, in the order in which they are applied.
         pseudonymize: fields that get a pseudonym.
+        tenants: patterns of those who share a shipper with others, applied after all else. They stand in its decision
+            table, and not in its configuration: at the most MOST_TOGETHER.
     """
 
     profiles: frozenset[RedactionProfile] = frozenset(Redaction().profiles)
     patterns: tuple[OwnPattern, ...] = ()
     pseudonymize: frozenset[PseudonymizedField] = frozenset()
+    tenants: tuple[OwnPattern, ...] = ()
+
+    @property
+    def own(self) -> tuple[OwnPattern, ...]:
+        """All patterns that are not built in, in the order in which they are applied."""
+        return (*self.patterns, *self.tenants)
 
     @property
     def without_own(self) -> RedactionDemand:
@@ -36,10 +47,24 @@ class RedactionDemand:
         return RedactionDemand(self.profiles)
 
     @property
+    def built_in(self) -> RedactionDemand:
+        """The same without anybody's own patterns.
+
+        They are made for RE2, whose time is bounded: Python's engine can be held up by one for ever, and everything
+        with it. So only a user's own machine ever runs them in Python.
+        """
+        return replace(self, patterns=(), tenants=())
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        """What is asked for, but for what tenants write."""
+        return frozenset[Feature]((*self.profiles, *self.pseudonymize, *self.patterns))
+
+    @property
     def id(self) -> str:
         """Equal for equal demands, and for no others; only letters and digits."""
-        said = [sorted(self.profiles), [[each.regex, each.replacement] for each in self.patterns]]
-        said.append(sorted(self.pseudonymize))
+        own = [[[each.regex, each.replacement] for each in some] for some in (self.patterns, self.tenants)]
+        said = [sorted(self.profiles), sorted(self.pseudonymize), own]
         return "r" + hashlib.sha256(json.dumps(said).encode()).hexdigest()[:_DIGITS]
 
 
@@ -62,10 +87,12 @@ def union(redactions: Iterable[Redaction]) -> RedactionDemand:
 def together(demands: Iterable[RedactionDemand]) -> RedactionDemand:
     """Everything that any of them names; their order makes no difference."""
     asked = tuple(demands)
+    patterns = {pattern for demand in asked for pattern in demand.patterns}
     return RedactionDemand(
         profiles=frozenset(profile for demand in asked for profile in demand.profiles),
-        patterns=tuple(sorted({pattern for demand in asked for pattern in demand.patterns})),
+        patterns=tuple(sorted(patterns)),
         pseudonymize=frozenset(field for demand in asked for field in demand.pseudonymize),
+        tenants=tuple(sorted({pattern for demand in asked for pattern in demand.tenants} - patterns)),
     )
 
 

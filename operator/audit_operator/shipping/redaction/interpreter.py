@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.redaction import PseudonymizedField, RedactionProfile
 from audit_operator.shipping.redaction import places, pseudonyms
-from audit_operator.shipping.redaction.rules import DOUBTFUL, KEPT, MARKER, RULES, Rule, Scope, stands
+from audit_operator.shipping.redaction.own_pattern import GROWN_BY, GROWN_TIMES, MARK, SHORT, growth
+from audit_operator.shipping.redaction.rules import DOUBTFUL, KEPT, MARKER, RULES, Rule, Scope, scopes, stands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -77,10 +78,12 @@ class _Work:
     sealed: bool = False
     hit: bool = False
     objects_hit: bool = False
+    words_hit: bool = False
 
     def run(self, line: str | None) -> None:
         raw = text_of(self.event) if line is None else line
         profiles = self.demand.profiles
+        self.known_fields()
         self.seal(places.SECRETS)
         self.seal(places.TOKENS)
         if RedactionProfile.SECRETS in profiles:
@@ -92,11 +95,10 @@ class _Work:
         self.pseudonyms()
         rules = tuple(rule for rule in RULES if rule.profile in profiles)
         self.look_for(rules, raw)
-        for target in TEXTS if self.hit else ():
-            self.on_text(target, partial(self.rules, rules, target))
-        for target in places.OBJECTS if (self.hit or self.objects_hit) and not self.sealed else ():
-            self.on_text(target, partial(self.rules, rules, target))
-        if self.demand.patterns:
+        for target in (*TEXTS, *places.OBJECTS):
+            if self.is_hit(target):
+                self.on_text(target, partial(self.rules, rules, target))
+        if self.demand.own:
             for target in places.OBJECTS:
                 self.on_text(target, partial(self.own, target))
 
@@ -110,6 +112,16 @@ class _Work:
             holder[name] = value
 
     # Structure.
+
+    def known_fields(self) -> None:
+        unknown = [name for name in self.event if name not in (*places.FIELDS, places.NOTE)]
+        for name in unknown:
+            self.took(name, "unknown-field")
+            del self.event[name]
+        if unknown:
+            self.event[places.NOTE] = MARKER
+        elif self.event.get(places.NOTE) is not None:
+            self.put(self.event, places.NOTE, MARKER, places.NOTE, "unknown-field")
 
     def seal(self, sealed: Sealed) -> None:
         if not _is_sealed(self.event, sealed):
@@ -213,20 +225,22 @@ class _Work:
                 self.took("annotations.patch.webhook.admission.k8s.io", "webhook-patch")
 
     def last_applied(self, raw: str) -> None:
-        if places.LAST_APPLIED_LITERAL not in raw:
+        if places.LAST_APPLIED_LITERAL not in raw or all(self.event.get(name) is None for name in places.OBJECTS):
             return
+        left = raw.count(places.LAST_APPLIED_LITERAL) - raw.count(places.OWNED)
         for name in places.OBJECTS:
             value = self.event.get(name)
-            if isinstance(value, dict):
-                self.objects_hit |= value.get("items") is not None or value.get("rows") is not None
-                annotations = value["metadata"].get("annotations") if isinstance(value.get("metadata"), dict) else None
-                if isinstance(annotations, dict) and annotations.get(places.LAST_APPLIED) is not None:
-                    masked = dict(annotations)
-                    place = f"{name}.metadata.annotations.{places.LAST_APPLIED}"
-                    self.put(masked, places.LAST_APPLIED, MARKER, place, "last-applied")
-                    self.event[name] = {**value, "metadata": {**value["metadata"], "annotations": masked}}
-            elif value is not None:
-                self.objects_hit = True
+            metadata = value.get("metadata") if isinstance(value, dict) else None
+            annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+            if isinstance(value, dict) and isinstance(metadata, dict) and isinstance(annotations, dict):
+                if annotations.get(places.LAST_APPLIED) is None:
+                    continue
+                left -= isinstance(annotations[places.LAST_APPLIED], str)
+                masked = dict(annotations)
+                place = f"{name}.metadata.annotations.{places.LAST_APPLIED}"
+                self.put(masked, places.LAST_APPLIED, MARKER, place, "last-applied")
+                self.event[name] = {**value, "metadata": {**metadata, "annotations": masked}}
+        self.objects_hit |= left > 0
 
     # Patterns.
 
@@ -245,12 +259,19 @@ class _Work:
                 self.hit |= found
             else:
                 self.objects_hit |= found
+                self.words_hit |= found and rule.scope is Scope.WORDS and _says_more(self.event)
+
+    def is_hit(self, target: str) -> bool:
+        """Whether a rule may match in a part."""
+        if target in places.OBJECTS:
+            return (self.hit or self.objects_hit) and not self.sealed
+        return self.hit or (target in places.SAID and self.words_hit and not self.sealed)
 
     def rules(self, rules: Iterable[Rule], target: str, text: str) -> str | None:
         """The text after all rules; None if all of it must go."""
         low, whole = text.lower(), False
         for rule in rules:
-            if rule.scope is Scope.OBJECTS and target not in places.OBJECTS:
+            if rule.scope not in scopes(target):
                 continue
             if rule.literals and not stands(rule, text, low):
                 continue
@@ -263,13 +284,17 @@ class _Work:
         return None if whole else text
 
     def own(self, target: str, text: str) -> str:
-        for pattern in self.demand.patterns:
+        most = GROWN_TIMES * _bytes(text) + GROWN_BY
+        for pattern in self.demand.own:
             regex, replacement = pattern.substitution
-
-            def filled(match: re.Match[str], replacement: str = replacement) -> str:
-                return match[1] + replacement
-
-            text = self.substitute(regex, filled, text, target, pattern.name)
+            marked, matches = _compiled(regex).subn(lambda match: match[1] + MARK, text)
+            if not matches:
+                continue
+            length = _bytes(marked) + marked.count(MARK) * growth(pattern.template)
+            replaced = marked.replace(MARK, replacement if length <= most else SHORT)
+            if replaced != text:
+                self.took(target, pattern.name)
+            text = replaced
         return text
 
     def substitute(
@@ -382,6 +407,18 @@ def _is_sealed(event: Mapping[str, Any], sealed: Sealed) -> bool:
     return any(isinstance(each, dict) and each.get("kind") in sealed.kinds for each in objects)
 
 
+def _says_more(event: Mapping[str, Any]) -> bool:
+    status, annotations = event.get("responseStatus"), event.get("annotations")
+    if status is not None and (
+        not isinstance(status, dict) or any(status.get(each) is not None for each in places.WORDS)
+    ):
+        return True
+    if not isinstance(annotations, dict):
+        return annotations is not None
+    lacks = any(annotations.get(each) is None for each in places.OF_EVERY_REQUEST)
+    return len(annotations) > len(places.OF_EVERY_REQUEST) or lacks
+
+
 def _is_called(spelled: str, resource: object, subresource: object) -> bool:
     name, _, below = spelled.partition("/")
     return resource == name and (not below or subresource == below)
@@ -392,6 +429,11 @@ def text_of(value: object) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).translate(_HTML)
+
+
+def _bytes(text: str) -> int:
+    """As the collector counts them: half a character takes as many as the sign that it puts in its place."""
+    return len(text.encode(errors="surrogatepass"))
 
 
 @cache

@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FIELDS = (
+    "kind", "apiVersion", "level", "auditID", "stage", "requestURI", "verb", "user", "impersonatedUser",
+    "authenticationMetadata", "sourceIPs", "userAgent", "objectRef", "responseStatus", "requestObject",
+    "responseObject", "requestReceivedTimestamp", "stageTimestamp", "annotations",
+)  # fmt: skip
+"""Of an event: all that Kubernetes 1.37 knows. What else stands in one, nobody has judged."""
 OBJECTS = ("requestObject", "responseObject")
+SAID = ("annotations", "responseStatus")
+"""Where the API server, or a webhook, says something in words."""
+WORDS = ("message", "details")
+"""Of a Status; it has them where something went wrong."""
+OF_EVERY_REQUEST = ("authorization.k8s.io/decision", "authorization.k8s.io/reason")
+"""Annotations that repeat nothing of a request."""
 
 _TOP = (
     "apiVersion", "kind", "metadata", "type", "immutable", "items", "rows",
@@ -35,12 +47,18 @@ NOTE = "redacted"
 """The key under which a map says that it has lost fields."""
 
 
+_HEAD = r'^(?P<head>\{"kind":"Event","apiVersion":"audit[.]k8s[.]io/v1","level":"[A-Za-z]+","auditID":"'
 HEAD = (
-    r'^(?P<head>\{"kind":"Event","apiVersion":"audit[.]k8s[.]io/v1","level":"[A-Za-z]+","auditID":"[^?]*?)'
+    rf"{_HEAD}[^?]*?)"
     r'(?:[?]|"(?:user|userAgent|responseStatus|requestObject|responseObject|annotations)":|$)'
 )
 """What begins like an event as the API server writes it, and what of it says which request it was: not who sent it,
 whose name may have to be a pseudonym, and nothing that comes after, such as a message that repeats a value."""
+NAMELESS_HEAD = (
+    rf'{_HEAD}[0-9A-Za-z-]+","stage":"[A-Za-z]+"(?:,"requestURI":"/(?:api|apis/[a-z0-9.-]+)/[a-z0-9]+'
+    r"(?:/namespaces/[a-z0-9-]+)?(?:/[a-z]+)?)?)"
+)
+"""The same, but for names of objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +129,18 @@ PATCHES_NOTE = "patch.webhook.admission.k8s.io/redacted"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 URL_SECRETS = (
-    r"((?:[?&])(?:(?i:[a-z0-9_.-]*(?:token|passw(?:or)?d|passphrase|secret|api[_-]?key|access[_-]?key|credentials?|"
-    r"signature|authorization)|auth|code|sig|pwd|pass|key)|[^=&#]*%[^=&#]*)=)[^&#]*"
+    r"([?&;](?:(?i:[a-z0-9_.-]*(?:token|passw(?:or)?d|passphrase|passcode|secret|credential|signature|authorization|"
+    r"session|assertion|saml|jwt|[_.-]key|(?:api|access|secret|private|signing|encryption|account|auth|app)key)"
+    r"[a-z0-9_.-]*|auth|code|sig|sas|sid|otp|pwd|pass|key|ticket)|[^=&;#]*%[^=&#]*)=)[^&#]*"
 )
-"""Parameters of a URL that name a secret, or whose name is spelled so that it cannot be told."""
+"""Parameters of a URL that name a secret, or whose name is spelled so that it cannot be told; those of the API server
+that do are none."""
 
-UNUSUAL_COMMAND = r"([?&]command=)(?:[^&#]*[^A-Za-z0-9_./&#-][^&#]*)"
-"""A first word of a command line that is more than the name of a program."""
-FURTHER_COMMAND = r"(&command=)[^&#]*"
+UNUSUAL_COMMAND = r"([?&;](?:cmd|command)=)(?:[^&#]*[^A-Za-z0-9_./&#-][^&#]*|-[^&#]*)"
+"""A first word of a command line that is more than the name of a program; the kubelet, reached through its node, takes
+a whole line in one word."""
+FURTHER_COMMAND = r"([&;](?:cmd|command)=)[^&#]*"
 LAST_APPLIED_LITERAL = "last-applied-configuration"
 """Not looked for as other literals are: it stands in many events, mostly where it is found without looking."""
+OWNED = f'{LAST_APPLIED_LITERAL}":{{'
+"""What `managedFields` say of the annotation: that somebody manages it."""

@@ -4,13 +4,19 @@ A statement that fails is skipped, and its event is forwarded as it was. So none
 only where everything above it is a map, and whatever replaces a part that is hard to rebuild first puts the marker
 there. OTTL has no loops that are not behind a feature gate; `places` says what that means for lists.
 
-No tenant's text becomes code: `ottl.text` quotes it, and ``$`` is doubled in replacements, where it begins a group. The
+No text becomes code: `ottl.text` quotes it, and ``$`` is doubled in replacements, where it begins a group. Tenants'
+patterns do not even stand there, but in the decision table (`collector.demands`). The
 configuration as a whole doubles it once more (`collector.configuration`); that of a sidecar must leave `PSEUDONYM_KEY`
 as it is.
+
+Statements stand there once, however many demands they serve. What not all of them ask for has a gate: a condition that
+holds for events whose demand asks.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from audit_operator.api.redaction import PseudonymizedField, RedactionProfile
@@ -26,12 +32,20 @@ from audit_operator.shipping.collector.ottl import (
     text,
 )
 from audit_operator.shipping.redaction import places, pseudonyms
-from audit_operator.shipping.redaction.rules import DOUBTFUL, GUARDS, KEPT, MARKER, RULES, Rule, Scope
+from audit_operator.shipping.redaction.own_pattern import (
+    GROWN_BY,
+    GROWN_TIMES,
+    MARK,
+    MOST_TOGETHER,
+    SHORT,
+    TEXT_ESCAPE,
+)
+from audit_operator.shipping.redaction.rules import DOUBTFUL, GUARDS, KEPT, MARKER, RULES, Rule, Scope, scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from audit_operator.shipping.redaction.demand import RedactionDemand
+    from audit_operator.shipping.redaction.demand import Feature, RedactionDemand
     from audit_operator.shipping.redaction.own_pattern import OwnPattern
     from audit_operator.shipping.redaction.places import Sealed
 
@@ -39,13 +53,13 @@ HIT = "op.redact.hit"
 """Set where some rule may match anywhere in the event."""
 OBJECTS_HIT = "op.redact.objects"
 """Set where some rule may match in an object."""
-SEALABLE = "op.redact.sealable"
-"""Set where an event is worth a closer look, whether it is about what is sealed."""
+WORDS_HIT = "op.redact.words"
+"""Set where some rule may match in what the API server, or a webhook, says of a request."""
 SEALED = "op.redact.sealed"
 """Set where the objects are stripped to what is harmless."""
 
-TEXT, WHOLE = "text", "whole"
-"""What patterns run over, in the cache, and that nothing of it may stay."""
+TEXT, BEFORE, WHOLE = "text", "before", "whole"
+"""What patterns run over, in the cache, what it was before, and that nothing of it may stay."""
 
 NAMESPACE = "namespace"
 """Holds the event's namespace; set before."""
@@ -58,46 +72,112 @@ PSEUDONYM_VARIABLE = "AUDIT_OPERATOR_PSEUDONYM_KEY"
 PSEUDONYM_KEY = assign(cache("key"), f'"${{env:{PSEUDONYM_VARIABLE}}}"')
 """The one statement in which ``$`` is an expansion. The key holds no quotes or backslashes: it is hexadecimal."""
 
+NO_PATTERNS = "-"
+"""Stands in place of an empty list."""
+
 _MARKER = text(MARKER)
 _TEXTS = ("requestURI", "userAgent", "annotations", "responseStatus")
 _IS_MODIFIED = assign(attribute(MODIFIED), "true")
+_UNGATED: Mapping[Feature, str] = MappingProxyType({})
 
 
-def render(demand: RedactionDemand) -> tuple[Statements, ...]:
-    """Statement groups in the order in which they must run, for events whose body is a map."""
-    sealed = [places.SECRETS, places.TOKENS]
-    if RedactionProfile.SECRETS in demand.profiles:
-        sealed.append(places.CONFIG_MAPS)
+def render(demand: RedactionDemand, gates: Mapping[Feature, str] = _UNGATED) -> tuple[Statements, ...]:
+    """Statement groups in the order in which they must run, for events whose body is a map.
+
+    `gates` has conditions by what is only done to some events; all else is done to all of them.
+    """
+    sealed: tuple[Sealed, ...] = (places.SECRETS, places.TOKENS)
+    secrets = RedactionProfile.SECRETS in demand.profiles
+    if secrets:
+        sealed = (*sealed, places.CONFIG_MAPS)
     rules = tuple(rule for rule in RULES if rule.profile in demand.profiles)
-    groups = [_look_for_sealed(sealed), *(_seal(each) for each in sealed), _urls(demand), _patches()]
-    if RedactionProfile.SECRETS in demand.profiles:
-        groups.append(_last_applied())
-    if demand.pseudonymize:
-        groups.append(_pseudonyms(demand))
+    groups = [_known_fields(), *_seal(sealed, gates), _urls(demand, gates), _patches()]
+    if secrets:
+        groups.append(_gated(_last_applied(), gates.get(RedactionProfile.SECRETS)))
+    pseudonymous = (each for each in PseudonymizedField if each in demand.pseudonymize)
+    groups.extend(_gated(_pseudonyms(each), gates.get(each)) for each in pseudonymous)
     if rules:
-        groups.append(_look_for(rules))
-        groups.extend(_apply_rules(target, rules) for target in (*_TEXTS, *places.OBJECTS))
-    if demand.patterns:
-        groups.extend(_apply_own(target, demand.patterns) for target in places.OBJECTS)
+        groups.extend(_look_for_any(rules, gates))
+        groups.extend(_apply_rules(target, rules, gates) for target in (*_TEXTS, *places.OBJECTS))
+    groups.extend(_apply_own(target, demand.patterns, gates) for target in places.OBJECTS if demand.patterns)
     return tuple(groups)
 
 
-def quarantined() -> Statements:
+def patterns_of(tenants: Iterable[OwnPattern]) -> tuple[str, ...]:
+    """A list for `apply_listed`: each regular expression, and what is put in its place."""
+    return tuple(said for each in tenants for said in (each.regex, each.template))
+
+
+def apply_listed(path: str) -> Iterator[Statements]:
+    """Groups that run the patterns in the list at a path over both objects; NO_PATTERNS stands there for none.
+
+    The collector compiles such a pattern for each event. An object that one cannot be applied to becomes the marker,
+    and so does that of an event of which nobody knows the patterns.
+    """
+    for here in map(body, places.OBJECTS):
+        conditions = f"not ({path} == {text(NO_PATTERNS)})", f"IsMap(log.body) and {here} != nil"
+        yield _on_text(here, _listed_substitutions(path), conditions)
+
+
+def _listed_substitutions(path: str) -> list[str]:
+    """Statements that run the patterns of a list over TEXT: none may fail without WHOLE being set."""
+    found, whole, many = cache(TEXT), cache(WHOLE), cache("many")
+    statements = [
+        assign(whole, "true", f"not IsList({path})"),
+        assign(many, f"Len({path})", f"IsList({path})"),
+        assign(whole, "true", f"{many} > {2 * MOST_TOGETHER}"),
+    ]
+    for number in range(MOST_TOGETHER):
+        regex, replacement, hit = f"{path}[{2 * number}]", f"{path}[{2 * number + 1}]", cache(f"hit.{number}")
+        there = f"{many} > {2 * number}"
+        # By the expression alone, which is cheap where it begins with a plain character: no escape stands before most.
+        is_pair = f"{many} > {2 * number + 1} and IsString({regex}) and IsString({replacement})"
+        all_of_it = concat(text(f"{TEXT_ESCAPE}(?:"), regex, text(")"))
+        statements.append(assign(hit, f"IsMatch({found}, {regex})", is_pair))
+        statements.extend(_substituted(hit, all_of_it, replacement))
+        statements.append(assign(whole, "true", f"{there} and {hit} == nil"))
+    return statements
+
+
+def _substituted(hit: str, regex: str, replacement: str) -> Iterator[str]:
+    """Statements that put a replacement where an expression matches TEXT, or SHORT where that would be too long."""
+    found, mark = cache(TEXT), text(MARK)
+    # As `own_pattern.growth` has it.
+    length = f"Len({found}) + (Len(Split({found}, {mark})) - 1) * (Len({replacement}) - {len(KEPT) + len(MARK)})"
+    fits = f"{length} <= {GROWN_TIMES} * Len({cache(BEFORE)}) + {GROWN_BY}"
+    yield f"replace_pattern({found}, {regex}, {text(KEPT + MARK)}) where {hit} == true"
+    yield f"replace_pattern({found}, {mark}, {replacement}) where {hit} == true and {fits}"
+    yield f"replace_pattern({found}, {mark}, {text(SHORT)}) where {hit} == true"
+
+
+def _gated(group: Statements, gate: str | None) -> Statements:
+    return replace(group, conditions=(gate, *group.conditions)) if gate else group
+
+
+def quarantined(*, nameless: bool = False) -> Statements:
     """For lines that are no event: what is left of one that was cut may hold anything.
 
-    Of the beginning of an event, what stands before its query and its bodies is kept: it says which request it was.
+    Of the beginning of an event, what stands before its query and its bodies is kept: it says which request it was. If
+    it is to be `nameless`, since a name may be a person's, then up to the resource.
     """
-    raw, found = attribute(RAW), cache("found")
-    size = concat(text("[REDACTED: "), f"Len({raw})", text(" bytes]"))
+    raw, line, found = attribute(RAW), cache("line"), cache("found")
+    size = concat(text("[REDACTED: "), f"Len({line})", text(" bytes]"))
     head = f'{found}["head"]'
     return Statements(
         (
-            assign(found, f"ExtractPatterns({raw}, {text(places.HEAD)})"),
-            assign(raw, size, f"{head} == nil"),
+            assign(line, raw),
+            assign(raw, _MARKER),
+            assign(raw, size),
+            assign(found, f"ExtractPatterns({line}, {text(places.NAMELESS_HEAD if nameless else places.HEAD)})"),
             assign(raw, concat(head, size), f"{head} != nil"),
         ),
         (f"IsString({raw})",),
     )
+
+
+def is_about_persons(demand: RedactionDemand) -> bool:
+    """Whether names may have to go."""
+    return bool(demand.pseudonymize) or RedactionProfile.PII in demand.profiles
 
 
 def _there(path: str, *keys: str) -> str:
@@ -113,28 +193,67 @@ def _at(path: str, *keys: str) -> str:
 # Structure.
 
 
-def _seal(sealed: Sealed) -> Statements:
-    statements = [_IS_MODIFIED, assign(attribute(SEALED), "true")]
-    for field in places.OBJECTS:
-        statements.extend(_seal_object(body(field), sealed))
-    statements.extend(_seal_status(body("responseStatus")))
-    annotations = body("annotations")
-    statements.append(assign(annotations, _MARKER, f"{annotations} != nil and not IsMap({annotations})"))
-    statements.extend(
-        _noted(
-            annotations, f"keep_matching_keys({annotations}, {text(places.SAFE_ANNOTATIONS)})", f"IsMap({annotations})"
-        )
+def _known_fields() -> Statements:
+    """Of a field that no event has, nobody knows what it holds."""
+    event, before, note = "log.body", cache("fields"), body(places.NOTE)
+    lost = f"({before} != Len({event}) or {note} != nil)"
+    known = ", ".join(map(text, (*places.FIELDS, places.NOTE)))
+    return Statements(
+        (
+            assign(before, f"Len({event})"),
+            f"keep_keys({event}, [{known}])",
+            assign(attribute(MODIFIED), "true", lost),
+            assign(note, _MARKER, lost),
+        ),
+        (f"IsMap({event})",),
     )
-    return Statements(tuple(statements), (_is_sealed(sealed),))
 
 
-def _look_for_sealed(sealed: Iterable[Sealed]) -> Statements:
-    """Set SEALABLE wherever `_is_sealed` may hold: most events have no objects and are about none of these."""
+def _seal(sealed: tuple[Sealed, ...], gates: Mapping[Feature, str]) -> Iterator[Statements]:
+    """Groups, so that what an event is not about, or does not hold, costs it one condition and not twenty."""
+    yield _look_for_sealed(sealed, gates)
+    annotations = body("annotations")
+    yield Statements(
+        (
+            _IS_MODIFIED,
+            *(assign(body(field), _MARKER, _is_no_map(body(field))) for field in places.OBJECTS),
+            *_seal_status(body("responseStatus")),
+            assign(annotations, _MARKER, _is_no_map(annotations)),
+            *_noted(
+                annotations,
+                f"keep_matching_keys({annotations}, {text(places.SAFE_ANNOTATIONS)})",
+                f"IsMap({annotations})",
+            ),
+        ),
+        (f"{attribute(SEALED)} != nil",),
+    )
+    for each in sealed:
+        for field in places.OBJECTS:
+            conditions = f"{attribute(_sealed_as(each))} != nil", f"IsMap({body(field)})"
+            yield Statements(tuple(_seal_object(body(field), each)), conditions)
+
+
+def _is_no_map(path: str) -> str:
+    return f"{path} != nil and not IsMap({path})"
+
+
+def _sealed_as(sealed: Sealed) -> str:
+    return f"{SEALED}.{sealed.name}"
+
+
+def _look_for_sealed(sealed: tuple[Sealed, ...], gates: Mapping[Feature, str]) -> Statements:
+    """Say what an event is about, of what is sealed: most have no objects and are about none of it."""
     reference, resource = body("objectRef"), body("objectRef", "resource")
     names = sorted({spelled.partition("/")[0] for each in sealed for spelled in each.resources})
     named = f"not IsString({resource}) or IsMatch({resource}, {text('^(?:' + '|'.join(names) + ')$')})"
     about = f"{_has_objects()} or ({reference} != nil and (not IsMap({reference}) or {named}))"
-    return Statements((assign(attribute(SEALABLE), "true", about),), ("IsMap(log.body)",))
+    asked = {places.CONFIG_MAPS.name: gates.get(RedactionProfile.SECRETS, "")}
+    found = [
+        assign(attribute(_sealed_as(each)), "true", _both(asked.get(each.name, ""), f"({_is_sealed(each)})"))
+        for each in sealed
+    ]
+    any_found = " or ".join(f"{attribute(_sealed_as(each))} != nil" for each in sealed)
+    return Statements((*found, assign(attribute(SEALED), "true", any_found)), (f"IsMap(log.body) and ({about})",))
 
 
 def _is_sealed(sealed: Sealed) -> str:
@@ -152,54 +271,59 @@ def _is_sealed(sealed: Sealed) -> str:
     if sealed is places.SECRETS:
         conditions.append(f"({reference} != nil and not IsMap({reference}))")
         conditions.append(f"(IsMap({reference}) and not IsString({_at(reference, 'resource')}))")
-    return f"{attribute(SEALABLE)} != nil and ({' or '.join(conditions)})"
+    return " or ".join(conditions)
 
 
-def _seal_object(path: str, sealed: Sealed) -> list[str]:
-    is_map = f"IsMap({path})"
-    statements = [assign(path, _MARKER, f"{path} != nil and not {is_map}"), *_keep(path, sealed.top, is_map)]
+def _seal_object(path: str, sealed: Sealed) -> Iterator[str]:
+    """For an object that is a map."""
+    yield from _keep(path, sealed.top)
     for field in sealed.values:
-        statements.extend(_seal_values(_at(path, field), is_map))
+        yield from _seal_values(_at(path, field))
     for field, kept in sealed.fields.items():
         here = _at(path, field)
         may_be_text = f" and not IsString({here})" if field == "status" else ""
-        statements.append(assign(here, _MARKER, f"{is_map} and {here} != nil and not IsMap({here}){may_be_text}"))
-        statements.extend(_keep(here, kept, f"{is_map} and IsMap({here})"))
-    statements.extend(
-        assign(_at(path, *keys), _MARKER, f"{_there(path, *keys)} and {_at(path, *keys)} != nil")
-        for keys in sealed.masked
-    )
+        yield assign(here, _MARKER, _is_no_map(here) + may_be_text)
+        yield from _keep(here, kept, f"IsMap({here})")
+    for keys in sealed.masked:
+        yield assign(_at(path, *keys), _MARKER, f"{_there(path, *keys)} and {_at(path, *keys)} != nil")
     if "status" not in sealed.fields:
         status = _at(path, "status")
-        statements.append(assign(status, _MARKER, f"{is_map} and {status} != nil and not IsString({status})"))
+        yield assign(status, _MARKER, f"{status} != nil and not IsString({status})")
     metadata = _at(path, "metadata")
-    statements.append(assign(metadata, _MARKER, f"{is_map} and {metadata} != nil and not IsMap({metadata})"))
-    statements.extend(_keep(metadata, (*places.METADATA, places.NOTE), f"{is_map} and IsMap({metadata})"))
-    statements.extend(_seal_values(_at(metadata, "annotations"), f"{is_map} and IsMap({metadata})"))
+    is_map = f"IsMap({metadata})"
+    yield assign(metadata, _MARKER, _is_no_map(metadata))
+    yield from _keep(metadata, (*places.METADATA, places.NOTE), is_map)
+    yield from _seal_values(_at(metadata, "annotations"), is_map)
     for field in ("items", "rows"):
-        statements.extend(_count(_at(path, field), is_map))
-    return [*statements, *_seal_answer(path, is_map)]
+        yield from _count(_at(path, field))
+    yield from _seal_answer(path)
 
 
 def _seal_status(path: str) -> list[str]:
-    return [
-        assign(path, _MARKER, f"{path} != nil and not IsMap({path})"),
-        *_seal_answer(path, f"IsMap({path})"),
-    ]
+    return [assign(path, _MARKER, _is_no_map(path)), *_seal_answer(path, f"IsMap({path})")]
 
 
-def _seal_answer(path: str, is_map: str) -> list[str]:
+def _where(condition: str) -> str:
+    return f" where {condition}" if condition else ""
+
+
+def _both(first: str, second: str) -> str:
+    """Two conditions, of which the first may be none."""
+    return f"{first} and {second}" if first else second
+
+
+def _seal_answer(path: str, where: str = "") -> list[str]:
     """What a Status says in words."""
     message, details = _at(path, "message"), _at(path, "details")
     safe = f"(IsString({message}) and IsMatch({message}, {text(places.SAFE_MESSAGE)}))"
     return [
-        assign(message, _MARKER, f"{is_map} and {message} != nil and not {safe}"),
-        assign(details, _MARKER, f"{is_map} and {details} != nil and not IsMap({details})"),
-        *_keep(details, (*places.DETAILS, places.NOTE), f"{is_map} and IsMap({details})"),
+        assign(message, _MARKER, _both(where, f"{message} != nil and not {safe}")),
+        assign(details, _MARKER, _both(where, _is_no_map(details))),
+        *_keep(details, (*places.DETAILS, places.NOTE), _both(where, f"IsMap({details})")),
     ]
 
 
-def _keep(path: str, keys: tuple[str, ...], where: str) -> list[str]:
+def _keep(path: str, keys: tuple[str, ...], where: str = "") -> list[str]:
     return _noted(path, f"keep_keys({path}, [{', '.join(text(key) for key in keys)}])", where)
 
 
@@ -208,37 +332,39 @@ def _noted(path: str, statement: str, where: str) -> list[str]:
     note, before = _at(path, places.NOTE), cache("length")
     return [
         assign(before, f"Len({path})", where),
-        f"{statement} where {where}",
-        assign(note, _MARKER, f"{where} and ({before} != Len({path}) or {note} != nil)"),
+        statement + _where(where),
+        assign(note, _MARKER, _both(where, f"({before} != Len({path}) or {note} != nil)")),
     ]
 
 
-def _seal_values(path: str, where: str) -> list[str]:
-    is_map = f"{where} and IsMap({path})"
+def _seal_values(path: str, where: str = "") -> list[str]:
+    is_map = _both(where, f"IsMap({path})")
     return [
-        assign(path, _MARKER, f"{where} and {path} != nil and not IsMap({path})"),
+        assign(path, _MARKER, _both(where, _is_no_map(path))),
         f"stringify_all({path}) where {is_map}",
         f'replace_all_patterns({path}, "value", "(?s)^.*$", {_MARKER}) where {is_map}',
     ]
 
 
-def _count(path: str, where: str) -> list[str]:
+def _count(path: str) -> list[str]:
     counted = f"(IsString({path}) and IsMatch({path}, {text(places.COUNTED)}))"
     return [
-        assign(path, _MARKER, f"{where} and {path} != nil and not IsList({path}) and not {counted}"),
-        assign(path, concat(text("[REDACTED: "), f"Len({path})", text(" items]")), f"{where} and IsList({path})"),
+        assign(path, _MARKER, f"{path} != nil and not IsList({path}) and not {counted}"),
+        assign(path, concat(text("[REDACTED: "), f"Len({path})", text(" items]")), f"IsList({path})"),
     ]
 
 
-def _urls(demand: RedactionDemand) -> Statements:
+def _urls(demand: RedactionDemand, gates: Mapping[Feature, str]) -> Statements:
     uri, before = body("requestURI"), cache("uri")
-    masks = [places.URL_SECRETS]
+    masks = {places.URL_SECRETS: ""}
     if RedactionProfile.TOKENS in demand.profiles:
-        masks.extend((places.UNUSUAL_COMMAND, places.FURTHER_COMMAND))
+        masks |= dict.fromkeys(
+            (places.UNUSUAL_COMMAND, places.FURTHER_COMMAND), _where(gates.get(RedactionProfile.TOKENS, ""))
+        )
     return Statements(
         (
             assign(before, uri),
-            *(f"replace_pattern({uri}, {text(mask)}, {text(KEPT + MARKER)})" for mask in masks),
+            *(f"replace_pattern({uri}, {text(mask)}, {text(KEPT + MARKER)}){where}" for mask, where in masks.items()),
             assign(attribute(MODIFIED), "true", f"{uri} != {before}"),
         ),
         (f"IsMap(log.body) and IsString({uri}) and Index({uri}, {text('=')}) >= 0",),
@@ -259,16 +385,24 @@ def _patches() -> Statements:
 
 
 def _last_applied() -> Statements:
-    """The annotation of an object itself is masked at once; in lists and patches, the rule of the same name does it."""
-    statements, literal = [_IS_MODIFIED], places.LAST_APPLIED_LITERAL
+    """The annotation of an object itself is masked at once; where there is one elsewhere, rules look for it.
+
+    So often does its name stand in the line of a list, a template, or a manifest in a text; but not that it has an
+    owner, which `managedFields` say.
+    """
+    raw, left = attribute(RAW), cache("left")
+    found, owned = (f"Len(Split({raw}, {text(each)}))" for each in (places.LAST_APPLIED_LITERAL, places.OWNED))
+    statements = [_IS_MODIFIED, assign(left, f"{found} - {owned}", f"IsString({raw})")]
     for field in places.OBJECTS:
-        path = body(field)
         keys = ("metadata", "annotations", places.LAST_APPLIED)
-        here = _at(path, *keys)
-        statements.append(assign(here, _MARKER, f"{_there(path, *keys)} and {here} != nil"))
-        nested = f"IsMap({path}) and ({_at(path, 'items')} != nil or {_at(path, 'rows')} != nil)"
-        other = f"{path} != nil and not IsMap({path})"
-        statements.append(assign(attribute(OBJECTS_HIT), "true", f"({nested}) or ({other})"))
+        there, here = _there(body(field), *keys), _at(body(field), *keys)
+        statements += [
+            assign(here, _MARKER, f"{there} and IsString({here})"),
+            assign(left, f"{left} - 1", f"{left} != nil and {there} and {here} == {_MARKER}"),
+            assign(here, _MARKER, f"{there} and {here} != nil"),
+        ]
+    statements.append(assign(attribute(OBJECTS_HIT), "true", f"{left} == nil or {left} > 0"))
+    literal = places.LAST_APPLIED_LITERAL
     return Statements(tuple(statements), (f"IsMap(log.body) and ({_has_objects()}) and {_stands(literal)}",))
 
 
@@ -284,31 +418,63 @@ def _stands(literal: str) -> str:
 # Patterns.
 
 
-def _look_for(rules: tuple[Rule, ...]) -> Statements:
+def _look_for_any(rules: tuple[Rule, ...], gates: Mapping[Feature, str]) -> Iterator[Statements]:
+    """Look for all rules; for those of profiles that not every event's demand names, in groups of their own."""
+    gated: dict[str, list[Rule]] = {}
+    for rule in rules:
+        gated.setdefault(gates.get(rule.profile, ""), []).append(rule)
+    always = gated.pop("", [])
+    yield _look_for(always, () if always else (" or ".join(gated),), doubt=True)
+    for gate, theirs in gated.items():
+        yield _look_for(theirs, (gate,), doubt=False)
+
+
+def _look_for(rules: list[Rule], conditions: tuple[str, ...], *, doubt: bool) -> Statements:
     """Set HIT or OBJECTS_HIT where some rule may match: a pass over the line for each literal, and no more for most."""
-    raw, low = cache("raw"), cache("low")
+    raw = cache("raw")
     hit, objects_hit = attribute(HIT), attribute(OBJECTS_HIT)
     plain = [rule for rule in rules if not rule.gates]
-    in_objects = f"{attribute(SEALED)} == nil and ({_has_objects()})"
+    low, words = cache("low"), cache("words")
+    in_objects, in_words = cache("objects"), cache("said")
+    is_open = f"{attribute(SEALED)} == nil"
     statements = [
         assign(raw, attribute(RAW)),
         assign(raw, "String(log.body)", f"not IsString({attribute(RAW)})"),
-        assign(low, f"ToLowerCase({raw})", in_objects),
-        assign(hit, "true", _any_literal(raw, "", (rule for rule in plain if rule.scope is Scope.EVERYWHERE))),
-        assign(hit, "true", f"{hit} == nil and ({_doubtful(raw)})"),
+        assign(hit, "true", _any_literal(raw, "", _of(plain, Scope.EVERYWHERE))),
+        *([assign(hit, "true", f"{hit} == nil and ({_doubtful(raw)})")] if doubt else []),
+        assign(in_objects, "true", f"{hit} == nil and {is_open} and ({_has_objects()})"),
+        assign(in_words, "true", f"{hit} == nil and {is_open} and ({_says_more()})"),
+        assign(low, f"ToLowerCase({raw})", f"{in_objects} != nil or {in_words} != nil"),
+        assign(words, "true", f"{low} != nil and ({_any_literal(raw, low, _of(plain, Scope.WORDS))})"),
         assign(
             objects_hit,
             "true",
-            f"{hit} == nil and {low} != nil and "
-            f"({_any_literal(raw, low, (rule for rule in plain if rule.scope is Scope.OBJECTS))})",
+            f"{in_objects} != nil and ({words} != nil or {_any_literal(raw, low, _of(plain, Scope.OBJECTS))})",
         ),
+        assign(attribute(WORDS_HIT), "true", f"{in_words} != nil and {words} != nil"),
     ]
     for rule in sorted((rule for rule in rules if rule.gates), key=lambda rule: not rule.literals):
         attributes = (hit,) if rule.scope is Scope.EVERYWHERE else (hit, objects_hit)
         unset = " and ".join(f"{each} == nil" for each in attributes)
         cheap = f" and ({_any_of(raw, rule.literals)})" if rule.literals else ""
         statements.append(assign(attributes[-1], "true", f"{unset}{cheap} and ({_passes(raw, rule)})"))
-    return Statements(tuple(statements), ("IsMap(log.body)",))
+    return Statements(tuple(statements), (*conditions, "IsMap(log.body)"))
+
+
+def _of(rules: Iterable[Rule], scope: Scope) -> Iterator[Rule]:
+    return (rule for rule in rules if rule.scope is scope)
+
+
+def _says_more() -> str:
+    """That the API server or a webhook says something of a request that it does not say of every request."""
+    status, annotations = body("responseStatus"), body("annotations")
+    more = " or ".join(f"{_at(status, each)} != nil" for each in places.WORDS)
+    lacking = " or ".join(f"{_at(annotations, each)} == nil" for each in places.OF_EVERY_REQUEST)
+    many = f"Len({annotations}) > {len(places.OF_EVERY_REQUEST)}"
+    return (
+        f"({status} != nil and (not IsMap({status}) or {more})) or "
+        f"({annotations} != nil and (not IsMap({annotations}) or {many} or {lacking}))"
+    )
 
 
 def _passes(path: str, rule: Rule) -> str:
@@ -351,18 +517,18 @@ def _stands_in(path: str, literal: str) -> str:
     return f"Index({path}, {text(literal)}) >= 0"
 
 
-def _apply_rules(target: str, rules: tuple[Rule, ...]) -> Statements:
+def _apply_rules(target: str, rules: tuple[Rule, ...], gates: Mapping[Feature, str]) -> Statements:
     """Run rules over one part. Objects of which only what is harmless is left need none."""
-    here = body(target)
-    is_object = target in places.OBJECTS
-    statements = substitutions(rule for rule in rules if is_object or rule.scope is not Scope.OBJECTS)
-    is_hit = f"{attribute(HIT)} != nil"
-    if is_object:
+    here, is_hit = body(target), f"{attribute(HIT)} != nil"
+    statements = substitutions((rule for rule in rules if rule.scope in scopes(target)), gates)
+    if target in places.OBJECTS:
         is_hit = f"{attribute(SEALED)} == nil and ({is_hit} or {attribute(OBJECTS_HIT)} != nil)"
+    elif target in places.SAID:
+        is_hit = f"({is_hit} or {attribute(WORDS_HIT)} != nil)"
     return _on_text(here, statements, (f"{is_hit} and IsMap(log.body) and {here} != nil",))
 
 
-def substitutions(rules: Iterable[Rule]) -> list[str]:
+def substitutions(rules: Iterable[Rule], gates: Mapping[Feature, str] = _UNGATED) -> list[str]:
     """Statements that run rules over TEXT, and set WHOLE where all of it must go."""
     found, low, whole = cache(TEXT), cache("low"), cache(WHOLE)
     statements = [assign(low, f"ToLowerCase({found})")]
@@ -374,6 +540,8 @@ def substitutions(rules: Iterable[Rule]) -> list[str]:
             looked[needed] = here = cache(f"has.{len(looked)}")
             statements.append(assign(here, "true", _any_of(low if rule.folded else found, rule.literals)))
         where = f"{looked[needed]} != nil" if rule.literals else _passes(found, rule)
+        if rule.profile in gates:
+            where = f"{gates[rule.profile]} and ({where})"
         if rule.also:
             both = f"IsMatch({found}, {text(rule.regex)}) and IsMatch({found}, {text(rule.also)})"
             statements.append(assign(whole, "true", f"{where} and {both}"))
@@ -383,18 +551,21 @@ def substitutions(rules: Iterable[Rule]) -> list[str]:
     return statements
 
 
-def _apply_own(target: str, patterns: tuple[OwnPattern, ...]) -> Statements:
-    here = body(target)
-    return _on_text(here, own_substitutions(patterns), (f"IsMap(log.body) and {here} != nil",))
+def _apply_own(target: str, patterns: tuple[OwnPattern, ...], gates: Mapping[Feature, str]) -> Statements:
+    here, asked = body(target), list(dict.fromkeys(gates.get(each, "") for each in patterns))
+    anywhere = () if "" in asked else (" or ".join(asked),)
+    return _on_text(here, own_substitutions(patterns, gates), (*anywhere, f"IsMap(log.body) and {here} != nil"))
 
 
-def own_substitutions(patterns: Iterable[OwnPattern]) -> list[str]:
-    """Statements that run tenants' patterns over TEXT."""
+def own_substitutions(patterns: Iterable[OwnPattern], gates: Mapping[Feature, str] = _UNGATED) -> list[str]:
+    """Statements that run users' patterns over TEXT."""
     statements = []
-    for pattern in patterns:
-        regex, replacement = pattern.substitution
-        written = text(KEPT + replacement.replace("$", "$$"))
-        statements.append(f"replace_pattern({cache(TEXT)}, {text(regex)}, {written})")
+    for number, pattern in enumerate(patterns):
+        regex, _ = pattern.substitution
+        hit = cache(f"hit.{number}")
+        # By the expression alone: see `apply_listed`.
+        statements.append(assign(hit, f"IsMatch({cache(TEXT)}, {text(pattern.regex)})", gates.get(pattern, "")))
+        statements.extend(_substituted(hit, text(regex), text(pattern.template)))
     return statements
 
 
@@ -404,7 +575,7 @@ def _on_text(here: str, statements: list[str], conditions: tuple[str, ...]) -> S
     A line that was looked into is written anew even if nothing was found in it: of two fields with one name in a line,
     only the last is in the map that was looked into.
     """
-    found, before, structured, whole = cache(TEXT), cache("before"), cache("structured"), cache(WHOLE)
+    found, before, structured, whole = cache(TEXT), cache(BEFORE), cache("structured"), cache(WHOLE)
     changed = f"({whole} != nil or {found} != {before})"
     return SilentStatements(
         (
@@ -424,7 +595,7 @@ def _on_text(here: str, statements: list[str], conditions: tuple[str, ...]) -> S
 # Pseudonyms.
 
 
-def _pseudonyms(demand: RedactionDemand) -> Statements:
+def _pseudonyms(of: PseudonymizedField) -> Statements:
     secret, prefix = attribute(KEY_SECRET), text(pseudonyms.PREFIX)
     statements = [
         assign(cache("key"), text("")),
@@ -435,11 +606,12 @@ def _pseudonyms(demand: RedactionDemand) -> Statements:
         assign(cache("namespace"), f"SHA256({cache('namespace')})"),
         _IS_MODIFIED,
     ]
-    if PseudonymizedField.USERNAME in demand.pseudonymize:
-        for field in pseudonyms.USERS:
-            statements.extend(_pseudonym_of_user(body(field), cache(field)))
-    if PseudonymizedField.SOURCE_IPS in demand.pseudonymize:
-        statements.extend(_pseudonyms_of_addresses(body("sourceIPs")))
+    match of:
+        case PseudonymizedField.USERNAME:
+            for field in pseudonyms.USERS:
+                statements.extend(_pseudonym_of_user(body(field), cache(field)))
+        case PseudonymizedField.SOURCE_IPS:
+            statements.extend(_pseudonyms_of_addresses(body("sourceIPs")))
     return Statements(tuple(statements), ("IsMap(log.body)",))
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from audit_operator.api.redaction import RedactionProfile
+from audit_operator.shipping.redaction import places
 
 MARKER = "[REDACTED]"
 
@@ -54,6 +55,9 @@ class Scope(StrEnum):
 
     EVERYWHERE = "everywhere"
     """requestURI, userAgent, annotations, responseStatus and both objects."""
+    WORDS = "words"
+    """Both objects, and annotations and responseStatus, where these say more than the API server says of every request:
+    what refuses a request repeats what it does not like."""
     OBJECTS = "objects"
     """requestObject and responseObject."""
 
@@ -92,12 +96,12 @@ _PII, _FINANCIAL = RedactionProfile.PII, RedactionProfile.FINANCIAL
 _BEFORE = r'((?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))+|\b)'
 """Escapes of JSON, all that follow one another: of two backslashes the second begins none. Or the edge of a word."""
 
-GUARDS = ("_", "J", "K", "Basic", "basic", "key")
+GUARDS = ("_", "J", "K", "Basic", "basic", "key", "ken", "cret")
 """Of literals that hold one of these, none stands where it does not."""
 
 _NAMED = (
     "word", "wd", "hrase", "dential",
-    'ken":"', 'ken\\"', 'ken","v', 'cret":"', 'cret\\"', 'cret","v',
+    'ken":"', 'ken\\"', 'ken","v', 'ken","t', 'cret":"', 'cret\\"', 'cret","v', 'cret","t',
     "_key", "-key", "ikey", "skey", "tkey", "ekey",
 )  # fmt: skip
 """One of these stands wherever a rule that goes by the name of a value can match."""
@@ -109,9 +113,25 @@ _KEY_END = (
 _ENV_END = r"(?i:passw(?:or)?d|passphrase|token|secret|(?:api|access|secret|private)[_-]?key|credentials?)"
 
 # Content of a string, at the level of the text itself and in an object within a string: there a quote is \" and a
-# backslash \\, so that \\\" and \\\\ are its escapes.
+# backslash \\, so that \\\" and \\\\ are its escapes; and &, < and > are those of the text.
 _PLAIN = r'(?:[^"\\]|\\(?s:.))+'
-_INNER = r'(?:[^"\\]|\\\\(?:\\["\\]|[^"\\]))+'
+_INNER = r'(?:[^"\\]|\\(?:u[0-9a-fA-F]{4}|[/bfnrt])|\\\\(?:\\["\\]|[^"\\]))+'
+_SIGN = r"\\+u(?:0026|003[ceCE]|202[89])"
+"""&, <, > and line separators as Go's encoder writes them, within texts, too."""
+_SPACE = r"\\+[nrt]"
+
+_URL_USER = rf'://(?:[^/\s:@"\\]|{_SIGN})*:'
+_URL_PASSWORD = rf'(?:[^/\s"\\]|{_SIGN}|(?:\\\\)+)+@'
+_REFUSED = rf"(?:{_KEY_END}|(?:^|[^A-Za-z])secret)(?:\[[^\]\s\"\\]*\]|\])*"
+"""The end of a path, in a message that refuses what stands there."""
+_REFUSES = r"(?:: [A-Z][a-z]+ value: | in [a-z]+ must be of type [a-z0-9, ]+: )"
+
+
+def scopes(part: str) -> frozenset[Scope]:
+    """Of the rules that run over a part of an event."""
+    if part in places.OBJECTS:
+        return frozenset(Scope)
+    return frozenset({Scope.EVERYWHERE, Scope.WORDS} if part in places.SAID else {Scope.EVERYWHERE})
 
 
 def stands(rule: Rule, text: str, low: str) -> bool:
@@ -158,12 +178,14 @@ _CARDS = (
     f"6(?:011|5[0-9]{{2}}){_REST_OF_CARD}",
     "3[47][0-9]{2}[ -]?[0-9]{6}[ -]?[0-9]{5}",
 )
+_BEYOND_ASCII, _ESCAPED = "\x80-\U0010ffff", r"\\\\u[0-9a-fA-F]{4}"
+"""Letters, and how some encoders write them in an object in a text."""
 _ACCOUNT_KEY = r"(?i:iban|account[_-]?(?:number|no)|card[_-]?(?:number|no)|cvv2?|cvc|routing[_-]?number|sort[_-]?code)"
 
 
 def _by_name(name: str, regex: str, replacement: str = KEPT + MARKER) -> Rule:
     """A rule that takes a value for a secret because of the name that it goes by."""
-    return Rule(name, _SECRETS, regex, literals=_NAMED, folded=True, replacement=replacement, scope=Scope.OBJECTS)
+    return Rule(name, _SECRETS, regex, literals=_NAMED, folded=True, replacement=replacement, scope=Scope.WORDS)
 
 
 RULES = (
@@ -184,14 +206,14 @@ RULES = (
         literals=("PRIVATE KEY",),
     ),
     Rule("private-key-base64", _SECRETS, _private_keys(), literals=("LS0tLS1CRUdJTi",)),
-    _by_name("secret-by-name", rf'("(?:[\w./-]*{_KEY_END}|secret)":"){_PLAIN}'),
+    _by_name("secret-by-name", rf'("(?:[^"\\]*{_KEY_END}|secret)":"){_PLAIN}'),
     _by_name(
         "number-by-name",
-        r'("[\w./-]*(?i:passw(?:or)?d|passphrase|(?:api|access|secret|private)[_-]?key)":)-?[0-9][0-9.eE+-]*',
+        r'("[^"\\]*(?i:passw(?:or)?d|passphrase|(?:api|access|secret|private)[_-]?key)":)-?[0-9][0-9.eE+-]*',
         replacement=f'{KEPT}"{MARKER}"',
     ),
-    _by_name("secret-by-name-in-text", rf'(\\"(?:[\w./-]*{_KEY_END}|secret)\\"\s*:\s*\\"){_INNER}'),
-    _by_name("environment", rf'("name":"[^"\\]*{_ENV_END}","value":"){_PLAIN}'),
+    _by_name("secret-by-name-in-text", rf'(\\"(?:[^"\\]*{_KEY_END}|secret)\\"\s*:\s*\\"){_INNER}'),
+    _by_name("environment", rf'("name":"[^"\\]*{_ENV_END}",(?:"type":"[^"\\]*",)?"value":"){_PLAIN}'),
     _by_name("patch-by-name", rf'("path":"[^"\\]*{_ENV_END}","value":"){_PLAIN}'),
     _by_name("environment-in-text", rf'(\\"name\\":\\"[^"\\]*{_ENV_END}\\",\\"value\\":\\"){_INNER}'),
     Rule(
@@ -203,10 +225,48 @@ RULES = (
         scope=Scope.OBJECTS,
     ),
     Rule(
+        "last-applied-in-text",
+        _SECRETS,
+        rf'(last-applied-configuration\\"\s*:\s*\\"){_INNER}',
+        literals=("last-applied-configuration",),
+        replacement=f"{KEPT}{MARKER}",
+        scope=Scope.OBJECTS,
+    ),
+    Rule(
+        "last-applied-in-yaml",
+        _SECRETS,
+        # In YAML, or in a text in a text: where it ends nobody can tell.
+        rf"(last-applied-configuration(?:\\\\+\"|'|)\s*:){_PLAIN}",
+        literals=("last-applied-configuration",),
+        replacement=f"{KEPT}{MARKER}",
+        scope=Scope.OBJECTS,
+    ),
+    Rule(
+        "refused-value",
+        _SECRETS,
+        rf'({_REFUSED}{_REFUSES}\\"){_INNER}',
+        literals=("value: ", "must be of type"),
+        replacement=f"{KEPT}{MARKER}",
+    ),
+    Rule(
+        "refused-object",
+        _SECRETS,
+        rf"({_REFUSED}{_REFUSES})(?:\{{|\[(?:[^R\"\\]|\\)|-?[0-9])(?:{_PLAIN})?",
+        literals=("value: ", "must be of type"),
+        replacement=f"{KEPT}{MARKER}",
+    ),
+    Rule(
+        "refused-field",
+        _SECRETS,
+        rf'("field":"[^"\\]*{_REFUSED}","message":"){_PLAIN}',
+        literals=('"field":"',),
+        replacement=f"{KEPT}{MARKER}",
+    ),
+    Rule(
         "password-in-url",
         _SECRETS,
-        r'(://[^/\s:@"\\]{0,64}:)[^/\s"\\]{1,256}@',
-        gates=(r'://[^/\s:@"\\]{0,64}:[^/\s"\\]{1,256}@',),
+        f"({_URL_USER}){_URL_PASSWORD}",
+        gates=(_URL_USER + _URL_PASSWORD,),
         literals=("@",),
         replacement=f"{KEPT}{MARKER}@",
     ),
@@ -220,15 +280,32 @@ RULES = (
     Rule(
         "bearer",
         _TOKENS,
-        r"((?:[Bb]earer|BEARER)(?:\s|%20|\+|=|:)+)[A-Za-z0-9._~+/%=-]{16,}",
+        rf'((?:[Bb]earer|BEARER)(?:\s|%20|\+|=|:|{_SPACE}|\\+")+)[A-Za-z0-9._~+/%=-]{{16,}}',
         literals=("Bearer", "bearer", "BEARER"),
         replacement=f"{KEPT}{MARKER}",
     ),
     Rule(
         "basic",
         _TOKENS,
-        r"((?:[Bb]asic|BASIC)(?: |%20|\+)+)(?:[A-Za-z0-9+/]{16,}|[A-Za-z0-9+/]{6,}=)(?:=|%3[Dd])*",
-        literals=("Basic ", "Basic%", "Basic+", "basic ", "basic%", "basic+", "BASIC"),
+        rf"((?:[Bb]asic|BASIC)(?:[ \t\n\r]|%20|\+|{_SPACE})+)"
+        r"(?:[A-Za-z0-9+/]{16,}|[A-Za-z0-9+/]{6,}=)(?:=|%3[Dd])*",
+        literals=(
+            "Basic ",
+            "Basic%",
+            "Basic+",
+            "Basic\\",
+            "Basic\t",
+            "Basic\n",
+            "Basic\r",
+            "basic ",
+            "basic%",
+            "basic+",
+            "basic\\",
+            "basic\t",
+            "basic\n",
+            "basic\r",
+            "BASIC",
+        ),
         replacement=f"{KEPT}{MARKER}",
     ),
     Rule(
@@ -248,14 +325,17 @@ RULES = (
     Rule(
         "e-mail",
         _PII,
-        r'((?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))*)[A-Za-z0-9._%+-]{1,64}(?:@|%40)(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}',
+        r'((?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))*)'
+        rf"(?:[A-Za-z0-9._%+'{_BEYOND_ASCII}-]|{_ESCAPED}){{1,64}}(?:@|%40)"
+        rf"(?:(?:[A-Za-z0-9{_BEYOND_ASCII}-]|{_ESCAPED}){{1,63}}\.)+(?:[A-Za-z{_BEYOND_ASCII}]|{_ESCAPED}){{2,24}}",
         literals=("@", "%40"),
         replacement=f"{KEPT}{MARKER}",
     ),
     Rule(
         "phone",
         _PII,
-        r'((?:^|[\s":,;=(]|\\[nrt]))(?:\+|%2B)[0-9]{1,3}[ .-]?\(?[0-9]{2,4}\)?(?:[ .-]?[0-9]{2,4}){2,4}\b',
+        rf'((?:^|[\s":,;=(&<>]|{_SPACE}|{_SIGN}))(?:\+|%2B)'
+        r"[0-9]{1,3}[ .-]?\(?[0-9]{2,4}\)?(?:[ .-]?[0-9]{2,4}){2,4}\b",
         literals=("+", "%2B"),
         gates=(r"\+[0-9]{1,3}[ .-]?\(?[0-9]{2,4}", r"%2B[0-9]{1,3}[ .-]?\(?[0-9]{2,4}"),
         replacement=f"{KEPT}{MARKER}",
@@ -277,8 +357,10 @@ RULES = (
     Rule(
         "iban",
         _FINANCIAL,
-        rf"{_BEFORE}(?:{_IBAN_COUNTRIES})[0-9]{{2}}(?: ?[A-Z0-9]{{4}}){{3,7}}(?: ?[A-Z0-9]{{1,3}})?\b",
-        gates=(r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}",),
+        rf"{_BEFORE}(?:(?:{_IBAN_COUNTRIES})[0-9]{{2}}(?: ?[A-Z0-9]{{4}}){{3,7}}(?: ?[A-Z0-9]{{1,3}})?|"
+        # In small letters, hashes look like those with letters in their numbers.
+        rf"(?:{_IBAN_COUNTRIES.lower()})[0-9]{{2}}(?: ?[0-9]{{4}}){{3,7}}(?: ?[0-9]{{1,3}})?)\b",
+        gates=(r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}", r"[a-z]{2}[0-9]{2} ?[0-9]{4} ?[0-9]{4} ?[0-9]{4}"),
         replacement=f"{KEPT}{MARKER}",
     ),
     Rule(

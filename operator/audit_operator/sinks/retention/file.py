@@ -12,11 +12,10 @@ import asyncio
 import fcntl
 import logging
 import os
-import re
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from time import sleep
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
@@ -24,7 +23,7 @@ from audit_operator.api.policy_status import RetentionState
 from audit_operator.retention.demand import period
 from audit_operator.retention.judgement import Facts, Gap, Mends
 from audit_operator.shipping.collector.attributes import QUARANTINE
-from audit_operator.shipping.search_index import TIME
+from audit_operator.sinks.dated_files import BEGIN, OF_ANY, OF_NONE, REFUSED, day_of
 from audit_operator.sinks.retention.protocol import NO_FOLDERS, Done, Observed
 from audit_operator.sinks.store import Failure, Reason
 
@@ -39,15 +38,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _DAY = timedelta(days=1)
-_OF_NONE, _OF_ANY = "_cluster", "_other"
-"""Folders of records of no namespace, and of what may be of any: of namespaces that shippers had not seen, and lines
-that are no events. No namespace has such a name (tools/otelcol/exporters/datedfiles)."""
-_REFUSED = "_refused"
-"""Folder of what its own file did not take."""
 _MARKS = tuple(f',"{each}":"'.encode() for each in ("unseen", QUARANTINE))
 """Of what earlier collectors wrote among records of no namespace, and is of any. In no value stands a plain quote."""
-_DATED = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.jsonl", re.ASCII)
-_BEGIN = f'{{"{TIME}":"'.encode()
 _CHUNK = 2**20
 _LOCK_TRIES, _LOCK_PAUSE = 500, 0.02
 _FORMER = "audit*.jsonl"
@@ -145,7 +137,7 @@ def _facts(root: Path, wanted: RetentionClass, now: datetime, given_up: threadin
                     whole = file.end <= limit and not file.mixed
                     overdue += _lines(file) if whole else sum(each < limit for each in _times(file))
         except OSError as error:
-            unread[namespace or _OF_NONE] = error
+            unread[namespace or OF_NONE] = error
     if unread and len(unread) == len(wanted.namespaces):
         # It is rather the disk than one folder.
         raise next(iter(unread.values()))
@@ -169,7 +161,7 @@ def _left(root: Path, delete_after: int, now: datetime) -> Iterator[Gap]:
     """What is not deleted by order, and may be of the class."""
     if any(root.glob(_FORMER)):
         yield _LEFT
-    for folder in (_OF_ANY, _REFUSED):
+    for folder in (OF_ANY, REFUSED):
         if any(each.end <= now - timedelta(hours=delete_after) for each in _files(root, folder)):
             said = f"files in {folder}, which may be of any namespace, are older than {period(delete_after)}"
             yield Gap(RetentionState.PARTIAL, said, "delete them by hand once they are older than the longest minimum")
@@ -273,26 +265,18 @@ def _locked(file: _File) -> Iterator[None]:
 def _files(root: Path, namespace: str) -> Iterator[_File]:
     """Those of a namespace, the oldest first. Raises OSError. Links are not followed."""
     try:
-        folder = os.open(root / (namespace or _OF_NONE), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        folder = os.open(root / (namespace or OF_NONE), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except FileNotFoundError:
         return
     try:
         with os.scandir(folder) as entries:
             names = sorted(each.name for each in entries if each.is_file(follow_symlinks=False))
         for name in names:
-            day = _day(name)
+            day = day_of(name)
             if day is not None:
                 yield _File(folder, name, datetime.combine(day, time(), UTC) + _DAY, mixed=not namespace)
     finally:
         os.close(folder)
-
-
-def _day(name: str) -> date | None:
-    found = _DATED.fullmatch(name)
-    try:
-        return date.fromisoformat(found[1]) if found else None
-    except ValueError:
-        return None
 
 
 def _lines(file: _File) -> int:
@@ -309,10 +293,10 @@ def _times(file: _File) -> Iterator[datetime]:
 
 def _time(file: _File, line: bytes) -> datetime | None:
     """When a record was; None for a line that is none, or not of those whose file this is."""
-    if not line.startswith(_BEGIN) or not line.endswith(b"\n") or (file.mixed and _is_of_any(line)):
+    if not line.startswith(BEGIN) or not line.endswith(b"\n") or (file.mixed and _is_of_any(line)):
         return None
     try:
-        moment = datetime.fromisoformat(line[len(_BEGIN) : line.index(b'"', len(_BEGIN))].decode("ascii"))
+        moment = datetime.fromisoformat(line[len(BEGIN) : line.index(b'"', len(BEGIN))].decode("ascii"))
     except ValueError:
         return None
     return moment if moment.tzinfo is not None else None
