@@ -89,13 +89,38 @@ def test_the_map_is_used_by_keys_alone(opened):
     assert "secret-read in the cluster as a whole: Covered" in page.evaluate(shown)
     page.press("ArrowDown")
     assert "secret-read in payments: Leak" in page.evaluate(shown)
+    assert "Proved by live probes, the oldest of 2026-11-27." in page.evaluate(shown)
     assert "pods/exec" in page.evaluate(shown)
+    page.press("ArrowRight")
+    assert "A live probe contradicts this" in page.evaluate(shown)
     for key, expected in (("End", [2, 4]), ("ArrowRight", [2, 4]), ("Home", [2, 1]), ("ArrowUp", [1, 1]),
                           ("ArrowUp", [1, 1]), ("ArrowRight", [1, 2])):  # fmt: skip
         page.press(key)
         assert page.evaluate(where) == expected
     page.press("Tab")
     assert not page.evaluate(f"{AT}.matches('#heat td')")
+
+
+def test_the_evidence_behind_a_control_is_unfolded_by_keys_alone(opened):
+    page = opened(sample())
+    opened_ = "document.querySelectorAll('.evidence[open], .control[open]').length"
+    for name in ("evidence", "control"):
+        for _ in range(40):
+            page.press("Tab")
+            if page.evaluate(f"{AT}.matches('.{name} > summary')"):
+                break
+        page.press("Enter")
+    assert page.evaluate(opened_) == 2
+    line = "document.querySelector('.control li')"
+    assert "a live probe contradicts it" in page.evaluate(f"{line}.textContent")
+    assert page.evaluate(f"{line}.getBoundingClientRect().height") > 10
+
+
+def test_the_evidence_fits_a_phone(opened):
+    phone = opened(sample("w" * 900), width=390, height=844)
+    phone.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    assert phone.evaluate("document.documentElement.scrollWidth") == 390
+    assert phone.evaluate("document.querySelector('.control li').getBoundingClientRect().right") <= 390
 
 
 def test_a_thousand_namespaces_are_walked_through_and_filtered(opened):
@@ -124,6 +149,7 @@ def test_paper_has_what_is_folded_on_the_screen(opened):
     page.call("Emulation.setEmulatedMedia", media="print")
     body = "document.querySelector('.finding .body')"
     assert page.evaluate(f"{body}.getBoundingClientRect().height") > 20
+    assert page.evaluate("document.querySelector('.control li').getBoundingClientRect().height") > 5
     assert page.evaluate("getComputedStyle(document.getElementById('filter')).display") == "none"
     assert page.print().startswith(b"%PDF-")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from audit_operator.api.compliance import Framework
 from audit_operator.compliance.controls import EvidenceKind, builtin_controls
-from audit_operator.compliance.facts import Facts, Observation, Standing
+from audit_operator.compliance.facts import Facts, LiveProof, Observation, Shown, Standing
 from audit_operator.compliance.judgement import Outcome, judge, judge_control, passing_rate
 from tests.compliance.policies import all_observed, coverage_of, facts
 
@@ -105,19 +105,71 @@ def test_the_rate_is_over_what_was_judged_and_never_rounded_up():
     assert passing_rate(results) != "100%"
 
 
+ROLES = control(Framework.PCI_DSS_4, "10.2.1.5")
+OF_ROLES = [
+    each.action.id
+    for each in coverage_of(BASELINE).actions
+    if "10.2.1.5" in each.action.frameworks.get("PCI-DSS-4", ())
+]
+
+
+def test_a_control_passes_by_what_the_policy_says_and_tells_how_much_of_it_was_proved_live():
+    claimed = judge_control(ROLES, facts(BASELINE))
+    assert (claimed.outcome, claimed.proof) == (Outcome.PASS, LiveProof.CLAIMED)
+    assert f"0 of {len(OF_ROLES)} actions proved live" in claimed.reason
+    verified = dict.fromkeys(OF_ROLES, Shown(LiveProof.VERIFIED, seen="2026-11-28T11:00:00Z"))
+    proved = judge_control(ROLES, facts(BASELINE, shown=verified))
+    assert (proved.outcome, proved.proof) == (Outcome.PASS, LiveProof.VERIFIED)
+    assert f"{len(OF_ROLES)} of {len(OF_ROLES)} actions proved live" in proved.reason
+    assert {each.seen for each in proved.observations if each.proof} == {"2026-11-28T11:00:00Z"}
+
+
+def test_what_a_live_probe_contradicts_fails_whatever_the_policy_says():
+    shown = dict.fromkeys(OF_ROLES, Shown(LiveProof.VERIFIED)) | {
+        OF_ROLES[0]: Shown(LiveProof.CONTRADICTED, "create x: level: predicted Metadata, found None (central)")
+    }
+    found = judge_control(ROLES, facts(BASELINE, shown=shown))
+    assert (found.outcome, found.proof) == (Outcome.FAIL, LiveProof.CONTRADICTED)
+    assert f"{OF_ROLES[0]} is Covered" in found.reason
+    assert "contradicts it: create x: level: predicted Metadata, found None (central)" in found.reason
+
+
+def test_a_record_that_was_not_found_again_keeps_from_passing_and_fails_nothing():
+    found = judge_control(ROLES, facts(BASELINE, shown={OF_ROLES[0]: Shown(LiveProof.MISSING, "found none in time")}))
+    assert (found.outcome, found.proof) == (Outcome.CANNOT_BE_JUDGED, LiveProof.MISSING)
+    assert "found none in time" in found.reason
+
+
+def test_that_a_gap_was_proved_closes_none():
+    shown = dict.fromkeys(OF_ROLES, Shown(LiveProof.VERIFIED))
+    assert judge_control(ROLES, facts(NOTHING, shown=shown)).outcome is Outcome.FAIL
+
+
+def test_of_a_policy_in_a_file_nothing_is_proved_or_claimed():
+    found = judge_control(ROLES, Facts("", coverage_of(BASELINE), as_written=True))
+    assert found.proof is None
+    assert "live" not in found.reason
+
+
 STANDINGS = st.sampled_from(Standing)
+ACTIONS = st.sampled_from([each.action.id for each in coverage_of(BASELINE).actions])
 
 
-@given(st.dictionaries(st.sampled_from(EvidenceKind), STANDINGS), st.sampled_from([BASELINE, NOTHING, EVERYTHING]))
-def test_no_control_passes_with_anything_unseen_and_none_fails_with_nothing_against_it(standings, rules):
+@given(
+    st.dictionaries(st.sampled_from(EvidenceKind), STANDINGS),
+    st.sampled_from([BASELINE, NOTHING, EVERYTHING]),
+    st.dictionaries(ACTIONS, st.builds(Shown, st.sampled_from(LiveProof))),
+)
+def test_no_control_passes_with_anything_unseen_and_none_fails_with_nothing_against_it(standings, rules, shown):
     observed = {kind: (Observation(each, "said", "source"),) for kind, each in standings.items()}
-    for result in judge(Framework, facts(rules, observed=observed)):
+    for result in judge(Framework, facts(rules, observed=observed, shown=shown)):
         for each in result.judged:
             seen = {line.standing for line in each.observations}
             if each.outcome is Outcome.PASS:
                 assert seen <= {Standing.HOLDS, Standing.NOT_APPLICABLE}
                 assert Standing.HOLDS in seen
                 assert standings.keys() >= set(each.control.evidence) - OF_ACTIONS
+                assert each.proof not in (LiveProof.CONTRADICTED, LiveProof.MISSING)
             assert (each.outcome is Outcome.FAIL) == (Standing.FAILS in seen)
 
 

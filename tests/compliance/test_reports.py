@@ -8,10 +8,12 @@ import re
 import pytest
 
 from audit_operator.api.compliance import Framework
+from audit_operator.api.policy_status import CoverageBasis
 from audit_operator.compliance.controls import builtin_controls
+from audit_operator.compliance.facts import LiveProof, Shown
 from audit_operator.compliance.judgement import Outcome, judge
 from audit_operator.compliance.kube_bench import to_kube_bench
-from audit_operator.compliance.open_reports import MOST_RESULTS, to_open_report
+from audit_operator.compliance.open_reports import MOST_BYTES, MOST_RESULTS, content, of_actions, to_open_report
 from audit_operator.compliance.oscal import control_id, to_oscal
 from audit_operator.compliance.report import AS_WRITTEN, to_json, to_table
 from tests.compliance.oscal_structure import faults
@@ -46,6 +48,89 @@ def test_the_evidence_behind_a_verdict_stands_beside_it(results):
     assert failing["standing"] == "Fails"
     assert "pod-logs-read is Gap" in failing["said"]
     assert control["evidence"][-1]["seen"] == AT
+
+
+def test_every_form_says_what_live_probes_have_shown():
+    shown = {"pod-logs-read": Shown(LiveProof.CONTRADICTED, "found at None", AT)}
+    results = judge([Framework.PCI_DSS_4], facts("- level: Metadata", shown=shown))
+    assert "10.2.1.3" in next(line for line in to_table(results, as_written=False).splitlines() if "found at" in line)
+    [pci] = to_json(results, namespace="", as_written=False)["frameworks"]
+    control = next(each for each in pci["controls"] if each["id"] == "10.2.1.3")
+    assert (control["verdict"], control["proof"]) == ("Fail", "Contradicted")
+    [failing] = [each for each in control["evidence"] if each.get("proof") == "Contradicted"]
+    assert (failing["source"], failing["seen"]) == ("coverage/pod-logs-read", AT)
+    result = next(each for each in to_open_report(results, namespace="", at=1)["results"] if each["rule"] == "10.2.1.3")
+    assert (result["result"], result["properties"]["proof"]) == ("fail", "Contradicted")
+    document = to_oscal(results, about="the cluster", at=AT, version="1")
+    assert list(faults(document)) == []
+    assert json.dumps(document).count('"name": "proof"') > 1
+    assert "found at None" in json.dumps(to_kube_bench(results, version="1"))
+
+
+def test_every_form_says_when_the_oldest_proof_was():
+    shown = {
+        each.action.id: Shown(LiveProof.VERIFIED, seen=f"2026-11-{20 + number % 5}")
+        for number, each in enumerate(facts("- level: Metadata").coverage.actions)
+    }
+    known = facts("- level: Metadata", shown=shown)
+    results = judge([Framework.PCI_DSS_4], known)
+    passed = next(each for each in results[0].judged if each.outcome is Outcome.PASS and each.proof)
+    day = min(each.seen for each in passed.observations if each.proof)
+    assert f"proved live, the oldest on {day}" in to_table(results, as_written=False)
+    [pci] = to_json(results, namespace="", as_written=False)["frameworks"]
+    control = next(each for each in pci["controls"] if each["id"] == passed.control.id)
+    assert (control["proof"], control["provedOn"]) == ("Verified", day)
+    report = to_open_report(results, namespace="", at=1)["results"]
+    assert next(each for each in report if each["rule"] == passed.control.id)["properties"]["provedOn"] == day
+    document = to_oscal(results, about="the cluster", at=AT, version="1")
+    assert list(faults(document)) == []
+    assert '"proved-on"' in json.dumps(document)
+    assert {
+        each["properties"].get("provedOn") for each in of_actions(known.coverage, shown, CoverageBasis.RUNNING)
+    } == {f"2026-11-{day}" for day in range(20, 25)}
+
+
+def test_what_is_contradicted_or_not_found_is_no_pass_whatever_the_policy_says():
+    shown = {
+        "pod-exec": Shown(LiveProof.CONTRADICTED, "found at None"),
+        "pod-logs-read": Shown(LiveProof.MISSING, "found none in time"),
+    }
+    coverage = facts("- level: Metadata").coverage
+    found = {each["rule"]: each for each in of_actions(coverage, shown, CoverageBasis.RUNNING)}
+    assert (found["pod-exec"]["result"], found["pod-exec"]["properties"]["proof"]) == ("fail", "Contradicted")
+    assert "found at None" in found["pod-exec"]["message"]
+    assert found["pod-logs-read"]["result"] == "warn"
+    assert found["pod-attach"]["result"] == "pass"
+
+
+def test_an_action_of_a_policy_that_no_api_server_was_seen_to_run_passes_only_where_it_is_proved():
+    coverage = facts("- {level: None, verbs: [list]}\n- level: Metadata").coverage
+    shown = {"pod-exec": Shown(LiveProof.VERIFIED), "pod-attach": Shown(LiveProof.MISSING, "found none in time")}
+    for basis in (CoverageBasis.DESIRED, CoverageBasis.GIVEN):
+        found = {each["rule"]: each for each in of_actions(coverage, shown, basis)}
+        assert {each["rule"] for each in found.values() if each["result"] == "pass"} == {"pod-exec"}
+        assert found["pod-attach"]["result"] == "warn"
+        assert found["pod-portforward"]["result"] == "skip"
+        assert found["pod-portforward"]["properties"] == {
+            "verdict": "Covered",
+            "basis": basis.value,
+            "proof": "Claimed",
+        }
+        assert "not every API server was seen to run" in found["pod-portforward"]["message"]
+        # What speaks against it does so whoever runs the policy.
+        assert "fail" in {each["result"] for each in found.values()}
+
+
+def test_results_beyond_what_an_object_holds_are_counted_and_left_out():
+    many = [
+        {"policy": "p", "rule": str(number), "result": "pass" if number else "fail", "message": "m" * 1000}
+        for number in range(999, -1, -1)
+    ]
+    made = content(many, "payments")
+    assert made["summary"] == {"pass": 999, "fail": 1, "warn": 0, "error": 0, "skip": 0}
+    assert made["results"][0]["result"] == "fail"
+    assert 200 < len(made["results"]) < MOST_RESULTS
+    assert len(json.dumps(made["results"])) < MOST_BYTES + 1000
 
 
 def test_a_table_says_what_it_does_not_claim(results):

@@ -73,3 +73,12 @@ def test_lists_across_all_namespaces_concern_every_namespace():
     policy = Policy((Rule(Level.NONE, namespaces=("", "b"), resources=(GroupResources("", ("secrets",)),)),))
     assert restrict(policy, "a").policy.rules[0].namespaces == ("",)
     assert restrict(policy, "b").policy.rules[0].namespaces == (SAMPLE_NAMESPACE, "")
+
+
+def test_a_namespace_that_only_rules_of_others_name_is_treated_like_others():
+    named = GroupResources("", ("configmaps",), ("web", "other"))
+    policy = Policy((Rule(Level.NONE, resources=(named,), namespaces=("other",)), Rule(Level.METADATA)))
+    restrictions = Restrictions(policy)
+    assert restrictions.to("web") is restrictions.to("payments")
+    assert not restrictions.to("web").by_name
+    assert restrictions.to("other").by_name

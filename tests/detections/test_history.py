@@ -77,6 +77,19 @@ def test_an_event_without_a_time_is_refused():
         History([detection()]).add({"verb": "get"})
 
 
+def test_events_of_the_prober_do_not_count_and_those_of_who_impersonates_it_do():
+    history = History([detection(threshold=3)], prober="prober")
+    for second in range(4):
+        history.add(event(second, user="prober"))
+        history.add({**event(second, user="mallory"), "impersonatedUser": {"username": "prober"}})
+    assert [each.group for each in history.episodes()] == [("mallory",)]
+    assert (history.events, history.probes) == (8, 4)
+    history = History([detection(threshold=3)])
+    for second in range(4):
+        history.add({**event(second), "user": {}})
+    assert len(history.episodes()) == 1
+
+
 def test_groups_without_room_are_counted_and_old_ones_make_room(monkeypatch):
     monkeypatch.setattr(module, "MAX_GROUPS", 2)
     history = History([detection(threshold=2)])

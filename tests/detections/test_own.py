@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from audit_operator.api.detection import Detection, DetectionPreset, DetectionSeverity, Selection
 from audit_operator.api.rules import PresetName
@@ -94,3 +95,9 @@ def test_every_preset_can_fire_with_the_policy_that_ships_and_where_everything_i
 def test_a_preset_that_needs_bodies_cannot_fire_without_them():
     needing = [each.name for each in preset_detections() if judge(each.rule(""), METADATA).firing is Firing.CANNOT]
     assert needing == ["cluster-admin-binding"]
+
+
+@pytest.mark.parametrize("value", ["499ms", "7ms", "0s"])
+def test_times_that_the_api_server_does_not_note_are_refused(value):
+    with pytest.raises(ValidationError, match="500ms at the least"):
+        Selection(slower_than=value)

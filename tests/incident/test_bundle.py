@@ -64,6 +64,24 @@ def test_files_have_the_hashes_that_are_said_and_are_for_their_owner_alone(tmp_p
         write_bundle(folder, bundle_of(timeline))
 
 
+def test_what_cannot_be_written_to_its_end_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(path, content):
+        if path.name == "questions.json":
+            raise OSError(28, "No space left on device")
+        path.write_bytes(content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("audit_operator.incident.bundle._write", full)
+        with pytest.raises(OSError, match="No space"):
+            write_bundle(tmp_path / "made" / "x", bundle_of(Timeline()))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "timeline.txt").write_text("of somebody else")
+    with pytest.raises(FileExistsError):
+        write_bundle(tmp_path / "x", bundle_of(Timeline()))
+    assert (tmp_path / "x" / "timeline.txt").read_text() == "of somebody else"
+
+
 def test_people_read_who_did_what_as_whom_where_it_is_and_where_it_is_not(tmp_path):
     timeline = Timeline()
     event = json.dumps({"impersonatedUser": {"username": "root\x1b[2J"}})

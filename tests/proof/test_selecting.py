@@ -10,6 +10,7 @@ from audit_operator.api.audit import Level
 from audit_operator.coverage.catalogue import Sender
 from audit_operator.coverage.loading import builtin_catalogue
 from audit_operator.coverage.probes import operations_at
+from audit_operator.permissions.rbac import NOTHING
 from audit_operator.policy.evaluate import evaluate
 from audit_operator.policy.model import GroupResources, Policy, Rule
 from audit_operator.proof.requests import Marks, ProbeRequest, sent_by
@@ -110,3 +111,36 @@ def test_whoever_the_action_is_about_is_decided_by_a_rule_that_was_asked(policy)
             for operation in operations_at(action, place):
                 request = ProbeRequest.of(replace(aims[0], operation=operation), some)
                 assert evaluate(policy, request.attributes(sent_by(aims[0].sender, ME))) in asked
+
+
+def with_bodies(policy, place="payments"):
+    return Selector.of(policy, CATALOGUE, ME, bodies=True).at(place)
+
+
+def test_bodies_are_proved_beside_what_is_proved_anyway_and_only_where_that_is_asked_for():
+    policy = Policy((Rule(Level.REQUEST),))
+    plain, more = at(policy), with_bodies(policy)
+    assert not any(aim.with_body for aim in plain.requests)
+    assert plain.unproved == more.unproved == {}
+    for action, aims in more.aims.items():
+        assert tuple(aim for aim in aims if not aim.with_body) == plain.aims[action]
+    assert [aim.operation.verb for aim in more.aims["secrets-write"] if aim.with_body] == ["update", "patch"]
+    assert [aim.operation.verb for aim in more.aims["rbac-roles-change"] if aim.with_body] == ["patch"]
+    assert not any(aim.with_body for aim in more.aims["secrets-read"])
+
+
+def test_every_decision_about_bodies_is_asked_but_where_nothing_is_recorded():
+    secrets = (GroupResources("", ("secrets",)),)
+    patched = Rule(Level.METADATA, verbs=("patch",), resources=secrets)
+    nothing = Rule(Level.NONE, verbs=("update",), resources=secrets)
+    found = with_bodies(Policy((patched, Rule(Level.REQUEST)))).aims["secrets-write"]
+    assert {aim.operation.verb for aim in found if aim.with_body} == {"update", "patch"}
+    found = with_bodies(Policy((nothing, Rule(Level.REQUEST)))).aims["secrets-write"]
+    assert {aim.operation.verb for aim in found if aim.with_body} == {"patch"}
+
+
+def test_a_rule_for_the_name_of_what_is_not_there_proves_nothing():
+    named = Rule(Level.REQUEST, resources=(GroupResources("", ("secrets",), resource_names=(NOTHING,)),))
+    why = with_bodies(Policy((named, Rule(Level.METADATA)))).unproved["secrets-write"]
+    assert why.reason is UnprovedReason.ANOTHER_RULE
+    assert NOTHING in why.message

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_operator.api.findings import ObjectRef
 from audit_operator.api.policy_status import ProofOutcome
+from audit_operator.api.proof_observations import Tally
 from audit_operator.coverage.catalogue import Sender
 from audit_operator.coverage.operations import Operation
 from audit_operator.proof.comparison import Compared, Outcome
@@ -20,11 +24,12 @@ DELETE = Aim(Operation("delete", "", "secrets", in_namespace=True), "payments", 
 SELECTION = Selection({"a": (READ, DELETE), "b": (READ,)}, {"c": Unproved(UnprovedReason.NO_PROBE, "why")})
 GOOD = Compared(Outcome.VERIFIED)
 FOUND = Result({CENTRAL: GOOD, OWN: GOOD})
+PATIENCE = 120.0
 WHY = ("c", ProofOutcome.UNPROVED)
 
 
 def outcomes(results):
-    seen = standing(SELECTION, results)
+    seen = standing(SELECTION, results, PATIENCE)
     return sorted(seen.verified), [(each.action, each.outcome) for each in seen.findings]
 
 
@@ -34,19 +39,44 @@ def test_an_action_needs_all_of_its_requests():
     assert outcomes({READ: FOUND, DELETE: FOUND}) == (["a", "b"], [WHY])
 
 
+def test_what_was_judged_is_counted_by_sink_and_of_the_oldest_the_day_is_kept():
+    early, late = datetime(2026, 11, 27, 23, 59, tzinfo=UTC).timestamp(), datetime(2026, 11, 28, tzinfo=UTC).timestamp()
+    results = {
+        READ: Result({CENTRAL: GOOD, OWN: Compared(Outcome.MISSING)}, at=late),
+        DELETE: Result({CENTRAL: "no answer", OWN: Compared(Outcome.CONTRADICTED)}, at=early),
+    }
+    seen = standing(SELECTION, results, PATIENCE)
+    assert seen.oldest == date(2026, 11, 27)
+    assert seen.tallies == (Tally(OWN, 2, 2), Tally(CENTRAL, 1, 0))
+    seen = standing(SELECTION, {READ: Result({OWN: GOOD}), DELETE: FOUND}, PATIENCE)
+    assert seen.tallies == (Tally(OWN, 2, 0, frozenset({"a", "b"})), Tally(CENTRAL, 1, 0, frozenset({"a"})))
+    seen = standing(SELECTION, {READ: FOUND, DELETE: Result({CENTRAL: "no answer"}, at=late)}, PATIENCE)
+    assert seen.tallies[1] == Tally(CENTRAL, 1, 0, frozenset({"b"}))
+    unsent = standing(SELECTION, {READ: Result({}, "no token", at=early)}, PATIENCE)
+    assert (unsent.tallies, unsent.oldest) == ((), None)
+
+
+def test_of_a_request_with_a_body_that_is_said():
+    with_body = replace(DELETE, operation=replace(DELETE.operation, verb="update"), with_body=True)
+    selection = Selection({"a": (with_body,)}, {})
+    wrong = Result({CENTRAL: Compared(Outcome.CONTRADICTED, "redaction", "taken out", "in clear")})
+    [finding] = standing(selection, {with_body: wrong}, PATIENCE).findings
+    assert finding.message == "update secrets with a body: redaction: predicted taken out, found in clear"
+
+
 def test_one_sink_without_a_record_is_enough_to_say_so():
     missing = Result({CENTRAL: GOOD, OWN: Compared(Outcome.MISSING, "stages", "ResponseComplete", "none")})
     verified, found = outcomes({READ: FOUND, DELETE: missing})
     assert (verified, found) == (["b"], [("a", ProofOutcome.MISSING), WHY])
-    [finding, _] = standing(SELECTION, {READ: FOUND, DELETE: missing}).findings
+    [finding, _] = standing(SELECTION, {READ: FOUND, DELETE: missing}, PATIENCE).findings
     assert finding.sink == OWN
-    assert finding.message == "delete secrets: predicted records at ResponseComplete, found none in time"
+    assert finding.message == "delete secrets: predicted records at ResponseComplete, found none within 120 s"
 
 
 def test_what_is_contradicted_comes_first_with_both_values():
     wrong = Result({CENTRAL: Compared(Outcome.CONTRADICTED, "level", "Metadata", "Request")})
     missing = Result({CENTRAL: Compared(Outcome.MISSING)})
-    findings = standing(SELECTION, {READ: missing, DELETE: wrong}).findings
+    findings = standing(SELECTION, {READ: missing, DELETE: wrong}, PATIENCE).findings
     assert [each.outcome for each in findings[:2]] == [ProofOutcome.CONTRADICTED, ProofOutcome.MISSING]
     assert findings[0].message == "delete secrets: level: predicted Metadata, found Request"
 

@@ -12,6 +12,7 @@ from audit_operator.policy.model import Policy, Rule
 from audit_operator.replay import files
 from audit_operator.replay.files import LogUnreadableError, Piece, count_piece, count_pieces, log_pieces
 from audit_operator.replay.vocabulary import vocabulary_of
+from tests.folders import lock
 from tests.replay.logs import event, line
 
 VOCABULARY = vocabulary_of([Policy((Rule(Level.METADATA),))])
@@ -90,6 +91,35 @@ def test_what_is_not_there_or_holds_no_log_is_refused_with_its_name(tmp_path):
         log_pieces([str(tmp_path / "absent")])
     with pytest.raises(LogUnreadableError, match="there is no log in"):
         log_pieces([str(tmp_path)])
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_not_taken_for_one_without_logs(log, monkeypatch):
+    (log.parent / "sub").mkdir()
+    lock(log.parent / "sub", monkeypatch)
+    with pytest.raises(LogUnreadableError, match=r"cannot read .*/sub: Permission denied"):
+        log_pieces([str(log.parent)])
+
+
+def test_a_file_is_read_whose_folder_cannot_be_listed(log, monkeypatch):
+    lock(log.parent, monkeypatch)
+    assert counted(log)[0].events == 59
+
+
+def test_a_file_that_cannot_be_found_again_for_lack_of_rights_is_named(log, monkeypatch):
+    [piece] = files.log_files([str(log)])
+    log.rename(log.parent / "audit.log.1")
+    lock(log.parent, monkeypatch)
+    with pytest.raises(LogUnreadableError, match="Permission denied"):
+        list(files.read_lines(piece, []))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_empty_log_has_no_events(log, jobs):
+    log.write_bytes(b"")
+    assert log_pieces([str(log)]) == ()
+    for path in (log, log.parent):
+        cells, broken, _ = counted(path, jobs=jobs)
+        assert (cells.events, broken) == (0, ())
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 100])

@@ -19,14 +19,20 @@ from audit_operator.api.policy_status import (
     Verdict,
 )
 from audit_operator.api.references import SinkKind, SinkRef
+from audit_operator.compliance.facts import LiveProof, Standing
+from audit_operator.compliance.judgement import Outcome
 from audit_operator.coverage.catalogue import ActionSeverity
 from audit_operator.report.model import (
     Change,
     Counts,
+    FigureChange,
     Group,
+    Measure,
     Report,
     ReportedAction,
     ReportedBlindSpot,
+    ReportedControl,
+    ReportedEvidence,
     ReportedFinding,
     ReportedPolicy,
     ReportedRemark,
@@ -56,6 +62,43 @@ ACTIONS = (
 def _condition(type_: ConditionType, status: ConditionStatus, reason: Reason, message: str) -> Condition:
     return Condition(
         type=type_, status=status, reason=reason, message=message, last_transition_time="2026-11-27T08:00:00Z"
+    )
+
+
+def _controls(text: str) -> tuple[ReportedControl, ...]:
+    said = f"pod-exec is Covered: Metadata at ResponseComplete; but a live probe contradicts it: {text}"
+    covered = "secret-read is Covered: all is recorded; proved live"
+    return (
+        ReportedControl(
+            framework=Framework.PCI_DSS_4,
+            id="10.2.1.2",
+            title="what administrators do is recorded",
+            verdict=Outcome.FAIL,
+            reason=said,
+            read_in="requirement 10 as somebody publishes it",
+            proof=LiveProof.CONTRADICTED,
+            evidence=(
+                ReportedEvidence(
+                    standing=Standing.FAILS, said=said, source="coverage/pod-exec", proof=LiveProof.CONTRADICTED
+                ),
+                ReportedEvidence(
+                    standing=Standing.HOLDS,
+                    said=covered,
+                    source="coverage/secret-read",
+                    seen="2026-11-27",
+                    proof=LiveProof.VERIFIED,
+                ),
+            ),
+            left_out=3,
+        ),
+        ReportedControl(
+            framework=Framework.PCI_DSS_4,
+            id="10.4.1",
+            title="records are looked through",
+            verdict=Outcome.CANNOT_BE_JUDGED,
+            reason="who looks is not seen here",
+            beyond="Everything.",
+        ),
     )
 
 
@@ -116,6 +159,9 @@ def sample(text: str = "the store answers 503") -> Report:
             proof=Proof(
                 contradicted=1,
                 unproved=2,
+                oldest="2026-11-27",
+                verified_actions=("events-delete", "secret-read"),
+                contradicted_actions=("pod-exec",),
                 findings=(
                     ProofFinding(
                         action="pod-exec", outcome=ProofOutcome.CONTRADICTED, sink="central", message=text[:1024]
@@ -145,6 +191,7 @@ def sample(text: str = "the store answers 503") -> Report:
                     framework=Framework.PCI_DSS_4, passed=7, failed=2, not_judged=4, failing=("10.2.1.2", "10.5.1")
                 ),
             ),
+            controls=_controls(text),
             metrics=Metrics(logging_error_rate="0.02%", compliance_passing_rate="77%"),
         ),
     )
@@ -171,6 +218,14 @@ def sample(text: str = "the store answers 503") -> Report:
             changes=(
                 Change(action="secret-read", before=covered, after=leak, namespaces=("payments",)),
                 Change(action="pod-exec", before=gap, after=covered, cluster=True),
+            ),
+            figures=(
+                FigureChange(measure=Measure.COMPLIANCE, before="88%", after="77%", worse=True),
+                FigureChange(
+                    policy="AuditPolicy payments/pci", measure=Measure.LAG, sink="central", before="1m", after="15m",
+                    worse=True,
+                ),
+                FigureChange(policy="AuditPolicy payments/pci", measure=Measure.ERROR_RATE, after="0.02%"),
             ),
             added=("stage",),
             removed=("old",),

@@ -72,13 +72,50 @@ def test_namespaces_with_the_same_verdicts_share_a_row_and_all_their_names_are_t
 
 
 def test_each_cell_has_a_sign_beside_its_colour_and_leads_to_what_is_behind_it():
-    cells = re.findall(r'<td class=(\w)(?: data-f="([\d ]+)")?>(.)</td>', to_html(sample()))
+    page = re.sub(r'class="(\w) \w"', r"class=\1", to_html(sample()))
+    cells = re.findall(r'<td class=(\w)(?: data-f="([\d ]+)")?[^>]*>(.)</td>', page)
     assert {(colour, sign) for colour, _, sign in cells} == {
         ("c", "✓"), ("p", "P"), ("g", "G"), ("l", "L"), ("n", "·")
     }  # fmt: skip
     assert all(bool(numbers) == (colour in "pgl") for colour, numbers, _ in cells)
     leak = next(numbers for colour, numbers, _ in cells if colour == "l")
     assert sample().findings[int(leak)].verdict is Verdict.LEAK
+
+
+def test_each_cell_says_what_live_probes_have_shown_of_it():
+    page = to_html(sample())
+    assert '<td class="l v" data-f="0" data-p="1/1 2026-11-27">L</td>' in page
+    assert '<td class="c x" data-p=x>✓</td>' in page
+    assert "a live probe says otherwise" in page
+    none = sample().model_copy(update={"policies": ()})
+    assert "live probe says otherwise" not in to_html(none)
+    assert "data-p" not in to_html(none).partition("<script>")[0]
+
+
+def test_a_row_is_proved_only_where_each_of_its_namespaces_is():
+    report = sample()
+    [_, pci] = report.policies
+    proof = pci.proof.model_copy(
+        update={"contradicted_actions": (), "verified_actions": ("secret-read",), "oldest": "2026-11-26"}
+    )
+    others = [pci.model_copy(update={"namespace": name, "proof": proof}) for name in ("dev", "shop", "stage")]
+    some = to_html(report.model_copy(update={"policies": (pci, *others[:2])}))
+    assert '<td class=c data-p="2/3 2026-11-26">✓</td>' in some
+    every = to_html(report.model_copy(update={"policies": (pci, *others)}))
+    assert '<td class="c v" data-p="3/3 2026-11-26">✓</td>' in every
+    outdated = to_html(report.model_copy(update={"policies": tuple(
+        each.model_copy(update={"outdated": True}) for each in (pci, *others)
+    )}))  # fmt: skip
+    assert "data-p=" not in outdated.partition("<script>")[0]
+
+
+def test_the_evidence_behind_each_control_can_be_unfolded():
+    page = to_html(sample())
+    assert "Evidence behind 2 controls, 1 of which failed" in page
+    assert page.count('class="control"') == 2
+    assert "(coverage/secret-read, since 2026-11-27)" in page
+    assert "And 3 more." in page
+    assert "Not judged: Everything." in page
 
 
 def test_a_report_of_nothing_is_a_page():

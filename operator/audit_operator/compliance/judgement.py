@@ -1,6 +1,8 @@
 """The verdict on each control: a pass needs an observation of everything that it depends on.
 
-What speaks against a control fails it, whatever else is known. What was not observed keeps it from passing.
+What speaks against a control fails it, whatever else is known; so does a live probe that contradicts the verdict on an
+action. What was not observed keeps it from passing; so does a probe that was not found again, since nobody knows where
+it was lost. Without proof a verdict stands as what the policy says.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.policy_status import Verdict
 from audit_operator.compliance.controls import Control, EvidenceKind, Reach, controls_of
-from audit_operator.compliance.facts import Observation, Standing
+from audit_operator.compliance.facts import LiveProof, Observation, Shown, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,6 +49,21 @@ class Judged:
     outcome: Outcome
     reason: str
     observations: tuple[Observation, ...] = ()
+
+    @property
+    def proof(self) -> LiveProof | None:
+        """What live probes have shown of all its actions together: the worst of them; None where it rests on none."""
+        shown = {each.proof for each in self.observations}
+        return next((each for each in _WORST_FIRST if each in shown), None)
+
+    @property
+    def proved_on(self) -> str:
+        """Day of the oldest proof of its actions; empty where none is proved, or nobody has noted when."""
+        days = (each.seen for each in self.observations if each.proof is LiveProof.VERIFIED and each.seen)
+        return min(days, default="")
+
+
+_WORST_FIRST = (LiveProof.CONTRADICTED, LiveProof.MISSING, LiveProof.CLAIMED, LiveProof.VERIFIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +108,17 @@ def judge_control(control: Control, facts: Facts) -> Judged:
         return Judged(control, Outcome.CANNOT_BE_JUDGED, _first(found, Standing.NOT_OBSERVED), found)
     if not standing[Standing.HOLDS]:
         return Judged(control, Outcome.NOT_APPLICABLE, _first(found, Standing.NOT_APPLICABLE), found)
-    return Judged(control, Outcome.PASS, f"all that was observed holds ({standing[Standing.HOLDS]})", found)
+    said = f"all that was observed holds ({standing[Standing.HOLDS]}){_proved(found)}"
+    return Judged(control, Outcome.PASS, said, found)
+
+
+def _proved(found: tuple[Observation, ...]) -> str:
+    """How many of the actions live probes have proved; empty where it is about none of a cluster."""
+    proofs = {each.source: each.proof for each in found if each.proof is not None}
+    if not proofs:
+        return ""
+    verified = sum(each is LiveProof.VERIFIED for each in proofs.values())
+    return f"; {verified} of {len(proofs)} actions proved live"
 
 
 def _first(found: tuple[Observation, ...], standing: Standing) -> str:
@@ -159,7 +186,26 @@ def _of_actions(kind: EvidenceKind, control: Control, facts: Facts) -> Iterator[
         yield Observation(Standing.NOT_APPLICABLE, "none of its actions can be done here", "catalogue")
     for each in of_control:
         standing = _recorded(each) if kind is EvidenceKind.RECORDED else _not_leaked(each)
-        yield Observation(standing, f"{each.action.id} is {each.verdict}: {each.reason}", f"coverage/{each.action.id}")
+        seen = Observation(standing, f"{each.action.id} is {each.verdict}: {each.reason}", f"coverage/{each.action.id}")
+        shown = facts.shown.get(each.action.id, Shown(LiveProof.CLAIMED))
+        yield seen if facts.as_written else _with(seen, shown)
+
+
+def _with(seen: Observation, shown: Shown) -> Observation:
+    """What the policy says of an action, and what live probes have shown of that."""
+    standing, said = seen.standing, seen.said
+    match shown.proof:
+        case LiveProof.CONTRADICTED:
+            standing, said = Standing.FAILS, f"{said}; but a live probe contradicts it: {shown.said}"
+        case LiveProof.MISSING:
+            standing = Standing.FAILS if standing is Standing.FAILS else Standing.NOT_OBSERVED
+            said = f"{said}; but a live probe was not found again: {shown.said}"
+        case LiveProof.CLAIMED if shown.said:
+            standing = Standing.FAILS if standing is Standing.FAILS else Standing.NOT_OBSERVED
+            said = f"{said}; but {shown.said}"
+        case LiveProof.VERIFIED:
+            said = f"{said}; proved live"
+    return Observation(standing, said, seen.source, shown.seen, shown.proof)
 
 
 def _recorded(action: ActionCoverage) -> Standing:

@@ -84,7 +84,12 @@ def _observation(judged: Judged, key: tuple[str, ...], at: str) -> dict[str, Any
         "uuid": _uuid("observation", *key, judged.control.id),
         "title": str(judged.control),
         "description": f"{judged.control.title}: {judged.reason}",
-        "props": [_prop("verdict", judged.outcome.value), _prop("control-id", _id(judged))],
+        "props": [
+            _prop("verdict", judged.outcome.value),
+            _prop("control-id", _id(judged)),
+            *([_prop("proof", judged.proof.value)] if judged.proof else []),
+            *([_prop("proved-on", judged.proved_on)] if judged.proved_on else []),
+        ],
         "methods": ["TEST" if judged.observations else "EXAMINE"],
         "types": ["control-objective"],
         "collected": at,
@@ -97,6 +102,7 @@ def _observation(judged: Judged, key: tuple[str, ...], at: str) -> dict[str, Any
                     _prop("standing", each.standing.value),
                     *([_prop("source", each.source)] if each.source else []),
                     *([_prop("seen", each.seen)] if each.seen else []),
+                    *([_prop("proof", each.proof.value)] if each.proof else []),
                 ],
             }
             for each in judged.observations

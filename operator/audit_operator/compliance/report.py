@@ -54,12 +54,15 @@ def _control(judged: Judged) -> dict[str, Any]:
         "beyond": control.beyond,
         "verified": control.verified,
         "readIn": control.read_in,
+        **({"proof": judged.proof.value} if judged.proof else {}),
+        **({"provedOn": judged.proved_on} if judged.proved_on else {}),
         "evidence": [_observation(each) for each in judged.observations],
     }
 
 
 def _observation(each: Observation) -> dict[str, Any]:
-    return {"standing": each.standing.value, "said": each.said, "source": each.source, "seen": each.seen}
+    said = {"standing": each.standing.value, "said": each.said, "source": each.source, "seen": each.seen}
+    return {**said, "proof": each.proof.value} if each.proof else said
 
 
 def to_table(results: Iterable[Result], *, as_written: bool) -> str:
@@ -82,6 +85,7 @@ def _id(judged: Judged) -> str:
 
 def _said(judged: Judged) -> str:
     reason = judged.reason if len(judged.reason) <= _LONGEST else f"{judged.reason[:_LONGEST]}..."
+    reason += f", the oldest on {judged.proved_on}" if judged.proved_on and judged.outcome is Outcome.PASS else ""
     beyond = f" Not judged: {judged.control.beyond}" if judged.control.beyond and judged.outcome is Outcome.PASS else ""
     return f"{judged.control.title}: {reason}.{beyond}"
 

@@ -29,24 +29,27 @@ class Restriction:
     Attributes:
         policy: those rules, in their order, with the namespace called `SAMPLE_NAMESPACE`.
         indexes: where each of them stands in the original policy.
+        by_name: whether one of them refers to the namespace in a field other than `namespaces`, so that it is like no
+            other.
     """
 
     policy: Policy
     indexes: tuple[int, ...]
+    by_name: bool = False
 
 
 class Restrictions:
     """Restricts one policy to many namespaces; each costs what its own rules cost, whatever the others have.
 
-    Namespaces that no name in a rule refers to, but for lists of namespaces, share restrictions: the same object is
-    given for all that the same lists name.
+    Namespaces that no name in their rules refers to, but for lists of namespaces, share restrictions: the same object
+    is given for all that the same lists name.
     """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._everywhere: list[int] = []
         self._naming: dict[str, list[int]] = {}
-        self._referred = frozenset(name for rule in policy.rules for name in _namespaces_referred_to(rule))
+        self._referring: dict[str, set[int]] = {}
         self._shared: dict[tuple[tuple[int, ...], tuple[int, ...]], Restriction] = {}
         for index, rule in enumerate(policy.rules):
             if rule.non_resource_urls and not (rule.namespaces or rule.resources):
@@ -55,21 +58,23 @@ class Restrictions:
                 self._everywhere.append(index)
             for namespace in dict.fromkeys(rule.namespaces):
                 self._naming.setdefault(namespace, []).append(index)
+            for namespace in _namespaces_referred_to(rule):
+                self._referring.setdefault(namespace, set()).add(index)
 
     def to(self, namespace: str) -> Restriction:
         """The restriction to a namespace."""
         naming = self._naming.get(namespace, [])
         indexes = tuple(sorted({*self._everywhere, *naming}))
-        if namespace in self._referred or namespace == CONTROLLERS_NAMESPACE:
-            return self._restriction(indexes, namespace)
+        if namespace == CONTROLLERS_NAMESPACE or not self._referring.get(namespace, set()).isdisjoint(indexes):
+            return self._restriction(indexes, namespace, by_name=True)
         key = (indexes, tuple(naming))
         if key not in self._shared:
             self._shared[key] = self._restriction(indexes, namespace)
         return self._shared[key]
 
-    def _restriction(self, indexes: tuple[int, ...], namespace: str) -> Restriction:
+    def _restriction(self, indexes: tuple[int, ...], namespace: str, *, by_name: bool = False) -> Restriction:
         rules = tuple(_anonymous(self._policy.rules[index], namespace) for index in indexes)
-        return Restriction(replace(self._policy, rules=rules), indexes)
+        return Restriction(replace(self._policy, rules=rules), indexes, by_name)
 
 
 def _namespaces_referred_to(rule: Rule) -> Iterator[str]:

@@ -83,6 +83,11 @@ class Test:
     unknown_if_absent: bool = False
     place: str = ""
 
+    @property
+    def cost(self) -> int:
+        """Steps that a comparison with one value takes."""
+        return 1 + sum(each.cost for each in self.patterns)
+
     def holds(self, values: tuple[str, ...]) -> Truth:
         """For these values of the field."""
         if not self.patterns:

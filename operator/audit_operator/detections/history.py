@@ -55,13 +55,20 @@ class _Followed:
 
 
 class History:
-    """Takes events, and tells what fired."""
+    """Takes events, and tells what fired.
 
-    def __init__(self, detections: Sequence[OwnDetection]) -> None:
+    `prober` is the name of the user that live probes are sent as, whose requests count nowhere: they are refused by
+    the dozen. Whoever impersonates it is recorded under his own name, and counts.
+    """
+
+    def __init__(self, detections: Sequence[OwnDetection], prober: str = "") -> None:
         self._detections = detections
+        self._prober = prober
         self._groups: dict[str, dict[Group, _Followed]] = {each.name: {} for each in detections}
         self._episodes: list[Episode] = []
         self.events = 0
+        self.probes = 0
+        """Events of the prober."""
         self.not_followed = 0
         """Events that would have counted in groups for which there was no room."""
 
@@ -73,6 +80,9 @@ class History:
         """
         time = _time(event)
         self.events += 1
+        if self._prober and _at(event, "user", "username") == self._prober:
+            self.probes += 1
+            return
         for detection in self._detections:
             if evaluate(detection.condition, event) is True:
                 self._count(detection, event, time)
@@ -83,7 +93,7 @@ class History:
 
     def _count(self, detection: OwnDetection, event: Mapping[str, Any], time: float) -> None:
         groups = self._groups[detection.name]
-        group = tuple(_VALUES[key](event) for key in detection.group_by)
+        group = tuple(value_of(key, event) for key in detection.group_by)
         followed = groups.get(group)
         if followed is None:
             if len(groups) >= MAX_GROUPS:
@@ -92,7 +102,7 @@ class History:
                 self.not_followed += 1
                 return
             followed = groups[group] = _Followed()
-        value = _VALUES[detection.distinct](event) if detection.distinct else ""
+        value = value_of(detection.distinct, event) if detection.distinct else ""
         self._follow(detection, group, followed, (time, value, str(event.get("auditID", ""))))
 
     def _follow(
@@ -159,6 +169,11 @@ _VALUES: dict[DetectionKey, Callable[[Mapping[str, Any]], str]] = {
     DetectionKey.VERB: lambda event: _at(event, "verb"),
     DetectionKey.USER_AGENT: lambda event: _at(event, "userAgent"),
 }
+
+
+def value_of(key: DetectionKey, event: Mapping[str, Any]) -> str:
+    """What an event is told apart by; empty where it has nothing of the sort."""
+    return _VALUES[key](event)
 
 
 def named(episode: Episode) -> Iterator[tuple[str, str]]:

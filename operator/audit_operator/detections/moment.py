@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING, Any
 from audit_operator.api.audit import Level, Stage
 from audit_operator.coverage.operations import CONNECT
 from audit_operator.detections.bodies import ANYTHING, LIST, kind_of, type_at
-from audit_operator.detections.condition import Constant, Reading
+from audit_operator.detections.condition import Constant, Field, Reading
 from audit_operator.detections.domain import ABSENT, Domain, as_duration, as_integer, as_map, as_text, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from audit_operator.coverage.operations import Operation
-    from audit_operator.detections.condition import Field, Path, Test
+    from audit_operator.detections.condition import Path, Test
     from audit_operator.policy.model import Request, User
 
 DECISION = ("annotations", "authorization.k8s.io/decision")
 _REASON = ("annotations", "authorization.k8s.io/reason")
+_LATENCIES = "apiserver.latency.k8s.io/"
+_TOTAL = ("annotations", f"{_LATENCIES}total")
+_LEAST_LATENCY = 500.0
+"""Milliseconds that a request takes at the most without a note of it."""
 _REFUSALS = (404, 400, 403, 405, 406, 409, 410, 415, 422, 429, 500, 503, 504)
 _LONG_RUNNING = CONNECT | {"log"}
 _ANNOTATED = re.compile(
@@ -54,10 +58,17 @@ def moments_of(operation: Operation, user: User | None) -> Iterator[tuple[Stage,
         return
     outcomes = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.FORBIDDEN)
     yield from ((Stage.RESPONSE_COMPLETE, each) for each in outcomes)
-    if operation.verb == "watch" or operation.subresource in _LONG_RUNNING or operation.path.startswith("/debug/pprof"):
+    _, is_long, _ = character(operation)
+    if operation.verb == "watch" or is_long:
         yield from ((Stage.RESPONSE_STARTED, each) for each in outcomes)
     yield Stage.REQUEST_RECEIVED, Outcome.RECEIVED
     yield Stage.PANIC, Outcome.PANICKED
+
+
+def character(operation: Operation) -> tuple[bool, bool, bool]:
+    """What events of an operation depend on besides its verb and its place, but for the URL and bodies."""
+    is_long = operation.subresource in _LONG_RUNNING or operation.path.startswith("/debug/pprof")
+    return bool(operation.path), is_long, operation.subresource in CONNECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +244,18 @@ class Moment:
             return ABSENT
         if path == DECISION:
             return one_of("forbid" if self.outcome is Outcome.FORBIDDEN else "allow")
+        if path[1].startswith(_LATENCIES):
+            return self._latency(path)
         if path == _REASON or _ANNOTATED.fullmatch(path[1]):
             return Domain(defaults=("x",), form=as_duration)
         return Domain(doubt=f"the API server itself makes no annotation {path[1]}")
+
+    def _latency(self, path: Path) -> Domain:
+        """They are made right before the last event, where the request has taken more than half a second."""
+        if self.stage is not Stage.RESPONSE_COMPLETE:
+            return ABSENT
+        accepts = _is_noted if path == _TOTAL else _is_duration
+        return Domain(defaults=("600ms", "1m0s"), form=as_duration, accepts=accepts)
 
     def _impersonated(self, rest: list[str]) -> Domain:
         if self.outcome in (Outcome.RECEIVED, Outcome.UNAUTHENTICATED):
@@ -302,6 +322,14 @@ def _of_choices(test: Test, domain: Domain) -> Constant | None:
     if domain.optional:
         truths.add(test.holds(()))
     return Constant(truths.pop()) if len(truths) == 1 else None
+
+
+def _is_duration(value: Any) -> bool:
+    return bool(Field(_TOTAL, Reading.MILLISECONDS).read(value))
+
+
+def _is_noted(value: Any) -> bool:
+    return any(float(each) > _LEAST_LATENCY for each in Field(_TOTAL, Reading.MILLISECONDS).read(value))
 
 
 def _of_type(kind: str, key: str, *, many: bool) -> Domain:

@@ -51,26 +51,22 @@ class Pattern:
         """Whether one value alone fits, so that nothing fits if that value does not."""
         return self.comparison is Comparison.EQUALS and not self.ignore_case
 
+    @property
+    def cost(self) -> int:
+        """Steps that a comparison with one value takes, about."""
+        return 1 + self.text.count("*") if self.comparison is Comparison.GLOB else 1
+
     def fits(self, value: str) -> bool:
         """Whether the value fits."""
         if self.comparison in _ORDER:
             return self._in_order(value)
         text = self.text
-        if self.comparison in (Comparison.GLOB, Comparison.REGEX):
-            expression = _as_regex(text) if self.comparison is Comparison.GLOB else text
+        if self.comparison is Comparison.REGEX:
             flags = re.DOTALL | (re.IGNORECASE if self.ignore_case else re.NOFLAG)
-            return re.fullmatch(expression, value, flags) is not None
+            return re.fullmatch(text, value, flags) is not None
         if self.ignore_case:
             text, value = text.lower(), value.lower()
-        match self.comparison:
-            case Comparison.EQUALS:
-                return value == text
-            case Comparison.CONTAINS:
-                return text in value
-            case Comparison.STARTS:
-                return value.startswith(text)
-            case _:
-                return value.endswith(text)
+        return _compare(value, self.comparison, text)
 
     def examples(self) -> Iterator[str]:
         """Values that may fit; some of them are as different from the text as can be."""
@@ -110,8 +106,39 @@ class Pattern:
             yield from (str(int(self.text) + each) for each in (0, 1, -1))
 
 
-def _as_regex(glob: str) -> str:
-    return ".*".join(re.escape(each) for each in glob.split("*"))
+def _compare(value: str, comparison: Comparison, text: str) -> bool:
+    match comparison:
+        case Comparison.EQUALS:
+            return value == text
+        case Comparison.CONTAINS:
+            return text in value
+        case Comparison.STARTS:
+            return value.startswith(text)
+        case Comparison.GLOB:
+            return _is_like(value, text)
+        case _:
+            return value.endswith(text)
+
+
+def _is_like(value: str, glob: str) -> bool:
+    """Whether a value fits a glob: the first place for each part will do.
+
+    As a regular expression, many stars and a value that nearly fits would take for ever, and tenants write both.
+    """
+    first, *rest = glob.split("*")
+    if not rest:
+        return value == first
+    *inner, last = rest
+    end = len(value) - len(last)
+    if not value.startswith(first) or not value.endswith(last) or len(first) > end:
+        return False
+    at = len(first)
+    for part in inner:
+        found = value.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 def _examples_of_regex(expression: str) -> Iterator[str]:

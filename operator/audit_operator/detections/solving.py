@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from audit_operator.detections.condition import Condition, Path
     from audit_operator.detections.domain import Domain
+    from audit_operator.detections.work import Work
 
 MAX_ALTERNATIVES = 2_000
 """Most alternatives of a condition that are looked at."""
@@ -41,9 +42,13 @@ class Answer:
     doubts: list[str] = field(default_factory=list)
 
 
-def solve(condition: Condition, domain: Callable[[Path], Domain]) -> Answer:
-    """Values of the fields of a condition such that it holds."""
-    search = _Search(domain)
+def solve(condition: Condition, domain: Callable[[Path], Domain], work: Work) -> Answer:
+    """Values of the fields of a condition such that it holds.
+
+    Raises:
+        WorkEndedError: it takes too long to find them.
+    """
+    search = _Search(domain, work)
     answer = Answer()
     for number, values in enumerate(search.alternatives([(condition, True)], {}, {})):
         if number == MAX_ALTERNATIVES:
@@ -59,8 +64,9 @@ def solve(condition: Condition, domain: Callable[[Path], Domain]) -> Answer:
 
 
 class _Search:
-    def __init__(self, domain: Callable[[Path], Domain]) -> None:
+    def __init__(self, domain: Callable[[Path], Domain], work: Work) -> None:
         self._domain = domain
+        self._work = work
         self._domains: dict[Path, Domain] = {}
         self.doubts: dict[Path, str] = {}
         self.unresolved: list[str] = []
@@ -100,6 +106,7 @@ class _Search:
             if self._domains[path].doubt:
                 self.doubts[path] = self._domains[path].doubt
         domain = self._domains[path]
+        self._work.spend(_cost(domain, literals))
         present = _present(domain, literals)
         if present:
             return present
@@ -109,6 +116,13 @@ class _Search:
             places = ", ".join(dict.fromkeys(test.place for test, _ in literals if test.place)) or ".".join(path)
             self.unresolved.append(f"no value was found for {places}")
         return None
+
+
+def _cost(domain: Domain, literals: tuple[Literal, ...]) -> int:
+    """Steps that it takes to look for values: each candidate is compared with each pattern, and of lists, twice."""
+    candidates = 3 + 2 * sum(len(test.patterns) for test, wanted in literals if wanted)
+    compared = candidates * sum(test.cost for test, _ in literals)
+    return compared * (1 + len(literals)) if domain.many else compared
 
 
 def _present(domain: Domain, literals: tuple[Literal, ...]) -> list[Any] | None:

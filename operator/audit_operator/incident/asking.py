@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from audit_operator.incident.bundle import Asked
 from audit_operator.sinks.search import End, search
 from audit_operator.sinks.selection import Attribute, Order, Scope, Selection
-from audit_operator.sinks.store import Record, Unsupported
+from audit_operator.sinks.store import Failure, Reason, Record, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +22,8 @@ PAGE, MOST = 5000, 50_000
 """Records of one page, and of one question."""
 NAMESPACES_AT_ONCE = 32
 OF_NONE = ""
+_MOST_UNREAD = 32
+"""Questions one after the other of which a store can read nothing, until it is asked no more."""
 
 
 @dataclass(slots=True)
@@ -50,19 +52,24 @@ class Asking:
 
     async def _ask(self, sink: str, lead: Lead) -> None:
         names = self.namespaces if lead.namespace is None else (lead.namespace,)
-        read, problem = 0, ""
+        read, unread, problems = 0, 0, dict[str, None]()
         for scopes, equal in _questions(names, lead):
-            number, problem = await self._page(sink, lead, scopes, equal)
-            read += number
-            if problem:
+            found = await self._page(sink, lead, scopes, equal)
+            read += found.read
+            problems |= dict.fromkeys(filter(None, (found.unread, found.ended)))
+            unread = unread + 1 if found.unread and not found.read else 0
+            if found.ended or unread == _MOST_UNREAD:
                 break
-        self.asked.append(Asked(sink, lead, names, read, problem))
+        self.asked.append(Asked(sink, lead, names, read, "; ".join(problems)))
 
     async def _page(
         self, sink: str, lead: Lead, scopes: tuple[Scope, ...], equal: tuple[tuple[Attribute, str], ...]
-    ) -> tuple[int, str]:
-        """Page after page, oldest first; the number of records, and why they are not all, if so."""
-        since, read, limit = lead.since, 0, PAGE
+    ) -> _Answered:
+        """Page after page, oldest first.
+
+        What a store says that it cannot read is no reason to leave out what comes after it.
+        """
+        since, read, limit, problem = lead.since, 0, PAGE, ""
         while True:
             selection = Selection(
                 scopes, since, lead.until, equal=equal, text=lead.text, limit=limit, order=Order.OLDEST
@@ -75,17 +82,30 @@ class Asking:
                             self.timeline.add(each, sink, lead.why)
                             read, last = read + 1, each.time
                         case End(complete=True):
-                            return read, ""
+                            return _Answered(read, problem)
                         case End():
                             pass
                         case Unsupported(reason):
-                            return read, f"cannot be asked: {reason}"
+                            return _Answered(read, problem, f"cannot be asked: {reason}")
+                        case Failure(Reason.ANSWER_INCOMPLETE, message, mend):
+                            problem = problem or f"{message} ({mend})"
+                            if last == since:
+                                return _Answered(read, problem)
                         case failed:
-                            return read, f"{failed.message} ({failed.mend})"
+                            return _Answered(read, problem, f"{failed.message} ({failed.mend})")
             if read >= MOST:
-                return read, f"there are more than {MOST:,} records"
+                return _Answered(read, problem, f"there are more than {MOST:,} records")
             # Those of the last moment come again, and are known by then.
             since, limit = last, limit if last > since else limit * 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """Records of one question; what the store could not read of them; why nothing more can be asked, if so."""
+
+    read: int
+    unread: str = ""
+    ended: str = ""
 
 
 def _questions(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -78,20 +79,33 @@ def write_bundle(folder: Path, bundle: Bundle) -> None:
 
     Raises:
         FileExistsError: it is there.
-        OSError: it cannot be written.
+        OSError: it cannot be written; nothing of it is left.
     """
-    folder.mkdir(mode=0o700, parents=True)
     files = {
         EVENTS: "".join(f"{json.dumps(each.as_json(), ensure_ascii=False)}\n" for each in bundle.entries),
         TIMELINE: "".join(f"{line}\n" for line in _timeline(bundle)),
         QUESTIONS: json.dumps(_questions(bundle), indent=2, ensure_ascii=False) + "\n",
     }
-    sums = []
-    for name, text in files.items():
-        content = text.encode("utf-8", "surrogatepass")
-        _write(folder / name, content)
-        sums.append(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
-    _write(folder / SUMS, "".join(sums).encode())
+    contents = {name: text.encode("utf-8", "surrogatepass") for name, text in files.items()}
+    sums = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items()]
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+        for name, content in {**contents, SUMS: "".join(sums).encode()}.items():
+            _write(folder / name, content)
+    except OSError:
+        _remove(folder, made)
+        raise
+
+
+def _remove(folder: Path, made: list[Path]) -> None:
+    """Take back what was made, so that the same call can be made again."""
+    with suppress(OSError):
+        if folder in made:
+            for name in (EVENTS, TIMELINE, QUESTIONS, SUMS):
+                (folder / name).unlink(missing_ok=True)
+        for each in made:
+            each.rmdir()
 
 
 def _write(path: Path, content: bytes) -> None:

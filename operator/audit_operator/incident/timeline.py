@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.api.audit import Stage
 from audit_operator.reading.document import document
+from audit_operator.sinks.sameness import identity, order
 
 if TYPE_CHECKING:
     from audit_operator.sinks.store import Record
-
-_STAGES = {str(each): number for number, each in enumerate(Stage)}
 
 
 @dataclass(slots=True)
@@ -31,26 +29,19 @@ class Entry:
 class Timeline:
     """Entries, found in any order."""
 
-    _entries: dict[tuple[str, ...], Entry] = field(default_factory=dict)
+    _entries: dict[tuple[object, ...], Entry] = field(default_factory=dict)
 
     def add(self, record: Record, sink: str, why: str) -> None:
-        """A record that a sink has. Two are the same if all is equal that shippers say of them, and their texts."""
-        shown = document(record)
-        key = (shown["time"], record.audit_id, record.stage, record.text, repr(shown["attributes"]))
-        entry = self._entries.setdefault(key, Entry(record))
+        """A record that a sink has."""
+        entry = self._entries.setdefault(identity(record), Entry(record))
         entry.sinks.add(sink)
         entry.why.add(why)
 
     def entries(self) -> tuple[Entry, ...]:
         """In order of time; of one moment, in the order of stages."""
-        return tuple(sorted(self._entries.values(), key=_order))
+        return tuple(sorted(self._entries.values(), key=lambda entry: order(entry.record)))
 
     @property
     def records(self) -> tuple[Record, ...]:
         """The records alone, in order."""
         return tuple(each.record for each in self.entries())
-
-
-def _order(entry: Entry) -> tuple[Any, ...]:
-    record = entry.record
-    return record.time, record.audit_id, _STAGES.get(record.stage, len(_STAGES)), record.text

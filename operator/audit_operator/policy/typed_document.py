@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from audit_operator.api.findings import Finding, Location, ObjectRef, Severity
+from audit_operator.api.validation_words import sentence, telling
 from audit_operator.policy.document import Document, Path, format_path, parse_document
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def read_document(
     try:
         value = model.model_validate_json(json.dumps(document.value), by_alias=True, by_name=False)
     except ValidationError as error:
-        details = error.errors(include_url=False)[:MAX_FINDINGS]
+        details = telling(error.errors(include_url=False))[:MAX_FINDINGS]
         return tuple(
             _report(place, _explain(each, document, what), each["loc"], mend=_mend(each, model)) for each in details
         )
@@ -99,8 +100,7 @@ def _explain(error: ErrorDetails, document: Document, what: str) -> tuple[str, s
             check = "wrong-type" if kind.endswith("_type") else "out-of-bounds" if "too_" in kind else "invalid-value"
             scalar = isinstance(value, str | int | float | bool)
             found = f"; found {_shown(document.written(path) or value)}" if scalar else ""
-            message = error["msg"].replace("Input should be", "must be").replace(" after validation", "")
-            return check, f"{where} {message}{found}"
+            return check, f"{where} {sentence(error)}{found}"
 
 
 def _shown(value: object) -> str:

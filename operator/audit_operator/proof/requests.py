@@ -2,17 +2,21 @@
 
 Every request is refused, and recorded all the same: the policy is evaluated before anybody asks for rights. Should
 somebody have given rights to whoever sends it, it still does nothing: it names an API version that no API server serves
-and, but for a Namespace, which is its own place, an object that does not exist.
+and, but for a Namespace, which is its own place, an object that does not exist. Those with a body are allowed, where
+that is asked for, and change an object that there cannot be: see `bodies`.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit_operator.coverage.catalogue import Sender
+from audit_operator.permissions.rbac import NOTHING
 from audit_operator.policy.attributes import request_from_http
 from audit_operator.policy.model import User
+from audit_operator.proof.bodies import body_of, written_by
 
 if TYPE_CHECKING:
     from audit_operator.coverage.operations import Operation
@@ -24,7 +28,10 @@ VERSION = "v0probe"
 CANARY = "probe-token"
 """The parameter that a shipper must blank in every URL, by its name; the API server passes over it."""
 
-_METHODS = {
+USER_AGENT = "audit-operator-prober"
+"""By which detections can leave out probes of nobody; whose name they have is known of the others."""
+
+METHODS = {
     "get": "GET",
     "list": "GET",
     "watch": "GET",
@@ -35,6 +42,9 @@ _METHODS = {
     "deletecollection": "DELETE",
 }
 _BODIES = {"POST": "application/json", "PUT": "application/json", "PATCH": "application/merge-patch+json"}
+NAMELESS = frozenset({Sender.ANONYMOUS, Sender.BAD_TOKEN})
+"""Who sends under no name by which a detection could tell probes from an attack."""
+
 _ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 
 
@@ -55,16 +65,26 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What is asked: an operation, in a namespace or (``""``) without one, as somebody."""
+    """What is asked: an operation, in a namespace or (``""``) without one, as somebody.
+
+    Attributes:
+        with_body: whether it is to be allowed, so that the record has its body; only of what `bodies.WRITTEN` names.
+    """
 
     operation: Operation
     place: str
     sender: Sender
+    with_body: bool = False
+
+    @property
+    def description(self) -> str:
+        """How reports call it."""
+        return f"{self.operation.verb} {self.operation.target}{' with a body' if self.with_body else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
-    """One HTTP request; `uri` is as the API server records it, `content_type` is empty where there is no body."""
+    """One HTTP request; `uri` is as the API server records it, `body` and its type are empty where there is none."""
 
     aim: Aim
     marks: Marks
@@ -72,15 +92,20 @@ class ProbeRequest:
     path: str
     uri: str
     content_type: str = ""
+    body: str = ""
 
     @classmethod
     def of(cls, aim: Aim, marks: Marks) -> ProbeRequest:
         """The request for an aim."""
         operation = aim.operation
-        method = operation.verb.upper() if operation.path else _METHODS[operation.verb]
-        path = operation.path or _path(operation, aim.place, marks.name)
+        method = operation.verb.upper() if operation.path else METHODS[operation.verb]
+        written = written_by(operation) if aim.with_body else None
+        version, name = (written.version, NOTHING) if written else (VERSION, marks.name)
+        path = operation.path or _path(operation, version, aim.place, name)
         uri = f"{path}?{_query(operation, method)}{CANARY}={marks.canary}"
-        return cls(aim, marks, method, path, uri, "" if operation.path else _BODIES.get(method, ""))
+        content_type = "" if operation.path else _BODIES.get(method, "")
+        body = body_of(operation, written, aim.place, marks.canary) if written else {}
+        return cls(aim, marks, method, path, uri, content_type, json.dumps(body) if content_type else "")
 
     def attributes(self, user: User | None) -> Request:
         """What a policy sees of it, were it this user's."""
@@ -99,8 +124,8 @@ def sent_by(sender: Sender, prober: User) -> User | None:
             return prober
 
 
-def _path(operation: Operation, place: str, name: str) -> str:
-    path = f"/apis/{operation.api_group}/{VERSION}" if operation.api_group else f"/api/{VERSION}"
+def _path(operation: Operation, version: str, place: str, name: str) -> str:
+    path = f"/apis/{operation.api_group}/{version}" if operation.api_group else f"/api/{version}"
     if operation.is_on_namespace:
         path, name = f"{path}/namespaces/{place}", ""
     else:

@@ -3,18 +3,25 @@
 A policy is rules, and what an action's verdict rests on are the rules that decide its requests. So one request for each
 decision is enough, and all that decide must be reached. A request of ours says nothing about people whom another rule
 treats: then nothing is sent, and the action is said to be unproved.
+
+Where bodies are to be proved, there is besides, for each of these decisions, one request of each sort that has a body:
+whole objects and patches do not go the same way through redaction.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from audit_operator.api.audit import Level
 from audit_operator.coverage.callers import SAMPLE_NAMESPACE, sample_callers
+from audit_operator.coverage.catalogue import Sender
 from audit_operator.coverage.probes import operations_at
+from audit_operator.permissions.rbac import NOTHING
 from audit_operator.policy.compiled_evaluator import compile_evaluator
 from audit_operator.policy.model import User
+from audit_operator.proof.bodies import written_by
 from audit_operator.proof.requests import Aim, Marks, ProbeRequest, sent_by
 
 if TYPE_CHECKING:
@@ -27,7 +34,7 @@ PROBER = "audit-operator-prober"
 """The ServiceAccount that probes are sent as, in the operator's namespace, unless settings say otherwise."""
 
 # Reads first, and what takes everything last.
-_GENTLE_FIRST = ("get", "head", "patch", "create", "update", "list", "watch", "delete", "deletecollection")
+GENTLE_FIRST = ("get", "head", "patch", "create", "update", "list", "watch", "delete", "deletecollection")
 _SOME = Marks("", "probe", "canary")
 
 
@@ -80,12 +87,21 @@ class Selector:
     catalogue: Catalogue
     prober: User
     excluded: Collection[str]
+    bodies: bool
     _decide: Callable[[Request], Decision]
 
     @classmethod
-    def of(cls, policy: Policy, catalogue: Catalogue, prober: User, excluded: Iterable[str] = ()) -> Selector:
-        """Of actions that are not to be probed, `excluded` has the ids."""
-        return cls(policy, catalogue, prober, frozenset(excluded), compile_evaluator(policy))
+    def of(
+        cls,
+        policy: Policy,
+        catalogue: Catalogue,
+        prober: User,
+        excluded: Iterable[str] = (),
+        *,
+        bodies: bool = False,
+    ) -> Selector:
+        """Of actions that are not to be probed, `excluded` has the ids; `bodies` says whether bodies are proved."""
+        return cls(policy, catalogue, prober, frozenset(excluded), bodies, compile_evaluator(policy))
 
     def at(self, place: str) -> Selection:
         """For a namespace, or for requests without one (``""``)."""
@@ -98,6 +114,15 @@ class Selector:
             elif chosen:
                 aims[action.id] = chosen
         return Selection(aims, unproved)
+
+    @staticmethod
+    def every_with_body(action: Action, place: str) -> tuple[Aim, ...]:
+        """Whatever could be sent for an action with a body."""
+        return tuple(
+            replace(aim, with_body=True)
+            for aim in Selector.every(action, place)
+            if aim.sender is Sender.PROBER and written_by(aim.operation) is not None
+        )
 
     @staticmethod
     def every(action: Action, place: str) -> tuple[Aim, ...]:
@@ -116,7 +141,24 @@ class Selector:
         if action.id in self.excluded:
             return Unproved(UnprovedReason.EXCLUDED, "spec.probes.exclude of the control plane names it")
         every = self.every(action, place)
-        return self._unlike(action, every) or _chosen(probe, [(aim, self._decision(aim)) for aim in every])
+        unlike = self._unlike(action, every)
+        chosen = unlike or _chosen(probe, [(aim, self._decision(aim)) for aim in every])
+        if isinstance(chosen, Unproved) or not self.bodies:
+            return chosen
+        bodies = self._with_bodies(probe, self.every_with_body(action, place))
+        return bodies if isinstance(bodies, Unproved) else (*chosen, *bodies)
+
+    def _with_bodies(self, probe: Probe, aims: tuple[Aim, ...]) -> tuple[Aim, ...] | Unproved:
+        """One of each verb for each decision that leaves a record."""
+        chosen: dict[tuple[Decision, str], Aim] = {}
+        for aim in aims:
+            decision, verb = self._decision(aim), aim.operation.verb
+            if decision != self._decision(replace(aim, with_body=False)):
+                said = f"{verb} {aim.operation.target} is decided by another rule for an object called {NOTHING}"
+                return Unproved(UnprovedReason.ANOTHER_RULE, said)
+            if decision.level is not Level.NONE and (not probe.verbs or verb in probe.verbs):
+                chosen.setdefault((decision, verb), aim)
+        return tuple(chosen.values())
 
     def _decision(self, aim: Aim) -> Decision:
         user = sent_by(aim.sender, self.prober)
@@ -141,7 +183,7 @@ class Selector:
 def _chosen(probe: Probe, decided: list[tuple[Aim, Decision]]) -> tuple[Aim, ...] | Unproved:
     """One aim for each decision."""
     chosen: dict[Decision, Aim] = {}
-    for aim, decision in sorted(decided, key=lambda each: _GENTLE_FIRST.index(each[0].operation.verb)):
+    for aim, decision in sorted(decided, key=lambda each: GENTLE_FIRST.index(each[0].operation.verb)):
         if not probe.verbs or aim.operation.verb in probe.verbs:
             chosen.setdefault(decision, aim)
     for aim, decision in decided:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from audit_operator.api.policy_status import ProofOutcome
-from audit_operator.api.proof_observations import ActionProof, PlaceProof
+from audit_operator.api.proof_observations import ActionProof, PlaceProof, Tally
 from audit_operator.proof.comparison import Compared, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from audit_operator.api.findings import ObjectRef
     from audit_operator.proof.requests import Aim
@@ -22,6 +24,8 @@ _SAID = {
     Outcome.UNKNOWN: ProofOutcome.UNKNOWN,
 }
 _WORST_FIRST = list(ProofOutcome)
+JUDGED = (Outcome.VERIFIED, Outcome.CONTRADICTED, Outcome.MISSING)
+"""Of what could be looked for, and was there as predicted, or was not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,29 +35,47 @@ class Result:
     Attributes:
         sinks: what came of it by sink; a sentence where a sink could not be asked.
         trouble: why it was not sent as it should be; empty where it was.
+        at: when it was sent, in seconds since the epoch.
     """
 
     sinks: Mapping[ObjectRef, Compared | str]
     trouble: str = ""
+    at: float = 0.0
 
 
-def standing(selection: Selection, results: Mapping[Aim, Result]) -> PlaceProof:
-    """Every action of the selection of which all requests have a result."""
+def standing(selection: Selection, results: Mapping[Aim, Result], patience: float) -> PlaceProof:
+    """Every action of the selection of which all requests have a result; `patience` is how long records had, in s."""
     verified, findings = set[str](), list[ActionProof]()
     for action, aims in selection.aims.items():
         known = [(aim, results[aim]) for aim in aims if aim in results]
-        said = [finding for aim, result in known for finding in _findings(action, aim, result)]
+        said = [finding for aim, result in known for finding in _findings(action, aim, result, patience)]
         findings += said
         if len(known) == len(aims) and all(each.outcome is ProofOutcome.FOREIGN for each in said):
             verified.add(action)
     for action, why in selection.unproved.items():
         findings.append(ActionProof(action, ProofOutcome.UNPROVED, why.message))
     findings.sort(key=lambda each: (_WORST_FIRST.index(each.outcome), each.action, str(each.sink), each.message))
-    return PlaceProof(frozenset(verified), tuple(findings))
+    sent = [each.at for each in results.values() if not each.trouble]
+    oldest = datetime.fromtimestamp(min(sent), UTC).date() if sent else None
+    proved = {action: [results[aim] for aim in selection.aims[action]] for action in verified}
+    return PlaceProof(frozenset(verified), tuple(findings), tuple(_tallies(results.values(), proved)), oldest)
 
 
-def _findings(action: str, aim: Aim, result: Result) -> Iterator[ActionProof]:
-    what = f"{aim.operation.verb} {aim.operation.target}"
+def _tallies(results: Iterable[Result], proved: Mapping[str, Iterable[Result]]) -> Iterator[Tally]:
+    judged: Counter[ObjectRef] = Counter()
+    wrong: Counter[ObjectRef] = Counter()
+    for result in results:
+        for sink, compared in result.sinks.items():
+            if isinstance(compared, Compared) and compared.outcome in JUDGED:
+                judged[sink] += 1
+                wrong[sink] += compared.outcome is not Outcome.VERIFIED
+    for sink in sorted(judged, key=str):
+        there = {action for action, found in proved.items() if any(sink in each.sinks for each in found)}
+        yield Tally(sink, judged[sink], wrong[sink], frozenset(there))
+
+
+def _findings(action: str, aim: Aim, result: Result, patience: float) -> Iterator[ActionProof]:
+    what = aim.description
     if result.trouble:
         yield ActionProof(action, ProofOutcome.UNKNOWN, f"{what}: {result.trouble}")
         return
@@ -64,20 +86,23 @@ def _findings(action: str, aim: Aim, result: Result) -> Iterator[ActionProof]:
             yield ActionProof(action, ProofOutcome.UNKNOWN, f"{what}: {compared}", sink)
             continue
         if compared.outcome in _SAID:
-            yield ActionProof(action, _SAID[compared.outcome], f"{what}: {_sentence(compared)}", sink)
+            yield ActionProof(action, _SAID[compared.outcome], f"{what}: {_sentence(compared, patience)}", sink)
         if compared.strangers:
             said = f"{what}: a record of another request has the Audit-ID of a probe, which somebody must have read"
             yield ActionProof(action, ProofOutcome.FOREIGN, said, sink)
 
 
-def _sentence(compared: Compared) -> str:
+def _sentence(compared: Compared, patience: float) -> str:
     match compared.outcome:
         case Outcome.CONTRADICTED:
             return f"{compared.field}: predicted {compared.predicted}, found {compared.found}"
         case Outcome.MISSING:
-            return f"predicted records at {compared.predicted}, found {compared.found} in time"
+            return f"predicted records at {compared.predicted}, found {compared.found} within {patience:g} s"
+        case Outcome.UNKNOWN if compared.field:
+            found = f"predicted records at {compared.predicted}, found {compared.found}"
+            return f"{found}, but the store has more than could be read"
         case _:
-            return "nothing is to be recorded and nothing was found, but nothing else that was sent later either"
+            return "nothing is to be recorded and nothing was found, but not all else that was sent was found either"
 
 
 def share(aims: Sequence[Aim], most: int, turn: int) -> tuple[Aim, ...]:

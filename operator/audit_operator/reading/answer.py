@@ -25,9 +25,18 @@ Piece = dict[str, Any]
 
 
 async def answer(store: Store, selection: Selection) -> AsyncGenerator[Piece, None]:
-    """The pieces."""
+    """The pieces of what one store answers."""
+    async with aclosing(pieces(search(store, selection), selection)) as made:
+        async for each in made:
+            yield each
+
+
+async def pieces(
+    answers: AsyncGenerator[Record | End | Failure | Unsupported, None], selection: Selection
+) -> AsyncGenerator[Piece, None]:
+    """What a search gives, piece by piece."""
     number = 0
-    async with aclosing(search(store, selection)) as found:
+    async with aclosing(answers) as found:
         async for each in found:
             match each:
                 case Record():

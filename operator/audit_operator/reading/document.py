@@ -5,15 +5,12 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from audit_operator.shipping.application.attributes import SHIPPED as OF_APPLICATIONS
-from audit_operator.shipping.collector.attributes import SHIPPED as OF_EVENTS
+from audit_operator.sinks.sameness import shipped
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from audit_operator.sinks.store import Record
-
-_SHOWN = frozenset(OF_EVENTS) | frozenset(OF_APPLICATIONS)
 
 
 def moment(time: datetime) -> str:
@@ -30,6 +27,6 @@ def document(record: Record) -> dict[str, Any]:
         "time": moment(record.time),
         "auditID": record.audit_id,
         "stage": record.stage,
-        "attributes": {name: value for name, value in sorted(record.attributes.items()) if name in _SHOWN},
+        "attributes": shipped(record),
         "text": record.text,
     }

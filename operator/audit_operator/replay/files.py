@@ -10,10 +10,12 @@ import zlib
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from audit_operator.folders import files_under
 from audit_operator.replay.cells import Cells
 
 if TYPE_CHECKING:
@@ -88,7 +90,11 @@ def log_files(paths: Sequence[str]) -> tuple[Piece, ...]:
 
 
 def read_lines(piece: Piece, faults: list[str]) -> Iterator[bytes]:
-    """The lines of a whole file that are not empty; why they cannot be read to the end is added to `faults`."""
+    """The lines of a whole file that are not empty; why they cannot be read to the end is added to `faults`.
+
+    Raises:
+        LogUnreadableError: the file cannot be read any more.
+    """
     try:
         with _opened(piece) as stream:
             for line, _ in _lines(stream):
@@ -100,6 +106,8 @@ def read_lines(piece: Piece, faults: list[str]) -> Iterator[bytes]:
         faults.append(str(error))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         faults.append(f"{piece.file}: cannot be unpacked: {error}")
+    except OSError as error:
+        raise LogUnreadableError(f"cannot read {error.filename or piece.file}: {error.strerror}") from error
 
 
 def count_pieces(
@@ -175,7 +183,7 @@ def _pass_over(stream: BinaryIO) -> int:
 
 
 def _counted(pieces: Sequence[Piece], vocabulary: Vocabulary, jobs: int) -> Iterator[tuple[Piece, tuple[Cells, str]]]:
-    if jobs == 1 or len(pieces) == 1 or any(each.file == STDIN for each in pieces):
+    if jobs == 1 or len(pieces) <= 1 or any(each.file == STDIN for each in pieces):
         for piece in pieces:
             yield piece, count_piece(piece, vocabulary)
         return
@@ -190,14 +198,13 @@ def _counted(pieces: Sequence[Piece], vocabulary: Vocabulary, jobs: int) -> Iter
 
 
 def _files(path: str) -> Iterable[str]:
-    folder = Path(path)
-    if path == STDIN or not folder.is_dir():
+    try:
+        found = None if path == STDIN else files_under(path)
+    except OSError as error:
+        raise LogUnreadableError(f"cannot read {error.filename}: {error.strerror}") from error
+    if found is None:
         return [path]
-    files = sorted(
-        str(each)
-        for each in folder.rglob("*")
-        if each.is_file() and (each.suffix in _NAMES or any(f"{name}." in each.name for name in _NAMES))
-    )
+    files = [str(each) for each in found if each.suffix in _NAMES or any(f"{name}." in each.name for name in _NAMES)]
     if not files:
         raise LogUnreadableError(f"there is no log in {path}: no file whose name has one of {', '.join(_NAMES)}")
     return files
@@ -241,7 +248,8 @@ def _opened(piece: Piece) -> Iterator[BinaryIO]:
 def _found(piece: Piece) -> BinaryIO:
     """A rotated file is looked for in its folder, by its inode."""
     path = Path(piece.file)
-    for each in (path, *path.parent.iterdir()):
+    # Whoever may read the file need not be allowed to list its folder.
+    for each in chain([path], _listed(path.parent)):
         with contextlib.suppress(FileNotFoundError):
             if not piece.inode or each.stat().st_ino == piece.inode:
                 stream = each.open("rb", buffering=_CHUNK)
@@ -250,6 +258,10 @@ def _found(piece: Piece) -> BinaryIO:
                     return stream
                 stream.close()
     raise RotatedAwayError(f"{piece.file}: was rotated away while it was read")
+
+
+def _listed(folder: Path) -> Iterator[Path]:
+    yield from folder.iterdir()
 
 
 def _is_whole(size: int, piece: Piece) -> bool:

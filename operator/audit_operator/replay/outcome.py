@@ -46,6 +46,7 @@ class Outcome:
         total: what is recorded; of levels that the log does not have, at the log's.
         by_rule: the same by index of the rule; None for what no rule is about, and is not recorded.
         by_namespace: the same by namespace; ``""`` for requests without one.
+        by_rule_and_namespace: the same by both.
         richer: events that the policy records with more than the log has of them.
     """
 
@@ -53,6 +54,7 @@ class Outcome:
     total: Amount
     by_rule: dict[int | None, Amount]
     by_namespace: dict[str, Amount]
+    by_rule_and_namespace: dict[tuple[int | None, str], Amount]
     richer: int
 
 
@@ -61,6 +63,7 @@ class _Sums:
     total: Amount = field(default_factory=Amount)
     by_rule: defaultdict[int | None, Amount] = field(default_factory=lambda: defaultdict(Amount))
     by_namespace: defaultdict[str, Amount] = field(default_factory=lambda: defaultdict(Amount))
+    by_both: defaultdict[tuple[int | None, str], Amount] = field(default_factory=lambda: defaultdict(Amount))
 
 
 def replay(cells: Cells, policy: Policy) -> Outcome:
@@ -77,9 +80,10 @@ def replay(cells: Cells, policy: Policy) -> Outcome:
         records[cell] = decision.level
         richer += counts.events if decision.level > cell.level else 0
         size = size_at(min(decision.level, cell.level), counts)
-        for amount in (sums.total, sums.by_rule[decision.rule], sums.by_namespace[cell.place.namespace]):
+        rule, namespace = decision.rule, cell.place.namespace
+        for amount in (sums.total, sums.by_rule[rule], sums.by_namespace[namespace], sums.by_both[rule, namespace]):
             amount.add(counts.events, size)
-    return Outcome(records, sums.total, dict(sums.by_rule), dict(sums.by_namespace), richer)
+    return Outcome(records, sums.total, dict(sums.by_rule), dict(sums.by_namespace), dict(sums.by_both), richer)
 
 
 def as_recorded(cells: Cells) -> Outcome:
@@ -88,7 +92,7 @@ def as_recorded(cells: Cells) -> Outcome:
     for cell, counts in cells.counts.items():
         for amount in (sums.total, sums.by_namespace[cell.place.namespace]):
             amount.add(counts.events, counts.size)
-    return Outcome({cell: cell.level for cell in cells.counts}, sums.total, {}, dict(sums.by_namespace), 0)
+    return Outcome({cell: cell.level for cell in cells.counts}, sums.total, {}, dict(sums.by_namespace), {}, 0)
 
 
 def size_at(level: Level, counts: Counts) -> int:

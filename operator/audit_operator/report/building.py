@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
 from audit_operator.api.text import printable
+from audit_operator.plan.proof_status import place_of
 from audit_operator.plan.selection import known_namespaces, reach_of
+from audit_operator.report.evidence import Evidence
 from audit_operator.report.judging import judge
 from audit_operator.report.model import (
     Report,
@@ -65,6 +67,7 @@ class ReportFacts:
 def build(facts: ReportFacts) -> Report:
     """The report, without a trend."""
     names = facts.namespaces or tuple(each.name for each in known_namespaces(facts.snapshot))
+    evidence = Evidence.of(facts.snapshot, facts.control_plane, facts.policy, facts.digest, facts.catalogue)
     judged = judge(facts.policy, facts.catalogue, names, cluster=not facts.namespaces, ours=not facts.given)
     return Report(
         made=facts.made.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -81,7 +84,7 @@ def build(facts: ReportFacts) -> Report:
             ReportedBlindSpot(id=each.id, title=each.title, mitigate=each.mitigate)
             for each in facts.catalogue.blind_spots
         ),
-        policies=tuple(_policy(each, facts.made) for each in _policies(facts)),
+        policies=tuple(_restricted(_policy(each, facts.made, evidence), facts.namespaces) for each in _policies(facts)),
         remarks=tuple(_remark(each) for each in facts.findings if _concerns(each, facts.namespaces)),
     )
 
@@ -102,10 +105,11 @@ def _policies(facts: ReportFacts) -> Iterator[AuditPolicy | ClusterAuditPolicy]:
             yield policy
 
 
-def _policy(policy: AuditPolicy | ClusterAuditPolicy, now: datetime) -> ReportedPolicy:
+def _policy(policy: AuditPolicy | ClusterAuditPolicy, now: datetime, evidence: Evidence) -> ReportedPolicy:
     meta, status = policy.metadata, policy.status
     if status is None:
         return ReportedPolicy(kind=policy.kind, namespace=meta.namespace, name=meta.name)
+    controls, left_out = evidence.controls(policy)
     return ReportedPolicy(
         kind=policy.kind,
         namespace=meta.namespace,
@@ -119,8 +123,21 @@ def _policy(policy: AuditPolicy | ClusterAuditPolicy, now: datetime) -> Reported
         shipping=status.shipping,
         retention=tuple(_retention(each, now) for each in status.retention),
         compliance=status.compliance,
+        controls=controls,
+        controls_left_out=left_out,
         metrics=status.metrics,
     )
+
+
+def _restricted(policy: ReportedPolicy, namespaces: tuple[str, ...]) -> ReportedPolicy:
+    """Without what a cluster-wide policy says of namespaces that are not asked about."""
+    if not namespaces or policy.namespace:
+        return policy
+    proof = policy.proof
+    if proof is not None:
+        findings = tuple(each for each in proof.findings if place_of(each.message) in (*namespaces, ""))
+        proof = proof.model_copy(update={"findings": findings})
+    return policy.model_copy(update={"proof": proof, "controls": (), "controls_left_out": 0})
 
 
 def _retention(line: SinkRetention, now: datetime) -> ReportedRetention:

@@ -7,17 +7,20 @@ few dozen of those, and where they are, a plain table is still what a browser la
 from __future__ import annotations
 
 from collections import defaultdict
+from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from audit_operator.api.policy_status import Verdict
 from audit_operator.report import phrasing
 from audit_operator.report.markup import Markup, joined, tag
+from audit_operator.report.proofs import CLUSTER, proofs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from audit_operator.report.model import Report
+    from audit_operator.report.proofs import Proved
 
 _CLASSES = {Verdict.COVERED: "c", Verdict.PARTIAL: "p", Verdict.GAP: "g", Verdict.LEAK: "l"}
 _LISTED = 4
@@ -35,7 +38,7 @@ class _Row(NamedTuple):
 
 def heat_map(report: Report) -> Markup:
     """The table, with the legend above it."""
-    rows = list(_rows(report))
+    rows, proofs = list(_rows(report)), proofs_of(report.policies)
     found: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
     for number, finding in enumerate(report.findings):
         for group in finding.groups:
@@ -44,15 +47,16 @@ def heat_map(report: Report) -> Markup:
         "table",
         tag("caption", "Each row is a namespace, or several that are alike; each column is a critical action."),
         _head(report),
-        tag("tbody", *(_row(report, row, found) for row in rows)),
+        tag("tbody", *(_row(report, row, found, proofs) for row in rows)),
         class_="heat",
+        data_probed="" if proofs else None,
         role="grid",
         id="heat",
         aria_label="Verdicts by namespace and action",
     )
     return joined(
         (
-            _legend(),
+            _legend(probed=bool(proofs)),
             tag("div", table, class_="scroll", tabindex=0, role="region", aria_label="Heat map; scrolls sideways"),
             tag("div", _HINT, id="details", class_="details", role="status", aria_live="polite"),
         )
@@ -62,7 +66,7 @@ def heat_map(report: Report) -> Markup:
 _HINT = tag("p", "Choose a cell, with the mouse or with the arrow keys, to see what stands behind it.", class_="hint")
 
 
-def _legend() -> Markup:
+def _legend(*, probed: bool) -> Markup:
     meanings = {
         Verdict.COVERED: "recorded as needed",
         Verdict.PARTIAL: "for some requests or people only",
@@ -73,7 +77,11 @@ def _legend() -> Markup:
         tag("li", tag("span", phrasing.LETTERS[each], class_=f"key {_CLASSES[each]}"), f" {each.value}: {meaning}")
         for each, meaning in meanings.items()
     ]
-    return tag("ul", *entries, tag("li", tag("span", "·", class_="key n"), " does not concern it"), class_="legend")
+    entries.append(tag("li", tag("span", "·", class_="key n"), " does not concern it"))
+    if probed:
+        entries.append(tag("li", tag("span", "•", class_="key"), " proved by live probes"))
+        entries.append(tag("li", tag("span", "!", class_="key"), " a live probe says otherwise"))
+    return tag("ul", *entries, class_="legend")
 
 
 def _rows(report: Report) -> Iterator[_Row]:
@@ -94,8 +102,9 @@ def _head(report: Report) -> Markup:
     return tag("thead", tag("tr", *columns))
 
 
-def _row(report: Report, row: _Row, found: Mapping[tuple[str, int], list[int]]) -> Markup:
+def _row(report: Report, row: _Row, found: Mapping[tuple[str, int], list[int]], proofs: Mapping[str, Proved]) -> Markup:
     cells = [_name(row)]
+    known = [proofs.get(name) for name in ((CLUSTER,) if row.cluster else row.names)]
     for action in report.actions:
         verdict = row.verdicts.get(action.id)
         if verdict is None:
@@ -104,8 +113,24 @@ def _row(report: Report, row: _Row, found: Mapping[tuple[str, int], list[int]]) 
         numbers = sorted({number for group in row.groups for number in found.get((action.id, group), ())})
         # By hand, since there may be a hundred thousand; nothing in it is of a stranger's.
         behind = f' data-f="{" ".join(map(str, numbers))}"' if numbers else ""
-        cells.append(Markup(f"<td class={_CLASSES[verdict]}{behind}>{phrasing.LETTERS[verdict]}</td>"))
+        mark, proved = _proof(action.id, known)
+        class_ = f'"{_CLASSES[verdict]} {mark}"' if mark else _CLASSES[verdict]
+        cells.append(Markup(f"<td class={class_}{behind}{proved}>{phrasing.LETTERS[verdict]}</td>"))
     return tag("tr", *cells)
+
+
+def _proof(action: str, known: list[Proved | None]) -> tuple[str, str]:
+    """The class of a cell and what the script reads: what probes have shown of an action in all places of a row."""
+    there = [each for each in known if each is not None]
+    if any(action in each.contradicted for each in there):
+        return "x", " data-p=x"
+    if any(action in each.missing for each in there):
+        return "x", " data-p=m"
+    proved = [each for each in there if action in each.verified]
+    if not proved:
+        return "", ""
+    day = min((each.oldest for each in proved if each.oldest), default="")
+    return ("v" if len(proved) == len(known) else ""), f' data-p="{len(proved)}/{len(known)} {escape(day)}"'
 
 
 def _name(row: _Row) -> Markup:

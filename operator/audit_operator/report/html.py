@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.conditions import ConditionStatus
 from audit_operator.api.policy_status import ProofOutcome, RetentionState, ShippingState
+from audit_operator.compliance.judgement import Outcome
 from audit_operator.report import phrasing
 from audit_operator.report.bars import compliance_bar, retention_bar
 from audit_operator.report.heat_map import heat_map
@@ -22,11 +23,21 @@ from audit_operator.report.markup import Markup, joined, tag
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from audit_operator.report.model import Change, Report, ReportedFinding, ReportedPolicy, ReportedRetention, Trend
+    from audit_operator.report.model import (
+        Change,
+        FigureChange,
+        Report,
+        ReportedControl,
+        ReportedFinding,
+        ReportedPolicy,
+        ReportedRetention,
+        Trend,
+    )
 
 _CHANGES = 200
 _UNFOLDED = 8
 _TITLE = "Audit coverage"
+_WORSE, _BETTER = tag("span", "▼ worse", class_="bad-text"), tag("span", "▲ better", class_="good-text")
 
 
 def to_html(report: Report) -> str:
@@ -148,6 +159,8 @@ def _trend(trend: Trend) -> Iterator[Markup]:
     for title, names in (("New", trend.added), ("Gone", trend.removed)):
         if names:
             yield tag("p", f"{title}, and not compared: {phrasing.listed(names)}", class_="note")
+    if trend.figures:
+        yield _table(("", "of", "what", "before and now"), map(_figure, trend.figures[:_CHANGES]))
     if not trend.changes:
         yield tag("p", "No verdict has changed.")
         return
@@ -156,9 +169,13 @@ def _trend(trend: Trend) -> Iterator[Markup]:
         yield tag("p", f"And {len(trend.changes) - _CHANGES:,} others; the report as JSON has them all.")
 
 
+def _figure(each: FigureChange) -> tuple[str, ...]:
+    marks = {True: _WORSE, False: _BETTER, None: tag("span", "·", class_="note")}
+    return marks[each.worse], phrasing.figure_place(each), phrasing.MEASURES[each.measure], phrasing.figure_change(each)
+
+
 def _change(each: Change) -> tuple[str, ...]:
-    mark = tag("span", "▼ worse", class_="bad-text") if each.is_worse else tag("span", "▲ better", class_="good-text")
-    return mark, each.action, phrasing.change(each), phrasing.change_places(each)
+    return _WORSE if each.is_worse else _BETTER, each.action, phrasing.change(each), phrasing.change_places(each)
 
 
 def _finding(report: Report, number: int, each: ReportedFinding) -> Markup:
@@ -263,6 +280,44 @@ def _observed(policy: ReportedPolicy) -> Iterator[Markup]:
                 for each in policy.compliance
             ),
         )
+    if policy.controls:
+        yield tag(
+            "details",
+            tag("summary", phrasing.behind(policy)),
+            *map(_control, policy.controls),
+            class_="evidence",
+        )
+    elif policy.controls_left_out:
+        yield tag("p", f"{phrasing.behind(policy)}.", class_="note")
+
+
+def _control(each: ReportedControl) -> Markup:
+    said = [tag("p", phrasing.because(each))]
+    if each.beyond:
+        said.append(tag("p", f"Not judged: {each.beyond}", class_="note"))
+    said.append(tag("ul", *(tag("li", phrasing.line_of_evidence(line)) for line in each.evidence)))
+    if each.left_out:
+        said.append(tag("p", f"And {each.left_out:,} more.", class_="note"))
+    return tag(
+        "details",
+        tag(
+            "summary",
+            tag("span", each.verdict, class_=f"badge {_OF_CONTROLS[each.verdict]}"),
+            tag("span", f"{each.framework} {each.id}", class_="what"),
+            tag("span", each.title, class_="where"),
+            *([tag("span", each.proof, class_="note")] if each.proof else []),
+        ),
+        tag("div", *said, class_="body"),
+        class_="control",
+    )
+
+
+_OF_CONTROLS = {
+    Outcome.PASS: "c",
+    Outcome.FAIL: "g",
+    Outcome.NOT_APPLICABLE: "n",
+    Outcome.CANNOT_BE_JUDGED: "n",
+}
 
 
 def _holds(status: ConditionStatus) -> Markup:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.conditions import ConditionStatus
 from audit_operator.api.text import printable
+from audit_operator.compliance.judgement import Outcome
 from audit_operator.report import phrasing
 
 if TYPE_CHECKING:
@@ -72,6 +73,21 @@ def _changes(trend: Trend) -> Iterator[str]:
             yield ""
             yield plain(f"{title}, and not compared: {phrasing.listed(names)}")
     yield ""
+    if trend.figures:
+        marks = {True: "worse", False: "better", None: ""}
+        yield from _table(
+            ("", "of", "what", "before and now"),
+            (
+                (
+                    marks[each.worse],
+                    phrasing.figure_place(each),
+                    phrasing.MEASURES[each.measure],
+                    phrasing.figure_change(each),
+                )
+                for each in trend.figures
+            ),
+        )
+        yield ""
     if not trend.changes:
         yield "No verdict has changed."
         yield ""
@@ -177,6 +193,26 @@ def _tables(policy: ReportedPolicy) -> Iterator[str]:
             ),
         )
         yield ""
+    yield from _evidence(policy)
+
+
+def _evidence(policy: ReportedPolicy) -> Iterator[str]:
+    """What failed with all that it rests on, of the other controls why."""
+    if not policy.controls:
+        if policy.controls_left_out:
+            yield f"{plain(phrasing.behind(policy))}."
+            yield ""
+        return
+    yield f"{plain(phrasing.behind(policy))}:"
+    yield ""
+    for each in policy.controls:
+        proof = f", {each.proof}" if each.proof else ""
+        yield f"- {plain(f'{each.framework} {each.id}: {each.verdict}{proof}. {each.title}. {phrasing.because(each)}')}"
+        if each.verdict is Outcome.FAIL:
+            yield from (f"  - {plain(phrasing.line_of_evidence(line))}" for line in each.evidence)
+            if each.left_out:
+                yield f"  - And {each.left_out:,} more."
+    yield ""
 
 
 def _retention(each: ReportedRetention) -> tuple[str, ...]:

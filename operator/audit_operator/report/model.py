@@ -7,16 +7,20 @@ saw.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final, Literal
 
 from pydantic import Field
 
 from audit_operator.api.audit import Level
+from audit_operator.api.compliance import Framework
 from audit_operator.api.conditions import Condition
 from audit_operator.api.findings import Severity
 from audit_operator.api.model import ApiModel
 from audit_operator.api.policy_status import FrameworkResult, Metrics, Proof, SinkRetention, SinkShipping, Verdict
 from audit_operator.api.text import Timestamp
+from audit_operator.compliance.facts import LiveProof, Standing
+from audit_operator.compliance.judgement import Outcome
 from audit_operator.coverage.catalogue import ActionSeverity
 
 API_VERSION: Final = "report.audit-operator.dev/v1alpha1"
@@ -109,6 +113,35 @@ class ReportedRemark(ApiModel):
     mend: str = Field(default="", description="What to do about it.")
 
 
+class ReportedEvidence(ApiModel):
+    """One line of what a verdict on a control rests on."""
+
+    standing: Standing = Field(description="Holds, Fails, NotObserved or NotApplicable.")
+    said: str = Field(description="The observation in a sentence.")
+    source: str = Field(default="", description="An action of the catalogue, or a line of an object's status.")
+    seen: str = Field(default="", description="When it was observed, or since when it is so. Absent: not known.")
+    proof: LiveProof | None = Field(
+        default=None,
+        description="What live probes have shown: Verified, Contradicted, Missing or Claimed. Absent: it is about no "
+        "action.",
+    )
+
+
+class ReportedControl(ApiModel):
+    """A control of a framework, the verdict on it, and what that rests on."""
+
+    framework: Framework = Field(description="The framework.")
+    id: str = Field(description="Its id there.")
+    title: str = Field(description="What it asks for, in our words.")
+    verdict: Outcome = Field(description="Pass, Fail, NotApplicable or CannotBeJudged.")
+    reason: str = Field(description="Why.")
+    beyond: str = Field(default="", description="What it asks for besides, which no verdict is about.")
+    read_in: str = Field(default="", description="Where its words were read. Absent: it is unverified.")
+    proof: LiveProof | None = Field(default=None, description="The worst of its actions. Absent: it rests on none.")
+    evidence: tuple[ReportedEvidence, ...] = Field(default=(), description="What it rests on, what fails it first.")
+    left_out: int = Field(default=0, description="Lines of evidence that are not listed.")
+
+
 class ReportedRetention(ApiModel):
     """What one sink keeps of a policy's records."""
 
@@ -137,12 +170,51 @@ class ReportedPolicy(ApiModel):
     shipping: tuple[SinkShipping, ...] = Field(default=(), description="How records reach each sink.")
     retention: tuple[ReportedRetention, ...] = Field(default=(), description="How long each sink keeps them.")
     compliance: tuple[FrameworkResult, ...] = Field(default=(), description="Results per framework.")
+    controls: tuple[ReportedControl, ...] = Field(
+        default=(),
+        description="The controls of these frameworks, judged by the same statuses when the report was made. Of many "
+        "policies, those that failed alone.",
+    )
+    controls_left_out: int = Field(
+        default=0,
+        description="Controls of these frameworks that are not listed: of many policies, those that did not fail, and "
+        "of very many, those that failed as well.",
+    )
     metrics: Metrics | None = Field(default=None, description="The three numbers of an audit-log lead.")
 
     @property
     def title(self) -> str:
         """Kind and name."""
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+class Measure(StrEnum):
+    """What is compared besides verdicts."""
+
+    PROVED = "Proved"
+    COMPLIANCE = "Compliance"
+    ERROR_RATE = "ErrorRate"
+    DETECTION = "Detection"
+    LAG = "Lag"
+    LOST = "Lost"
+    RETENTION = "Retention"
+
+
+class FigureChange(ApiModel):
+    """A number or state of a policy that is another than before."""
+
+    policy: str = Field(default="", description="Kind and name. Absent: all policies that both reports have.")
+    measure: Measure = Field(
+        description="Proved: verdicts that live probes have confirmed. Compliance: passing rate. ErrorRate: logging "
+        "error rate. Detection: mean time to detect. Lag, Lost, Retention: of one sink."
+    )
+    sink: str = Field(
+        default="",
+        description="Name of the sink, with its kind where there are several of a name. Absent: it is about none.",
+    )
+    before: str = Field(default="", description="Absent: it was not known.")
+    after: str = Field(default="", description="Absent: it is no longer known.")
+    worse: bool | None = Field(default=None, description="Absent: one of the two is not known.")
 
 
 class Change(ApiModel):
@@ -167,6 +239,9 @@ class Trend(ApiModel):
     before: Counts = Field(description="Verdicts then, in the places that both have.")
     after: Counts = Field(description="Verdicts now, in the same places.")
     changes: tuple[Change, ...] = Field(default=(), description="Verdicts that differ, those that got worse first.")
+    figures: tuple[FigureChange, ...] = Field(
+        default=(), description="Numbers and states that differ, of policies that both have; what got worse first."
+    )
     added: tuple[str, ...] = Field(default=(), description="Namespaces that the earlier report has not.")
     removed: tuple[str, ...] = Field(default=(), description="Namespaces that this report has not.")
 

@@ -15,10 +15,20 @@
     return made;
   };
 
+  const proved = said => {
+    if (said === "x") return "A live probe contradicts this: a record is not as predicted. See the policies below.";
+    if (said === "m") return "A record of a live probe was not found in time. See the policies below.";
+    if (!said) return "Claimed by the policy; no live probe has shown it.";
+    const [part, day] = said.split(" "), [some, all] = part.split("/");
+    const where = all === "1" ? "" : ` in ${some} of ${all} namespaces`;
+    return `Proved by live probes${where}${day ? `, the oldest of ${day}` : ""}.`;
+  };
+
   const show = cell => {
     const column = names[cell.cellIndex];
     const shown = [line("h3", `${column.lastChild.textContent} in ${place(cell.parentElement)}: ${verdicts[cell.classList[0]]}`)];
     shown.push(line("p", column.title));
+    if (heat.dataset.probed !== undefined && !cell.classList.contains("n")) shown.push(line("p", proved(cell.dataset.p || "")));
     for (const number of (cell.dataset.f || "").split(" ").filter(Boolean)) {
       const body = document.querySelector(`#f${number} .body`).cloneNode(true);
       shown.push(body);

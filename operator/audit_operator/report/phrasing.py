@@ -7,9 +7,22 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from audit_operator.api.policy_status import Verdict
+from audit_operator.compliance.facts import LiveProof, Standing
+from audit_operator.compliance.judgement import Outcome
+from audit_operator.report.model import Measure
 
 if TYPE_CHECKING:
-    from audit_operator.report.model import Change, Counts, Group, Report, ReportedFinding, ReportedPolicy
+    from audit_operator.report.model import (
+        Change,
+        Counts,
+        FigureChange,
+        Group,
+        Report,
+        ReportedControl,
+        ReportedEvidence,
+        ReportedFinding,
+        ReportedPolicy,
+    )
 
 CLUSTER = "the cluster as a whole"
 _NAMED = 3
@@ -63,7 +76,8 @@ def _proved(policies: tuple[ReportedPolicy, ...]) -> Figure:
     shown = [each.proof for each in current if each.proof is not None]
     wrong = sum(each.contradicted for each in shown)
     missing = sum(each.missing for each in shown)
-    note = f"of {judged:,} verdicts in status, by live probes"
+    oldest = min((each.oldest for each in shown if each.oldest), default="")
+    note = f"of {judged:,} verdicts in status, by live probes{f', the oldest of {oldest}' if oldest else ''}"
     if wrong or missing:
         return Figure("Proved", f"{proved:,}", f"{note}; {wrong:,} contradicted, {missing:,} not found", good=False)
     return Figure("Proved", f"{proved:,}", note)
@@ -168,7 +182,61 @@ def proof(policy: ReportedPolicy) -> str:
     shown = policy.proof
     if shown is None:
         return f"{said}."
-    return f"{said}; {shown.contradicted} contradicted, {shown.missing} not found, {shown.unproved} without a probe."
+    since = f" The oldest of these probes is of {shown.oldest}." if shown.oldest else ""
+    counts = f"{shown.contradicted} contradicted, {shown.missing} not found, {shown.unproved} without a probe"
+    return f"{said}; {counts}.{since}"
+
+
+def behind(policy: ReportedPolicy) -> str:
+    """What a list of controls is."""
+    failed = sum(each.verdict is Outcome.FAIL for each in policy.controls)
+    told = f"Evidence behind {len(policy.controls)} controls, {failed} of which failed" if policy.controls else ""
+    more = (
+        f"{policy.controls_left_out:,} controls are not listed, of so many policies" if policy.controls_left_out else ""
+    )
+    return "; ".join(filter(None, (told, more)))
+
+
+def because(each: ReportedControl) -> str:
+    """The reason as a sentence."""
+    unverified = "" if each.read_in else " The words of this control were not read: its meaning is unverified."
+    return f"{each.reason}.{unverified}"
+
+
+def line_of_evidence(each: ReportedEvidence) -> str:
+    """An observation, where it stands, and since when it is so."""
+    where = ", ".join(filter(None, (each.source, f"since {each.seen}" if each.seen else "")))
+    claimed = " Claimed: no live probe has shown it." if each.proof is LiveProof.CLAIMED else ""
+    return f"{_SIGNS[each.standing]} {each.said}.{claimed}{f' ({where})' if where else ''}"
+
+
+_SIGNS = {
+    Standing.HOLDS: "✓",
+    Standing.FAILS: "!",
+    Standing.NOT_OBSERVED: "not observed:",
+    Standing.NOT_APPLICABLE: "not applicable:",
+}
+
+MEASURES = {
+    Measure.PROVED: "verdicts proved live",
+    Measure.COMPLIANCE: "compliance passing rate",
+    Measure.ERROR_RATE: "logging error rate",
+    Measure.DETECTION: "mean time to detect",
+    Measure.LAG: "records wait",
+    Measure.LOST: "records lost",
+    Measure.RETENTION: "retention",
+}
+
+
+def figure_place(each: FigureChange) -> str:
+    """Of whom a number is."""
+    about = each.policy or "all policies that both reports have"
+    return f"{about}, sink {each.sink}" if each.sink else about
+
+
+def figure_change(each: FigureChange) -> str:
+    """What became of a number."""
+    return f"{each.before or 'not known'} → {each.after or 'not known'}"
 
 
 def troubles(policy: ReportedPolicy) -> tuple[str, ...]:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from audit_operator.api.model import ApiModel
+from audit_operator.api.parsing import to_json
 from audit_operator.api.policy_status import Verdict
 from audit_operator.api.text import Timestamp
+from audit_operator.report.figures import figure_changes
 from audit_operator.report.model import API_VERSION, KIND, Change, Counts, Trend, badness
 
 if TYPE_CHECKING:
@@ -34,12 +36,73 @@ class EarlierGroup(_Earlier):
     verdicts: dict[str, Verdict]
 
 
+class EarlierFramework(_Earlier):
+    """Of the results of a framework, what is compared."""
+
+    passed: int = Field(default=0)
+    failed: int = Field(default=0)
+
+
+class EarlierMetrics(_Earlier):
+    """Of the numbers of a policy, what is compared."""
+
+    logging_error_rate: str = Field(default="")
+    mean_time_to_detect: str = Field(default="")
+
+
+class EarlierSink(_Earlier):
+    """Of a sink, what it is called."""
+
+    kind: str = Field(default="")
+    name: str = Field(default="")
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+class EarlierShipping(_Earlier):
+    """Of the way to a sink, what is compared."""
+
+    sink: EarlierSink = Field(default=EarlierSink())
+    state: str = Field(default="")
+    lag: str = Field(default="")
+    lost: int | None = Field(default=None)
+
+
+class EarlierKept(_Earlier):
+    """Of what a sink keeps, what is compared."""
+
+    sink: EarlierSink = Field(default=EarlierSink())
+    state: str = Field(default="")
+
+
+class EarlierRetention(_Earlier):
+    """As it stands in a report."""
+
+    status: EarlierKept = Field(default=EarlierKept())
+
+
+class EarlierPolicy(_Earlier):
+    """Of a policy, what is compared."""
+
+    kind: str = Field(default="")
+    namespace: str = Field(default="")
+    name: str = Field(default="")
+    outdated: bool = Field(default=False)
+    verified: int | None = Field(default=None)
+    compliance: tuple[EarlierFramework, ...] = Field(default=())
+    metrics: EarlierMetrics | None = Field(default=None)
+    shipping: tuple[EarlierShipping, ...] = Field(default=())
+    retention: tuple[EarlierRetention, ...] = Field(default=())
+
+
 class EarlierReport(_Earlier):
     """Of a report that another release may have made: what is compared, whatever else it has."""
 
     made: Timestamp
     control_plane: str
     groups: tuple[EarlierGroup, ...]
+    policies: tuple[EarlierPolicy, ...] = Field(default=())
 
 
 def read_earlier(text: str) -> EarlierReport | str:
@@ -85,9 +148,15 @@ def trend(earlier: EarlierReport, report: Report) -> Trend:
         before=_count(before[place] for place in both),
         after=_count(after[place] for place in both),
         changes=tuple(changes),
+        figures=figure_changes(earlier.policies, _as_earlier(report).policies),
         added=tuple(sorted(after.keys() - before.keys() - {_CLUSTER})),
         removed=tuple(sorted(before.keys() - after.keys() - {_CLUSTER})),
     )
+
+
+def _as_earlier(report: Report) -> EarlierReport:
+    """What is compared of a report that has just been made, by the same eyes as of the earlier one."""
+    return EarlierReport.model_validate_json(json.dumps(to_json(report)), by_alias=True, by_name=False)
 
 
 def _places(groups: Iterable[Group | EarlierGroup]) -> dict[str, Mapping[str, Verdict]]:
