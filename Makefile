@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # Byte code is kept, whatever the environment says: to compile tests and what they start anew takes a third of their time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-unit test-integration test-e2e check format bench crds lock assets image manifests clean
+.PHONY: help setup demo test test-unit test-integration test-e2e check format bench crds docs lock assets image manifests clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -62,7 +62,9 @@ check: $(STAMP) ## Lint, types, layers, drift of generated files
 	$(BIN)/lint-imports
 	$(BIN)/python -m audit_operator.api.crd --check crds
 	$(BIN)/python -m audit_operator.api.crd --check charts/audit-operator/files/crds
+	$(BIN)/python -m tools.dashboard --check charts/audit-operator/files/dashboard.json
 	$(BIN)/python -m tools.manifests --check manifests
+	$(BIN)/python -m tools.reference --check docs/reference
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
@@ -75,7 +77,12 @@ crds: $(STAMP) ## Generate crds/, and the chart's copy, from the models
 	@$(BIN)/python -m audit_operator.api.crd --write crds
 	@$(BIN)/python -m audit_operator.api.crd --write charts/audit-operator/files/crds
 
-manifests: crds ## Render the chart into manifests/
+docs: $(STAMP) ## Write docs/reference and the schema of reports, from the models and the command line's parser
+	@$(BIN)/python -m tools.reference --write docs/reference
+	@$(BIN)/python -m audit_operator.report.schema > docs/report.schema.json
+
+manifests: crds ## Lay out the chart's dashboard, and render the chart into manifests/
+	@$(BIN)/python -m tools.dashboard --write charts/audit-operator/files/dashboard.json
 	@$(BIN)/python -m tools.manifests --write manifests
 
 image: $(STAMP) ## Build the container image, without a container engine, into build/

@@ -30,19 +30,24 @@ from audit_operator.cluster.resync import Resync
 from audit_operator.cluster.secrets import SecretReader
 from audit_operator.cluster.status_writer import StatusWriter
 from audit_operator.controller import logs
+from audit_operator.controller.alert_objects import AlertObjects
 from audit_operator.controller.board import ClusterBoard
 from audit_operator.controller.config_maps import ConfigMaps
 from audit_operator.controller.content import OwnObject, decode
 from audit_operator.controller.credentials import SinkSecrets
 from audit_operator.controller.delivery import Delivery
+from audit_operator.controller.detection_judging import DetectionJudging
+from audit_operator.controller.detection_probes import DetectionProbes, DetectionTiming, counted_probes
 from audit_operator.controller.health import HealthServer
 from audit_operator.controller.injection_webhook import InjectionWebhook
 from audit_operator.controller.lifetime import stop_on_signals
-from audit_operator.controller.live_probes import LiveProbes, ProbeTimes
+from audit_operator.controller.live_probes import LiveProbes, ProbeTimes, nameless_limit, new_marks
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.notices import notice_of
 from audit_operator.controller.permission_checks import PermissionChecks
+from audit_operator.controller.proof_memory import ProofMemory
 from audit_operator.controller.reconciler import Dirty, Reconciler
+from audit_operator.controller.report_objects import ReportObjects
 from audit_operator.controller.retention import RetentionRounds, RoundTimes
 from audit_operator.controller.seals import LookTimes, SealLooks
 from audit_operator.controller.shipment import Shipment
@@ -52,6 +57,7 @@ from audit_operator.controller.sidecar_questions import SidecarQuestions
 from audit_operator.controller.sidecars import Sidecars
 from audit_operator.controller.sink_access import Stores
 from audit_operator.controller.sink_checks import CheckTimes, SinkChecks
+from audit_operator.controller.way_figures import WayMeasures
 from audit_operator.controller.webhook_trust import WebhookTrust
 from audit_operator.controller.workload_restarts import WorkloadRestarts
 from audit_operator.controlplane.api_server import ApiServer
@@ -67,7 +73,10 @@ from audit_operator.controlplane.shipper.pseudonym_keys import KeyAges
 from audit_operator.controlplane.static_pod.audit_flags import LogSettings
 from audit_operator.controlplane.static_pod.driver import StaticPodDriver
 from audit_operator.permissions.expected import Installation
+from audit_operator.plan.alert_rules import AlertSettings
+from audit_operator.plan.error_rate import error_rates
 from audit_operator.plan.shipping_status import NOT_SERVED
+from audit_operator.plan.snapshot import CountingLimits
 from audit_operator.proof.selecting import prober_in
 from audit_operator.settings import SettingsError, ShipperMode
 from audit_operator.shipping.injection.template import SidecarTemplate, TemplateError
@@ -130,7 +139,12 @@ class Operator:
     restarts: WorkloadRestarts | None = field(init=False)
     webhook: InjectionWebhook | None = field(init=False)
     permissions: PermissionChecks | None = field(init=False)
+    detections: DetectionJudging = field(init=False)
+    measures: WayMeasures = field(init=False)
     probes: LiveProbes | None = field(init=False)
+    detecting: DetectionProbes | None = field(init=False)
+    reports: ReportObjects | None = field(init=False)
+    alerts: AlertObjects | None = field(init=False)
     reconciler: Reconciler = field(init=False)
     health: HealthServer = field(init=False)
     _serving: asyncio.Task[None] | None = None
@@ -155,7 +169,9 @@ class Operator:
         shippers = ClusterShipperBoard(client, settings.namespace, FIELD_MANAGER)
         secrets = SecretReader(client)
         self.credentials = SinkSecrets(secrets, self.dirty.mark)
-        self.shipment = Shipment(_ShippersMaker(settings, shippers, self.dirty), self.credentials)
+        self.shipment = Shipment(
+            _ShippersMaker(settings, shippers, self.dirty), self.credentials, tries=settings.shipper_canary
+        )
         stores = Stores(secrets, files=_LocalFiles(settings, self.store))
         self.sinks = _sink_checks(settings, stores, self.dirty)
         self.retention = _retention(settings, client, stores, self.dirty, self.elector.check)
@@ -167,7 +183,12 @@ class Operator:
         self.restarts = _restarts(settings, template, client, self.sidecars)
         self.webhook = _webhook(settings, template, client)
         self.permissions = _permission_checks(settings, client, self.dirty)
+        self.detections = DetectionJudging(self.dirty.mark, self.metrics.defects.inc)
+        self.measures = WayMeasures(self.metrics.probe_counts(), waits=bool(settings.probe_seconds))
         self.probes = self._probes(client, stores)
+        self.detecting = self._detection_probes()
+        self.reports = _reports(settings, client)
+        self.alerts = _alerts(settings, client)
         self.reconciler = Reconciler(
             self.store,
             self.delivery,
@@ -180,15 +201,30 @@ class Operator:
             status_of=partial(_status_of, client),
             observe_every=settings.observe_seconds,
             local_sinks=settings.local_sinks,
+            counting=CountingLimits(
+                settings.detection_conditions,
+                settings.detection_series,
+                prober_in(settings.namespace, settings.prober).name,
+            ),
             on_restart=self.resync.hurry,
             sinks=self.sinks,
             retention=self.retention,
             seals=self.seals,
             sidecars=self.sidecars,
             permissions=self.permissions,
+            detections=self.detections,
             probes=self.probes,
+            alerts=self.alerts,
+            measures=self.measures,
+            detecting=self.detecting,
+            reports=self.reports,
         )
-        self.health = HealthServer(self.metrics.registry, {"sync": self._stale}, {"leader-or-candidate": self._unable})
+        ready = {"leader-or-candidate": self._unable}
+        self.health = HealthServer(self.metrics.registry, {"sync": self._stale}, ready, self.shipment.counts)
+        self._show()
+
+    def _show(self) -> None:
+        """All that is to be seen at scrapes."""
         self.metrics.follow("dirty_age_seconds", "Age of the oldest change not acted on.", self.dirty.age)
         self.metrics.follow("sync_age_seconds", "Age of the oldest complete list.", self._sync_age)
         self.metrics.follow_shipping(lambda: self.shipment.facts)
@@ -197,11 +233,23 @@ class Operator:
             lambda: self.sidecars.facts if self.sidecars else {}, lambda: questions.facts if questions else {}
         )
         self.metrics.follow_stores(lambda: self.sinks.observations if self.sinks else {})
+        self.metrics.follow(
+            "detections_waiting", "Policies of which a detection waits to be judged.", lambda: self.detections.waiting
+        )
         self.metrics.follow_permissions(lambda: self.permissions.results if self.permissions else {})
         self.metrics.follow_retention(lambda: self.retention.observations if self.retention else {})
         self.metrics.follow_seals(lambda: self.seals.observations if self.seals else {})
+        if self.alerts is not None:
+            alerts = self.alerts
+            self.metrics.follow_alerts(lambda: alerts.states)
         if self.probes is not None:
             self.metrics.follow_probes(self.probes.oldest, self.probes.error_rate)
+        self.metrics.follow_error_rates(
+            lambda: error_rates(self.probes.observations if self.probes else {}, self.measures.said)
+        )
+        if self.reports is not None:
+            reports = self.reports
+            self.metrics.follow_reports(reports.figures, lambda: reports.present)
         self.metrics.follow_statuses(self.writer.stats, lambda: self.writer.pending)
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -241,7 +289,11 @@ class Operator:
             **({"figures": self.sidecars.questions.run()} if self.sidecars and self.sidecars.questions else {}),
             **({"restarts": self.restarts.run()} if self.restarts is not None else {}),
             **({"probes": self.probes.run()} if self.probes is not None else {}),
+            **({"detecting": self.detecting.run()} if self.detecting is not None else {}),
+            **({"reports": self.reports.run()} if self.reports is not None else {}),
+            "detections": self.detections.run(),
             **({"permissions": self.permissions.run()} if self.permissions is not None else {}),
+            **({"alerts": self.alerts.run()} if self.alerts is not None else {}),
             "watch": watching,
         }
         tasks = {name: asyncio.create_task(each, name=name) for name, each in work.items()}
@@ -291,7 +343,7 @@ class Operator:
             ProbeSender(client, self.connection.bare_session(), settings.namespace, settings.prober),
             stores,
             prober_in(settings.namespace, settings.prober),
-            self.metrics.probe_counts(),
+            self.measures,
             RateLimit(settings.probes_per_second, burst=max(1, int(settings.probes_per_second))),
             self.dirty.mark,
             ProbeTimes(
@@ -301,6 +353,24 @@ class Operator:
                 per_second=settings.probes_per_second,
             ),
             tenants=settings.sink_check_tenants,
+            memory=ProofMemory(ConfigMaps(client, FIELD_MANAGER), settings.namespace, settings.proof_memory),
+            nameless=nameless_limit(settings.probes_without_name),
+        )
+
+    def _detection_probes(self) -> DetectionProbes | None:
+        if self.probes is None:
+            return None
+        return DetectionProbes(
+            self.probes,
+            self.probes.sender,
+            lambda plane: counted_probes(self.shipment.facts.get(plane)),
+            self.measures.counts.detection,
+            new_marks,
+            DetectionTiming(
+                # Probes wait meanwhile, so that this is nothing to do all the time.
+                every=max(self.settings.probe_seconds, 60.0),
+                patience=self.settings.probe_patience_seconds,
+            ),
         )
 
     def _tell(self, before: Fact, status: Mapping[str, Any]) -> None:
@@ -356,12 +426,31 @@ def _seals(settings: Settings, client: RestClient, stores: Stores, dirty: Dirty)
     return SealLooks(client, stores, dirty.mark, LookTimes(every=settings.seal_seconds))
 
 
+def _reports(settings: Settings, client: RestClient) -> ReportObjects | None:
+    if not settings.report_seconds:
+        return None
+    rate = RateLimit(settings.reports_per_second, burst=max(1, int(settings.reports_per_second)))
+    return ReportObjects(client, f"{FIELD_MANAGER}-reports", settings.report_owner, rate, settings.report_seconds)
+
+
 def _permission_checks(settings: Settings, client: RestClient, dirty: Dirty) -> PermissionChecks | None:
     if not settings.permission_seconds:
         return None
     agents = settings.agent_namespace or f"{settings.namespace}-agent"
     installation = Installation(settings.namespace, agents, settings.lease, settings.service_account)
     return PermissionChecks(client, installation, dirty.mark, settings.permission_seconds)
+
+
+def _alerts(settings: Settings, client: RestClient) -> AlertObjects | None:
+    """Who writes alerts of detections; None where nobody does. Raises SettingsError."""
+    if not settings.alert_objects:
+        return None
+    pairs = [each.strip().partition("=") for each in settings.alert_object_labels.split(",") if each.strip()]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise SettingsError("AUDIT_OPERATOR_ALERT_OBJECT_LABELS must be name=value with commas between")
+    labels = {name: value for name, _, value in pairs}
+    common = AlertSettings(settings.namespace, settings.runbook_url, labels)
+    return AlertObjects(client, FIELD_MANAGER, common, RateLimit(20.0, burst=20), settings.resync_seconds)
 
 
 def _template(settings: Settings) -> SidecarTemplate | None:
@@ -398,7 +487,7 @@ def _restarts(
 ) -> WorkloadRestarts | None:
     if template is None or sidecars is None or not settings.restart_workloads:
         return None
-    return WorkloadRestarts(client, template, sidecars.counted)
+    return WorkloadRestarts(client, template, sidecars.counted, sidecars.restarts_held_back)
 
 
 def _webhook(settings: Settings, template: SidecarTemplate | None, client: RestClient) -> InjectionWebhook | None:

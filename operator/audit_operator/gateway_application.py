@@ -41,7 +41,7 @@ async def run(settings: Settings) -> int:
         connection = await connect(settings.kubeconfig, settings.context)
         stack.push_async_callback(connection.aclose)
         gateway = Gateway(settings, Shipper(settings, connection), await stack.enter_async_context(ClientSession()))
-        health = HealthServer(gateway.shipper.registry, {}, {"collector": gateway.unready})
+        health = HealthServer(gateway.shipper.registry, {}, {"collector": gateway.unready}, gateway.shipper.counts)
         stack.push_async_callback(health.aclose)
         await health.start(settings.listen_host, settings.listen_port)
         return await gateway.run(stop)

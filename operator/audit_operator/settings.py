@@ -134,6 +134,11 @@ class Settings(BaseModel):
         description="Probes a second, at the most. Where that is too few, a round of a namespace has a part of them, "
         "so that every namespace has had some within a day.",
     )
+    probes_without_name: Annotated[int, Field(ge=2)] = Field(
+        default=12,
+        description="Probes without valid credentials within five minutes, at the most, and half as many at once: "
+        "nothing in their records tells them from an attack, and of 20 the preset UnauthenticatedBurst fires.",
+    )
     probe_patience_seconds: _Seconds = Field(
         default=120.0, description="How long records of a probe may take to a sink until they are missing."
     )
@@ -143,7 +148,28 @@ class Settings(BaseModel):
     )
     prober: _Name = Field(
         default="audit-operator-prober",
-        description="ServiceAccount in the operator's namespace that probes are sent as. It must have no rights.",
+        description="ServiceAccount in the operator's namespace that probes are sent as. It must have no rights, or "
+        "those of the chart's value probes.bodies.enabled.",
+    )
+    proof_memory: _Name = Field(
+        default="audit-operator-proof",
+        description="ConfigMap in the operator's namespace that keeps what probes have proved over a restart.",
+    )
+    detection_conditions: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=64,
+        description="Different conditions of spec.detections that shippers count, for each control plane; cluster-wide "
+        "policies' first. Each costs them time for every event. Counts show users, sources and names of objects of all "
+        "namespaces to whoever can read /metrics of shippers, which asks nobody who he is; 0 counts nothing.",
+    )
+    detection_series: Annotated[int, Field(ge=0)] = Field(
+        default=20_000,
+        description="Series of detections in each shipper's metrics, in equal shares for all conditions, of at least "
+        "100. What has no room counts together, by namespace, and that is said.",
+    )
+    shipper_canary: bool = Field(
+        default=True,
+        description="Whether shippers try each new configuration with known lines before they use it, and refuse one "
+        "that loses or changes them. Turn it off only where it refuses what is right, and report that as a defect.",
     )
     local_sinks: bool = Field(
         default=False,
@@ -154,6 +180,31 @@ class Settings(BaseModel):
         default=600.0,
         description="Time between two lists of the roles and bindings of the cluster, to say who may read records, "
         "write policies and switch auditing off; 0: they are not looked at.",
+    )
+    report_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=0.0,
+        description="Time between two rounds in which report objects (openreports.io, else wgpolicyk8s.io) are brought "
+        "up to date, where the cluster has such kinds; 0: none is written.",
+    )
+    reports_per_second: _Seconds = Field(
+        default=10.0, description="Report objects written or deleted a second, on average."
+    )
+    report_owner: str = Field(
+        default="",
+        description="ClusterRole that owns all report objects, so that they go with it. Absent: each belongs to its "
+        "policies.",
+    )
+    alert_objects: bool = Field(
+        default=False,
+        description="Whether a PrometheusRule is written for each policy with detections, where the cluster has that "
+        "kind.",
+    )
+    alert_object_labels: str = Field(
+        default="",
+        description="Labels of these, as name=value with commas between, by which a Prometheus chooses them.",
+    )
+    runbook_url: str = Field(
+        default="", description="Where docs/runbooks.md is published, to which their alerts link. Absent: no link."
     )
     agent_namespace: str = Field(
         default="", description="Namespace of agents and shippers. Absent: the operator's with -agent."

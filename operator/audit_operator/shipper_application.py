@@ -18,6 +18,7 @@ from audit_operator.controller.lifetime import alone, stop_on_signals
 from audit_operator.controller.shipper_board import ClusterShipperBoard
 from audit_operator.controller.shipping_metrics import ShippingMetrics
 from audit_operator.controlplane.shipper.collector import Collector
+from audit_operator.controlplane.shipper.counts import text_of
 from audit_operator.controlplane.shipper.keeper import ShipperTimes
 from audit_operator.controlplane.shipper.kept import KeptCollector
 from audit_operator.controlplane.shipper.node import LearnedBefore, NodeShipper
@@ -50,7 +51,7 @@ async def run(settings: Settings) -> int:
     stop = stop_on_signals()
     connection = await connect(settings.kubeconfig, settings.context)
     shipper = Shipper(settings, connection)
-    health = HealthServer(shipper.registry, {}, {"collector": shipper.unready})
+    health = HealthServer(shipper.registry, {}, {"collector": shipper.unready}, shipper.counts)
     try:
         port = await health.start(settings.listen_host, settings.listen_port)
         extra = {"object": settings.control_plane, "reason": "Started"}
@@ -100,6 +101,11 @@ class Shipper:
     def seen(self) -> ShipperObservation | None:
         """What was seen of its collector last; None where nothing is to be shipped."""
         return self._kept.seen()
+
+    async def counts(self) -> bytes:
+        """What its collector has counted for detections, as Prometheus reads it."""
+        found = await self._kept.counts()
+        return text_of([(self._settings.control_plane, found)] if found else [])
 
     async def _work(self, stop: asyncio.Event) -> int:
         working, stopping = asyncio.create_task(self._node.run()), asyncio.create_task(stop.wait())

@@ -6,10 +6,14 @@ import platform
 import sys
 
 from tests.benchmarks import (
+    alerting,
     compose,
+    counting,
+    detections,
     evaluation,
     gateway,
     integrity,
+    isolation,
     planning,
     pseudonyms,
     reconcile,
@@ -23,9 +27,12 @@ from tests.benchmarks import (
 BENCHMARKS = {
     "compose": compose.run,
     "planning": planning.run,
+    "detections": detections.run,
     "evaluation": evaluation.run,
     "reconcile": reconcile.run,
     "shipping": shipping.run,
+    "isolation": isolation.run,
+    "counting": counting.run,
     "pseudonyms": pseudonyms.run,
     "sidecar": sidecar.run,
     "gateway": gateway.run,
@@ -33,6 +40,8 @@ BENCHMARKS = {
     "retention": retention.run,
     "replay": replay.run,
     "report": report.run,
+    "alerting": alerting.run,
+    "hour": alerting.hour,
 }
 
 

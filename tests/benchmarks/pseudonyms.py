@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit_operator.api.redaction import PseudonymizedField
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.shipping.collector.configuration import ARGUMENTS, ENVIRONMENT, Endpoints, render
 from audit_operator.shipping.collector.pseudonym_keys import keys_text
-from audit_operator.shipping.collector.yaml_text import yaml_text
-from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline
 from audit_operator.shipping.redaction.demand import RedactionDemand
 from audit_operator.shipping.redaction.key_tree import KeyTree
 from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, Epoch
-from tests.benchmarks.shipping import lines_of, table_of
+from tests.benchmarks.shipping import lines_of, pipeline_in, table_of
 from tests.integration.shipping.collector import run_collector
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,19 +53,7 @@ def _ship(lines: list[bytes], table: Table, demand: RedactionDemand, keys: str) 
     """CPU seconds from the start until everything is through."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "table.yaml").write_text(yaml_text(table.entries))
         (folder / "keys.yaml").write_text(keys)
-        pipeline = AuditPipeline(
-            cluster="bench",
-            source=AuditFiles((f"{folder}/in.log",)),
-            shape=table.shape,
-            table=f"{folder}/table.yaml",
-            state=f"{folder}/state",
-            routes={"": ()},
-            quarantine=(),
-            exporters=(),
-            redactions={"": demand, "all": demand},
-            keys=f"{folder}/keys.yaml",
-        )
-        config = render(pipeline, Endpoints(health=f"127.0.0.1:{next(free_ports())}"))
-        return run_collector(config, lines, folder, environ=ENVIRONMENT, arguments=ARGUMENTS).cpu
+        pipeline = replace(pipeline_in(folder, table, demand), keys=f"{folder}/keys.yaml")
+        config = render(pipeline, Endpoints(health=f"127.0.0.1:{next(free_ports())}", detections="127.0.0.1:0"))
+        return run_collector(config, lines, folder, environ=ENVIRONMENT, arguments=ARGUMENTS).cost.cpu

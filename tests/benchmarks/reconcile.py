@@ -17,11 +17,11 @@ from audit_operator.cluster.connection import connect
 from audit_operator.cluster.resources import AUDIT_POLICY
 from audit_operator.cluster.rest import RestClient
 from audit_operator.controlplane.assets import provide
-from audit_operator.controlplane.ports import free_ports
 from tests.benchmarks.planning import documents
 from tests.integration.conftest import install_crds
 from tests.integration.control_plane import RunningControlPlane
 from tests.integration.operator_process import BASELINE, NAMESPACE, thing
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

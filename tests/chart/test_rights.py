@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from audit_operator.permissions.rbac import NOTHING
+from audit_operator.proof.bodies import WRITTEN
 from tests.chart.helm import EVERYTHING, NAMESPACE
 
 if TYPE_CHECKING:
@@ -84,6 +86,33 @@ RESTARTS = {
     "get apps/replicasets",
     "list policy/poddisruptionbudgets",
 }
+ALERTS = {
+    ("ClusterRole", "*"): {
+        f"{verb} monitoring.coreos.com/prometheusrules" for verb in ("list", "create", "patch", "delete")
+    }
+}
+REPORTS = {
+    ("ClusterRole", "*"): {
+        *(
+            f"{verb} {kind}{name}"
+            for kind in (
+                "openreports.io/reports",
+                "openreports.io/clusterreports",
+                "wgpolicyk8s.io/policyreports",
+                "wgpolicyk8s.io/clusterpolicyreports",
+            )
+            for verb, name in (
+                ("list", ""),
+                ("create", ""),
+                ("get", " audit-operator"),
+                ("patch", " audit-operator"),
+                ("delete", " audit-operator"),
+            )
+        ),
+        "get rbac.authorization.k8s.io/clusterroles audit-operator-reports",
+    }
+}
+"""What report objects add to the operator's rights."""
 DELIVERY = {
     ("Role", "kube-system"): {"create configmaps", "get configmaps audit-policy", "patch configmaps audit-policy"},
     ("Role", "fleet"): {
@@ -153,13 +182,36 @@ def test_roles_and_bindings_are_listed_unless_nobody_wants_to_know_who_may_what(
     assert dropped == {each for each in OPERATOR["ClusterRole", "*"] if "rbac.authorization.k8s.io" in each}
 
 
+def test_reports_need_their_kinds_and_the_role_that_owns_them(helm: Helm) -> None:
+    assert rights(list(helm.objects("reports.enabled=true")), "audit-operator") == together(OPERATOR, REPORTS)
+
+
+def test_reports_that_nobody_writes_have_no_role_and_so_go_with_it(helm: Helm) -> None:
+    objects = list(helm.objects("reports.enabled=true", "settings.reportSeconds=0"))
+    assert rights(objects, "audit-operator") == OPERATOR
+    assert "audit-operator-reports" not in {each["metadata"]["name"] for each in objects}
+
+
 def test_probes_need_tokens_of_an_account_that_has_no_rights(helm: Helm) -> None:
     objects = list(helm.objects("probes.enabled=true"))
     token = "create serviceaccounts/token audit-operator-prober"
-    assert rights(objects, "audit-operator") == together(OPERATOR, {("Role", NAMESPACE): {token}})
+    memory = {"create configmaps", "get configmaps audit-operator-proof", "patch configmaps audit-operator-proof"}
+    assert rights(objects, "audit-operator") == together(OPERATOR, {("Role", NAMESPACE): {token, *memory}})
     assert rights(objects, "audit-operator-prober") == {}
     [prober] = [each for each in objects if each["metadata"]["name"] == "audit-operator-prober"]
     assert (prober["kind"], prober["automountServiceAccountToken"]) == ("ServiceAccount", False)
+
+
+def test_bodies_need_changes_to_one_name_that_there_is_not_and_nothing_else(helm: Helm) -> None:
+    objects = list(helm.objects("probes.enabled=true", "probes.bodies.enabled=true"))
+    wanted = {
+        f"{verb} {f'{each.group}/' if each.group else ''}{each.resource} {NOTHING}"
+        for each in WRITTEN
+        for verb in each.verbs
+    }
+    assert rights(objects, "audit-operator-prober") == {("ClusterRole", "*"): wanted}
+    assert rights(objects, "audit-operator") == rights(helm.objects("probes.enabled=true"), "audit-operator")
+    assert rights(helm.objects("probes.bodies.enabled=true"), "audit-operator-prober") == {}
 
 
 def test_delivery_may_write_the_named_config_maps_alone(helm: Helm) -> None:
@@ -186,6 +238,7 @@ def test_nobody_gets_secrets_but_for_shipping_and_nobody_lists_them(helm: Helm) 
     without = [value for value in EVERYTHING if value != "shipper.enabled=true"]
     for values, allowed in ((without, set()), (EVERYTHING, {"get", "create", "patch"})):
         rules = [rule for each in helm.objects(*values) for rule in each.get("rules", [])]
+        rules = [rule for rule in rules if rule.get("resourceNames") != [NOTHING]]
         verbs = {verb for rule in rules if "secrets" in rule["resources"] for verb in rule["verbs"]}
         assert verbs == allowed
 
@@ -244,3 +297,8 @@ def _spelt(rule: dict[str, Any]) -> Iterable[str]:
             for verb in rule["verbs"]:
                 for name in rule.get("resourceNames", [""]):
                     yield f"{verb} {group + '/' if group else ''}{resource} {name}".rstrip()
+
+
+def test_alerts_of_detections_add_one_kind_of_object(helm: Helm) -> None:
+    objects = helm.objects("detections.prometheusRules.enabled=true")
+    assert rights(objects, "audit-operator") == together(OPERATOR, ALERTS)

@@ -6,6 +6,7 @@ The audit log says what they asked for.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,14 +27,14 @@ from tests.chart.rights_in_use import (
     running_operator,
     without_names,
 )
-from tests.chart.test_rights import AGENT, DELIVERY, WITH_AGENTS
+from tests.chart.test_rights import AGENT, ALERTS, DELIVERY, REPORTS, WITH_AGENTS
 from tests.integration.control_plane import OPERATOR
 from tests.integration.operator_process import GROUP, eventually, thing
+from tests.integration.prometheus_rule import CRD
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.chart.helm import Helm
     from tests.integration.control_plane import RunningControlPlane
@@ -45,6 +46,8 @@ NODE_AGENT = ClusterUser(
 )
 VALUES = (
     "nodeAgent.enabled=true",
+    "reports.enabled=true",
+    "detections.prometheusRules.enabled=true",
     "configMapDriver.targets[0].namespace=kube-system,configMapDriver.targets[0].name=audit-policy",
 )
 PLANES = (
@@ -55,9 +58,14 @@ PLANES = (
     ),
     thing("AuditControlPlane", "nodes", {"driver": "StaticPod"}),
 )
+REPORT_KINDS = Path(__file__).parents[1] / "integration" / "open_reports"
+# Nothing is deleted here, and what is created is logged as the patch that it was.
+SELDOM = {f"{verb} openreports.io/{kind}reports" for verb in ("create", "delete") for kind in ("", "cluster")}
+SELDOM |= {f"{verb} monitoring.coreos.com/prometheusrules" for verb in ("create", "delete")}
 POLICIES = (
-    thing("ClusterAuditPolicy", "baseline", {"preset": "Baseline"}),
+    thing("ClusterAuditPolicy", "baseline", {"preset": "Baseline", "detections": [{"name": "exec", "preset": "Exec"}]}),
     thing("ClusterAuditPolicy", "on-nodes", {"preset": "Baseline", "controlPlaneRef": {"name": "nodes"}}),
+    thing("AuditPolicy", "own", {"preset": "Baseline"}, "default"),
     # Waits for somebody, which an event says.
     thing("AuditPolicy", "lost", {"preset": "Baseline", "controlPlaneRef": {"name": "nowhere"}}, "default"),
     thing(
@@ -71,13 +79,17 @@ POLICIES = (
 def cluster(private_control_plane: Callable[..., RunningControlPlane], helm: Helm) -> RunningControlPlane:
     mine = private_control_plane(users=(OPERATOR, NODE_AGENT))
     installed(mine, helm, VALUES)
+    mine.kubectl("apply", "--server-side", "-f", str(REPORT_KINDS))
+    mine.apply(CRD)
     mine.apply(NODE, *PLANES, *POLICIES)
     return mine
 
 
 @pytest.fixture
 def operator(cluster: RunningControlPlane, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with running_operator(cluster, tmp_path) as process:
+    with running_operator(
+        cluster, tmp_path, REPORT_SECONDS="1", REPORT_OWNER="audit-operator-reports", ALERT_OBJECTS="true"
+    ) as process:
         yield process
 
 
@@ -85,17 +97,22 @@ def test_the_operator_is_denied_nothing_and_uses_what_it_was_granted(
     cluster: RunningControlPlane, operator: subprocess.Popen[bytes]
 ) -> None:
     granted = without_names({**WITH_AGENTS, **{key: DELIVERY[key] for key in DELIVERY if key[1] == "kube-system"}})
-    expected = granted - RARE
+    granted |= without_names(REPORTS) | without_names(ALERTS)
+    expected = {each for each in granted - RARE - SELDOM if "wgpolicyk8s.io" not in each}
 
     def settled() -> bool:
         return operator.poll() is not None or not expected - requests(cluster, OPERATOR.name)
 
+    def nodes() -> list[str]:
+        plane = cluster.get(f"{GROUP}/auditcontrolplanes/nodes")
+        return [each["name"] for each in plane["status"]["apiServers"]]
+
     eventually(settled, f"each of {sorted(expected)} to be used")
     assert operator.poll() is None
+    # Rights are used before what came of it is written.
+    eventually(lambda: nodes() == ["node-1"], "the status of the control plane to name its node")
     assert denied(cluster, OPERATOR.name) == []
     assert requests(cluster, OPERATOR.name) <= granted
-    plane = cluster.get(f"{GROUP}/auditcontrolplanes/nodes")
-    assert [each["name"] for each in plane["status"]["apiServers"]] == ["node-1"]
 
 
 def test_an_agent_is_denied_nothing_and_uses_what_it_was_granted(cluster: RunningControlPlane, tmp_path: Path) -> None:

@@ -108,11 +108,17 @@ def test_the_chart_grants_operator_and_shipper_what_they_ask_for(
     cluster.kubectl("create", *binding)
     asyncio.run(_destroy_keys_and_record_it(kubeconfig(cluster, ERASER, tmp_path)))
     assert denied(cluster, ERASER.name) == []
+
+    def policies() -> int:
+        found: int = cluster.get(f"{GROUP}/clusterauditsinks/logs")["status"]["policies"]
+        return found
+
+    # Rights are used before what came of it is written.
+    eventually(lambda: policies() == 1, "the status of the sink to count its policy")
     assert denied(cluster, OPERATOR.name) == []
     assert requests(cluster, OPERATOR.name) <= granted
     lease = cluster.get(f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/audit-shipper-node-1")
     assert lease["spec"]["holderIdentity"] == "node-1"
-    assert cluster.get(f"{GROUP}/clusterauditsinks/logs")["status"]["policies"] == 1
 
 
 async def _destroy_keys_and_record_it(kubeconfig: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from audit_operator.api.crd import drift
+from audit_operator.detections.alert_rules import ALERT
 from audit_operator.plan.collector_files import Places
 from audit_operator.settings import Settings, ShipperMode
 from audit_operator.shipping.injection.template import SidecarTemplate
@@ -97,6 +98,8 @@ def test_every_setting_of_the_operator_can_be_set_by_its_name(helm: Helm) -> Non
     names = set(schema["properties"]["settings"]["properties"])
     said_otherwise = {"kubeconfig", "context", "namespace", "lease", "identity", "listen_host", "listen_port", "node"}
     said_otherwise |= {"sidecar", "restart_workloads", "webhook", "webhook_port", "service_account", "prober"}
+    said_otherwise |= {"report_owner", "proof_memory"}
+    said_otherwise |= {"alert_objects", "alert_object_labels", "runbook_url"}
     only_elsewhere = {name for name in Settings.model_fields if name.startswith("agent_")}
     only_elsewhere |= {name for name in Settings.model_fields if name.startswith(("shipper", "gateway_", "reader_"))}
     only_elsewhere |= {"process_folder", "collector", "control_plane", "sidecar"}
@@ -179,6 +182,23 @@ def test_the_operator_asks_stores_only_where_its_network_policy_lets_it(helm: He
     assert not asks("networkPolicy.enabled=false", "settings.sinkCheckSeconds=0")
 
 
+def test_detections_are_counted_only_where_somebody_said_who_may_read_the_counts(helm: Helm) -> None:
+    def conditions(*values: str) -> int:
+        [deployment] = [each for each in helm.objects(*values) if each["kind"] == "Deployment"]
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        given = [(each["name"], each.get("value", NAMESPACE)) for each in container["env"]]
+        assert len(dict(given)) == len(given)
+        return Settings.from_environment(dict(given)).detection_conditions
+
+    prometheus = "networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus"
+    assert conditions() == 0
+    assert conditions("settings.detectionConditions=8") == 0
+    assert conditions(prometheus, "networkPolicy.enabled=false") == 0
+    assert conditions(prometheus) == 64
+    assert conditions(prometheus, "settings.detectionConditions=8") == 8
+    assert conditions("detections.countsForEverybody=true") == 64
+
+
 def shipper(helm: Helm, *values: str) -> dict[str, Any]:
     [found] = [each for each in helm.objects("shipper.enabled=true", *values) if each["kind"] == "DaemonSet"]
     return found
@@ -247,7 +267,7 @@ def test_every_alert_has_its_section_in_the_runbooks_and_links_there_where_they_
 
     sections = re.findall(r"^## (\w+)$", (ROOT / "docs" / "runbooks.md").read_text(), re.MULTILINE)
     plain, linked = rules(), rules("metrics.rules.runbookURL=https://wiki.example.com/audit")
-    assert sections == list(plain)
+    assert sections == [*plain, ALERT]  # the latter is that of detections
     for alert, said in plain.items():
         link = {"runbook_url": f"https://wiki.example.com/audit#{alert.lower()}"}
         assert linked[alert] == {**said, **link}

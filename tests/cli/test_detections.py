@@ -73,12 +73,39 @@ def test_ci_can_fail_on_what_cannot_fire(command):
     assert main([*command, "--fail-on", "never"]) == 0
 
 
-def test_no_rules_and_no_yaml_are_wrong_usage(command, tmp_path, capsys):
+def test_no_rules_are_wrong_usage(command, capsys):
     assert main(command[:4]) == 2
     assert "pass some with --falco" in capsys.readouterr().err
-    (tmp_path / "bad.yaml").write_text("- [")
-    assert main([*command, "--falco", str(tmp_path / "bad.yaml")]) == 2
-    assert "bad.yaml holds no rules of Falco: no YAML" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("# rules\n- rule: [\n", "bad.yaml holds no rules of Falco: no YAML: line 3: "),
+        ("title: x\ndate: *nowhere\n", "bad.yaml holds no rules of Sigma: no YAML: line 2: "),
+        ("title: x\na: \x01\n", "bad.yaml holds no rules of Sigma: no YAML: line 2: "),
+        ("date: 2026-13-01\n", "bad.yaml holds no rules of Sigma: no YAML: month must be"),
+        ("[rule]\nname = \n", "bad.yaml holds no rules of Elastic: no TOML: Invalid value (at line 2"),
+    ],
+)
+def test_a_file_that_is_no_pack_of_rules_is_named_with_the_line(command, tmp_path, capsys, content, said):
+    pack = said.split(":")[0].split()[-1].lower()
+    (tmp_path / "bad.yaml").write_text(content)
+    assert main([*command, f"--{pack}", str(tmp_path / "bad.yaml")]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("pack", ["falco", "sigma", "elastic"])
+def test_a_pack_without_any_rule_is_named(command, tmp_path, capsys, pack):
+    (tmp_path / "empty.yaml").touch()
+    (tmp_path / "folder").mkdir()
+    name = pack.capitalize()
+    for path, said in (
+        ("empty.yaml", f"there is no rule of {name} about Kubernetes' audit log in"),
+        ("folder", f"there is no file of rules of {name} in"),
+    ):
+        assert main([*command, f"--{pack}", str(tmp_path / path)]) == 2
+        assert f"{said} {tmp_path / path}" in capsys.readouterr().err
 
 
 def event(second, code, **more):
@@ -120,6 +147,23 @@ def test_refusals_of_several_servers_are_counted_together(logs, capsys):
     assert main(["detections", "test", str(logs), "--fail-on", "medium"]) == 1
 
 
+def test_live_probes_fire_nothing_and_are_said_to_be_left_out(tmp_path, capsys):
+    probes = {"user": {"username": "system:serviceaccount:audit-operator:audit-operator-prober"}}
+    secrets = [{"objectRef": {"resource": "secrets", "name": f"probe-{each}"}} for each in range(40)]
+    log = tmp_path / "probes.log"
+    log.write_text("".join(event(each, 403, **probes, **secrets[each]) + "\n" for each in range(40)))
+    assert main(["detections", "test", str(log)]) == 0
+    said = ["40 events of live probes were left out", "40 events; detections fired 0 times"]
+    assert capsys.readouterr().out.splitlines() == said
+    for other in ("system:serviceaccount:elsewhere:prober", ""):
+        assert main(["detections", "test", str(log), "-o", "json", "--prober", other]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert {each["detection"] for each in report["fired"]} == {"forbidden-burst", "secret-enumeration"}
+        assert report["eventsOfProbes"] == 0
+    assert main(["detections", "test", str(log), "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["eventsOfProbes"] == 40
+
+
 def test_lines_that_are_no_events_are_counted_and_fail(logs, capsys):
     (logs / "three.log").write_text('{"kind": "Event"\n' + '{"kind": "Event", "verb": "get"}\n')
     (logs / "two.log.gz").write_bytes((logs / "two.log.gz").read_bytes()[:-9])
@@ -127,6 +171,51 @@ def test_lines_that_are_no_events_are_counted_and_fail(logs, capsys):
     out = capsys.readouterr().out
     assert "2 lines are no audit events with a time" in out
     assert "two.log.gz: cannot be unpacked" in out
+
+
+def record(text):
+    return json.dumps({"time": json.loads(text)["stageTimestamp"], "attributes": {"verb": "get"}, "text": text}) + "\n"
+
+
+def end(*, complete):
+    return json.dumps({"end": {"records": 30, "copies": 0, "complete": complete}}) + "\n"
+
+
+def test_what_a_query_has_printed_is_read_as_a_log(tmp_path, capsys):
+    answer = tmp_path / "answer.ndjson"
+    records = [record(event(each, 403)) for each in range(30)]
+    answer.write_text("".join(records) + end(complete=True))
+    assert main(["detections", "test", str(answer)]) == 0
+    assert capsys.readouterr().out.endswith("30 events; detections fired 1 times\n")
+
+
+@pytest.mark.parametrize(
+    ("order", "last", "said"),
+    [
+        (1, end(complete=False), "the query has left records out"),
+        (1, '{"error": {"status": 503, "message": "away"}}\n', "the query has left records out"),
+        (1, "", "the query has left records out"),
+        (1, '{"end": 3}\n', "the query has left records out"),
+        (1, '{"end": null}\n', "the query has left records out"),
+        (-1, end(complete=True), "ask the query for --order oldest"),
+    ],
+    ids=["limited", "broken off", "cut", "end is a number", "end is null", "newest first"],
+)
+def test_an_answer_that_detections_cannot_rely_on_is_said_and_fails(tmp_path, capsys, order, last, said):
+    answer = tmp_path / "answer.ndjson"
+    answer.write_text("".join([record(event(each, 403)) for each in range(30)][::order]) + last)
+    assert main(["detections", "test", str(answer)]) == 1
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("last", [end(complete=False), '{"error": {"status": 503}}\n', '{"end": null}\n'])
+def test_an_answer_that_broke_off_before_its_first_record_is_no_quiet_log(tmp_path, capsys, last):
+    answer = tmp_path / "answer.ndjson"
+    answer.write_text(last)
+    assert main(["detections", "test", str(answer)]) == 1
+    assert "the query has left records out" in capsys.readouterr().out
+    answer.write_text(end(complete=True))
+    assert main(["detections", "test", str(answer)]) == 0
 
 
 def test_our_own_detections_are_checked_as_others_are(command, capsys):

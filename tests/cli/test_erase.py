@@ -54,7 +54,11 @@ def test_the_reason_may_not_name_the_subject(erase):
 def test_without_a_control_plane_nobody_knows_what_policies_forbid(erase):
     status, said = erase("--all", objects=OBJECTS.partition("---")[0])
     assert status == 2
-    assert "--control-plane must be one of" in said
+    assert "there is no AuditControlPlane among the objects" in said
+    several = OBJECTS + "---\n" + OBJECTS.replace("name: ", "name: other-")
+    status, said = erase("--all", objects=several)
+    assert status == 2
+    assert "there are several control planes: --control-plane must be one of" in said
 
 
 def test_keys_and_register_are_given_together(tmp_path, capsys):

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from audit_operator.cli import main
-from audit_operator.controlplane.ports import free_ports
 from tests.cli.one_answer import OneAnswer
+from tests.ports import free_ports
 
 NOW = datetime.now(UTC)
 EVENT = {"user": {"username": "jane"}, "objectRef": {"resource": "secrets"}}
@@ -111,3 +111,14 @@ def test_wrong_usage_is_said_and_nothing_is_written(store, tmp_path, capsys, arg
 def test_a_folder_that_is_there_is_left_alone(store, tmp_path, capsys):
     assert collected(store, tmp_path) == 2
     assert "is there already" in capsys.readouterr().err
+
+
+def test_a_folder_of_records_that_is_missing_leaves_nothing_behind(tmp_path, capsys):
+    out = tmp_path / "case" / "17"
+    asked = ["incident", "--user", "jane", "-n", "shop", "--files", str(tmp_path / "missing"), "-o", str(out)]
+    assert main(asked) == 2
+    assert "missing: there is no such folder" in capsys.readouterr().err
+    assert not out.parent.exists()
+    (tmp_path / "missing").mkdir()
+    main(asked)
+    assert (out / "SHA256SUMS").exists(), "the corrected call is not in the way of the first"

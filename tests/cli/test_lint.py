@@ -52,3 +52,28 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
         status = stop.code
     assert status == 2
     assert capsys.readouterr().err
+
+
+DETECTIONS = """apiVersion: audit-operator.dev/v1alpha1
+kind: AuditPolicy
+metadata: {name: own, namespace: web}
+spec:
+  rules:
+  - {level: Metadata, verbs: [get]}
+  detections:
+  - {name: exec, preset: Exec}
+  - {name: minting, preset: TokenMinting}
+"""
+
+
+def test_detections_that_cannot_fire_are_found_with_their_line_and_on_all_policies_together(tmp_path, capsys):
+    (tmp_path / "own.yaml").write_text(DETECTIONS)
+    _, findings = linted(capsys, tmp_path)
+    found = {each["id"]: each for each in findings}
+    assert (found["detection-cannot-fire"]["line"], found["detection-fires-in-part"]["line"]) == (9, 8)
+    assert found["detection-cannot-fire"]["message"].startswith("with the policies given here, minting cannot fire: ")
+    assert found["detection-cannot-fire"]["mend"].startswith("put first in spec.rules: [{level: Metadata")
+    baseline = DETECTIONS.partition("metadata")[0].replace("AuditPolicy", "ClusterAuditPolicy")
+    (tmp_path / "baseline.yaml").write_text(baseline + "metadata: {name: baseline}\nspec: {preset: Baseline}\n")
+    _, findings = linted(capsys, tmp_path)
+    assert not [each for each in findings if each["id"].startswith("detection-")]

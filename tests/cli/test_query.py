@@ -9,8 +9,8 @@ import pytest
 
 from audit_operator.cli import main, query
 from audit_operator.cli.records import Printer
-from audit_operator.controlplane.ports import free_ports
 from tests.cli.one_answer import OneAnswer
+from tests.ports import free_ports
 
 NOW = datetime.now(UTC)
 

@@ -103,6 +103,30 @@ def test_files_or_a_sink_and_a_time_that_there_is(arguments, policy, capsys):
     assert "--s" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--since", "1h"], "--since: only for --sink and --files"),
+        (["--until", "1h", "--cluster", "a"], "--cluster, --until: only for --sink and --files"),
+        (["-n", "web"], "--namespace: only for --sink and --files"),
+        (["--kept", "90d"], "--kept and --currency belong to --price"),
+        (["--currency", "EUR"], "--kept and --currency belong to --price"),
+    ],
+)
+def test_an_option_that_would_be_without_effect_is_wrong_usage(log, policy, capsys, arguments, said):
+    assert main(["replay", log, "--policy", policy("- level: Metadata\n"), *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_log_that_is_not_there_is_wrong_usage(tmp_path, policy, capsys):
     assert main(["replay", str(tmp_path / "absent"), "--policy", policy("- level: None\n")]) == 2
     assert "absent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--suggest"], ["--price", "central=0.50/GB"]])
+def test_an_empty_log_as_after_a_rotation_has_no_events(tmp_path, policy, capsys, more):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "audit.log").touch()
+    for path in (tmp_path / "logs", tmp_path / "logs" / "audit.log"):
+        assert main(["replay", str(path), "--policy", policy("- level: Metadata\n"), "--jobs", "2", *more]) == 0
+        assert capsys.readouterr().out.startswith("0 events\n")

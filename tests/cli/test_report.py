@@ -71,7 +71,7 @@ def test_what_is_no_report_and_what_cannot_be_written_is_wrong_usage(objects, tm
 @pytest.mark.parametrize("form", ["json", "md"])
 def test_bytes_that_are_no_text_stop_no_report(objects, form, capsys):
     (objects / "broken.yaml").write_bytes(b"apiVersion: audit-operator.dev/v1alpha1\nkind: Ex\xff\xfe\x1b\n")
-    assert main(["report", "-f", str(objects), "-o", form]) == 0
+    assert main(["report", "-f", str(objects), "-o", form]) == 1
     assert "broken.yaml" in capsys.readouterr().out
 
 

@@ -276,6 +276,7 @@ def test_unenrolled_is_when_nothing_is_wanted_of_any_api_server():
     back = {"name": "cp-1", "state": "Running", "ready": True}
     assert rollout.is_done(plane(servers=[back], **unenrolled), 1)
     assert not rollout.is_done(plane(servers=[{**back, "state": "Waiting"}], **unenrolled), 1)
+    assert not rollout.is_done(plane(servers=[{**back, "ready": False}], **unenrolled), 1)
     assert not rollout.is_done(plane(servers=[server()], **unenrolled), 1)
 
 

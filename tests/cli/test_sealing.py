@@ -11,6 +11,7 @@ import yaml
 
 from audit_operator.cli import main
 from tests.cli.test_sinks import running, sink
+from tests.folders import lock
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_a_store_that_fails_is_neither_success_nor_a_finding(command, store):
     [
         ("seal", ("nowhere",), "there is no sink nowhere"),
         ("seal", (), "name the sink"),
-        ("seal", ("payments/otlp",), "out of VictoriaLogs, Loki, OpenSearch, Elasticsearch and S3 alone"),
+        ("seal", ("payments/otlp",), "out of VictoriaLogs, Loki, OpenSearch, Elasticsearch, S3 and files alone"),
         ("seal", ("payments/own", "--seals-sink", "payments/otlp"), "seals are kept in sinks of type S3"),
         ("verify", ("payments/own", "--seals-sink", "payments/own"), "seals are kept in sinks of type S3"),
         (
@@ -144,6 +145,14 @@ def test_what_cannot_be_done_is_said(command, store, name, options, message):
     status, _, error = command(name, *options, objects=both)
     assert status == 2
     assert message in error
+
+
+def test_warrants_that_cannot_be_listed_are_not_taken_for_none(command, store, tmp_path, monkeypatch):
+    (tmp_path / "warrants").mkdir()
+    lock(tmp_path / "warrants", monkeypatch)
+    options = ("--erasures", str(tmp_path / "warrants"), "--erasure-key", f"{tmp_path / 'seal.pem'}.pub")
+    status, _, error = command("verify", "payments/own", *options, objects=[sink(store.url)])
+    assert (status, "warrants: Permission denied" in error) == (2, True)
 
 
 def test_keys_are_needed_and_must_be_such(command, store, tmp_path):

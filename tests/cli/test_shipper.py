@@ -101,3 +101,10 @@ def test_a_node_must_be_named_to_run_a_shipper_on(monkeypatch, capsys):
     monkeypatch.delenv("AUDIT_OPERATOR_NODE", raising=False)
     assert main(["shipper", "run"]) == 2
     assert "AUDIT_OPERATOR_NODE" in capsys.readouterr().err
+
+
+def test_what_cannot_be_tried_has_not_passed(render):
+    status, folder, said = render(OBJECTS, "--try", "/nowhere/otelcol")
+    assert status == 1
+    assert (folder / "config.yaml").exists()
+    assert "error: it could not be tried: [Errno 2] No such file or directory" in said

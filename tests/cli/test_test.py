@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -82,3 +83,21 @@ def test_a_report_that_cannot_be_written_is_wrong_usage(policy, expectations, tm
     file = expectations("- {name: it, requests: [GET /], level: Metadata}\n")
     assert main(["test", file, "--policy", policy, "--junit", str(tmp_path / "no" / "x.xml")]) == 2
     assert "x.xml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("{name: y, requests: [GET /], level: None}", "cases[0].name must be a valid string; found 'y' (quote it)"),
+        ("{name: it, requests: [], level: None}", "cases[0].requests must have at least 1 item"),
+        ("{name: it, requests: GET /, level: None}", "cases[0].requests must be a list; found 'GET /'"),
+        ("{name: it, user: alice, requests: [GET /], level: None}", "cases[0].user must be a mapping; found 'alice'"),
+        ("{name: '', requests: [GET /], level: None}", "cases[0].name must have at least 1 character"),
+    ],
+)
+def test_what_is_wrong_is_said_once_and_in_words_of_yaml(policy, expectations, capsys, case, said):
+    assert main(["test", expectations(f"- {case}\n"), "--policy", policy]) == 2
+    error, summary = capsys.readouterr().err.splitlines()
+    assert said in error
+    assert "holds no expectations" in summary
+    assert not re.search("tuple|array|dictionary|Input|String|instance", error)

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from audit_operator.cluster import resources
+from audit_operator.cluster import report_kinds, resources
 
 SERVED = (
     *resources.WATCHED, resources.LEASE, resources.EVENT, resources.SECRET,
     resources.ROLE, resources.CLUSTER_ROLE, resources.ROLE_BINDING, resources.CLUSTER_ROLE_BINDING,
+    *(kind for each in report_kinds.KNOWN for kind in (each.namespaced, each.cluster)),
+    resources.PROMETHEUS_RULE,
 )  # fmt: skip
 _BY_COLLECTION = {(each.group, each.version, each.plural): each for each in SERVED}
 _PATH = re.compile(
@@ -62,6 +64,7 @@ class FakeApiServer:
         self.history = deque(maxlen=10_000)  # (version, plural, type, document)
         self.watch_error = None  # (code) sent as an ERROR event to all present and future watches, until reset
         self.stalled = False
+        self.removed = {each.namespaced.group for each in report_kinds.KNOWN}  # groups whose CRDs are not installed
         self.url = ""
 
     # What tests do.
@@ -100,7 +103,7 @@ class FakeApiServer:
 
     async def wait_for(self, condition):
         """Wait until the state of this server satisfies `condition`."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110  # conditions of tests have no event to wait for
                 await asyncio.sleep(0.01)
 
@@ -124,10 +127,11 @@ class FakeApiServer:
         return response
 
     async def _answer(self, request, body):
-        discovery = _discovery(request.path)
+        removed = any(request.path.startswith(f"/apis/{each}/") for each in self.removed)
+        discovery = None if removed else _discovery(request.path)
         if discovery is not None:
             return web.json_response(discovery)
-        match = _PATH.match(request.path)
+        match = None if removed else _PATH.match(request.path)
         resource = match and _BY_COLLECTION.get((match["group"] or "", match["version"], match["plural"]))
         if resource is None:
             return _status(404, "NotFound")

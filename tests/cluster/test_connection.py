@@ -1,4 +1,5 @@
 import asyncio
+from pathlib import Path
 
 import pytest
 import yaml
@@ -67,8 +68,47 @@ async def test_closing_leaves_no_task_and_no_open_session(tmp_path, echo):
 
 
 async def test_a_missing_kubeconfig_is_named(tmp_path):
-    with pytest.raises(ConnectionConfigError, match="absent"):
+    with pytest.raises(ConnectionConfigError) as raised:
         await connect(tmp_path / "absent")
+    assert str(raised.value) == f"kubeconfig {tmp_path / 'absent'}: no such file"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is empty; a kubeconfig has clusters, contexts, users and current-context"),
+        (b"# nothing yet\n", "it is empty"),
+        (b"- a\n", "it is no mapping"),
+        (b"clusters:\n- name: [\n", "config:3: it is no YAML"),
+        (b"a: \x00\n", "it is no YAML"),
+        (b"\xff\xfe\xfd", "it is no YAML"),
+        (b"[" * 5000, "it is no YAML"),
+        (b"clusters: 3\n", "its clusters, contexts and users are not lists of named mappings"),
+        (b"contexts: [a, b]\n", "Expected key name"),
+        (b"current-context: x\ncontexts: [{name: x, context: y}]\n", "config: "),
+        (b"current-context: [x]\ncontexts: [{name: x, context: {}}]\n", "config: "),
+        (b"current-context: x\ncontexts: [{name: x, context: {cluster: a, user: 7}}]\nusers: 5\n", "config: "),
+    ],
+)
+async def test_a_malformed_kubeconfig_is_named_with_what_is_wrong(tmp_path, content, said):
+    (tmp_path / "config").write_bytes(content)
+    with pytest.raises(ConnectionConfigError) as raised:
+        await connect(tmp_path / "config")
+    assert str(raised.value).startswith(f"kubeconfig {tmp_path / 'config'}")
+    assert said in str(raised.value)
+
+
+async def test_a_folder_is_no_kubeconfig(tmp_path):
+    with pytest.raises(ConnectionConfigError) as raised:
+        await connect(tmp_path)
+    assert str(raised.value) == f"kubeconfig {tmp_path}: Is a directory"
+
+
+async def test_of_several_kubeconfigs_those_that_are_there_are_read(tmp_path, echo):
+    several = f"{tmp_path / 'absent'}:{kubeconfig(tmp_path / 'config', echo, token='abc')}"
+    connection = await connect(Path(several))
+    assert connection.server == echo
+    await connection.aclose()
 
 
 async def test_outside_a_pod_the_missing_service_account_is_named(monkeypatch):

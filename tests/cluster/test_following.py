@@ -51,7 +51,7 @@ async def play(*rounds):
         backoff=Backoff(base=0.0, cap=0.0),
     )
     task = asyncio.create_task(followed.run())
-    await asyncio.wait_for(script.done.wait(), 10)
+    await asyncio.wait_for(script.done.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -13,23 +13,26 @@ from audit_operator.cluster.probing import USER_AGENT, ProbeSender
 from audit_operator.cluster.rest import RestClient
 from audit_operator.coverage.catalogue import Sender
 from audit_operator.coverage.operations import Operation
+from audit_operator.permissions.rbac import NOTHING
 from audit_operator.proof.requests import Aim, Marks, ProbeRequest
 
 MARKS = Marks("0b7c", "probe-abc", "canary")
 
 
 class ApiServer:
-    """Answers every probe with `status`, and gives tokens that differ."""
+    """Answers every probe with `status` and `answer`, and gives tokens that differ."""
 
     def __init__(self):
-        self.status, self.tokens, self.seen = 403, 0, []
+        self.status, self.tokens, self.seen, self.answer = 403, 0, [], None
 
     async def handle(self, request):
         if request.path.endswith("/serviceaccounts/prober/token"):
             self.tokens += 1
             return web.json_response({"status": {"token": f"token-{self.tokens}"}})
         self.seen.append((request, await request.text()))
-        return web.Response(status=self.status)
+        if self.answer is None:
+            return web.Response(status=self.status)
+        return web.json_response(self.answer, status=self.status)
 
 
 def probe(sender, verb="get"):
@@ -107,11 +110,21 @@ async def test_who_is_taken_for_somebody_else_is_recorded_as_somebody_else(world
     assert said in (await prober.send(probe(sender))).message
 
 
-@pytest.mark.parametrize("status", [200, 404, 429, 500])
+@pytest.mark.parametrize("status", [200, 404])
 async def test_any_other_answer_comes_after_the_policy(world, status):
     api, sender = world
     api.status = status
     assert await sender.send(probe(Sender.PROBER)) is None
+
+
+@pytest.mark.parametrize(("status", "again"), [(429, True), (503, True), (500, False), (504, False)])
+@pytest.mark.parametrize("request_", [probe(sender) for sender in Sender], ids=list(Sender))
+async def test_whether_an_api_server_that_ends_or_breaks_has_recorded_nobody_knows(world, request_, status, again):
+    api, sender = world
+    api.status = status
+    unsent = await sender.send(request_)
+    assert f"answered with {status}" in unsent.message
+    assert unsent.again is again
 
 
 async def test_an_api_server_that_does_not_answer_says_nothing():
@@ -120,3 +133,37 @@ async def test_an_api_server_that_does_not_answer_says_nothing():
         unsent = await sender.send(probe(Sender.ANONYMOUS))
         await sender.session.close()
     assert "did not answer" in unsent.message
+    assert unsent.again, "it has not left"
+
+
+WITH_BODY = ProbeRequest.of(
+    Aim(Operation("update", "", "secrets", in_namespace=True), "payments", Sender.PROBER, with_body=True), MARKS
+)
+NO_RIGHT = f'secrets "{NOTHING}" is forbidden: User "prober" cannot update resource "secrets" in API group ""'
+
+
+async def test_a_probe_with_a_body_is_sent_with_it(world):
+    api, sender = world
+    api.status, api.answer = 404, {"kind": "Status", "details": {"name": NOTHING, "kind": "secrets"}}
+    assert await sender.send(WITH_BODY) is None
+    [(request, body)] = api.seen
+    assert (request.method, request.content_type, body) == ("PUT", "application/json", WITH_BODY.body)
+    assert "payments" in body
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "said"),
+    [
+        (403, {"message": NO_RIGHT}, "no right to it, which the chart gives it with probes.bodies.enabled"),
+        (403, {"message": "admission webhook denied it"}, f"there is one called {NOTHING}"),
+        (404, {"kind": "Status", "details": {}}, "does not serve /api/v1"),
+        (404, None, "does not serve /api/v1"),
+        (200, {"kind": "Secret"}, f"there is one called {NOTHING}"),
+        (409, {}, "answered with 409 instead of 404"),
+        (401, {}, "does not accept the prober's token"),
+    ],
+)
+async def test_of_a_probe_with_a_body_any_answer_but_that_nothing_was_found_says_why(world, status, answer, said):
+    api, sender = world
+    api.status, api.answer = status, answer
+    assert said in (await sender.send(WITH_BODY)).message

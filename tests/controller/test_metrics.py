@@ -23,6 +23,8 @@ from audit_operator.controller.agent_metrics import agent_metrics
 from audit_operator.controller.gateway_metrics import GatewayMetrics
 from audit_operator.controller.metrics import Metrics
 from audit_operator.controller.reader_metrics import ReaderMetrics
+from audit_operator.controller.report_objects import ReportFigures
+from audit_operator.controlplane.shipper.counts import Counts, text_of
 from audit_operator.controlplane.static_pod.report import NodeReport, NodeState
 from audit_operator.gateway.handover import Handover
 from audit_operator.gateway.receiver import Receiver
@@ -39,6 +41,7 @@ def test_every_metric_is_documented_and_none_that_there_is_not():
     metrics = Metrics()
     metrics.follow("dirty_age_seconds", "x", lambda: 0.0)
     metrics.follow("sync_age_seconds", "x", lambda: 0.0)
+    metrics.follow("detections_waiting", "x", lambda: 0)
     metrics.follow_statuses(StatusStats(), lambda: 0)
     metrics.follow_shipping(dict)
     metrics.follow_sidecars(dict, dict)
@@ -46,13 +49,17 @@ def test_every_metric_is_documented_and_none_that_there_is_not():
     metrics.follow_permissions(dict)
     metrics.follow_retention(dict)
     metrics.follow_seals(dict)
+    metrics.follow_reports(ReportFigures(), lambda: 0)
     metrics.probe_counts()
     metrics.follow_probes(dict, dict)
+    metrics.follow_error_rates(dict)
+    metrics.follow_alerts(dict)
     gateway = CollectorRegistry()
     gateway.register(GatewayMetrics(Receiver(Handover(None, str)), SimpleNamespace(complaint="")))
     gateway.register(ReaderMetrics(Reader(None, None, ()), SimpleNamespace(complaint="")))
     registries = metrics.registry, agent_metrics(NodeReport), gateway
-    text = "".join(generate_latest(each).decode() for each in registries)
+    detections = text_of([("main", Counts((), 1.0))]).decode()
+    text = "".join(generate_latest(each).decode() for each in registries) + detections
     served = {name for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE) if not name.endswith("_created")}
     assert served == set(re.findall(r"^\| `(\S+)`", DOCUMENTATION, re.MULTILINE))
 
@@ -85,7 +92,7 @@ def test_api_servers_count_as_programmed_only_if_they_are_ready_with_the_digest(
 def test_what_shippers_have_counted_is_shown_by_sink():
     metrics = Metrics()
     way = ExporterObservation(
-        "otlp_http/clusterauditsink.central", Flow.LOSSY, ExporterFigures(sent=5, failed=2, queue=7, capacity=9)
+        "otlp_http/clusterauditsink.central", Flow.LOSSY, ExporterFigures(sent=5, failed=2, queue=7, capacity=9, cut=3)
     )
     shipper = ShipperObservation("n1", healthy=True, exporters=(way,), figures=ShipperFigures(received=8, dropped=1))
     metrics.follow_shipping(lambda: {"main": ShippingFacts(shippers=(shipper,))})
@@ -93,6 +100,7 @@ def test_what_shippers_have_counted_is_shown_by_sink():
     where = 'shipper="n1",sink="clusterauditsink.central"'
     assert f'audit_operator_sink_records_total{{control_plane="main",outcome="sent",{where}}} 5.0' in text
     assert f'audit_operator_sink_records_total{{control_plane="main",outcome="failed",{where}}} 2.0' in text
+    assert f'audit_operator_sink_cut_records_total{{control_plane="main",{where}}} 3.0' in text
     assert f'audit_operator_sink_queue_bytes{{control_plane="main",{where}}} 7.0' in text
     assert 'audit_operator_shipper_events_total{control_plane="main",outcome="dropped",shipper="n1"} 1.0' in text
     assert 'audit_operator_shipper_healthy{control_plane="main",shipper="n1"} 1.0' in text

@@ -97,6 +97,15 @@ async def test_what_is_planned_is_handed_over_and_what_was_seen_is_known(world):
     assert facts["main"].shippers[0].node == "n1"
 
 
+async def test_what_is_new_is_tried_unless_that_is_turned_off(world):
+    await world.deliver(SNAPSHOT)
+    world.shipment = Shipment(world.make, secrets(), tries=False)
+    await world.deliver(SNAPSHOT)
+    tried, untried = (each for one in world.made for each in one.delivered)
+    assert tried.canary
+    assert replace(tried, canary="") == untried
+
+
 async def test_the_same_facts_are_not_rendered_twice(world):
     await world.deliver(SNAPSHOT)
     await world.deliver(replace(SNAPSHOT, server_version="v1.37.2"))
@@ -304,6 +313,18 @@ async def test_a_loss_is_news_when_it_reaches_another_step(world):
 
     world.made[0].observe = observe
     assert [await world.shipment.observe() for _ in range(4)] == [True, True, False, True]
+
+
+async def test_records_that_were_cut_are_news_when_they_reach_another_step(world):
+    await world.deliver(SNAPSHOT)
+    counted = iter([0, 1, 1, 2])
+
+    async def observe():
+        way = ExporterObservation("otlp_http/x", Flow.FLOWING, ExporterFigures(cut=next(counted)))
+        return (ShipperObservation("n1", exporters=(way,)),)
+
+    world.made[0].observe = observe
+    assert [await world.shipment.observe() for _ in range(4)] == [False, True, False, True]
 
 
 async def test_lines_that_are_no_event_are_news_when_they_reach_another_step(world):

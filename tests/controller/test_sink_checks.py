@@ -55,7 +55,7 @@ class World:
         return seen and seen.state
 
     async def until(self, condition):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110  # conditions of tests have no event to wait for
                 await asyncio.sleep(0.005)
 

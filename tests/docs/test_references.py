@@ -16,6 +16,7 @@ PAGES = [
 ]
 _LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s]+)\)")
 _TEST = re.compile(r"`(tests/[\w./-]*\w)`")
+_CODE = re.compile(r"(`+).+?\1")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
@@ -30,7 +31,7 @@ def anchors(page):
 def test_what_a_page_refers_to_is_there(page):
     text = _FENCE.sub("", page.read_text())
     wrong = [each for each in _TEST.findall(text) if not (CHECKOUT / each).exists()]
-    for link in _LINK.findall(text):
+    for link in _LINK.findall(_CODE.sub("code", text)):
         path, _, anchor = link.partition("#")
         target = (page.parent / path) if path else page
         if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):

@@ -10,6 +10,7 @@
 * `run_pod`: runs kubectl with these arguments in a pod, with the rights of its service account; returns what it prints.
 * `ready`: waits until a pod runs to its end, for which every part of the control plane is needed; as after a restart.
 * `product`: audit-operator, installed as the README says; product.py shows what it can do.
+* `checkout`: the same, not installed: what a user can do with this checkout and the cluster.
 * `victoria_logs`: a store beside it, to read back what was shipped; victoria_logs.py shows what it can do.
 * `kubectl_image`: the name of an image with kubectl alone, loaded; for pods that are to ask the API server something.
 
@@ -54,8 +55,9 @@ _ORDER = (
     "test_sidecar.py",
     "test_rollback.py",
     "test_uninstall.py",
+    "test_getting_started.py",
 )
-"""All use one node, and each file finds it as the one before has left it."""
+"""All use one node, and each file finds it as the one before has left it; the last one begins with nothing there."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -147,17 +149,21 @@ def ready(kubectl: Callable[..., str], run_pod: Callable[..., str]) -> Callable[
 
 
 @pytest.fixture(scope="session")
-def product(cluster: Cluster, report: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory) -> Product:
+def checkout(cluster: Cluster, report: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory) -> Product:
+    """A user of this checkout, with the cluster's kubeconfig."""
+    return Product(cluster, provide().kubectl, get_binary(HELM), tmp_path_factory.mktemp("home"), report)
+
+
+@pytest.fixture(scope="session")
+def product(checkout: Product, cluster: Cluster, report: Callable[[str], None]) -> Product:
     """audit-operator, installed as the README says; it stays until test_uninstall.py takes it away."""
-    binaries = {"kubectl": provide().kubectl, "helm": get_binary(HELM)}
-    installed = Product(cluster, binaries["kubectl"], binaries["helm"], tmp_path_factory.mktemp("home"), report)
     for command in install_commands():
         began = time.monotonic()
-        printed = installed.shell(command)
+        printed = checkout.shell(command)
         if command.startswith("make image"):
             cluster.load_image(IMAGE)
         report(f"{command}: {time.monotonic() - began:.1f} s\n{printed}")
-    return installed
+    return checkout
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ PATIENCE = 300.0
 
 @dataclass
 class Product:
-    """The installed product, on a cluster."""
+    """The product, on a cluster; installed or about to be."""
 
     cluster: Cluster
     kubectl_binary: Path
@@ -44,13 +44,16 @@ class Product:
 
     def shell(self, command: str) -> str:
         """Run a command line as a user would, in the checkout."""
+        return output(["bash", "-euo", "pipefail", "-c", command], cwd=ROOT, env=self.environment(), timeout=900)
+
+    def environment(self) -> dict[str, str]:
+        """Of a user's shell: with the cluster, and what is to be typed on the path."""
         home = {"HOME": str(self.folder), "KUBECONFIG": str(self.cluster.kubeconfig)}
         home[CACHE_VARIABLE] = str(cache_folder(os.environ))  # the collector takes minutes to build
         path = ":".join(
             map(str, [ROOT / ".venv/bin", self.kubectl_binary.parent, self.helm_binary.parent, os.environ["PATH"]])
         )
-        environment = {**os.environ, **home, "PATH": path}
-        return output(["bash", "-euo", "pipefail", "-c", command], cwd=ROOT, env=environment, timeout=900)
+        return {**os.environ, **home, "PATH": path}
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """kubectl, tried again while the API server is away or is only just coming up."""

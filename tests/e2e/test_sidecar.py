@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -24,7 +25,7 @@ with open("/logs/audit.log", "a") as file:
 
 @pytest.fixture(scope="module")
 def team(product, victoria_logs):
-    """A namespace whose application logs are collected."""
+    """A namespace whose application logs are collected; the store has the first line of an application already."""
     product.kubectl("create", "namespace", TEAM)  # a Role is made in it
     product.shell(
         f"helm upgrade audit-operator charts/audit-operator -n {NAMESPACE} --reuse-values "
@@ -38,6 +39,7 @@ def team(product, victoria_logs):
         "sinkRefs": [{"kind": "AuditSink", "name": "store"}],
         "applicationLogs": {"files": [{"volume": "logs", "path": "*.log"}]},
     }
+    began = time.monotonic()
     product.apply(
         {
             "apiVersion": "v1",
@@ -58,6 +60,12 @@ def team(product, victoria_logs):
         {"apiVersion": API, "kind": "AuditPolicy", "metadata": {"name": "logs", "namespace": TEAM}, "spec": spec},
     )
     product.eventually(lambda: "audit-shipper-logs" in product.kubectl("-n", TEAM, "get", "configmap"), "its ConfigMap")
+    # Now the operator knows the policy; a pod that came before would have no sidecar.
+    create_pod(product, "first", 1)
+    product.eventually(lambda: ids(victoria_logs, "first"), "the first line in the store")
+    took = time.monotonic() - began
+    product.report(f"from apply of policy and sink to an application's first line in the store: {took:.1f} s")
+    product.kubectl("-n", TEAM, "delete", "pod", "first", "--wait=true")
     return victoria_logs
 
 
@@ -79,6 +87,14 @@ def pod(product, name, lines, *, stays):
         ],
         "volumes": [{"name": "logs", "emptyDir": {}}],
     }
+
+
+def create_pod(product, name, lines):
+    """One that stays."""
+    metadata = {"name": name, "namespace": TEAM}
+    product.apply(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod(product, name, lines, stays=True)}
+    )
 
 
 def ids(store, name):
@@ -106,10 +122,7 @@ def test_a_job_ends_and_all_of_its_lines_are_in_the_store(product, team):
 
 
 def test_a_pod_is_ready_with_its_sidecar_and_counted_and_has_no_token_in_it(product, team):
-    metadata = {"name": "stays", "namespace": TEAM}
-    product.apply(
-        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod(product, "stays", LINES, stays=True)}
-    )
+    create_pod(product, "stays", LINES)
     product.kubectl("-n", TEAM, "wait", "--for=condition=Ready", "--timeout=120s", "pod/stays")
     product.eventually(lambda: len(ids(team, "stays")) == LINES, "all lines in the store")
     [sidecar] = product.get("-n", TEAM, "pod", "stays")["spec"]["initContainers"]

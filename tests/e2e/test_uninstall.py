@@ -1,6 +1,6 @@
 """The end: what the product was allowed to do it has done, and nothing else was asked; then it goes, without a trace.
 
-Runs last: the other tests need what is taken away here.
+Runs after all that need what is taken away here.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def test_uninstalling_can_give_back_what_was_there(product):
         f"helm upgrade audit-operator charts/audit-operator -n {NAMESPACE} {VALUES} --set nodeAgent.onUninstall=Restore"
     )
     with product.availability() as availability:
-        product.shell(f"helm uninstall audit-operator -n {NAMESPACE} --wait --timeout 9m")
+        product.shell(f"helm uninstall audit-operator -n {NAMESPACE} --wait=legacy --timeout 9m")
     product.report(f"unenrolment: {availability.gap:.1f} s without a ready API server")
     assert "--audit-" not in product.manifest()
     assert product.manifest().replace("    - --v=1\n", "") == original

@@ -20,7 +20,7 @@ from audit_operator.controlplane.assets.go_build import CHECKOUT_TOOLS
 from tests.browser.binaries import provide_chromium
 from tests.chart.helm import HELM_3
 from tests.e2e.node.binaries import HELM, NODE_BINARIES, get
-from tests.integration.prometheus import promtool
+from tests.integration.prometheus import amtool, promtool
 
 OLDER_API_SERVER = Asset(Tool.KUBE_APISERVER, (CHECKOUT_TOOLS / "k8s-1.35" / "VERSION").read_text().strip())
 CONTROLLER_MANAGER = next(each for each in NODE_BINARIES if each.tool == "kube-controller-manager")
@@ -38,6 +38,7 @@ def main() -> int:
     for binary in (HELM, HELM_3, CONTROLLER_MANAGER):
         get(binary)
     promtool()
+    amtool()
     if missing := provide_chromium():
         print(f"the tests of pages are going to be skipped: {missing}", file=sys.stderr)  # noqa: T201 - who reads this runs it
     return 0

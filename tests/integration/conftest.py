@@ -14,7 +14,7 @@
 * `private_control_plane`: makes control planes for this one test, for those that kill things:
   `mine = private_control_plane()`. It takes the settings of LocalControlPlane.
 * `crds`: the CustomResourceDefinitions in crds/ are installed in `control_plane`; `install_crds(mine)` does it in a
-  private one.
+  private one, and `prepare_for_operator(mine, "payments")` besides what an operator needs that may do everything.
 * `assets`: where the binaries are; `older_api_server`: a kube-apiserver of a minor that knows less.
 
 Every test in this folder has the marker `integration`. Nothing is skipped where a binary is missing: the assets are
@@ -31,6 +31,7 @@ import pytest
 from audit_operator.controlplane.assets import Assets, provide, provide_one
 from tests.integration.binaries import OLDER_API_SERVER
 from tests.integration.control_plane import RunningControlPlane
+from tests.integration.operator_process import NAMESPACE, USER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,6 +88,14 @@ def private_control_plane(assets: Assets) -> Iterator[Callable[..., RunningContr
 def install_crds(control_plane: RunningControlPlane) -> None:
     control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
     control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+
+
+def prepare_for_operator(control_plane: RunningControlPlane, *namespaces: str) -> None:
+    """What an operator finds that may do everything: its kinds, its own namespace, and others."""
+    install_crds(control_plane)
+    for each in (NAMESPACE, *namespaces):
+        control_plane.create_namespace(each)
+    control_plane.kubectl("create", "clusterrolebinding", USER, "--clusterrole=cluster-admin", f"--user={USER}")
 
 
 @pytest.fixture(scope="session")

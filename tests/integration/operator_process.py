@@ -18,7 +18,7 @@ API_VERSION = "audit-operator.dev/v1alpha1"
 NAMESPACE = "audit-operator"
 USER = "operator"
 GROUP = "/apis/audit-operator.dev/v1alpha1"
-PATIENCE = 180.0
+PATIENCE = 300.0
 
 
 def thing(kind: str, name: str, spec: dict[str, Any], namespace: str = "") -> dict[str, Any]:
@@ -31,15 +31,19 @@ BASELINE = thing("ClusterAuditPolicy", "baseline", {"rules": [{"level": "Metadat
 
 
 def eventually(condition: Callable[[], Any], what: str) -> Any:
-    """The first true result; fails if there is none in time. The API server may be away in between."""
-    deadline = time.monotonic() + PATIENCE
+    """The first true result; fails if there is none in time.
+
+    In between, the API server may be away, and a status, or a part of it, not written yet.
+    """
+    deadline, why = time.monotonic() + PATIENCE, ""
     while True:
         try:
             if result := condition():
                 return result
-        except (OSError, AssertionError):
-            pass
-        assert time.monotonic() < deadline, f"in vain: {what}"
+            why = ""
+        except (OSError, AssertionError, LookupError) as error:
+            why = f": {error!r}"
+        assert time.monotonic() < deadline, f"in vain: {what}{why}"
         time.sleep(0.3)
 
 
@@ -96,7 +100,10 @@ class OperatorProcess:
     def running_policy(self) -> str:
         """The text that the running API server process was started with, found by its arguments."""
         folder = self.control_plane.plane.folder
-        digest = self.status("auditcontrolplanes", "main")["apiServers"][0]["runningDigest"]
+        server = eventually(
+            lambda: self.status("auditcontrolplanes", "main")["apiServers"][0], "an API server to be seen"
+        )
+        digest = server["runningDigest"]
         [file] = folder.rglob(f"policy-{digest}.yaml")
         return file.read_text()
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from audit_operator.controlplane import os_process
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.controlplane.static_pod.loopback import Loopback
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

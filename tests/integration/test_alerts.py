@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.integration.prometheus import promtool
+from tests.integration.prometheus import promtool_says
 
 CHECKOUT = Path(__file__).parents[2]
 RULES = CHECKOUT / "charts" / "audit-operator" / "files" / "rules.yaml"
@@ -27,6 +26,8 @@ WELL = {
     'audit_operator_sync_age_seconds{pod="a"}': "5x99",
     'audit_operator_dirty_age_seconds{pod="a"}': "0x99",
     'audit_operator_status_pending{pod="a"}': "3x99",
+    'audit_operator_alert_objects{pod="a",state="Written"}': "3x99",
+    'audit_operator_alert_objects{pod="a",state="Failed"}': "0x99",
     'audit_operator_shipper_healthy{control_plane="main",shipper="node-1"}': "1x99",
     'audit_operator_sink_records_total{control_plane="main",shipper="node-1",sink="s",outcome="sent"}': "0+60x99",
     'audit_operator_sink_records_total{control_plane="main",shipper="node-1",sink="s",outcome="failed"}': "7x99",
@@ -55,6 +56,7 @@ WRONG = {
     "AuditOperatorFails": {"audit_operator_reconcile_failures_total": "0+1x99"},
     "AuditOperatorFactsAreOld": {'audit_operator_sync_age_seconds{pod="a"}': "0+60x99"},
     "AuditOperatorIsBehind": {'audit_operator_dirty_age_seconds{pod="a"}': "0+60x99"},
+    "AuditDetectionsHaveNoAlerts": {'audit_operator_alert_objects{pod="a",state="Failed"}': "1x99"},
     "AuditShipperIsDown": {'audit_operator_shipper_healthy{control_plane="main",shipper="node-1"}': "0x99"},
     "AuditRecordsAreGivenUp": {
         'audit_operator_sink_records_total{control_plane="main",shipper="node-1",sink="s",outcome="failed"}': "0+1x99"
@@ -85,14 +87,6 @@ WRONG = {
 }
 AT = "95m"
 FIRING = 'count by (alertname) (ALERTS{alertstate="firing"})'
-
-
-def promtool_says(*arguments):
-    done = subprocess.run(  # noqa: S603 - promtool, of the asset module
-        [promtool(), *arguments], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def scene(name, changed, firing):

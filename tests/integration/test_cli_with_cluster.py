@@ -16,6 +16,8 @@ from tests.integration.conftest import install_crds
 from tests.integration.control_plane import RunningControlPlane
 from tests.integration.operator_process import thing
 
+EXEC = {"name": "exec", "preset": "Exec"}
+
 
 @pytest.fixture(scope="module")
 def cluster(assets):
@@ -28,7 +30,7 @@ def cluster(assets):
         control_plane.apply(
             thing("ClusterAuditPolicy", "standard", {"rules": [{"level": "Metadata"}]}),
             thing("ClusterAuditPolicy", "production", {**selector, "scopes": ["Namespaced"]}),
-            thing("AuditPolicy", "own", {"rules": [{"level": "Request"}]}, "lab"),
+            thing("AuditPolicy", "own", {"rules": [{"level": "Request"}], "detections": [EXEC]}, "lab"),
         )
         yield control_plane
 
@@ -48,6 +50,13 @@ def test_a_folder_is_compared_with_the_cluster(cluster, tmp_path, capsys):
     arguments = ["diff", "--to", str(tmp_path), "--kubeconfig", str(cluster.kubeconfig()), "--fail-on", "worse"]
     assert main(arguments) == 1
     assert "worse authn-failure-401: Covered -> Gap" in capsys.readouterr().out
+
+
+def test_alerts_are_made_of_the_detections_that_a_cluster_has(cluster, capsys):
+    assert main(["detections", "rules", "--kubeconfig", str(cluster.kubeconfig())]) == 0
+    [group] = yaml.safe_load(capsys.readouterr().out)["groups"]
+    assert group["name"] == "audit-detections AuditPolicy lab/own"
+    assert {each["labels"]["detection_name"] for each in group["rules"]} == {"exec"}
 
 
 def test_it_is_a_kubectl_plug_in(cluster):

@@ -7,9 +7,11 @@ import json
 import pytest
 
 from audit_operator.cli import main
-from tests.integration.conftest import install_crds
+from audit_operator.report.schema import report_schema
+from tests.integration.conftest import prepare_for_operator
 from tests.integration.control_plane import ClusterUser
-from tests.integration.operator_process import MAIN, NAMESPACE, USER, OperatorProcess, eventually, thing
+from tests.integration.operator_process import MAIN, USER, OperatorProcess, eventually, thing
+from tests.report.json_schema import faults
 
 FRAMEWORKS = ["CIS", "NIST800-53", "PCI-DSS-4"]
 POLICY = thing("ClusterAuditPolicy", "baseline", {"preset": "Baseline", "compliance": {"frameworks": FRAMEWORKS}})
@@ -19,9 +21,7 @@ COUNTS = ("framework", "passed", "failed", "notApplicable", "notJudged")
 @pytest.fixture
 def operator(private_control_plane):
     mine = private_control_plane(users=(ClusterUser(USER),))
-    install_crds(mine)
-    mine.create_namespace(NAMESPACE)
-    mine.kubectl("create", "clusterrolebinding", USER, "--clusterrole=cluster-admin", f"--user={USER}")
+    prepare_for_operator(mine)
     operator = OperatorProcess(mine)
     yield operator
     operator.stop_all()
@@ -31,7 +31,7 @@ def counts(found):
     return [{name: each.get(name, 0) for name in COUNTS} for each in found]
 
 
-def test_controls_pass_once_the_api_server_runs_with_the_policy_and_the_command_line_agrees(operator, capsys):
+def test_controls_pass_once_the_api_server_runs_with_the_policy_and_the_command_line_agrees(operator, capsys, tmp_path):
     control_plane = operator.control_plane
     control_plane.apply(MAIN, POLICY)
     operator.start(permission_seconds="1")
@@ -61,3 +61,26 @@ def test_controls_pass_once_the_api_server_runs_with_the_policy_and_the_command_
     assert in_force["seen"]
     rate = operator.status("clusterauditpolicies", "baseline")["metrics"]["compliancePassingRate"]
     assert rate == printed["passingRate"]
+    reported(control_plane, verdicts, capsys, tmp_path)
+
+
+def reported(control_plane, verdicts, capsys, tmp_path):
+    """A report of the cluster has the verdicts that `compliance` prints, and what they rest on; and so has the next."""
+    earlier, page = tmp_path / "earlier.json", tmp_path / "report.html"
+    of_cluster = ["report", "--kubeconfig", str(control_plane.kubeconfig())]
+    assert main([*of_cluster, "-o", "json", "--output", str(earlier)]) == 0
+    report = json.loads(earlier.read_text())
+    assert list(faults(json.loads(report_schema()), report)) == []
+    [policy] = report["policies"]
+    assert policy["observed"]
+    assert {each["id"]: each["verdict"] for each in policy["controls"]} == {
+        name: each["verdict"] for name, each in verdicts.items()
+    }
+    roles = next(each for each in policy["controls"] if each["id"] == "10.2.1.5")
+    assert (roles["verdict"], roles["proof"]) == ("Pass", "Claimed")
+    programmed = next(each for each in roles["evidence"] if "Programmed" in each["source"])
+    assert (programmed["standing"], bool(programmed["seen"])) == ("Holds", True)
+    assert main([*of_cluster, "--since-report", str(earlier), "--output", str(page)]) == 0
+    assert capsys.readouterr().err == ""
+    assert "No verdict has changed." in page.read_text()
+    assert "Evidence behind" in page.read_text()

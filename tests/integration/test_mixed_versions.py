@@ -71,7 +71,9 @@ def upgrade(nodes):
     older = nodes.nodes[1]
     older.kubelet.binary = nodes.control_plane.assets.kube_apiserver
     manifest = older.manifest.read_text()
-    older.manifest.write_text(manifest.replace("image: localhost/kube-apiserver", "image: localhost/upgraded"))
+    whole = older.manifest.with_name(".upgraded")
+    whole.write_text(manifest.replace("image: localhost/kube-apiserver", "image: localhost/upgraded"))
+    whole.replace(older.manifest)  # or the kubelet reads half of it
 
 
 def status(operator):

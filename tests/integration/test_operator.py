@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import install_crds
+from tests.integration.conftest import prepare_for_operator
 from tests.integration.control_plane import ClusterUser, RunningControlPlane
 from tests.integration.operator_process import (
     BASELINE,
@@ -28,10 +28,7 @@ from tests.integration.operator_process import (
 
 
 def prepared(control_plane: RunningControlPlane) -> OperatorProcess:
-    install_crds(control_plane)
-    for namespace in (NAMESPACE, "payments", "web"):
-        control_plane.create_namespace(namespace)
-    control_plane.kubectl("create", "clusterrolebinding", USER, "--clusterrole=cluster-admin", f"--user={USER}")
+    prepare_for_operator(control_plane, "payments", "web")
     return OperatorProcess(control_plane)
 
 
@@ -63,12 +60,18 @@ def level_of_a_service_read(operator: OperatorProcess, namespace: str) -> set[st
     return {event["level"] for event in operator.control_plane.audit_events(response.audit_id)}
 
 
+def fires(can_fire: str) -> list[dict[str, str]]:
+    return [{"name": "admin", "canFire": can_fire}]
+
+
 def test_an_objects_life_is_followed_and_nothing_is_written_when_nothing_changes(operator):
     operator.start()
     control_plane = operator.control_plane
-    pci = thing("AuditPolicy", "pci", {"rules": [{"level": "RequestResponse"}]}, "payments")
-    control_plane.apply(MAIN, BASELINE, pci)
+    detections = [{"name": "admin", "preset": "ClusterAdminBinding"}]
+    spec = {"rules": [{"level": "RequestResponse"}], "detections": detections}
+    control_plane.apply(MAIN, BASELINE, thing("AuditPolicy", "pci", spec, "payments"))
     operator.until("Programmed", ("True", "Programmed"), "auditpolicies", "pci", "payments")
+    eventually(lambda: operator.status("auditpolicies", "pci", "payments")["detections"] == fires("Yes"), "a verdict")
     assert level_of_a_service_read(operator, "payments") == {"RequestResponse"}
     assert level_of_a_service_read(operator, "web") == {"Metadata"}
     assert operator.status("auditpolicies", "pci", "payments")["coverage"]["basis"] == "Running"
@@ -90,9 +93,14 @@ def test_an_objects_life_is_followed_and_nothing_is_written_when_nothing_changes
     time.sleep(60)
     assert list(operator.writes(since)) == []
 
-    control_plane.apply(thing("AuditPolicy", "pci", {"rules": [{"level": "Request"}]}, "payments"))
+    spec = {"rules": [{"level": "Request"}], "detections": detections}
+    control_plane.apply(thing("AuditPolicy", "pci", spec, "payments"))
     operator.until("Programmed", ("True", "Programmed"), "auditpolicies", "pci", "payments")
     assert level_of_a_service_read(operator, "payments") == {"Request"}
+    eventually(lambda: operator.status("auditpolicies", "pci", "payments")["detections"] == fires("No"), "a verdict")
+    finding, *_ = operator.status("auditpolicies", "pci", "payments")["composition"]["findings"]
+    assert (finding["id"], finding["path"]) == ("detection-cannot-fire", "spec.detections[0]")
+    assert "put first in spec.rules: [{level: RequestResponse" in finding["mend"]
 
     control_plane.kubectl("delete", "auditpolicy", "-n", "payments", "pci")
     eventually(lambda: level_of_a_service_read(operator, "payments") == {"Metadata"}, "the baseline to be back")
@@ -145,7 +153,7 @@ def test_an_api_server_that_dies_under_it_comes_back_with_its_policy(operator):
     operator.start()
     operator.control_plane.apply(MAIN, BASELINE)
     operator.until("Programmed", ("True", "Programmed"), "clusterauditpolicies", "baseline")
-    digest = operator.status("auditcontrolplanes", "main")["digest"]
+    digest = eventually(lambda: operator.status("auditcontrolplanes", "main")["digest"], "the control plane's status")
     dying = operator.control_plane.plane.api_server.process()
     os.kill(dying.pid, signal.SIGKILL)
     eventually(
@@ -181,7 +189,8 @@ def test_a_config_map_gets_the_policy_and_nothing_more_is_claimed(operator):
     operator.until("Programmed", ("Unknown", "NotObserved"), "clusterauditpolicies", "baseline")
     total = operator.status("clusterauditpolicies", "baseline")["coverage"]["total"]
     data = operator.control_plane.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/audit-policy")["data"]
-    assert operator.status("auditcontrolplanes", "main")["digest"] in json.dumps(data)
+    digest = eventually(lambda: operator.status("auditcontrolplanes", "main")["digest"], "the control plane's status")
+    assert digest in json.dumps(data)
     assert "level: Metadata" in json.dumps(data)
 
     # A catalogue of one's own counts, once the control plane names it.
@@ -225,9 +234,14 @@ def test_a_policy_that_the_api_server_does_not_survive_is_rolled_back_and_never_
             operator.until("Programmed", ("False", "RolledBack"), "auditpolicies", "pci", "payments")
             assert operator.running_policy() == good
             assert operator.condition("Ready", "auditpolicies", "pci", "payments") == ("False", "RolledBack")
-            server = operator.status("auditcontrolplanes", "main")["apiServers"][0]
-            assert server["ready"]
-            assert server["runningDigest"] != operator.status("auditcontrolplanes", "main")["digest"]
+
+            def is_said() -> bool:
+                """Each status is written by itself, the control plane's perhaps after the policy's."""
+                main = operator.status("auditcontrolplanes", "main")
+                server = main["apiServers"][0]
+                return server["ready"] and server["runningDigest"] != main["digest"]
+
+            eventually(is_said, "the API server to be ready with another policy than the wanted one")
             assert level_of_a_service_read(operator, "payments") == {"Metadata"}
             assert operator.status("auditpolicies", "pci", "payments")["coverage"]["basis"] == "Desired"
 

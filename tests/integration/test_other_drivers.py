@@ -7,7 +7,7 @@ import yaml
 
 from audit_operator.api.observations import policy_digest
 from audit_operator.controlplane.fragments import Platform
-from tests.integration.conftest import install_crds
+from tests.integration.conftest import prepare_for_operator
 from tests.integration.control_plane import ClusterUser
 from tests.integration.operator_process import NAMESPACE, USER, OperatorProcess, eventually, thing
 
@@ -18,10 +18,7 @@ FILES = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
 @pytest.fixture
 def operator(private_control_plane):
     control_plane = private_control_plane(users=(ClusterUser(USER),))
-    install_crds(control_plane)
-    for namespace in (NAMESPACE, "payments"):
-        control_plane.create_namespace(namespace)
-    control_plane.kubectl("create", "clusterrolebinding", USER, "--clusterrole=cluster-admin", f"--user={USER}")
+    prepare_for_operator(control_plane, "payments")
     operator = OperatorProcess(control_plane)
     yield operator
     operator.stop_all()

@@ -12,7 +12,7 @@ from audit_operator.permissions.accesses import ACCESSES, Effect
 from audit_operator.permissions.authorizer import Question, decide
 from audit_operator.permissions.evaluation import evaluate, implied_groups
 from audit_operator.permissions.places import Place
-from audit_operator.permissions.rbac import Subject
+from audit_operator.permissions.rbac import NOTHING, Subject
 from tests.examples import examples
 from tests.permissions.objects import EXPECTED, PLACES, binding, rbac, role, rule
 
@@ -90,6 +90,12 @@ def test_our_definitions_alone_matter_and_names_are_said():
     assert held(role("r", theirs), binding("b", "r", "User alice")) == {}
     [only] = evaluate(rbac(role("r", ours), binding("b", "r", "User alice")), PLACES, EXPECTED)
     assert only.grants[0].names == {"auditpolicies.audit-operator.dev"}
+
+
+def test_a_right_to_what_there_is_not_leads_to_nothing_and_one_to_more_does():
+    assert accesses(rule("patch", "pods", names=[NOTHING])) == set()
+    assert accesses(rule("patch", "daemonsets", "apps", names=[NOTHING])) == set()
+    assert accesses(rule("patch", "daemonsets", "apps", names=[NOTHING, "audit-shipper"]))
 
 
 def test_permissions_that_are_needed_together_may_come_from_two_bindings_but_are_needed_both():

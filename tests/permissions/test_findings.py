@@ -74,6 +74,13 @@ def test_kubernetes_and_the_operator_are_expected_as_far_as_they_are_what_they_s
     assert "secrets" not in {each.id for each in only.accesses}
 
 
+def test_the_api_server_may_use_kubelets_by_the_binding_that_kubeadm_makes():
+    name, user = "system:kubelet-api-admin", "User kube-apiserver-kubelet-client"
+    kubelets = role(name, rule("*", "nodes/proxy"))
+    assert found(kubelets, binding("kubeadm:apiserver-kubelet-client", name, user)) == ()
+    assert len(found(kubelets, binding("another", name, user))) == 1
+
+
 def test_those_whom_an_administrator_names_are_expected():
     documents = role("admin", EVERYTHING), binding("b", "admin", "Group platform", "Group dev")
     declared = replace(EXPECTED, declared=frozenset({Subject("Group", "platform")}))

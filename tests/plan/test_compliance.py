@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 
 from audit_operator.api.compliance import Framework
 from audit_operator.api.observations import ApiServerObservation
+from audit_operator.api.policy_status import MAX_FINDINGS, ProofOutcome
+from audit_operator.api.proof_observations import ActionProof, PlaceProof
 from audit_operator.compliance.controls import EvidenceKind
-from audit_operator.compliance.facts import Standing
+from audit_operator.compliance.facts import LiveProof, Shown, Standing
 from audit_operator.compliance.judgement import Outcome, judge
 from audit_operator.plan import NamespaceFact, Snapshot, plan
 from audit_operator.plan.compliance import Said
@@ -102,6 +105,74 @@ def test_retention_that_is_not_known_is_no_pass_and_no_failure(condition, expect
     assert standing(EvidenceKind.RETAINED, of_policy=status(RetentionEnforced=condition)) is expected
 
 
+def proved(**proof):
+    return status(more={"coverage": {"proof": proof}}, **GOOD)
+
+
+def test_what_live_probes_have_shown_is_evidence_for_and_against():
+    finding = {"action": "pod-exec", "outcome": "Contradicted", "sink": "ClusterAuditSink central", "message": "level"}
+    said = proved(
+        verifiedActions=["secrets-read", "pod-logs-read"],
+        contradictedActions=["pod-attach", "pod-exec"],
+        missingActions=["pod-logs-read"],
+        findings=[finding],
+    )
+    shown = facts(of_policy=said).shown
+    assert {action: each.proof for action, each in shown.items()} == {
+        "secrets-read": LiveProof.VERIFIED,
+        "pod-logs-read": LiveProof.MISSING,
+        "pod-exec": LiveProof.CONTRADICTED,
+        "pod-attach": LiveProof.CONTRADICTED,
+    }
+    assert shown["pod-exec"].said == "level (ClusterAuditSink central)"
+    verdicts = {each.control.id: each.outcome for each in judge([Framework.PCI_DSS_4], facts(of_policy=said))[0].judged}
+    assert verdicts["10.2.1.2"] is Outcome.FAIL
+
+
+def test_an_earlier_releases_status_that_names_only_findings_speaks_against_as_well():
+    said = proved(contradicted=1, findings=[{"action": "pod-exec", "outcome": "Contradicted", "message": "level"}])
+    assert facts(of_policy=said).shown["pod-exec"].proof is LiveProof.CONTRADICTED
+
+
+def test_proof_of_an_older_spec_or_of_other_namespaces_is_none():
+    old = status(generation=0, more={"coverage": {"proof": {"verifiedActions": ["pod-exec"]}}}, **GOOD)
+    assert facts(of_policy=old).shown == {}
+    said = proved(verifiedActions=["pod-exec"], contradictedActions=["secrets-read"])
+    assert set(facts(policy=cluster_policy(preset="Baseline"), of_policy=said).shown) == {"secrets-read"}
+
+
+def test_what_a_probe_found_in_one_namespace_is_said_of_no_other():
+    def finding(message, action="pod-exec"):
+        return {"action": action, "outcome": "Contradicted", "message": message, "sink": "lab-secret-store"}
+
+    policy = cluster_policy(preset="Baseline")
+
+    def shown(namespace, *findings, listed=("pod-exec",)):
+        said = proved(contradictedActions=list(listed), findings=list(findings))
+        snapshot = Snapshot(cluster_audit_policies=(policy,))
+        return Said({policy.ref: said}, Sinks.of(snapshot)).facts(namespace, None, [policy], None).shown
+
+    in_lab, of_cluster = finding("in lab: level"), finding("level")
+    assert shown("payments", in_lab) == {}
+    assert shown("lab", in_lab)["pod-exec"].proof is LiveProof.CONTRADICTED
+    assert shown("", in_lab)["pod-exec"].proof is LiveProof.CONTRADICTED
+    assert shown("payments", of_cluster)["pod-exec"].proof is LiveProof.CONTRADICTED
+    # Where it was found is not said, or not of all places: nothing is claimed of this one.
+    for findings in ((), [in_lab] * MAX_FINDINGS):
+        found = shown("payments", *findings)["pod-exec"]
+        assert (found.proof, "lab" in found.said) == (LiveProof.CLAIMED, False)
+        assert "does not say in which namespaces" in found.said
+
+
+def test_an_action_that_something_may_speak_against_here_was_not_observed():
+    said = Shown(LiveProof.CLAIMED, "a live probe speaks against it")
+    known = replace(facts(), shown={"pod-exec": said})
+    [pci] = judge([Framework.PCI_DSS_4], known)
+    [judged] = [each for each in pci.judged if each.control.id == "10.2.1.2"]
+    assert judged.outcome is Outcome.CANNOT_BE_JUDGED
+    assert "a live probe speaks against it" in judged.reason
+
+
 def test_seals_that_nobody_compares_with_records_prove_nothing_of_records():
     assert standing(EvidenceKind.SEALED) is Standing.HOLDS
     unverified = {name: each for name, each in VERIFIED.items() if name != "verification"}
@@ -158,18 +229,19 @@ def test_flags_are_known_only_where_we_write_them_and_saw_them_run():
     assert standing(EvidenceKind.LOG_AGE, plane=control_plane()) is Standing.NOT_OBSERVED
 
 
-def observed(*policies, running=True, **spec):
+def observed(*policies, running=True, proofs=MappingProxyType({}), sinks=(), **spec):
     plane = control_plane(**spec)
     snapshot = Snapshot(
         audit_policies=tuple(each for each in policies if each.metadata.namespace),
         cluster_audit_policies=tuple(each for each in policies if not each.metadata.namespace),
         control_planes=(plane,),
         namespaces=(NamespaceFact("payments"), NamespaceFact("lab")),
+        cluster_audit_sinks=sinks,
     )
     digest = plan(snapshot).compiled["main"].desired.digest if running else ""
     server = ApiServerObservation("local", digest, digest, ready=True)
     snapshot = replace(snapshot, observations={"main": (server,)})
-    return statuses(snapshot, plan(snapshot), {})
+    return statuses(snapshot, plan(snapshot), {}, proofs={"main": proofs} if proofs else {})
 
 
 def test_status_has_the_counts_of_each_framework_and_the_rate_over_all():
@@ -180,6 +252,17 @@ def test_status_has_the_counts_of_each_framework_and_the_rate_over_all():
     assert (pci["passed"], pci.get("failed", 0), pci["notApplicable"]) == (6, 0, 1)
     assert soc2 == {"framework": "SOC2", "notJudged": 9} | {name: 0 for name in soc2 if soc2[name] == 0}
     assert found["metrics"] == {"compliancePassingRate": "100%"}
+
+
+def test_a_contradiction_in_one_namespace_lowers_the_rate_there_alone():
+    wanted = {"rules": [{"level": "Metadata"}], "compliance": {"frameworks": ["PCI-DSS-4"]}}
+    sinks = {"sinkRefs": [{"kind": "ClusterAuditSink", "name": "central"}]}
+    wrong, right = audit_policy(**wanted, **sinks), audit_policy("other", "lab", **wanted, **sinks)
+    against = ActionProof("pod-exec", ProofOutcome.CONTRADICTED, "level", sink().ref)
+    places = {"payments": PlaceProof(frozenset(), (against,)), "lab": PlaceProof(frozenset({"pod-exec"}))}
+    found = observed(wrong, right, cluster_policy(preset="Baseline"), proofs=places, sinks=(sink(),))
+    assert "10.2.1.2" in found[wrong.ref]["compliance"][0]["failing"]
+    assert "failing" not in found[right.ref]["compliance"][0]
 
 
 def test_a_policy_that_no_api_server_runs_has_no_rate():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from audit_operator.api.findings import ObjectRef
 from audit_operator.api.policy_status import ProofOutcome
-from audit_operator.api.proof_observations import ActionProof, PlaceProof
+from audit_operator.api.proof_observations import ActionProof, PlaceProof, Tally
 from audit_operator.plan import NamespaceFact, Snapshot, plan
+from audit_operator.plan.proof_status import ProofOfPlane, proof_claim
 from audit_operator.plan.status import statuses
 from tests.plan.objects import audit_policy, cluster_policy, control_plane, parsed
 
@@ -30,6 +33,10 @@ def missing(sink, action="pod-exec"):
     return ActionProof(action, ProofOutcome.MISSING, "found none in time", sink)
 
 
+def proved(sink, *actions):
+    return PlaceProof(frozenset(actions), (), (Tally(sink, len(actions), 0, frozenset(actions)),))
+
+
 def status(policy, places):
     proofs = {} if places is None else {"main": places}
     found = statuses(SNAPSHOT, plan(SNAPSHOT), {}, proofs=proofs)[policy.ref]
@@ -45,13 +52,23 @@ def test_without_probes_nothing_is_said_of_them():
 
 def test_a_namespaces_policy_speaks_of_its_namespace():
     coverage, _ = status(TENANTS, {"payments": PlaceProof(frozenset({"pod-exec"})), "web": PlaceProof()})
-    assert (coverage["verified"], coverage["proof"]) == (1, {"contradicted": 0, "missing": 0, "unproved": 0})
+    assert (coverage["verified"], coverage["proof"]) == (
+        1,
+        {"contradicted": 0, "missing": 0, "unproved": 0, "verifiedActions": ["pod-exec"]},
+    )
     assert status(TENANTS, {})[0]["verified"] == 0
 
 
 def test_a_cluster_wide_policy_speaks_of_all_places():
-    places = {"payments": PlaceProof(frozenset({"pod-exec"})), "": PlaceProof(frozenset({"node-change"}))}
+    places = {"payments": proved(CENTRAL, "pod-exec"), "": proved(CENTRAL, "node-change")}
     assert status(PLATFORMS, places)[0]["verified"] == 2
+
+
+def test_what_was_found_in_a_tenants_store_alone_is_no_proof_for_a_cluster_wide_policy():
+    unknown = ActionProof("pod-exec", ProofOutcome.UNKNOWN, "the store could not be asked", CENTRAL)
+    places = {"payments": proved(OWN, "pod-exec"), "web": PlaceProof(frozenset(), (unknown,))}
+    assert status(PLATFORMS, places)[0]["verified"] == 0
+    assert status(TENANTS, places)[0]["verified"] == 1
 
 
 @pytest.mark.parametrize(
@@ -68,12 +85,13 @@ def test_what_probes_say_against_a_sink_is_said_in_the_condition(outcome, reason
     assert coverage["proof"][count] == 1
     [finding] = coverage["proof"]["findings"]
     assert (finding["action"], finding["outcome"], finding["sink"]) == ("pod-exec", outcome.value, str(OWN))
+    assert coverage["proof"][f"{count}Actions"] == ["pod-exec"]
 
 
 def test_a_tenants_sink_that_loses_records_is_no_word_in_anybody_elses_status():
     places = {
         "payments": PlaceProof(frozenset(), (missing(OWN),)),
-        "web": PlaceProof(frozenset({"pod-exec"})),
+        "web": proved(CENTRAL, "pod-exec"),
     }
     coverage, shipping = status(PLATFORMS, places)
     assert (coverage["verified"], coverage["proof"]["missing"]) == (1, 0)
@@ -81,7 +99,7 @@ def test_a_tenants_sink_that_loses_records_is_no_word_in_anybody_elses_status():
 
 
 def test_a_platforms_sink_that_loses_records_of_a_namespace_is_said_with_the_namespace():
-    places = {"payments": PlaceProof(frozenset(), (missing(CENTRAL),)), "web": PlaceProof(frozenset({"pod-exec"}))}
+    places = {"payments": PlaceProof(frozenset(), (missing(CENTRAL),)), "web": proved(CENTRAL, "pod-exec")}
     coverage, shipping = status(PLATFORMS, places)
     assert coverage["verified"] == 0
     assert shipping[0] == "ProbeMissing"
@@ -91,12 +109,42 @@ def test_a_platforms_sink_that_loses_records_of_a_namespace_is_said_with_the_nam
 
 def test_what_is_unproved_somewhere_only_is_not_unproved():
     unproved = ActionProof("pod-exec", ProofOutcome.UNPROVED, "another rule")
-    places = {"payments": PlaceProof(frozenset(), (unproved,)), "web": PlaceProof(frozenset({"pod-exec"}))}
+    places = {"payments": PlaceProof(frozenset(), (unproved,)), "web": proved(CENTRAL, "pod-exec")}
     assert status(PLATFORMS, places)[0]["proof"]["unproved"] == 0
     assert status(TENANTS, places)[0]["proof"]["unproved"] == 1
+
+
+def test_the_day_of_the_oldest_probe_is_said():
+    places = {"payments": PlaceProof(oldest=date(2026, 11, 28)), "web": PlaceProof(oldest=date(2026, 11, 27))}
+    assert status(TENANTS, places)[0]["proof"]["oldest"] == "2026-11-28"
+    assert status(PLATFORMS, places)[0]["proof"]["oldest"] == "2026-11-27"
 
 
 def test_findings_are_bounded_and_counts_are_not():
     many = tuple(missing(OWN, f"action-{number}") for number in range(30))
     proof = status(TENANTS, {"payments": PlaceProof(frozenset(), many)})[0]["proof"]
     assert (proof["missing"], len(proof["findings"])) == (30, 20)
+
+
+def test_a_namespace_of_which_much_is_said_hides_no_other():
+    many = tuple(missing(CENTRAL, f"action-{number}") for number in range(37))
+    places = {"aaa": PlaceProof(frozenset(), many), "payments": PlaceProof(frozenset(), (missing(CENTRAL),))}
+    findings = status(PLATFORMS, places)[0]["proof"]["findings"]
+    assert [each["message"].partition(":")[0] for each in findings[:3]] == ["in aaa", "in payments", "in aaa"]
+
+
+def test_a_sink_that_breaks_namespace_by_namespace_is_said_in_steps():
+    broken = PlaceProof(frozenset(), tuple(missing(CENTRAL, f"action-{number}") for number in range(8)))
+    places, said = {}, set()
+    for number in range(400):
+        places[f"n{number:03}"] = broken
+        said.add(proof_claim(ProofOfPlane(places).of_policy("", (CENTRAL,))).message)
+    assert {each.partition(" (")[2] for each in said} == {
+        f"and at least {step} more: see coverage.proof)" for step in (1, 10, 100, 1000)
+    }
+    assert len(said) == 4
+
+
+def test_a_message_has_an_end():
+    against = ActionProof("pod-exec", ProofOutcome.MISSING, "x" * 40_000, OWN)
+    assert len(status(TENANTS, {"payments": PlaceProof(frozenset(), (against,))})[1][1]) < 32_768

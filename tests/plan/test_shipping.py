@@ -14,7 +14,16 @@ from audit_operator.plan.credentials import ACCESS_KEY, SinkCredentials
 from audit_operator.plan.shipping import shipping
 from audit_operator.policy.model import Request, User
 from audit_operator.retention.folders import Layout, Place
-from audit_operator.shipping.enforcement.table import FOLDERS, REDACTION, ROUTE, decide, namespace_key
+from audit_operator.shipping.collector.attributes import LONGEST
+from audit_operator.shipping.enforcement.table import (
+    FOLDERS,
+    POLICIES,
+    REDACTION,
+    ROUTE,
+    URL_KEY,
+    decide,
+    namespace_key,
+)
 from tests.plan.objects import audit_policy, cluster_policy, control_plane, parsed
 
 CENTRAL = ObjectRef("ClusterAuditSink", "central")
@@ -63,6 +72,32 @@ def test_without_a_sink_there_is_nothing_to_ship():
 
 def test_a_namespaces_events_go_to_every_sink_that_its_policies_name():
     assert sinks_of_namespace(SNAPSHOT, "payments") == {OWN, CENTRAL}
+
+
+def test_records_name_the_policies_that_ask_for_those_of_their_namespace():
+    entries = shipped(SNAPSHOT).table.entries
+    named = {name: entries[namespace_key(name)][POLICIES] for name in ("payments", "web", "")}
+    assert list(named.values()) == ["baseline,payments/pci", "baseline", "baseline"]
+    assert entries[URL_KEY][POLICIES] == "baseline"
+    assert entries[namespace_key("payments")]["class"] != entries[namespace_key("web")]["class"]
+
+
+def test_policies_that_are_too_many_to_name_end_with_dots():
+    spec = {"rules": [{"level": "Metadata"}], "sinkRefs": TO_CENTRAL}
+    many = tuple(cluster_policy(f"{'x' * 200}{number}", **spec) for number in range(9))
+    said = shipped(replace(SNAPSHOT, cluster_audit_policies=many)).table.entries[namespace_key("web")][POLICIES]
+    assert said.endswith("xxx4,...")
+    assert len(said) <= LONGEST
+
+
+def test_a_name_of_a_policy_alone_makes_no_class_of_its_own():
+    """There may be one for each namespace: the table would hold the same states as many times."""
+    own = audit_policy("web", rules=[{"level": "Request"}], sinkRefs=TO_CENTRAL)
+    same = replace(SNAPSHOT, audit_policies=(audit_policy(rules=[{"level": "Request"}], sinkRefs=TO_CENTRAL), own))
+    entries = shipped(same).table.entries
+    web, payments = (entries[namespace_key(name)] for name in ("web", "payments"))
+    assert web[POLICIES] != payments[POLICIES]
+    assert web["class"] == payments["class"]
 
 
 def test_a_tenants_sink_gets_nothing_of_others():
@@ -174,14 +209,14 @@ def test_no_tenant_blanks_what_a_cluster_wide_policy_ships_and_it_is_told_so():
     tenant = audit_policy(rules=[{"level": "Request"}], sinkRefs=TO_OWN, redaction=own)
     snapshot = replace(SNAPSHOT, audit_policies=(tenant,))
     demand = redaction_for(snapshot, "payments")
-    assert (demand.profiles, demand.patterns, demand.pseudonymize) == ({"PII", "Secrets", "Tokens"}, (), set())
+    assert (demand.profiles, demand.own, demand.pseudonymize) == ({"PII", "Secrets", "Tokens"}, (), set())
     found = {(each.id, each.path) for each in plan(snapshot).findings[tenant.ref]}
     assert found == {
         ("redaction-overruled", "spec.redaction.patterns"),
         ("redaction-overruled", "spec.redaction.pseudonymize"),
     }
     alone = replace(snapshot, cluster_audit_policies=(cluster_policy(rules=[{"level": "Metadata"}]),))
-    assert redaction_for(alone, "payments").patterns
+    assert redaction_for(alone, "payments").tenants
     assert not plan(alone).findings.get(tenant.ref)
 
 
@@ -191,8 +226,29 @@ def test_a_cluster_wide_policy_that_ships_nowhere_overrules_nobody():
     )
     lost = cluster_policy(rules=[{"level": "Metadata"}], sinkRefs=[{"kind": "ClusterAuditSink", "name": "nowhere"}])
     snapshot = replace(SNAPSHOT, audit_policies=(tenant,), cluster_audit_policies=(lost,))
-    assert redaction_for(snapshot, "payments").patterns
+    assert redaction_for(snapshot, "payments").tenants
     assert not plan(snapshot).findings.get(tenant.ref)
+
+
+def test_patterns_of_cluster_wide_policies_are_told_from_those_of_tenants():
+    given = {"patterns": [{"name": "order", "regex": "ACME-[0-9]{4}"}, {"name": "x", "regex": "both"}]}
+    mine = {"patterns": [{"name": "ticket", "regex": "T-[0-9]{4}"}, {"name": "x", "regex": "both"}]}
+    tenant = audit_policy(rules=[{"level": "Request"}], sinkRefs=TO_OWN, redaction=mine)
+    alone = cluster_policy(rules=[{"level": "Metadata"}], redaction=given)
+    snapshot = replace(SNAPSHOT, audit_policies=(tenant,), cluster_audit_policies=(alone,))
+    demand = redaction_for(snapshot, "payments")
+    assert [each.name for each in demand.patterns] == ["order", "x"]
+    assert [each.name for each in demand.tenants] == ["ticket"]
+
+
+def test_the_patterns_of_a_namespace_are_not_larger_together_than_a_shipper_can_bear():
+    patterns = [{"name": f"p{number}", "regex": f"[a-z]{{{size}}}"} for number, size in enumerate((500, 499, 2, 1))]
+    policy = audit_policy(rules=[{"level": "Request"}], sinkRefs=TO_OWN, redaction={"patterns": patterns})
+    alone = (cluster_policy(rules=[{"level": "Metadata"}]),)
+    snapshot = replace(SNAPSHOT, audit_policies=(policy,), cluster_audit_policies=alone)
+    assert [each.name for each in redaction_for(snapshot, "payments").tenants] == ["p0", "p1", "p3"]
+    [finding] = plan(snapshot).findings[policy.ref]
+    assert (finding.id, finding.path) == ("redaction-pattern-surplus", "spec.redaction.patterns[2].regex")
 
 
 def patterned(name, numbers, namespace="payments"):
@@ -209,9 +265,9 @@ def test_the_policies_of_a_namespace_have_no_more_patterns_together_than_one_may
     sinks = (*SNAPSHOT.audit_sinks, sink("AuditSink", "own", "web"))
     for policies in ((first, second, other), (other, second, first)):
         snapshot = replace(SNAPSHOT, audit_policies=policies, cluster_audit_policies=alone, audit_sinks=sinks)
-        applied = {each.name for each in redaction_for(snapshot, "payments").patterns}
+        applied = {each.name for each in redaction_for(snapshot, "payments").tenants}
         assert applied == {f"p{number}" for number in range(32)}
-        assert len(redaction_for(snapshot, "web").patterns) == 32
+        assert len(redaction_for(snapshot, "web").tenants) == 32
         found = plan(snapshot).findings
         assert not found.get(first.ref)
         assert not found.get(other.ref)

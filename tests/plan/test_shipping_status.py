@@ -85,6 +85,30 @@ def test_trouble_of_one_sink_is_said_of_those_who_ship_there_and_of_no_other(flo
     assert said(BASELINE, known)[:2] == ("True", "Shipping")
 
 
+def test_what_waits_is_said_with_the_command_to_look_with_and_the_fields_to_change():
+    message = said(PCI, facts(shipper("n2", flows={OWN: Flow.BACKLOG})))[2]
+    for each in ("`audit-operator sinks check payments/own --write-read`", "shipper n2", "networkPolicy.sinkEgress"):
+        assert each in message
+
+
+@pytest.mark.parametrize(
+    ("figures", "told", "untold"),
+    [
+        (ExporterFigures(failed=3), "failed: ", "not_queued: "),
+        (ExporterFigures(not_queued=3), "not_queued: ", "failed: "),
+        (ExporterFigures(), "failed: ", "nothing"),
+    ],
+)
+def test_what_was_given_up_is_said_with_what_may_be_the_cause_and_without_a_count(figures, told, untold):
+    seen = shipper("n2", flows={OWN: Flow.LOSSY})
+    exporters = tuple(replace(each, figures=figures) for each in seen.exporters)
+    message = said(PCI, facts(replace(seen, exporters=exporters)))[2]
+    assert told in message
+    assert untold not in message
+    assert "audit_operator_sink_records_total" in message
+    assert "3" not in message
+
+
 def test_loss_is_worse_than_waiting():
     both = audit_policy(rules=[{"level": "Request"}], sinkRefs=[*TO_OWN, *TO_CENTRAL])
     snapshot = replace(SNAPSHOT, audit_policies=(both,))
@@ -125,6 +149,13 @@ def test_lines_that_are_no_event_are_said_of_the_control_plane_by_node_and_in_st
     assert "20 lines or more" in finding.message
     assert finding.severity is Severity.WARNING
     assert not [each for each in remarks_for_owner(facts(shipper(flows={}))) if each.id == "lines-quarantined"]
+
+
+def test_what_is_not_counted_for_detections_is_said_of_the_control_plane():
+    seen = replace(shipper(flows={}), figures=ShipperFigures(uncounted=3))
+    [finding] = [each for each in remarks_for_owner(facts(seen)) if each.id == "detections-uncounted"]
+    assert f"{seen.node}: 2 times or more" in finding.message
+    assert not [each for each in remarks_for_owner(facts(shipper(flows={}))) if each.id == "detections-uncounted"]
 
 
 @pytest.mark.parametrize(

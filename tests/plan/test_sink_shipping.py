@@ -78,8 +78,15 @@ def test_a_loss_is_told_in_steps_at_the_sink_where_it_was():
     assert "lost" not in central
 
 
+def test_what_was_too_large_is_told_at_the_sink_that_does_not_take_it_and_is_no_failure():
+    flowing = (Flow.FLOWING, ExporterFigures(sent=90, cut=7))
+    [_, own, central] = shipping_of(THREE, by_sink={OWN: flowing, CENTRAL: (Flow.FLOWING,)})
+    assert (own["state"], own["cut"]) == ("Delivering", 5)
+    assert not {"lost", "cut"} & central.keys()
+
+
 def test_the_api_takes_what_is_said():
-    said = shipping_of(THREE, by_sink={OWN: (Flow.LOSSY, ExporterFigures(failed=5)), CENTRAL: (Flow.FLOWING,)})
+    said = shipping_of(THREE, by_sink={OWN: (Flow.LOSSY, ExporterFigures(failed=5, cut=2)), CENTRAL: (Flow.FLOWING,)})
     document = {
         "apiVersion": "audit-operator.dev/v1alpha1",
         "kind": "AuditPolicy",
@@ -88,7 +95,7 @@ def test_the_api_takes_what_is_said():
         "status": {"shipping": said},
     }
     parsed = parse_object(document)
-    assert parsed.status.shipping[1].lost == 5
+    assert (parsed.status.shipping[1].lost, parsed.status.shipping[1].cut) == (5, 2)
 
 
 def test_a_policy_that_names_no_sink_has_no_lines():

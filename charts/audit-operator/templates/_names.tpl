@@ -34,6 +34,11 @@
 {{- include "audit-operator.fullname" . }}-uninstall
 {{- end -}}
 
+{{- /* Not empty where report objects are written: else their owner has to go, and they with it. */ -}}
+{{- define "audit-operator.reports" -}}
+{{- if and .Values.reports.enabled (ne (toString (get .Values.settings "reportSeconds")) "0") }}true{{ end -}}
+{{- end -}}
+
 {{- define "audit-operator.selectorLabels" -}}
 app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -73,9 +78,21 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
+{{/*
+Whether shippers count what detections are about. Counts tell users, sources and names of objects of all namespaces to
+whoever may scrape: so somebody has to say who that is.
+*/}}
+{{- define "audit-operator.countsDetections" -}}
+{{- if or .Values.detections.countsForEverybody (and .Values.networkPolicy.enabled .Values.networkPolicy.metricsFrom) -}}true{{- end -}}
+{{- end -}}
+
 {{/* Settings as environment variables: logLevel is AUDIT_OPERATOR_LOG_LEVEL. */}}
 {{- define "audit-operator.settings" -}}
-{{- range $name, $value := .Values.settings }}
+{{- $settings := .Values.settings -}}
+{{- if not (include "audit-operator.countsDetections" .) -}}
+{{- $settings = omit $settings "detectionConditions" -}}
+{{- end -}}
+{{- range $name, $value := $settings }}
 - name: AUDIT_OPERATOR_{{ $name | snakecase | upper }}
   value: {{ $value | quote }}
 {{- end }}

@@ -117,11 +117,11 @@ class Reason(StrEnum):
     )
     BACKLOG = (
         "Backlog",
-        "Records wait: the sink takes none, or fewer than there are; or a shipper reads fewer than are written.",
+        "Records wait: the sink takes none, or too few, or a shipper reads too few; the message says what to look at.",
     )
     LOSSY = (
         "Lossy",
-        "Within the last hour, records were given up or could not be kept, or were thrown away by the store.",
+        "Within the last hour, records were given up, not kept, or thrown away by the store; see the message.",
     )
     PROBE_CONTRADICTED = (
         "ProbeContradicted",

@@ -201,6 +201,11 @@ class Probes(ApiModel):
     exclude: Annotated[tuple[Word, ...], Field(max_length=128), SET] = Field(
         default=(), description="Ids of critical actions that are never probed."
     )
+    bodies: bool = Field(
+        default=False,
+        description="Whether also bodies are proved, and what redaction leaves of them: by changes, as dry runs, to "
+        "objects that do not exist. The prober needs the right to them: `probes.bodies.enabled` of the chart.",
+    )
 
 
 def _only_with(field: str, name: str, driver: Driver, *, required: bool) -> Constraint:

@@ -30,7 +30,11 @@ FieldPath = Annotated[
 Latency = Annotated[
     str,
     Field(max_length=7),
-    Pattern("^[1-9][0-9]{0,4}(ms|s)$", "must be a whole number with ms or s, such as 800ms"),
+    # The API server notes the time of slower requests alone.
+    Pattern(
+        "^(([5-9][0-9]{2}|[1-9][0-9]{3,4})ms|[1-9][0-9]{0,4}s)$",
+        "must be a whole number with ms or s, such as 800ms, and 500ms at the least",
+    ),
 ]
 
 

@@ -131,6 +131,7 @@ class ExporterFigures:
         not_queued: that were refused by a queue which was full, or could not be written.
         queue: bytes that wait.
         capacity: most bytes that can wait.
+        cut: that were larger than the sink takes, and go there cut; one that is read again counts again.
     """
 
     sent: int = 0
@@ -138,6 +139,7 @@ class ExporterFigures:
     not_queued: int = 0
     queue: int = 0
     capacity: int = 0
+    cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,25 @@ class ExporterObservation:
     stalled: int = 0
 
 
+EVERYWHERE = "*"
+"""In place of a namespace: there are too many to name them."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableLines:
+    """Lines of the API server that could not be read, or not as a whole, for one reason.
+
+    Attributes:
+        namespace: whose they are; empty where they do not say, EVERYWHERE for the many others.
+        reason: the record's attribute `quarantine`, or ``unreadable`` and what its attribute of that name says.
+        lines: how many.
+    """
+
+    namespace: str
+    reason: str
+    lines: int
+
+
 @dataclass(frozen=True, slots=True)
 class ShipperFigures:
     """What a shipper has counted since `since`; what it counted last before it was killed may be missing.
@@ -164,24 +185,30 @@ class ShipperFigures:
     Attributes:
         received: events that were read.
         refused: that no way out had room for; they are read again.
-        quarantined: lines that are no audit event.
+        quarantined: lines that could not be read as an audit event, or not as a whole.
+        unreadable: these by namespace and reason, as far as that is known.
         dropped: events at level None, which nobody asked for.
+        uncounted: how often what detections are about was not told apart, compared or shown, since that had no room.
         unread: bytes of the API server's files that it has not read yet; None where that cannot be seen.
         restarts: how often it has ended unasked and was started again.
         table: digest of the decision table that it has read for certain; empty where none is.
         since: when counting began.
         seen: when this was asked successfully for the last time.
+        probed: events of live probes by the condition of a detection that counts them; None where nothing is counted.
     """
 
     received: int = 0
     refused: int = 0
     quarantined: int = 0
+    unreadable: tuple[UnreadableLines, ...] = ()
     dropped: int = 0
+    uncounted: int = 0
     unread: int | None = None
     restarts: int = 0
     table: str = ""
     since: datetime | None = None
     seen: datetime | None = None
+    probed: tuple[tuple[str, int], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +223,8 @@ class ShipperObservation:
         exporters: the ways to its sinks.
         unread_for: for how many seconds at least something has waited in the API server's files, as one of LAGS.
         daily: bytes that were written into these files at least, within 24 hours since it looks, as one of VOLUMES.
+        crowded: conditions of detections, each with a namespace in which events were not told apart within the last
+            hour; an empty one for conditions that tell no namespaces apart, EVERYWHERE for too many.
     """
 
     node: str
@@ -205,6 +234,7 @@ class ShipperObservation:
     exporters: tuple[ExporterObservation, ...] = ()
     unread_for: int = 0
     daily: int = 0
+    crowded: tuple[tuple[str, str], ...] = ()
     figures: ShipperFigures = field(default=ShipperFigures(), compare=False)
 
     def waiting(self, exporter: str) -> int:

@@ -20,6 +20,7 @@ from audit_operator.api.kinds import KINDS, AnyKind
 from audit_operator.api.plain_json import plain_json
 from audit_operator.api.resource import API_VERSION
 from audit_operator.api.schema import Schema, openapi_schema
+from audit_operator.api.validation_words import sentence, telling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -67,7 +68,7 @@ def _validate(plain: dict[str, Any], ref: ObjectRef) -> AnyKind | tuple[Finding,
     try:
         return KINDS[ref.kind].model_validate_json(json.dumps(plain), by_alias=True, by_name=False)
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = telling(error.errors(include_url=False))
     wrong = [each for each in details if each["loc"][:1] != ("status",)]
     if not wrong and "status" in plain:
         return _validate({key: value for key, value in plain.items() if key != "status"}, ref)
@@ -137,7 +138,7 @@ def _finding(  # noqa: PLR0911 - one case for each sort of error
             return _report(ref, "wrong-type", "must be a string", path, value=value, mend="quote it")
         case kind:
             check = "wrong-type" if kind.endswith("_type") else "out-of-bounds" if "too_" in kind else "invalid-value"
-            return _report(ref, check, _sentence(error), path, value=value, mend=_meaning(path, ref))
+            return _report(ref, check, sentence(error), path, value=value, mend=_meaning(path, ref))
 
 
 def _broken_constraint(error: ErrorDetails, plain: Mapping[str, Any], ref: ObjectRef) -> Finding:
@@ -145,15 +146,6 @@ def _broken_constraint(error: ErrorDetails, plain: Mapping[str, Any], ref: Objec
     step: Step | None = context.get("index", context.get("field"))
     path = error["loc"] if step is None else (*error["loc"], step)
     return _report(ref, "invalid-value", str(context["reason"]), path, value=_at(plain, path))
-
-
-def _sentence(error: ErrorDetails) -> str:
-    """The validator's message, without its subject."""
-    text = error["msg"].replace(" after validation", "")
-    for start, instead in (("Input should ", "must "), ("Tuple should ", "must "), ("String should ", "must ")):
-        if text.startswith(start):
-            return instead + text.removeprefix(start)
-    return text
 
 
 def _known_key(path: Path, ref: ObjectRef) -> str:

@@ -69,6 +69,7 @@ class PolicySpec(ApiModel):
         default=(),
         description="What to look for in records: of an AuditPolicy, in those of its namespace. audit-operator "
         "detections check says whether each can fire with what is recorded, and detections test looks for them in "
-        "logs. The operator itself makes no alerts of them.",
+        "logs. Alerts are made of them by Prometheus: audit-operator detections rules, or the chart's "
+        "detections.prometheusRules.",
     )
     compliance: Compliance | None = Field(default=None, description="Frameworks to report on.")

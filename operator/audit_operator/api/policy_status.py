@@ -21,6 +21,7 @@ from audit_operator.api.references import SinkRef
 from audit_operator.api.text import Digest, Line, Timestamp, Word
 
 MAX_FINDINGS = 20
+MAX_ACTIONS = 500
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -87,15 +88,26 @@ class ProofFinding(ApiModel):
     message: Line = Field(default="", description="The request, and what was predicted and found.")
 
 
+ActionIds = Annotated[tuple[Word, ...], Field(max_length=MAX_ACTIONS), ATOMIC]
+
+
 class Proof(ApiModel):
     """What live probes have shown, besides what they have verified."""
 
     contradicted: Count = Field(default=0, description="Number of actions of which a record is not as predicted.")
     missing: Count = Field(default=0, description="Number of actions of which a record was not found in time.")
     unproved: Count = Field(default=0, description="Number of actions that no probe would prove.")
+    oldest: Word = Field(
+        default="",
+        description="Day, in UTC, on which the oldest probe was sent whose result counts here: 2026-11-28. Absent: "
+        "there is no result yet.",
+    )
     findings: Annotated[tuple[ProofFinding, ...], Field(max_length=MAX_FINDINGS), ATOMIC] = Field(
         default=(), description="What is not verified and why, worst first."
     )
+    verified_actions: ActionIds = Field(default=(), description="Ids of the actions that are verified.")
+    contradicted_actions: ActionIds = Field(default=(), description="Ids of the actions that are contradicted.")
+    missing_actions: ActionIds = Field(default=(), description="Ids of the actions of which a record is missing.")
 
 
 class Coverage(ApiModel):
@@ -146,6 +158,27 @@ class StatusFinding(ApiModel):
         )
 
 
+class CanFire(StrEnum):
+    """Whether a detection can fire with what is recorded; the best first."""
+
+    YES = "Yes"
+    IN_PART = "InPart"
+    NO = "No"
+    NEVER = "Never"
+    NOT_JUDGED = "NotJudged"
+
+
+class DetectionStatus(ApiModel):
+    """What is known of a detection."""
+
+    name: Word = Field(description="Its name in spec.detections.")
+    can_fire: CanFire = Field(
+        description="Whether events that fire it are recorded. InPart: of some of the requests that it is about. No: "
+        "level, or stages, are not enough. Never: with no policy. NotJudged: it is not known. Where it is not Yes, "
+        "composition.findings says why, and what mends it."
+    )
+
+
 class Composition(ApiModel):
     """What composing this policy with the others led to."""
 
@@ -172,6 +205,18 @@ class ShippingState(StrEnum):
     UNKNOWN = "Unknown"
 
 
+class DeliveryLatency(ApiModel):
+    """How long live probes took from the answer of the API server until all their records were found in a sink.
+
+    Of those of the last 24 hours, of all policies together; in steps of 1s, 2s, 5s, 10s, 20s, 30s, 60s, 120s, 300s,
+    600s and 3600s, rounded up; `missing` where records of so many were not found in time.
+    """
+
+    p50: Word = Field(description="Half of them took no longer.")
+    p95: Word = Field(description="95 of 100 took no longer.")
+    p99: Word = Field(description="99 of 100 took no longer.")
+
+
 class SinkShipping(ApiModel):
     """How the events of this policy reach one sink."""
 
@@ -187,10 +232,20 @@ class SinkShipping(ApiModel):
         description="At least so many records for this sink, of all policies together, were given up since its "
         "shippers began to count, in steps of 1, 2, 5, 10, 20, 50 and so on. Absent: none is known.",
     )
+    cut: Count | None = Field(
+        default=None,
+        description="So many records, of all policies together, were larger than this sink takes, and are there "
+        "without bodies or without their end, in steps of 1, 2, 5, 10, 20, 50 and so on. One that is read again, since "
+        "a queue was full or after a kill, counts again. Absent: none is known.",
+    )
+    latency: DeliveryLatency | None = Field(
+        default=None,
+        description="How long live probes took to this sink in the last 24 hours. Absent: none was sent.",
+    )
     quarantined: Count | None = Field(
         default=None,
-        description="Records set aside because they break the standard. Absent: not known for one policy; metrics have "
-        "the sum of each shipper.",
+        description="At least so many lines about the policy's namespace, or a whole cluster, could not be read as "
+        "events, or not as a whole, since shippers began to count, in steps as above. Absent: none is known.",
     )
     message: Line = Field(default="", description="Why, and what mends it.")
 
@@ -283,8 +338,24 @@ class FrameworkResult(ApiModel):
 class Metrics(ApiModel):
     """The three numbers that an audit-log lead answers for."""
 
-    logging_error_rate: Word = Field(default="", description="Records lost, wrong or refused, of all sent: 0.02%.")
-    mean_time_to_detect: Word = Field(default="", description="From a probe of a detection to its alert: 3.1s.")
+    logging_error_rate: Word = Field(
+        default="",
+        description="Part that is lost or wrong, of the sink where it is largest: of the last live probes, and of the "
+        "records that shippers have sent or given up in the last 24 hours, for all policies together. Both parts are "
+        "added, and rounded up to 0.001%, 0.002%, 0.005%, 0.01% and so on; 0% is none at all. Absent: neither was "
+        "observed.",
+    )
+    mean_time_to_detect: Word = Field(
+        default="",
+        description="From a probe that a detection of this policy is about until its counter was seen to rise, the "
+        "mean of its detections and of the last 24 hours, rounded up to 1s, 2s, 5s, 10s and so on; `missing` where the "
+        "last one was not counted in time. Absent: none was measured.",
+    )
+    unmeasured_detections: Annotated[tuple[Word, ...], Field(max_length=MAX_FINDINGS), ATOMIC] = Field(
+        default=(),
+        description="Detections that no refused request is about, so that nobody knows how long they take: they need a "
+        "body, a success, an address, or somebody else.",
+    )
     compliance_passing_rate: Word = Field(
         default="", description="Controls passed, of those that passed or failed: 87%. Absent: none did either."
     )
@@ -315,5 +386,8 @@ class AuditPolicyStatus(ApiModel):
     )
     compliance: Annotated[tuple[FrameworkResult, ...], Field(max_length=8), ListType("map", ("framework",))] = Field(
         default=(), description="Results per framework."
+    )
+    detections: Annotated[tuple[DetectionStatus, ...], Field(max_length=8), ListType("map", ("name",))] = Field(
+        default=(), description="Whether each of spec.detections can fire."
     )
     metrics: Metrics | None = Field(default=None, description="Logging error rate, time to detect, passing rate.")

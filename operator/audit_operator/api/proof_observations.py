@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import date  # noqa: TC003  # pydantic reads the annotations where proof is remembered
 
-if TYPE_CHECKING:
-    from audit_operator.api.findings import ObjectRef
-    from audit_operator.api.policy_status import ProofOutcome
+from audit_operator.api.findings import ObjectRef  # noqa: TC001  # as above
+from audit_operator.api.policy_status import ProofOutcome  # noqa: TC001  # as above
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +20,31 @@ class ActionProof:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """The last probe of each request in one sink: how many could be judged, and how many were wrong or missing.
+
+    Attributes:
+        verified: ids of those verified actions of which some request was judged in this sink.
+    """
+
+    sink: ObjectRef
+    judged: int
+    wrong: int
+    verified: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class PlaceProof:
     """Of a namespace, or of requests without one.
 
     Attributes:
         verified: ids of actions whose every record was found in every sink as predicted, the last time.
         findings: of the others, the worst first; an action of which nothing is known yet is in neither.
+        tallies: by sink, in order.
+        oldest: day, in UTC, on which the oldest of these probes was sent; None where none was.
     """
 
     verified: frozenset[str] = frozenset()
     findings: tuple[ActionProof, ...] = ()
+    tallies: tuple[Tally, ...] = ()
+    oldest: date | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from audit_operator.api.constraints import ATOMIC, Constraint
 from audit_operator.api.model import ApiModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 MAX_KEY = 317  # a prefix of 253 characters, a slash and a name of 63
 
@@ -69,6 +69,40 @@ class LabelSelector(ApiModel):
     match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Field(max_length=32), ATOMIC] = Field(
         default=(), description="Requirements beyond equality."
     )
+
+
+def foreign_selector(document: Any) -> LabelSelector:
+    """The selector of an object that is not of our kinds (decoded JSON), as the API server has taken it.
+
+    It has none of the bounds that ours have, and what is null in it is not there.
+
+    Raises:
+        ValueError: it is none of which the meaning is known.
+    """
+    if not isinstance(document, dict) or not document.keys() <= {"matchLabels", "matchExpressions"}:
+        raise ValueError("no label selector")
+    labels, expressions = document.get("matchLabels") or {}, document.get("matchExpressions") or []
+    if not isinstance(expressions, list) or not isinstance(labels, dict) or not _are_texts(labels.values()):
+        raise ValueError("no labels, or no requirements on labels")
+    return LabelSelector.model_construct(
+        match_labels=labels, match_expressions=tuple(_foreign_requirement(each) for each in expressions)
+    )
+
+
+def _foreign_requirement(document: Any) -> LabelSelectorRequirement:
+    if not isinstance(document, dict) or not document.keys() <= {"key", "operator", "values"}:
+        raise ValueError("no requirement on a label")
+    key, operator, values = document.get("key", ""), document.get("operator", ""), document.get("values") or []
+    if not isinstance(values, list) or not _are_texts([key, operator, *values]):
+        raise ValueError("no requirement on a label")
+    known = SelectorOperator(operator)
+    if (known in {SelectorOperator.IN, SelectorOperator.NOT_IN}) is not bool(values):
+        raise ValueError(f"{known} does not go with these values")
+    return LabelSelectorRequirement.model_construct(key=key, operator=known, values=tuple(values))
+
+
+def _are_texts(values: Iterable[Any]) -> bool:
+    return all(isinstance(each, str) for each in values)
 
 
 def selector_matches(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:

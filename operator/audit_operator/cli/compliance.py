@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,8 @@ from audit_operator.api.parsing import to_json as document_of
 from audit_operator.cli.asked_policy import add_policy_source
 from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
 from audit_operator.cli.policy_file import read_policy
-from audit_operator.cli.usage import add_version
-from audit_operator.compliance.controls import EvidenceKind
-from audit_operator.compliance.facts import Facts, Observation, Standing
+from audit_operator.cli.usage import add_version, namespace
+from audit_operator.compliance.facts import Facts
 from audit_operator.compliance.judgement import Outcome, Result, judge
 from audit_operator.compliance.kube_bench import to_kube_bench
 from audit_operator.compliance.open_reports import to_open_report
@@ -25,7 +23,7 @@ from audit_operator.compliance.oscal import to_oscal
 from audit_operator.compliance.report import to_json, to_table
 from audit_operator.coverage.loading import builtin_catalogue
 from audit_operator.coverage.verdicts import Coverage, assess
-from audit_operator.plan.compliance import Said
+from audit_operator.plan.compliance import Said, delivers, of_another_policy
 from audit_operator.plan.covering import catalogue_for
 from audit_operator.plan.sinks import Sinks
 
@@ -42,15 +40,6 @@ EXAMPLES = """examples:
   kubectl audit-policy compliance -o oscal > assessment-results.json
   kubectl audit-policy compliance -o openreports | kubectl apply --server-side -f -
 """
-_NOT_OURS = {
-    EvidenceKind.IN_FORCE: (
-        Observation(
-            Standing.NOT_OBSERVED,
-            "the policy that these objects compile to here is not the one that the operator says it delivers",
-            "status.digest",
-        ),
-    )
-}
 _OUTPUTS = ["table", "json", "kube-bench", "oscal", "openreports"]
 
 
@@ -66,7 +55,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_policy_source(parser)
-    parser.add_argument("-n", "--namespace", metavar="NS", help="judge one namespace (default: the cluster)")
+    parser.add_argument(
+        "-n", "--namespace", type=namespace, metavar="NS", help="judge one namespace (default: the cluster)"
+    )
     parser.add_argument(
         "--framework",
         metavar="NAME",
@@ -89,12 +80,16 @@ def run(options: argparse.Namespace) -> int:
             read_policy(options.policy, options.kubernetes_version), builtin_catalogue(), namespace=options.namespace
         )
         facts, named = Facts(namespace, coverage, as_written=True), frozenset[Framework]()
+        unreadable = False
     else:
-        facts, named = _of_objects(options, namespace)
+        compiled = compile_objects(options.filename, options)
+        print_findings(compiled.findings)
+        facts, named = _of_objects(compiled, options, namespace)
+        unreadable = bool(compiled.unreadable)
     results = judge(map(Framework, options.framework) if options.framework else named or Framework, facts)
     _print(results, facts, options.output)
     failed = any(each.count(Outcome.FAIL) for each in results)
-    return int(failed and options.fail_on == "fail")
+    return int(unreadable or (failed and options.fail_on == "fail"))
 
 
 def _print(results: tuple[Result, ...], facts: Facts, output: str) -> None:
@@ -115,10 +110,8 @@ def _print(results: tuple[Result, ...], facts: Facts, output: str) -> None:
     print(json.dumps(documents[output](), indent=2, ensure_ascii=False))
 
 
-def _of_objects(options: argparse.Namespace, namespace: str) -> tuple[Facts, frozenset[Framework]]:
+def _of_objects(compiled: Compiled, options: argparse.Namespace, namespace: str) -> tuple[Facts, frozenset[Framework]]:
     """What is known by the objects in files or of a cluster, and the frameworks that those concerned name."""
-    compiled = compile_objects(options.filename, options)
-    print_findings(compiled.findings)
     policies = _concerned(compiled, namespace)
     named = frozenset(name for each in policies if each.spec.compliance for name in each.spec.compliance.frameworks)
     coverage = _coverage(compiled, options.namespace)
@@ -128,13 +121,8 @@ def _of_objects(options: argparse.Namespace, namespace: str) -> tuple[Facts, fro
     objects = (*snapshot.policies(), *snapshot.sinks(), *snapshot.control_planes)
     statuses = {each.ref: document_of(each.status) for each in objects if each.status is not None}
     facts = Said(statuses, Sinks.of(snapshot)).facts(namespace, coverage, policies, compiled.plane)
-    return facts if _is_what_is_delivered(compiled) else replace(facts, observed={**facts.observed, **_NOT_OURS}), named
-
-
-def _is_what_is_delivered(compiled: Compiled) -> bool:
-    """Whether the operator delivers what was compiled here: another release or option may compile otherwise."""
-    status = compiled.plane.status
-    return compiled.given is not None or (status is not None and status.digest == compiled.result.desired.digest)
+    digest = compiled.given.digest if compiled.given is not None else compiled.result.desired.digest
+    return facts if delivers(compiled.plane, digest) else of_another_policy(facts), named
 
 
 def _coverage(compiled: Compiled, namespace: str | None) -> Coverage | None:

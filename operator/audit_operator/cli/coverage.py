@@ -10,7 +10,7 @@ from audit_operator.api.policy_status import Verdict
 from audit_operator.cli.asked_policy import add_policy_source, asked_policy
 from audit_operator.cli.inputs import read_file
 from audit_operator.cli.offline import add_compilation, print_findings
-from audit_operator.cli.usage import UsageError, add_version
+from audit_operator.cli.usage import UsageError, add_version, namespace
 from audit_operator.coverage.catalogue import Catalogue
 from audit_operator.coverage.loading import builtin_catalogue, load_catalogue
 from audit_operator.coverage.merging import merge
@@ -45,7 +45,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_policy_source(parser)
-    parser.add_argument("-n", "--namespace", metavar="NS", help="judge one namespace (default: the whole cluster)")
+    parser.add_argument(
+        "-n", "--namespace", type=namespace, metavar="NS", help="judge one namespace (default: the whole cluster)"
+    )
     parser.add_argument("--catalogue", metavar="FILE", action="append", default=[], help="critical actions of your own")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table", help="default: table")
     parser.add_argument(
@@ -59,14 +61,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(options: argparse.Namespace) -> int:
     """Judge and print."""
     catalogue = _catalogue(options.catalogue)
-    policy = asked_policy(options.policy, options.filename, options)
-    coverage = assess(policy, catalogue, namespace=options.namespace)
-    suggestions = suggest(policy, catalogue, namespace=options.namespace)
+    asked = asked_policy(options.policy, options.filename, options)
+    coverage = assess(asked.policy, catalogue, namespace=options.namespace)
+    suggestions = suggest(asked.policy, catalogue, namespace=options.namespace)
     if options.output == "json":
         print(json.dumps(to_json(coverage, suggestions), indent=2, ensure_ascii=False))
     else:
         sys.stdout.write(to_table(coverage, suggestions))
-    return exit_status(coverage, options.fail_on)
+    return 1 if asked.unreadable else exit_status(coverage, options.fail_on)
 
 
 def exit_status(coverage: Coverage, fail_on: str) -> int:

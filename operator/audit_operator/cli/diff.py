@@ -9,9 +9,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from audit_operator.cli.asked_policy import AskedPolicy
 from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
 from audit_operator.cli.policy_file import read_policy
-from audit_operator.cli.usage import add_version
+from audit_operator.cli.usage import add_version, namespace
 from audit_operator.coverage.comparison import Change, diff_coverage
 from audit_operator.coverage.loading import builtin_catalogue
 from audit_operator.coverage.verdicts import assess
@@ -19,7 +20,6 @@ from audit_operator.policy.render import render
 
 if TYPE_CHECKING:
     from audit_operator.coverage.verdicts import ActionCoverage
-    from audit_operator.policy.model import Policy
 
 EXAMPLES = """examples:
   audit-operator diff --to policies/                           the cluster against a folder
@@ -45,7 +45,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         group.add_argument(
             f"--{side}-policy", metavar="FILE", dest=f"{side}_policy", help=f"an audit.k8s.io/v1 Policy, {meaning}"
         )
-    parser.add_argument("-n", "--namespace", metavar="NS", help="judge one namespace (default: the whole cluster)")
+    parser.add_argument(
+        "-n", "--namespace", type=namespace, metavar="NS", help="judge one namespace (default: the whole cluster)"
+    )
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text", help="default: text")
     parser.add_argument(
         "--fail-on",
@@ -68,7 +70,8 @@ class Difference:
 
 def run(options: argparse.Namespace) -> int:
     """Compare and print."""
-    before, after = _policy(options, "from"), _policy(options, "to")
+    sides = _asked(options, "from"), _asked(options, "to")
+    before, after = (each.policy for each in sides)
     catalogue = builtin_catalogue()
     changes = diff_coverage(
         assess(before, catalogue, namespace=options.namespace), assess(after, catalogue, namespace=options.namespace)
@@ -81,16 +84,18 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(_as_text(difference))
     worse = any(each.is_worse for each in difference.changes)
     anything = bool(difference.changes or difference.lines)
+    if any(each.unreadable for each in sides):
+        return 1
     return int({"worse": worse, "any": anything, "never": False}[options.fail_on])
 
 
-def _policy(options: argparse.Namespace, side: str) -> Policy:
+def _asked(options: argparse.Namespace, side: str) -> AskedPolicy:
     file = getattr(options, f"{side}_policy")
     if file:
-        return read_policy(file, options.kubernetes_version)
+        return AskedPolicy(read_policy(file, options.kubernetes_version))
     compiled = compile_objects(getattr(options, side), options)
     print_findings(compiled.findings)
-    return compiled.result.policy
+    return AskedPolicy(compiled.result.policy, compiled.unreadable)
 
 
 def _verdict(coverage: ActionCoverage | None) -> str | None:

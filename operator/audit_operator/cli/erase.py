@@ -20,7 +20,7 @@ from audit_operator.cli.from_cluster import add_connection, read_cluster
 from audit_operator.cli.inputs import STDIN, read_facts
 from audit_operator.cli.named_sinks import chosen, readable_secrets
 from audit_operator.cli.sealing import signing_key
-from audit_operator.cli.usage import UsageError
+from audit_operator.cli.usage import UsageError, namespace
 from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.integrity.interval import moment
 from audit_operator.plan.erasure import Obstacles, keep_hours
@@ -80,7 +80,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--subject", metavar="NAME", required=True, help="user, as API servers name them")
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("-n", "--namespace", metavar="NAME", action="append", help="whose records; may be given again")
+    where.add_argument(
+        "-n", "--namespace", type=namespace, metavar="NAME", action="append", help="whose records; may be given again"
+    )
     where.add_argument("--all", action="store_true", help="all namespaces, and records of none")
     parser.add_argument(
         "--sink",
@@ -173,7 +175,13 @@ def _plane(options: argparse.Namespace, facts: Facts) -> str:
         return str(options.control_plane)
     if options.control_plane is None and len(names) == 1:
         return names[0]
-    raise UsageError(f"--control-plane must be one of: {', '.join(names) or '(there is none among the objects)'}")
+    if not names:
+        raise UsageError(
+            "there is no AuditControlPlane among the objects: without one nobody knows what policies forbid"
+        )
+    wanted = options.control_plane
+    why = "there are several control planes" if wanted is None else f"there is no control plane {wanted!r}"
+    raise UsageError(f"{why}: --control-plane must be one of: {', '.join(names)}")
 
 
 @dataclass(frozen=True, slots=True)

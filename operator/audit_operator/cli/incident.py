@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING
 
 from audit_operator import __version__
 from audit_operator.cli.from_cluster import add_connection, read_cluster
-from audit_operator.cli.named_sinks import name_of, named_sinks, readable_secrets
+from audit_operator.cli.named_sinks import NamedSinks, add_files, named_sinks, readable_secrets
 from audit_operator.cli.sealing import duration, when
-from audit_operator.cli.usage import UsageError
+from audit_operator.cli.usage import UsageError, namespace
 
 if TYPE_CHECKING:
-    from audit_operator.cli.named_sinks import NamedSinks
     from audit_operator.sinks.store import Store
 
 EXAMPLES = """examples:
   audit-operator incident --audit-id 6f2c... -n payments --cluster-scoped --since 2d -o case-17
   audit-operator incident --user jane --user system:serviceaccount:shop:app --since 6h -o case-18
   audit-operator incident --object payments/secrets/db --since 7d -o case-19 --sink central --sink worm
+  audit-operator incident --user jane -n payments --files /mnt/audit -o case-21        no cluster is needed
   audit-operator incident -n payments --since 2026-11-28T07:00:00Z --until 2026-11-28T07:30:00Z -o case-20 -f sinks/
 
 Asked are all sinks, or those of --sink, with their credentials, for the namespaces of -n (default: all of the cluster,
-and what has no namespace). What belongs to an audit ID leads further, by one step and --around: to its users, also
-impersonated ones, its object, its credential, its correlation ID.
+and what has no namespace); or, with --files and neither --sink nor -f, the files of that folder alone. What belongs to
+an audit ID leads further, by one step and --around: to its users, also impersonated ones, its object, its credential,
+its correlation ID.
 
 The folder holds events.ndjson (each record once, with the sinks that have it and why it is there), timeline.txt for
 people, questions.json (what was asked, and whether the answers are whole), and SHA256SUMS of them, for `sha256sum -c`.
@@ -55,7 +56,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default=[],
         help="as in shop/secrets/db",
     )
-    parser.add_argument("-n", "--namespace", metavar="NS", action="append", default=[], help="whose records")
+    parser.add_argument(
+        "-n", "--namespace", type=namespace, metavar="NS", action="append", default=[], help="whose records"
+    )
     parser.add_argument("--cluster-scoped", action="store_true", help="records without a namespace as well as those")
     parser.add_argument("--since", metavar="WHEN", type=when, help="point in time, or an age (default: 24h)")
     parser.add_argument("--until", metavar="WHEN", type=when, help="point in time, or an age (default: now)")
@@ -64,6 +67,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True, help="which is made")
     parser.add_argument("--sink", metavar="SINK", action="append", default=[], help="[NS/]NAME (default: all)")
+    add_files(parser)
     parser.add_argument("-f", "--filename", metavar="PATH", action="append", help="sinks and Secrets in files")
     add_connection(parser)
     parser.set_defaults(run=run)
@@ -73,11 +77,13 @@ def run(options: argparse.Namespace) -> int:
     """Collect, and write the bundle."""
     if options.output.exists():
         raise UsageError(f"{options.output} is there already: name a folder that is to be made")
+    if options.files and not options.files.is_dir():
+        raise UsageError(f"--files {options.files}: there is no such folder")
     now = datetime.now(UTC)
     since, until = options.since or now - timedelta(days=1), options.until or now
     if since >= until:
         raise UsageError("--since must be before --until")
-    sinks = named_sinks(options, options.sink)
+    sinks = NamedSinks((), faulty=False) if _is_offline(options) else named_sinks(options, options.sink)
     return asyncio.run(_collect(options, sinks, _namespaces(options), (since, until)))
 
 
@@ -85,6 +91,7 @@ async def _collect(
     options: argparse.Namespace, found: NamedSinks, namespaces: tuple[str, ...], time: tuple[datetime, datetime]
 ) -> int:
     # Imported here: the clients take a quarter of a second that other commands should not pay.
+    from audit_operator.cli.opened_stores import tell_of_halves  # noqa: PLC0415
     from audit_operator.incident.asking import Asking  # noqa: PLC0415
     from audit_operator.incident.bundle import Bundle, write_bundle  # noqa: PLC0415
     from audit_operator.incident.leads import Named, first_leads, further_leads  # noqa: PLC0415
@@ -104,25 +111,29 @@ async def _collect(
     except OSError as error:
         raise UsageError(f"cannot write {options.output}: {error.strerror}") from error
     print(f"{options.output}: {len(bundle.entries)} records of {len(stores)} sinks")
+    for store in stores.values():
+        tell_of_halves(store)
     if not bundle.is_whole:
         print("The bundle is not whole: timeline.txt and questions.json say what is missing.", file=sys.stderr)
     return int(not bundle.is_whole)
 
 
 async def _open(options: argparse.Namespace, found: NamedSinks) -> tuple[dict[str, Store], dict[str, str]]:
-    """The stores by the name of their sink, and why others cannot be asked: one of a tenant's must not end it all."""
-    from audit_operator.cli.opened_stores import open_stores  # noqa: PLC0415 - see _collect
+    """The stores by the name of their sink, and why others cannot be asked."""
+    from audit_operator.cli.opened_stores import open_all  # noqa: PLC0415 - see _collect
+    from audit_operator.sinks.files import FileStore  # noqa: PLC0415
 
-    stores: dict[str, Store] = {}
-    unasked = {"(unknown)": "an object cannot be read, and may be a sink"} if found.faulty else {}
+    if _is_offline(options):
+        return {f"files in {options.files}": FileStore(options.files)}, {}
     async with readable_secrets(options) as secrets:
-        for sink in found.sinks:
-            name = name_of(sink)
-            try:
-                [stores[name]] = await open_stores([sink], secrets)
-            except UsageError as error:
-                unasked[name] = str(error)
-    return stores, unasked
+        stores, unasked = await open_all(found.sinks, secrets, options.files)
+    unknown = {"(unknown)": "an object cannot be read, and may be a sink"} if found.faulty else {}
+    return stores, unknown | unasked
+
+
+def _is_offline(options: argparse.Namespace) -> bool:
+    """Whether only files are asked, so that no cluster need be there."""
+    return bool(options.files and not (options.sink or options.filename))
 
 
 def _namespaces(options: argparse.Namespace) -> tuple[str, ...]:
@@ -131,7 +142,7 @@ def _namespaces(options: argparse.Namespace) -> tuple[str, ...]:
         return tuple(sorted({*options.namespace, *([""] if options.cluster_scoped else [])}))
     if options.object and not (options.audit_id or options.user):
         return tuple(sorted({namespace for namespace, _, _ in options.object}))
-    if options.filename:
+    if options.filename or _is_offline(options):
         raise UsageError("say whose records, with -n, and --cluster-scoped for those without a namespace")
     return tuple(sorted({"", *(each.name for each in read_cluster(options).snapshot.namespaces)}))
 

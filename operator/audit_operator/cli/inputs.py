@@ -18,6 +18,7 @@ from audit_operator.api.references import INPUT_LABEL
 from audit_operator.api.resource import GROUP
 from audit_operator.api.sink import AuditSink, ClusterAuditSink
 from audit_operator.cli.usage import UsageError
+from audit_operator.folders import files_under
 from audit_operator.plan.snapshot import InputConfigMap, NamespaceFact, Snapshot
 from audit_operator.policy.document import Document, ProblemKind, parse_document
 
@@ -44,6 +45,11 @@ class Facts:
     snapshot: Snapshot
     findings: tuple[Finding, ...]
 
+    @property
+    def unreadable(self) -> tuple[Finding, ...]:
+        """About objects that are not in the snapshot: whatever is made of it, is about less than was asked."""
+        return tuple(each for each in self.findings if each.severity is Severity.ERROR)
+
 
 @dataclass(slots=True)
 class _Collected:
@@ -59,8 +65,26 @@ def read_texts(paths: Iterable[str]) -> Iterator[Text]:
     Raises:
         UsageError: a path does not exist or cannot be read.
     """
-    for file, content in read_files(paths):
+    yield from texts_of(read_files(paths))
+
+
+def texts_of(files: Iterable[tuple[str, str]]) -> Iterator[Text]:
+    """The documents of files, by name and content."""
+    for file, content in files:
         yield from _split(file, content)
+
+
+def places_of(texts: Iterable[Text]) -> dict[ObjectRef, Callable[[Finding], Finding]]:
+    """For each object in the texts, what gives a finding about it file and line."""
+    found: dict[ObjectRef, Callable[[Finding], Finding]] = {}
+    for text in texts:
+        document = parse_document(text.content)
+        for path, item in objects_in(document.value):
+            metadata = item.get("metadata")
+            named = metadata if isinstance(metadata, dict) else {}
+            name, namespace = str(named.get("name", "")), str(named.get("namespace", ""))
+            found[ObjectRef(str(item.get("kind", "")), name, namespace)] = _Place(document, text, path).locate
+    return found
 
 
 def read_files(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -88,17 +112,29 @@ def read_file(path: str) -> str:
         raise UsageError(message) from error
 
 
+def files_of(path: str, suffixes: frozenset[str]) -> list[str]:
+    """The files of a folder, and of those below it, whose names end so; or the one file that `path` is.
+
+    Raises:
+        UsageError: a folder cannot be listed.
+    """
+    try:
+        found = files_under(path)
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
+    return [path] if found is None else [str(each) for each in found if each.suffix in suffixes]
+
+
 def _read(path: str) -> Iterator[tuple[str, str]]:
-    folder = Path(path)
-    if path == STDIN or not folder.is_dir():
-        yield ("<stdin>" if path == STDIN else path), read_file(path)
+    if path == STDIN:
+        yield "<stdin>", read_file(path)
         return
-    files = sorted(each for each in folder.rglob("*") if each.suffix in SUFFIXES and each.is_file())
+    files = files_of(path, SUFFIXES)
     if not files:
         message = f"there is no YAML or JSON file in {path}"
         raise UsageError(message)
     for file in files:
-        yield str(file), read_file(str(file))
+        yield file, read_file(file)
 
 
 def _split(file: str, content: str) -> Iterator[Text]:
@@ -120,8 +156,13 @@ def read_facts(paths: Iterable[str]) -> Facts:
     Raises:
         UsageError: a path cannot be read.
     """
+    return facts_in(read_texts(paths))
+
+
+def facts_in(texts: Iterable[Text]) -> Facts:
+    """The same, of texts that were read."""
     collected = _Collected()
-    for text in read_texts(paths):
+    for text in texts:
         document = parse_document(text.content)
         collected.findings.extend(_problems(document, text))
         for path, item in objects_in(document.value):

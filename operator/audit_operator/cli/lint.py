@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from audit_operator.cli.inputs import read_files
+from audit_operator.cli.inputs import read_files, texts_of
+from audit_operator.cli.lint_detections import lint_detections
 from audit_operator.cli.usage import add_fail_on, add_version, exit_status
 from audit_operator.policy.lint import as_json, as_sarif, as_text, lint_text
 
@@ -16,6 +17,7 @@ EXAMPLES = """examples:
   kubectl get configmap audit-policy -o yaml | audit-operator lint -
 
 Reads audit.k8s.io/v1 Policies, ConfigMaps that hold one, and our own kinds. docs/lint.md explains every check.
+Of our objects, spec.detections are judged on all policies that are passed: docs/detections.md explains these findings.
 """
 FORMS = {"text": as_text, "json": as_json, "sarif": as_sarif}
 
@@ -39,10 +41,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(options: argparse.Namespace) -> int:
     """Lint and print."""
+    files = list(read_files(options.files))
     findings = [
         finding
-        for file, content in read_files(options.files)
+        for file, content in files
         for finding in lint_text(content, file=file, version=options.kubernetes_version)
     ]
+    findings += lint_detections(list(texts_of(files)))
     sys.stdout.write(FORMS[options.output](findings))
     return exit_status(findings, options.fail_on)

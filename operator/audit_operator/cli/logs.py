@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Severity
 from audit_operator.cli.inputs import STDIN, read_facts
-from audit_operator.cli.usage import UsageError, as_line
+from audit_operator.cli.usage import UsageError, as_line, namespace
 from audit_operator.plan.application_logs import longest_line
 from audit_operator.plan.sinks import Sinks
 from audit_operator.shipping.application.schema import line_schema
@@ -74,7 +74,9 @@ def _add_policy(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", metavar="FILE", help="file or folder with the AuditPolicy (default: plain standard)"
     )
-    parser.add_argument("-n", "--namespace", metavar="NS", help="namespace of the AuditPolicy, where there are several")
+    parser.add_argument(
+        "-n", "--namespace", type=namespace, metavar="NS", help="namespace of the AuditPolicy, where there are several"
+    )
     parser.add_argument("--name", help="name of the AuditPolicy, where there are several")
 
 

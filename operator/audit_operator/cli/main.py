@@ -1,6 +1,7 @@
 """Finds the command and runs it.
 
-Exit status: 0 fine, 1 findings at or above ``--fail-on`` (or a demo that did not show what it promised), 2 wrong usage.
+Exit status: 0 fine, 1 findings at or above ``--fail-on``, objects that could not be read, or a demo that did not show
+what it promised, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 import os
 import sys
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from audit_operator import __version__
 from audit_operator.cli import (
@@ -85,7 +86,7 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = _parser(_program())
+    parser = command_line(_program())
     options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -100,9 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @cache
-def _parser(program: str) -> argparse.ArgumentParser:
+def command_line(program: str) -> argparse.ArgumentParser:
     """Made once: it takes as long as many a command, which matters to whoever runs several in one process."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog=program,
         description="Compile, check and explain Kubernetes audit policies.",
         epilog="Every command has --help with examples.",
@@ -112,6 +113,17 @@ def _parser(program: str) -> argparse.ArgumentParser:
     for command in COMMANDS:
         command.register(commands)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says of an argument that it does not know how to use this very command, not how to use the program."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The same; whatever is left over is an error here already, not in the parser above."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
 
 def _program() -> str:

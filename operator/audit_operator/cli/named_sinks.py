@@ -7,6 +7,7 @@ import binascii
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.cli.from_cluster import kubeconfig_file, read_cluster
@@ -29,6 +30,16 @@ class NamedSinks:
 
     sinks: tuple[Sink, ...]
     faulty: bool
+
+
+def add_files(parser: argparse._ActionsContainer) -> None:
+    """Add the option that names a folder of dated files."""
+    parser.add_argument(
+        "--files",
+        metavar="FOLDER",
+        type=Path,
+        help="dated files of a sink of type File: its claim, mounted here, or a copy; needs no cluster",
+    )
 
 
 def name_of(sink: Sink) -> str:

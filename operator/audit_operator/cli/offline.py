@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class Compiled:
     """The policy that files amount to, and what is wrong with them.
 
-    `given` is the policy that counts in its place where the API servers are only observed.
+    `given` is the policy that counts in its place where the API servers are only observed. `unreadable` are those of
+    the findings that are about objects which could not be read, so that all the rest is about less than was asked.
     """
 
     result: CompiledPolicy
@@ -38,6 +39,7 @@ class Compiled:
     snapshot: Snapshot
     planned: Plan
     findings: tuple[Finding, ...]
+    unreadable: tuple[Finding, ...]
 
     @property
     def policy(self) -> Policy | None:
@@ -63,11 +65,11 @@ def compile_objects(paths: Iterable[str] | None, options: argparse.Namespace) ->
         UsageError: something cannot be read, or there are several control planes and none is chosen.
     """
     facts = read_facts(paths) if paths else read_cluster(options)
-    planes = facts.snapshot.control_planes or (_control_plane("default"),)
-    planes = tuple(_with_options(each, options) for each in planes)
-    snapshot = replace(facts.snapshot, control_planes=planes)
+    snapshot = with_control_plane(facts.snapshot)
+    planes = tuple(_with_options(each, options) for each in snapshot.control_planes)
+    snapshot = replace(snapshot, control_planes=planes)
     planned = plan(snapshot)
-    name = _chosen(options.control_plane, sorted(planned.compiled))
+    name = _chosen(options.control_plane, sorted(planned.compiled), "files" if paths else "cluster")
     compiled = planned.compiled[name]
     given = planned.given.get(name)
     findings = [
@@ -76,7 +78,12 @@ def compile_objects(paths: Iterable[str] | None, options: argparse.Namespace) ->
         *(compiled.findings() if given is None else given.notes),
     ]
     plane = next(each for each in planes if each.metadata.name == name)
-    return Compiled(compiled, given, plane, snapshot, planned, tuple(findings))
+    return Compiled(compiled, given, plane, snapshot, planned, tuple(findings), facts.unreadable)
+
+
+def with_control_plane(snapshot: Snapshot) -> Snapshot:
+    """The same with a control plane that everything belongs to, where there is none."""
+    return snapshot if snapshot.control_planes else replace(snapshot, control_planes=(_control_plane("default"),))
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
@@ -85,12 +92,14 @@ def print_findings(findings: Iterable[Finding]) -> None:
         print(as_line(finding), file=sys.stderr)
 
 
-def _chosen(wanted: str | None, names: list[str]) -> str:
+def _chosen(wanted: str | None, names: list[str], source: str) -> str:
     if wanted is None and len(names) == 1:
         return names[0]
     if wanted in names:
         return wanted
-    message = f"--control-plane must be one of: {', '.join(names)}"
+    verb = "have" if source == "files" else "has"
+    why = f"the {source} {verb} " + ("several control planes" if wanted is None else f"no control plane {wanted!r}")
+    message = f"{why}: --control-plane must be one of: {', '.join(names)}"
     raise UsageError(message)
 
 

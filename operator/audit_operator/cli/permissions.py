@@ -11,7 +11,7 @@ from audit_operator.api.findings import Severity
 from audit_operator.api.text import printable
 from audit_operator.cli.from_cluster import add_connection
 from audit_operator.cli.permission_facts import permissions_in_files, permissions_of_cluster
-from audit_operator.cli.usage import UsageError, add_fail_on
+from audit_operator.cli.usage import UsageError, add_fail_on, namespace
 from audit_operator.permissions.accesses import ACCESSES, Effect
 from audit_operator.permissions.evaluation import evaluate
 from audit_operator.permissions.expected import Expected, Installation
@@ -64,7 +64,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="file, folder, or - for standard input, with roles, bindings, Namespaces and ClusterAuditSinks (default: "
         "those of the cluster)",
     )
-    parser.add_argument("-n", "--namespace", metavar="NAME", help="only what holds in this namespace")
+    parser.add_argument("-n", "--namespace", type=namespace, metavar="NAME", help="only what holds in this namespace")
     parser.add_argument("--subject", metavar="SUBJECT", help="only this one; a name alone is any kind")
     parser.add_argument("--access", metavar="ID", action="append", help="only these accesses; --accesses lists them")
     parser.add_argument("--effect", choices=[each.value.lower() for each in Effect], help="only accesses with it")

@@ -12,7 +12,7 @@ from audit_operator.api.text import printable
 from audit_operator.cli.erasing import opened
 from audit_operator.cli.from_cluster import add_connection
 from audit_operator.cli.inputs import read_files
-from audit_operator.cli.usage import UsageError
+from audit_operator.cli.usage import UsageError, namespace
 from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.integrity.interval import moment
 from audit_operator.shipping.redaction.keyring import Keyring, KeyringUnusable
@@ -43,7 +43,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-n", "--namespace", metavar="NAME", required=True, help="whose records")
+    parser.add_argument("-n", "--namespace", type=namespace, metavar="NAME", required=True, help="whose records")
     whose = parser.add_mutually_exclusive_group(required=True)
     whose.add_argument("--subject", metavar="NAME", help="user, as API servers name them, or address")
     whose.add_argument("--among", metavar="FILE", help="names, one a line")

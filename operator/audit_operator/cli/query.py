@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.audit import Level, Stage
 from audit_operator.cli.from_cluster import add_connection
-from audit_operator.cli.named_sinks import name_of, named_sinks
+from audit_operator.cli.named_sinks import add_files, name_of, named_sinks
 from audit_operator.cli.records import OUTPUTS, Printer, shown
 from audit_operator.cli.usage import UsageError
 
@@ -37,8 +37,10 @@ EXAMPLES = """examples:
   audit-operator query -n payments --follow
   audit-operator query --cluster-scoped --resource clusterrolebindings
   audit-operator query -n payments --sink central                      if the cluster has several sinks
+  audit-operator query -n payments --all-sinks --since 30d             each record once, wherever it is
   audit-operator query -n payments -f sink.yaml -f secret.yaml         a sink in a file, with its Secret
   audit-operator query -n payments --server https://audit-reader.example.com --ca ca.crt
+  audit-operator query -n payments --files /mnt/audit --since 30d      the volume of a File sink, mounted or copied
 
 Asked is the store of a sink, with the sink's credentials: who may read those reads everything in there, and -n only
 chooses. Or, with --server, a reader, which shows those who may `get auditpolicies/records` in a namespace the records
@@ -98,7 +100,15 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--server", metavar="URL", help="a reader, https://HOST:PORT, instead of a sink")
     source.add_argument("--ca", metavar="FILE", type=Path, help="authority of its certificate, in PEM")
     source.add_argument("--token-file", metavar="FILE", type=Path, help="with a token (default: the kubeconfig's)")
-    source.add_argument("--sink", metavar="SINK", help="NAMESPACE/NAME of an AuditSink, NAME of a ClusterAuditSink")
+    sinks = source.add_mutually_exclusive_group()
+    sinks.add_argument(
+        "--sink",
+        metavar="SINK",
+        action="append",
+        help="NAMESPACE/NAME of an AuditSink, NAME of a ClusterAuditSink; of several, each record is shown once",
+    )
+    sinks.add_argument("--all-sinks", action="store_true", help="every sink of the cluster, or of -f")
+    add_files(source)
     source.add_argument(
         "-f",
         "--filename",
@@ -120,32 +130,39 @@ def run(options: argparse.Namespace) -> int:
     asked = {name: value for name in _PARAMETERS if (value := getattr(options, name)) is not None}
     if options.namespace:
         asked["namespace"] = ",".join(options.namespace)
-    if options.server and (options.sink or options.filename):
+    if options.server and (options.sink or options.all_sinks or options.filename):
         raise UsageError("--server asks a reader, --sink and -f a store: give one of them")
-    sink = _sink(options) if options.server is None else None
+    if options.server and options.files:
+        raise UsageError("--server asks a reader, --files reads a folder: give one of them")
+    alone = options.files and not (options.sink or options.all_sinks or options.filename)
+    sinks = () if options.server or alone else _sinks(options)
     try:
-        return asyncio.run(_run(asked, sink, options))
+        return asyncio.run(_run(asked, sinks, options))
     except KeyboardInterrupt:
         if not options.follow:
             raise
         return 0
 
 
-def _sink(options: argparse.Namespace) -> Sink:
+def _sinks(options: argparse.Namespace) -> tuple[Sink, ...]:
     if options.ca or options.token_file:
         raise UsageError("--ca and --token-file belong to --server")
-    sinks = named_sinks(options, [options.sink] if options.sink else []).sinks
-    if len(sinks) > 1:
+    found = named_sinks(options, options.sink or [])
+    sinks = found.sinks
+    if options.all_sinks and found.faulty:
+        raise UsageError("an object cannot be read, and may be a sink: name the sinks with --sink")
+    if len(sinks) > 1 and not (options.sink or options.all_sinks):
         names = ", ".join(sorted(map(name_of, sinks)))
-        raise UsageError(f"there are several sinks; choose one with --sink: {names}")
-    return sinks[0]
+        raise UsageError(f"there are several sinks; choose one with --sink, or take --all-sinks: {names}")
+    return sinks
 
 
-async def _run(asked: Parameters, sink: Sink | None, options: argparse.Namespace) -> int:
+async def _run(asked: Parameters, sinks: tuple[Sink, ...], options: argparse.Namespace) -> int:
     # Imported here: the clients take a quarter of a second that other commands should not pay.
-    from audit_operator.cli.query_source import reader, store_of  # noqa: PLC0415
+    from audit_operator.cli.query_source import files_in, reader, stores_of  # noqa: PLC0415
 
-    async with store_of(sink, options) if sink else reader(options) as source:
+    unnamed = files_in(options.files) if options.files else reader(options)
+    async with stores_of(sinks, options) if sinks else unnamed as source:
         printer = Printer(options.output)
         return await (_follow if options.follow else _print)(source, asked, printer)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.text import printable
+from audit_operator.cli.replay_cost_output import cost_json, cost_lines
 from audit_operator.policy.model import Policy
 from audit_operator.policy.render import render
 from audit_operator.replay.outcome import Amount, losses, talkers
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from audit_operator.replay.cells import Cell, Cells
     from audit_operator.replay.noise import NoiseRule
     from audit_operator.replay.outcome import Loss, Outcome
+    from audit_operator.replay.prices import Cost
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP = 1024
@@ -26,7 +28,13 @@ NO_NAMESPACE = "(none)"
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """All that was found. `noise` is None where nobody asked; `broken` names what could not be read to its end."""
+    """All that was found.
+
+    Attributes:
+        noise: None where nobody asked.
+        broken: what could not be read to its end.
+        cost: None where nobody gave prices.
+    """
 
     cells: Cells
     policy: Policy
@@ -35,6 +43,8 @@ class Replay:
     compared: bool
     noise: tuple[NoiseRule, ...] | None
     broken: tuple[str, ...]
+    cost: Cost | None = None
+    currency: str = ""
 
     @property
     def losses(self) -> tuple[Loss, ...]:
@@ -80,6 +90,7 @@ def as_json(found: Replay, top: int) -> dict[str, Any]:
             "users": [{"user": who, **_amount(amount)} for who, amount in _users(found, top)],
             "resources": [{"resource": what, **_amount(amount)} for what, amount in _resources(found, top)],
         },
+        **({} if found.cost is None else {"cost": cost_json(found.cost, found.currency)}),
         **({} if found.noise is None else {"suggestions": [_suggestion(each) for each in found.noise]}),
     }
 
@@ -94,7 +105,7 @@ def size_text(size: int) -> str:
 
 def _lines(found: Replay, top: int) -> Iterator[str]:
     cells, before, after = found.cells, found.before, found.outcome
-    yield f"{cells.events:,} events, {cells.first or '?'} to {cells.last or '?'}"
+    yield f"{cells.events:,} events, {cells.first or '?'} to {cells.last or '?'}" if cells.events else "0 events"
     yield from _troubles(found)
     yield ""
     yield f"{'':28}{'events':>14}{'bytes':>12}"
@@ -105,6 +116,10 @@ def _lines(found: Replay, top: int) -> Iterator[str]:
     yield from _missed(found.losses, top)
     yield from _table("by rule", ((_rule_text(found, each), after.by_rule.get(each)) for each in _rules(found)))
     yield from _namespaces(found, top)
+    if found.cost is not None:
+        yield from cost_lines(
+            found.cost, found.currency, top, lambda each: _rule_text(found, each), lambda name: name or NO_NAMESPACE
+        )
     yield from _table("who says most", _users(found, top))
     yield from _table("about what", _resources(found, top))
     yield from _suggestions(found)

@@ -86,6 +86,8 @@ async def _read(scanner: Scanner, span: Interval, stream: Stream, counts: SinkCo
             if span.holds(record.nanoseconds) and leaf not in seen:
                 seen.add(leaf)
                 _count(record, counts)
+        if batch.settled:
+            seen.clear()
 
 
 def _count(record: StoredRecord, counts: SinkCounts) -> None:

@@ -19,7 +19,7 @@ from audit_operator.api.parsing import to_json
 from audit_operator.cli.inputs import read_file
 from audit_operator.cli.offline import Compiled, add_compilation, compile_objects, print_findings
 from audit_operator.cli.report_pdf import as_pdf
-from audit_operator.cli.usage import UsageError, add_version
+from audit_operator.cli.usage import UsageError, add_version, namespace
 from audit_operator.plan.covering import catalogue_for
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.report.building import ReportFacts, build
@@ -62,6 +62,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "-n",
         "--namespace",
+        type=namespace,
         metavar="NS",
         action="append",
         default=[],
@@ -95,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.flush()
     else:
         _write(options.output, content)
-    return 0
+    return int(bool(compiled.unreadable))
 
 
 def _earlier(path: str) -> EarlierReport:

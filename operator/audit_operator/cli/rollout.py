@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from audit_operator.cli.from_cluster import add_connection, kubeconfig_file
-from audit_operator.cli.usage import UsageError
+from audit_operator.cli.usage import UsageError, namespace
 from audit_operator.cluster.resources import AUDIT_CONTROL_PLANE, CONFIG_MAP
 from audit_operator.controlplane.configmap import DIGEST_ANNOTATION
 from audit_operator.controlplane.static_pod.instructions import (
@@ -35,17 +35,25 @@ if TYPE_CHECKING:
 
     Status = Mapping[str, Any]
 
-EXAMPLES = """examples:
+_ACTION_EXAMPLES = {
+    "status": """
   kubectl audit-policy rollout status                     every node of the only control plane
-  kubectl audit-policy rollout status main --wait         until every API server runs what is wanted
-  kubectl audit-policy rollout pause                      leave API servers as they are from now on
-  kubectl audit-policy rollout resume                     go on, and try once more what has failed
+  kubectl audit-policy rollout status main --wait         until every API server runs what is wanted""",
+    "pause": """
+  kubectl audit-policy rollout pause                      leave API servers as they are from now on""",
+    "resume": """
+  kubectl audit-policy rollout resume                     go on, and try once more what has failed""",
+    "rollback": """
   kubectl audit-policy rollout rollback                   back to what was asked for before, until `resume`; once more
                                                           goes one further
-  kubectl audit-policy rollout unenrol --wait             give manifests back what they had before the first change
-
+  kubectl audit-policy rollout rollback --to 3fa9c1       back to a policy by the beginning of its digest""",
+    "unenrol": """
+  kubectl audit-policy rollout unenrol --wait             give manifests back what they had before the first change""",
+}
+_NAMING = """
 NAME may be left out where there is one AuditControlPlane with driver StaticPod; unenrol without a name means all.
 """
+EXAMPLES = f"examples:{''.join(_ACTION_EXAMPLES.values())}\n{_NAMING}"
 _POLL = 2.0
 _STEADY = 3
 """Answers in a row that must say the same before something counts as done."""
@@ -65,7 +73,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     for name, (text, act) in _ACTIONS.items():
-        action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        action = actions.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=f"examples:{_ACTION_EXAMPLES[name]}\n{_NAMING}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         action.add_argument("name", metavar="NAME", nargs="?", default="", help="an AuditControlPlane")
         action.add_argument("--wait", action="store_true", help="until every node has done it")
         action.add_argument(
@@ -77,7 +91,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
                 "--to", metavar="DIGEST", default="", help="or its beginning (default: what policies asked for before)"
             )
             action.add_argument(
-                "-n", "--namespace", default="audit-operator", help="the operator's, where it keeps policies"
+                "-n",
+                "--namespace",
+                type=namespace,
+                default="audit-operator",
+                help="the operator's, where it keeps policies",
             )
         add_connection(action)
         action.set_defaults(run=run, act=act)
@@ -274,7 +292,9 @@ def is_done(plane: Status, generation: int) -> bool:
     if status.get("observedGeneration", 0) < generation or not servers:
         return False
     if not (spec.get("staticPod") or {}).get("enrolled", True):
-        return all(each["state"] == "Running" and not each.get("desiredDigest") for each in servers)
+        return all(
+            each["state"] == "Running" and each.get("ready") and not each.get("desiredDigest") for each in servers
+        )
     wanted = _pinned(plane) or status.get("digest")
     return bool(wanted) and all(
         each["state"] == "Running" and each.get("ready") and each.get("runningDigest") == wanted for each in servers

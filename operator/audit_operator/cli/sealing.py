@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit_operator.cli.from_cluster import add_connection
-from audit_operator.cli.named_sinks import named_sinks, readable_secrets
-from audit_operator.cli.usage import UsageError
+from audit_operator.cli.named_sinks import add_files, named_sinks, readable_secrets
+from audit_operator.cli.usage import UsageError, namespace
 from audit_operator.integrity.seal import Scope
 
 if TYPE_CHECKING:
@@ -48,7 +48,12 @@ def add_chain(parser: argparse.ArgumentParser, *, sink: bool) -> None:
     )
     parser.add_argument("--cluster", metavar="NAME", default="", help="only records of this cluster (default: all)")
     parser.add_argument(
-        "-n", "--namespace", metavar="NAME", default="", help="a chain about this namespace alone (default: about all)"
+        "-n",
+        "--namespace",
+        type=namespace,
+        metavar="NAME",
+        default="",
+        help="a chain about this namespace alone (default: about all)",
     )
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--seals", metavar="FOLDER", type=Path, help="folder in which seals are kept")
@@ -71,6 +76,7 @@ def add_chain(parser: argparse.ArgumentParser, *, sink: bool) -> None:
         action="append",
         help="file, folder, or - for standard input, with sinks and Secrets (default: those of the cluster)",
     )
+    add_files(parser)
     parser.add_argument(
         "--secrets", metavar="FOLDER", type=Path, help="with a folder for each Secret, as they are mounted into pods"
     )
@@ -92,7 +98,7 @@ async def open_chain(options: argparse.Namespace, sinks: tuple[Sink, ...]) -> Op
     name = "/".join(filter(None, (sinks[0].kind, sinks[0].metadata.namespace, sinks[0].metadata.name)))
     scope = Scope(sink=name, cluster=options.cluster, namespace=options.namespace)
     async with _secrets(options) as secrets:
-        stores = await open_stores(sinks, secrets)
+        stores = await open_stores(sinks, secrets, options.files)
     scanner = scanner_of(stores[0])
     if isinstance(scanner, Unsupported):
         raise UsageError(f"{sinks[0].ref}: {scanner.reason}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.cli.offline import add_compilation, compile_objects, print_findings
 from audit_operator.cli.serving import serve
+from audit_operator.cli.shipper_trial import show_trial
 from audit_operator.cli.usage import UsageError, add_fail_on, add_version, exit_status
 from audit_operator.controlplane.shipper.collector import KEYRING_FILE, Collector
 from audit_operator.controlplane.static_pod.audit_flags import LogSettings
@@ -49,6 +50,7 @@ EXAMPLES = """examples:
   audit-operator shipper run                                   the shipper of a control-plane node; see its --help
   audit-operator shipper render --output shipper/              from the objects of the cluster
   audit-operator shipper render -f policies/ --output shipper/ --cluster-name prod
+  audit-operator shipper render -f policies/ --output shipper/ --try ./otelcol    and try it with known lines
   otelcol validate --config shipper/config.yaml                with the collector of tools/otelcol
   otelcol --feature-gates=stanza.synchronousLogEmitter --config shipper/config.yaml
 
@@ -56,6 +58,10 @@ Run it on each control-plane node, with the feature gate: without it, a kill can
 within seconds of a change; after a change of the configuration, send the collector SIGHUP. What no Namespace object
 describes is shipped as it was recorded. Where policies ask for pseudonyms, pseudonyms.yaml has their keys, the same for
 all nodes: it is a secret. They come from keyring.json.gz, which is made once; keep it, and bring it to no node.
+
+`validate` takes much that loses records. With --try, the collector reads lines that are known, in a folder of its own,
+with files in place of stores: no store, credential or log is touched. It prints what became of each line, and the exit
+status is 1 if one was lost, or became what it must not.
 """
 
 
@@ -108,6 +114,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="PATH",
         help=f"what the Secrets of sinks hold (default: {places.credentials})",
     )
+    render.add_argument(
+        "--try",
+        dest="collector",
+        metavar="COLLECTOR",
+        type=Path,
+        help="try the configuration with this collector, and print what it makes of lines that are known",
+    )
     add_compilation(render)
     add_version(render)
     add_fail_on(render)
@@ -124,6 +137,7 @@ def run_shipper(options: argparse.Namespace) -> int:  # noqa: ARG001 - every com
 def run(options: argparse.Namespace) -> int:
     """Render and write."""
     compiled = compile_objects(options.filename, options)
+    print_findings(compiled.findings)
     planned = shipping(compiled.snapshot, compiled.planned, compiled.plane.metadata.name)
     if planned is None:
         raise UsageError("no policy names a sink that exists and admits it: nothing is shipped (see spec.sinkRefs)")
@@ -133,13 +147,15 @@ def run(options: argparse.Namespace) -> int:
         state=options.state_folder,
         audit_log=LogSettings.from_spec(compiled.plane.spec.log).path,
     )
-    files = collector_files(planned, compiled.snapshot, options.cluster_name or compiled.plane.metadata.name, places)
+    cluster = options.cluster_name or compiled.plane.metadata.name
+    files = collector_files(planned, compiled.snapshot, cluster, places, tries=True)
     _write(options.output, files)
-    findings = (*compiled.findings, *_findings(compiled, planned, files))
-    print_findings(findings)
+    further = tuple(_findings(compiled, planned, files))
+    print_findings(further)
     for name in _credentials(files, compiled.snapshot, places):
         print(f"needs {name}", file=sys.stderr)
-    return exit_status(findings, options.fail_on)
+    status = exit_status((*compiled.findings, *further), options.fail_on)
+    return status if options.collector is None or show_trial(files, places, options.collector) else 1
 
 
 def _write(folder: Path, files: CollectorFiles) -> None:

@@ -33,6 +33,12 @@ it writes is an audit event of the user audit-operator:sinks-check, and stays.
 
 Exit status: 0 if all went well, or could not be tried with such a store; 1 if something failed; 2 for wrong usage.
 """
+OVERRIDES_EXAMPLES = """examples:
+  audit-operator sinks overrides central > overrides.yaml      of the cluster's objects
+  audit-operator sinks overrides payments/own -f objects/      of objects in files: sinks, policies, control planes
+
+Exit status: 0 fine; 1 if an object cannot be used; 2 for wrong usage, or where nothing is demanded of the sink.
+"""
 _AT_ONCE = 8
 
 
@@ -81,6 +87,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description="Print what must be written into the runtime overrides of a Loki, so that it keeps and deletes by "
         "itself as policies ask: labels of streams, and periods. What is shorter than before counts there at once: "
         "compare with what is announced in the status of the sink.",
+        epilog=OVERRIDES_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     overrides.add_argument("sink", metavar="SINK", help="NAMESPACE/NAME of an AuditSink, NAME of a ClusterAuditSink")
     overrides.add_argument(

@@ -6,15 +6,21 @@ import argparse
 import sys
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from audit_operator.api.text import printable
 from audit_operator.cli.asked_policy import asked_policy
 from audit_operator.cli.inputs import read_files
 from audit_operator.cli.offline import add_compilation, print_findings
-from audit_operator.cli.usage import UsageError, add_version
+from audit_operator.cli.usage import UsageError, add_version, as_line
 from audit_operator.policy.expectations import Expectations, Outcome, check, load_expectations
 from audit_operator.policy.explanation_text import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from audit_operator.api.findings import Finding
 
 EXAMPLES = """examples:
   audit-operator test expectations.yaml --policy audit-policy.yaml
@@ -36,7 +42,8 @@ A file of expectations:
     requests: [GET /api/v1/namespaces]
     atLeast: Metadata
 
-Exit status: 0 if all is as expected; 1 if not; 2 for wrong usage, or files that are no expectations.
+Exit status: 0 if all is as expected; 1 if not, or if an object could not be read; 2 for wrong usage, or files that are
+no expectations.
 """
 
 
@@ -64,15 +71,15 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(options: argparse.Namespace) -> int:
     """Check and print."""
     files = [(file, _expectations(file, text)) for file, text in read_files(options.files)]
-    policy = asked_policy(options.policy, options.filename, options)
-    outcomes = [(file, outcome) for file, expectations in files for outcome in check(policy, expectations)]
+    asked = asked_policy(options.policy, options.filename, options)
+    outcomes = [(file, outcome) for file, expectations in files for outcome in check(asked.policy, expectations)]
     failed = [(file, outcome) for file, outcome in outcomes if outcome.problems]
     for file, outcome in failed:
         sys.stdout.write(_as_text(file, outcome))
     print(f"{len(outcomes) - len(failed)} of {len(outcomes)} requests are recorded as expected")
     if options.junit:
-        _write(options.junit, _as_junit(outcomes))
-    return int(bool(failed))
+        _write(options.junit, _as_junit(outcomes, asked.unreadable))
+    return int(bool(failed or asked.unreadable))
 
 
 def _expectations(file: str, text: str) -> Expectations:
@@ -93,8 +100,8 @@ def _explained(outcome: Outcome) -> list[str]:
     return describe(outcome.explanation).split("\n") if outcome.explanation else []
 
 
-def _as_junit(outcomes: list[tuple[str, Outcome]]) -> ET.Element:
-    """As CI systems read it: a suite for each file, a test for each request."""
+def _as_junit(outcomes: list[tuple[str, Outcome]], unreadable: Sequence[Finding]) -> ET.Element:
+    """As CI systems read it: a suite for each file, a test for each request; an error for what could not be read."""
     root = ET.Element("testsuites")
     for file, listed in groupby(outcomes, key=lambda each: each[0]):
         group = [outcome for _, outcome in listed]
@@ -107,6 +114,13 @@ def _as_junit(outcomes: list[tuple[str, Outcome]]) -> ET.Element:
                 message = printable("; ".join(each.problems))
                 text = "\n".join(map(printable, _explained(each)))
                 ET.SubElement(case, "failure", message=message).text = text
+    if unreadable:
+        count = str(len(unreadable))
+        suite = ET.SubElement(root, "testsuite", name="objects", tests=count, failures="0", errors=count)
+        for finding in unreadable:
+            name = printable(str(finding.object or finding.location.file or "object"))
+            case = ET.SubElement(suite, "testcase", classname="objects", name=f"{name} can be read")
+            ET.SubElement(case, "error", message=printable(as_line(finding)))
     return root
 
 

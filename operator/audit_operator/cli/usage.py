@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, Severity
 from audit_operator.policy.gates import NEWEST, Version
+from audit_operator.policy.lint.served import is_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +45,14 @@ def version(text: str) -> Version:
         message = f"{text!r} is no Kubernetes version; write one like 1.36"
         raise argparse.ArgumentTypeError(message)
     return parsed
+
+
+def namespace(text: str) -> str:
+    """The name of a namespace, as it stands; the empty one is none."""
+    if text and not is_namespace(text):
+        message = f"{text!r} can be no namespace: lower-case letters, digits and hyphens, at most 63, none at the ends"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def exit_status(findings: Iterable[Finding], fail_on: str) -> int:

@@ -198,12 +198,20 @@ def _warrants(options: argparse.Namespace) -> list[Warrant]:
     if not options.erasures.is_dir():
         raise UsageError(f"--erasures {options.erasures}: there is no such folder")
     warrants = []
-    for path in sorted(options.erasures.glob("*.json")):
+    for path in _json_files(options.erasures):
         warrant = decode(read_bytes(path))
         if warrant is None:
             raise UsageError(f"{path} is nothing that `erase --warrants` has written")
         warrants.append(warrant)
     return warrants
+
+
+def _json_files(folder: Path) -> list[Path]:
+    # Not by glob(), which passes over what it may not list: without its warrant, what was erased by right is missing.
+    try:
+        return sorted(each for each in folder.iterdir() if each.suffix == ".json")
+    except OSError as error:
+        raise UsageError(f"cannot read {folder}: {error.strerror}") from error
 
 
 def _is_ok(result: Verification) -> bool:

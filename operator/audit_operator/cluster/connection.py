@@ -8,12 +8,14 @@ session, too.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config.kube_config import refresh_token
@@ -97,24 +99,66 @@ async def connect(kubeconfig: Path | None = None, context: str = "") -> Connecti
     """
     configuration = Configuration()
     refresh: asyncio.Task[None] | None = None
+    where = "in-cluster service account" if kubeconfig is None else f"kubeconfig {kubeconfig}"
     try:
         if kubeconfig is None:
             config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         else:
-            loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
-                str(kubeconfig), context or None, configuration, persist_config=False
-            )
-            # Only exec plug-ins and one provider expire; for all others this returns at once.
-            refreshing = refresh_token(loader, configuration)  # type: ignore[no-untyped-call]
-            refresh = asyncio.create_task(refreshing, name="credentials")
+            _expect_mappings(kubeconfig)
+            refresh = await _load(kubeconfig, context, configuration)
         if configuration.tls_server_name:
             raise ConnectionConfigError(
                 "tls-server-name in a kubeconfig is not supported; use a server name in `server`"
             )
         return Connection(configuration.host, configuration, _tls_context(configuration), refresh)
-    except (config.ConfigException, OSError, ValueError) as error:
-        where = "in-cluster service account" if kubeconfig is None else f"kubeconfig {kubeconfig}"
+    except OSError as error:
+        # Without its number, and without the file's name a second time.
+        named = f"{error.filename}: " if error.filename and str(error.filename) != str(kubeconfig) else ""
+        raise ConnectionConfigError(f"{where}: {named}{error.strerror or error}") from error
+    except (config.ConfigException, ValueError) as error:
         raise ConnectionConfigError(f"{where}: {error}") from error
+
+
+async def _load(kubeconfig: Path, context: str, configuration: Configuration) -> asyncio.Task[None]:
+    """Fill the configuration; returns what keeps its token fresh."""
+    try:
+        loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
+            str(kubeconfig), context or None, configuration, persist_config=False
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        # The loader takes what it finds for lists of named mappings, and checks not all of it.
+        message = "its clusters, contexts and users are not lists of named mappings; write them as kubectl does"
+        raise ValueError(message) from error
+    # Only exec plug-ins and one provider expire; for all others this returns at once.
+    refreshing = refresh_token(loader, configuration)  # type: ignore[no-untyped-call]
+    return asyncio.create_task(refreshing, name="credentials")
+
+
+def _expect_mappings(kubeconfig: Path) -> None:
+    """Look at the files before the loader does, which warns of a missing one only and breaks off at an empty one.
+
+    Raises:
+        ConnectionConfigError: there is none of the files, or one of them is no mapping in YAML.
+        OSError: one cannot be read.
+    """
+    paths = [Path(each).expanduser() for each in str(kubeconfig).split(os.pathsep) if each]
+    there = [each for each in paths if each.exists()]
+    if not there:
+        raise ConnectionConfigError(f"kubeconfig {kubeconfig}: no such file")
+    for path in there:
+        try:
+            content = yaml.safe_load(path.read_text())
+        except yaml.MarkedYAMLError as error:
+            line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+            message = f"kubeconfig {path}{line}: it is no YAML: {error.problem}; mend it, or write it anew with kubectl"
+            raise ConnectionConfigError(message) from error
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            message = f"kubeconfig {path}: it is no YAML; mend it, or write it anew with kubectl"
+            raise ConnectionConfigError(message) from error
+        if not isinstance(content, dict):
+            what = "it is empty" if content is None else "it is no mapping"
+            message = f"kubeconfig {path}: {what}; a kubeconfig has clusters, contexts, users and current-context"
+            raise ConnectionConfigError(message)
 
 
 def _tls_context(configuration: Configuration, *, own: bool = True) -> ssl.SSLContext:

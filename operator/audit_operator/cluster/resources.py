@@ -69,6 +69,7 @@ ROLE_BINDING = Resource("RoleBinding", "rolebindings", "rbac.authorization.k8s.i
 CLUSTER_ROLE_BINDING = Resource(
     "ClusterRoleBinding", "clusterrolebindings", "rbac.authorization.k8s.io", "v1", namespaced=False
 )
+PROMETHEUS_RULE = Resource("PrometheusRule", "prometheusrules", "monitoring.coreos.com", "v1", namespaced=True)
 NODE = Resource("Node", "nodes", "", "v1", namespaced=False)
 EVENT = Resource("Event", "events", "events.k8s.io", "v1", namespaced=True)
 

@@ -116,6 +116,20 @@ class RestClient:
         """Version of the API server that answered, for example ``v1.37.2``. Raises ApiError, ApiUnreachableError."""
         return str((await self._call("GET", "/version")).get("gitVersion", ""))
 
+    async def resources(self, of: Resource) -> frozenset[str]:
+        """Plural names of what is served in the group and version of a resource; none where there is no such version.
+
+        Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#unaggregated-discovery
+        Raises ApiError, ApiUnreachableError.
+        """
+        try:
+            document = await self._call("GET", f"/apis/{of.api_version}")
+        except ApiError as error:
+            if error.not_found:
+                return frozenset()
+            raise
+        return frozenset(str(each.get("name", "")) for each in document.get("resources") or ())
+
     async def get(self, resource: Resource, *, name: str, namespace: str = "") -> Document:
         """One object. Raises ApiError, ApiUnreachableError."""
         return await self._call("GET", resource.path(namespace=namespace, name=name))

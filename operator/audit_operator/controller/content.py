@@ -26,7 +26,7 @@ from audit_operator.plan import NamespaceFact, Snapshot
 from audit_operator.plan.defect import defect
 from audit_operator.plan.retention import store_of
 from audit_operator.plan.sinks import has_folders
-from audit_operator.plan.snapshot import InputConfigMap, InvalidObject
+from audit_operator.plan.snapshot import CountingLimits, InputConfigMap, InvalidObject
 from audit_operator.retention.folders import Layout
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def snapshot_of(
     server_version: str,
     *,
     local_sinks: bool = False,
+    counting: CountingLimits = CountingLimits(),  # noqa: B008  # frozen
 ) -> Snapshot:
     """Everything that is known now, in a fixed order."""
     models: dict[type, list[Any]] = {}
@@ -174,4 +175,5 @@ def snapshot_of(
         server_version=server_version,
         layouts=layouts,
         local_sinks=local_sinks,
+        counting=counting,
     )

@@ -9,7 +9,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from prometheus_client import CollectorRegistry
 
@@ -24,11 +24,13 @@ class HealthServer:
         registry: of the metrics.
         live: checks whose failure only a restart can mend.
         ready: checks that say whether this replica does its part.
+        more: what is shown after the metrics, in the same format.
     """
 
     registry: CollectorRegistry
     live: Mapping[str, Check]
     ready: Mapping[str, Check]
+    more: Callable[[], Awaitable[bytes]] | None = None
     _runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -56,7 +58,8 @@ class HealthServer:
         return _answer(self.ready)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        more = await self.more() if self.more else b""
+        return web.Response(body=generate_latest(self.registry) + more, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _answer(checks: Mapping[str, Check]) -> web.Response:

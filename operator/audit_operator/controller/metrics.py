@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from audit_operator.api.policy_status import CanFire
+from audit_operator.controller.alert_objects import AlertObjectState, counted
 from audit_operator.controller.permission_metrics import PermissionMetrics
-from audit_operator.controller.probe_metrics import ProbeCounts, ProbeStanding
+from audit_operator.controller.probe_metrics import ErrorRates, ProbeCounts, ProbeStanding
 from audit_operator.controller.retention_metrics import RetentionMetrics
 from audit_operator.controller.seal_metrics import SealMetrics
 from audit_operator.controller.shipping_metrics import ShippingMetrics
@@ -24,7 +28,9 @@ if TYPE_CHECKING:
     from audit_operator.api.seal_observations import SealObservation
     from audit_operator.api.store_observations import StoreObservation
     from audit_operator.cluster.status_writer import StatusStats
+    from audit_operator.controller.report_objects import ReportFigures
     from audit_operator.plan import Plan, Snapshot
+    from audit_operator.plan.detection_answers import Told
     from audit_operator.plan.shipping_status import ShippingFacts
     from audit_operator.plan.sidecar_figures import SidecarFigures
     from audit_operator.plan.sidecars import SidecarCount
@@ -50,6 +56,7 @@ class Metrics:
     size: Gauge = field(init=False)
     servers: Gauge = field(init=False)
     controls: Gauge = field(init=False)
+    detections: Gauge = field(init=False)
     leading: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,6 +74,7 @@ class Metrics:
         self.controls = _gauge(
             registry, "compliance_controls", "Controls of frameworks that policies name.", "framework", "verdict"
         )
+        self.detections = _gauge(registry, "detections", "Detections of policies.", "can_fire")
         self.leading = _gauge(registry, "leader", "1 while this replica leads.")
 
     def follow(self, name: str, text: str, value: Callable[[], float]) -> None:
@@ -78,6 +86,12 @@ class Metrics:
         self.follow("status_pending", "Statuses that wait to be written.", pending)
         for name in ("written", "unchanged", "conflicts", "retries", "dropped"):
             self.follow(f"status_{name}", f"Statuses: {name}, since the start.", lambda n=name: getattr(stats, n))  # type: ignore[misc]
+
+    def follow_reports(self, figures: ReportFigures, present: Callable[[], float]) -> None:
+        """Show what becomes of report objects."""
+        self.follow("report_objects", "Report objects that are there.", present)
+        for name in ("written", "deleted", "failed"):
+            self.follow(f"report_{name}", f"Report objects: {name}, since the start.", partial(getattr, figures, name))
 
     def follow_shipping(self, facts: Callable[[], Mapping[str, ShippingFacts]]) -> None:
         """Show what is known of shippers at each scrape."""
@@ -105,6 +119,10 @@ class Metrics:
         """Show at each scrape what live probes have shown."""
         self.registry.register(ProbeStanding(oldest, error_rate))
 
+    def follow_error_rates(self, rates: Callable[[], Mapping[str, float]]) -> None:
+        """Show at each scrape the logging error rates of control planes."""
+        self.registry.register(ErrorRates(rates))
+
     def follow_sidecars(
         self,
         facts: Callable[[], Mapping[ObjectRef, SidecarCount]],
@@ -117,11 +135,23 @@ class Metrics:
         """Show at each scrape how many may read, write and disable."""
         self.registry.register(PermissionMetrics(results))
 
+    def follow_alerts(self, states: Callable[[], Mapping[ObjectRef, AlertObjectState]]) -> None:
+        """Show at each scrape how many PrometheusRules of policies are as they should be."""
+        gauge = _gauge(self.registry, "alert_objects", "PrometheusRules of policies with detections.", "state")
+        for state in AlertObjectState:
+            gauge.labels(state.value).set_function(lambda state=state: counted(states()).get(state, 0))  # type: ignore[misc]
+
     def show_compliance(self, controls: Mapping[tuple[str, str], int]) -> None:
         """Show the counts of controls, by framework and verdict, of all policies together."""
         self.controls.clear()
         for labels, count in controls.items():
             self.controls.labels(*labels).set(count)
+
+    def show_detections(self, said: Mapping[ObjectRef, tuple[Told, ...]]) -> None:
+        """Show how many detections of all policies together can fire."""
+        counts = Tally(each.verdict.can_fire.value for those in said.values() for each in those)
+        for outcome in CanFire:
+            self.detections.labels(outcome.value).set(counts[outcome.value])
 
     def show(self, snapshot: Snapshot, planned: Plan) -> None:
         """Show one plan; labels of what is gone go with it."""

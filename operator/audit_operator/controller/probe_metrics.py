@@ -28,6 +28,7 @@ class ProbeCounts:
     registry: CollectorRegistry
     requests: Counter = field(init=False)
     delivery: Histogram = field(init=False)
+    detection: Histogram = field(init=False)
 
     def __post_init__(self) -> None:
         self.requests = Counter(
@@ -44,11 +45,24 @@ class ProbeCounts:
             registry=self.registry,
         )
 
+        self.detection = Histogram(
+            "audit_operator_detection_seconds",
+            "Time from a probe to its count.",
+            ["control_plane"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+
     def count(self, plane: str, sink: ObjectRef, outcome: str, seconds: float | None) -> None:
         """One request in one sink; `seconds` until all its records were found, where they were."""
         self.requests.labels(plane, sink_name(sink), outcome).inc()
         if seconds is not None:
             self.delivery.labels(sink_name(sink)).observe(seconds)
+
+    def forget(self, sink: ObjectRef) -> None:
+        """Show nothing more of a sink that is gone."""
+        for each in (self.requests, self.delivery):
+            each.remove_by_labels({"sink": sink_name(sink)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +82,24 @@ class ProbeStanding(Collector):
         for plane, at in self.oldest().items():
             oldest.add_metric([plane], at)
         rate = GaugeMetricFamily(
-            "audit_operator_logging_error_rate", "Part of probes lost or wrong.", labels=["control_plane"]
+            "audit_operator_probe_error_rate", "Part of probes lost or wrong.", labels=["control_plane"]
         )
         for plane, part in self.error_rate().items():
             rate.add_metric([plane], part)
         yield from (oldest, rate)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRates(Collector):
+    """What status says of policies, by control plane: probes and records together, also where none is probed."""
+
+    rates: Callable[[], Mapping[str, float]]
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures as they are now."""
+        rate = GaugeMetricFamily(
+            "audit_operator_logging_error_rate", "Part of probes and records lost or wrong.", labels=["control_plane"]
+        )
+        for plane, part in self.rates().items():
+            rate.add_metric([plane], part)
+        yield rate

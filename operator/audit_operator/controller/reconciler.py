@@ -29,29 +29,38 @@ from audit_operator.plan.defect import unplanned
 from audit_operator.plan.selection import known_namespaces
 from audit_operator.plan.shipping import shipping
 from audit_operator.plan.sinks import Sinks
+from audit_operator.plan.snapshot import CountingLimits
 from audit_operator.plan.status import statuses
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from audit_operator.api.detection_times import DetectionTimes
     from audit_operator.api.findings import Finding, ObjectRef
     from audit_operator.api.permissions import Permissions
     from audit_operator.api.proof_observations import PlaceProof
     from audit_operator.api.retention_observations import RetentionObservation
     from audit_operator.api.seal_observations import SealObservation
     from audit_operator.api.store_observations import StoreObservation
+    from audit_operator.api.way_figures import WayFigures
     from audit_operator.cluster.facts import Fact, FactStore
     from audit_operator.cluster.status_writer import StatusWriter
+    from audit_operator.controller.alert_objects import AlertObjects
     from audit_operator.controller.delivery import Delivery
+    from audit_operator.controller.detection_judging import DetectionJudging
+    from audit_operator.controller.detection_probes import DetectionProbes
     from audit_operator.controller.live_probes import LiveProbes
     from audit_operator.controller.metrics import Metrics
     from audit_operator.controller.permission_checks import PermissionChecks
+    from audit_operator.controller.report_objects import ReportObjects
     from audit_operator.controller.retention import RetentionRounds
     from audit_operator.controller.seals import SealLooks
     from audit_operator.controller.shipment import Shipment
     from audit_operator.controller.sidecars import Sidecars
     from audit_operator.controller.sink_checks import SinkChecks
+    from audit_operator.controller.way_figures import WayMeasures
     from audit_operator.plan import Plan, Snapshot
+    from audit_operator.plan.detection_answers import Told
     from audit_operator.plan.shipping_status import ShippingFacts
     from audit_operator.plan.sidecars import SidecarCount
     from audit_operator.policy.model import Policy
@@ -64,17 +73,19 @@ _REMEMBERED = 16
 
 @dataclass(slots=True)
 class Dirty:
-    """Whether facts have changed since they were last acted on, and since when."""
+    """Whether facts have changed since they were last acted on, and since when. All times are in seconds."""
 
     quiet: float
     at_most: float
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _event: asyncio.Event = field(default_factory=asyncio.Event)
     _first: float = 0.0
     _last: float = 0.0
 
     def mark(self) -> None:
         """Something changed."""
-        now = time.monotonic()
+        now = self.clock()
         if not self._event.is_set():
             self._first = now
             self._event.set()
@@ -82,13 +93,13 @@ class Dirty:
 
     def age(self) -> float:
         """Seconds since the oldest change that was not acted on; 0 if there is none."""
-        return time.monotonic() - self._first if self._event.is_set() else 0.0
+        return self.clock() - self._first if self._event.is_set() else 0.0
 
     async def settled(self) -> None:
         """Return, and start anew, when there is a change and it has been quiet for a while, or busy for long."""
         await self._event.wait()
-        while (pause := min(self._last + self.quiet, self._first + self.at_most) - time.monotonic()) > 0:  # noqa: ASYNC110 - it is the clock that is waited for
-            await asyncio.sleep(pause)
+        while (pause := min(self._last + self.quiet, self._first + self.at_most) - self.clock()) > 0:
+            await self.sleep(pause)
         self._event.clear()
 
 
@@ -98,8 +109,10 @@ class Reconciler:
 
     `on_restart` is called when an API server was seen to come or go: watches may have missed something. `sinks` asks
     stores, `retention` what they keep, `seals` looks at theirs, `sidecars` looks after those in pods, `permissions`
-    judges rights, `probes` sends live ones; None where nobody does. `local_sinks` is as in `Snapshot`. `status_of` asks
-    the API server for the status of a control plane, and raises ApiError, ApiUnreachableError.
+    judges rights, `probes` sends live ones, `measures` the ways to sinks, `detecting` how long detections take,
+    `reports` keeps report objects, `alerts` alerts of detections, `detections` judges whether these can fire; None
+    where nobody does. `local_sinks` and `counting` are as in `Snapshot`. `status_of` asks the API server for the status
+    of a control plane, and raises ApiError, ApiUnreachableError.
     """
 
     store: FactStore
@@ -113,13 +126,19 @@ class Reconciler:
     status_of: Callable[[ObjectRef], Awaitable[Mapping[str, Any]]]
     observe_every: float = 5.0
     local_sinks: bool = False
+    counting: CountingLimits = field(default_factory=CountingLimits)
     on_restart: Callable[[], None] = lambda: None
     sinks: SinkChecks | None = None
     sidecars: Sidecars | None = None
     permissions: PermissionChecks | None = None
+    detections: DetectionJudging | None = None
     retention: RetentionRounds | None = None
     seals: SealLooks | None = None
     probes: LiveProbes | None = None
+    reports: ReportObjects | None = None
+    alerts: AlertObjects | None = None
+    measures: WayMeasures | None = None
+    detecting: DetectionProbes | None = None
     backoff: Backoff = field(default_factory=lambda: Backoff(base=1.0, cap=60.0))
     quarantine: Quarantine = field(default_factory=Quarantine)
     _earlier: dict[str, Policy] = field(default_factory=dict)
@@ -169,6 +188,8 @@ class Reconciler:
             try:
                 if await self.shipment.observe():
                     self.dirty.mark()
+                if self.measures is not None and self.measures.look(self.shipment.facts):
+                    self.dirty.mark()
                 if await self.delivery.observe():
                     self.dirty.mark()
                     self.on_restart()
@@ -180,7 +201,7 @@ class Reconciler:
     async def reconcile(self) -> None:
         """Once: from the facts as they are now to statuses."""
         basis: dict[ObjectRef, Fact] = {fact.ref: fact for kind in OWN_KINDS for fact in self.store.facts(kind)}
-        found = snapshot_of(self.store, {}, self.server_version(), local_sinks=self.local_sinks)
+        found = snapshot_of(self.store, {}, self.server_version(), local_sinks=self.local_sinks, counting=self.counting)
         snapshot = self.quarantine.without(found)
         await self.delivery.follow(snapshot.control_planes)
         snapshot = replace(snapshot, observations=self.delivery.observations)
@@ -216,18 +237,50 @@ class Reconciler:
         if self.seals is not None:
             self._contained("Seals", partial(self.seals.follow, tuple(snapshot.sinks())))
             sealed = dict(self.seals.observations)
-        proofs: Mapping[str, Mapping[str, PlaceProof]] = {}
-        if self.probes is not None:
-            self._contained("Probes", partial(self.probes.follow, observed, planned))
-            proofs = self.probes.observations
-        seen = _Seen(refused, self.shipment.facts, stores, pods, permissions, kept, sealed, proofs)
+        proofs, detections = await self._probed(observed, planned), await self._judged(observed, planned)
+        known = (self.shipment.facts, stores, pods, permissions, kept, sealed, proofs)
+        seen = _Seen(refused, *known, *self._measured(), detections)
         encoded, controls = await self._made(observed, "status", partial(_encode, seen=seen), planned)
         self._contained("Metrics", partial(self.metrics.show, snapshot, planned))
         self._contained("Metrics", partial(self.metrics.show_compliance, controls))
         self.writer.submit(encoded, basis)
+        self._tell_others(observed, planned, encoded)
         self._said = {ref: each for ref, each in encoded.items() if ref.kind == AUDIT_CONTROL_PLANE.kind}
         if not self.shipment.failed:
             self.quarantine.approve(snapshot)
+
+    async def _probed(self, observed: Snapshot, planned: Plan) -> Mapping[str, Mapping[str, PlaceProof]]:
+        """Probe on these facts; returns what is known of the proof."""
+        if self.probes is None:
+            return {}
+        self._contained("Probes", partial(self.probes.follow, observed, planned))
+        if self.detecting is not None:
+            self.detecting.follow(observed, planned)
+        return await self.probes.proved()
+
+    def _measured(self) -> tuple[Mapping[str, Mapping[ObjectRef, WayFigures]], Mapping[str, DetectionTimes]]:
+        """What was measured of ways to sinks, and of detections, by control plane."""
+        figures = self.measures.said if self.measures is not None else {}
+        return figures, self.detecting.times if self.detecting is not None else {}
+
+    def _tell_others(self, observed: Snapshot, planned: Plan, encoded: Mapping[ObjectRef, EncodedStatus]) -> None:
+        """Objects of other kinds say what ours say."""
+        if self.alerts is not None:
+            self._contained("Alerts", partial(self.alerts.follow, observed))
+        if self.reports is not None:
+            self.reports.follow(observed, planned, encoded)
+
+    async def _judged(self, snapshot: Snapshot, planned: Plan) -> Mapping[ObjectRef, tuple[Told, ...]]:
+        """What is known of detections. Nobody's events depend on it, so whatever it raises, the rest goes on."""
+        if self.detections is None:
+            return {}
+        try:
+            await self.detections.follow(snapshot, planned)
+        except Exception as error:  # noqa: BLE001 - see the docstring
+            self.metrics.defects.inc()
+            _LOG.error("Detections not judged", exc_info=error, extra={"reason": type(error).__name__})
+        self.metrics.show_detections(self.detections.said)
+        return self.detections.said
 
     async def _ship(self, snapshot: Snapshot, planned: Plan) -> None:
         await self.shipment.deliver(snapshot, planned)
@@ -315,6 +368,9 @@ class _Seen:
     retention: Mapping[ObjectRef, RetentionObservation] | None
     seals: Mapping[ObjectRef, SealObservation] | None
     proofs: Mapping[str, Mapping[str, PlaceProof]]
+    figures: Mapping[str, Mapping[ObjectRef, WayFigures]]
+    detected: Mapping[str, DetectionTimes]
+    detections: Mapping[ObjectRef, tuple[Told, ...]]
 
 
 def _anew(work: Callable[[Snapshot, Plan], object], snapshot: Snapshot) -> None:
@@ -343,6 +399,9 @@ def _encode(
         seen.retention,
         seen.seals,
         seen.proofs,
+        seen.figures,
+        seen.detections,
+        seen.detected,
     )
     encoded = {id(each): EncodedStatus.of(each) for each in {id(each): each for each in documents.values()}.values()}
     return {ref: encoded[id(each)] for ref, each in documents.items()}, counted(documents.values())

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 from audit_operator.api.control_plane import Driver as DriverName
 from audit_operator.api.findings import Finding, Severity
 from audit_operator.controlplane.board import BoardUnavailable
+from audit_operator.controlplane.shipper.counts import text_of
 from audit_operator.controlplane.shipper.nodes import NOT_TOLD
 from audit_operator.plan.collector_files import CollectorFiles, collector_files
 from audit_operator.plan.shares import no_room
 from audit_operator.plan.shipping import Shipping, shipping
 from audit_operator.plan.shipping_status import NO_COLLECTOR, ShippingFacts
-from audit_operator.plan.sink_shipping import losses, quarantined
+from audit_operator.plan.sink_shipping import cuts, losses, quarantined, uncounted
 from audit_operator.plan.sinks import Sinks
+from audit_operator.plan.unreadable_lines import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,13 +47,14 @@ class Shipment:
     """Hands files to shippers and collects what they see.
 
     `make` returns the shippers of a control plane, or None if this process has none for it, or, if they serve others, a
-    finding. `secrets` reads what sinks need. `facts` has what is known, by control plane; a control plane is absent
-    where shipping is not ours.
+    finding. `secrets` reads what sinks need. `tries` says whether shippers try what is new before they use it. `facts`
+    has what is known, by control plane; a control plane is absent where shipping is not ours.
     `failed` names the control planes for which a defect kept anything from being delivered the last time.
     """
 
     make: MakeShippers
     secrets: SinkSecrets
+    tries: bool = True
     facts: dict[str, ShippingFacts] = field(default_factory=dict)
     failed: tuple[str, ...] = ()
     _shippers: dict[str, tuple[AuditControlPlane, Shippers]] = field(default_factory=dict)
@@ -80,8 +83,8 @@ class Shipment:
     async def observe(self) -> bool:
         """Look at what shippers have counted; what is true of them, they say by themselves when it changes.
 
-        Returns whether losses, or lines in quarantine, have reached another step, which no shipper knows of, or
-        something is to be tried again.
+        Returns whether losses, records that were cut, lines in quarantine, or what was not counted have reached another
+        step, which no shipper knows of, or something is to be tried again.
         """
         before = self._steps()
         for name, (_, shippers) in list(self._shippers.items()):
@@ -93,8 +96,18 @@ class Shipment:
                 self.facts[name] = await self._give_up(name, error)
         return self._steps() != before or not self._recalled.issuperset(self._shippers)
 
-    def _steps(self) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
-        return {name: (losses(each.shippers), quarantined(each.shippers)) for name, each in self.facts.items()}
+    def _steps(self) -> dict[str, tuple[object, ...]]:
+        seen = {name: each.shippers for name, each in self.facts.items()}
+        return {
+            name: (losses(each), cuts(each), quarantined(each), uncounted(each), Unreadable.of(each).steps())
+            for name, each in seen.items()
+        }
+
+    async def counts(self) -> bytes:
+        """What collectors of ours have counted for detections, as Prometheus reads it."""
+        shippers = [(name, each) for name, (_, each) in self._shippers.items()]
+        found = [(name, await each.counts()) for name, each in shippers]
+        return text_of((name, each) for name, each in found if each is not None)
 
     async def aclose(self) -> None:
         """Stop working; what runs keeps running."""
@@ -160,7 +173,7 @@ class Shipment:
         used = [existing[ref] for ref in known.wanted.sinks] if known.wanted else []
         credentials = await self.secrets.of(name, used)
         if known.wanted is not None and (known.files is None or known.credentials != credentials):
-            render = partial(collector_files, known.wanted, snapshot, name, shippers.places)
+            render = partial(collector_files, known.wanted, snapshot, name, shippers.places, tries=self.tries)
             made = await asyncio.to_thread(_that_fit, render, credentials, shippers)
             known = replace(known, credentials=credentials, files=made)
         self._made[name] = known
@@ -229,13 +242,14 @@ def _that_fit(render: Render, credentials: Credentials, shippers: Shippers) -> C
 
 
 def _is_asked_for(name: str, snapshot: Snapshot, planned: Plan) -> bool:
-    return any(each.spec.sink_refs and planned.assigned.get(each.ref) == name for each in snapshot.policies())
+    theirs = [each for each in snapshot.policies() if planned.assigned.get(each.ref) == name]
+    return any(each.spec.sink_refs or each.spec.detections for each in theirs)
 
 
 _NO_COLLECTOR = Finding(
     id=NO_COLLECTOR,
     severity=Severity.WARNING,
-    message="this operator has no collector, so that nothing is shipped",
+    message="this operator has no collector, so that nothing is shipped, and nothing counted for detections",
     mend="set AUDIT_OPERATOR_COLLECTOR, or run one by hand with what `audit-operator shipper render` writes",
 )
 _UNKNOWN = Finding(

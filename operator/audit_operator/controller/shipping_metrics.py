@@ -33,11 +33,15 @@ class ShippingMetrics(Collector):
         healthy = GaugeMetricFamily("audit_operator_shipper_healthy", "Whether it runs and answers.", labels=_SHIPPER)
         restarts = CounterMetricFamily("audit_operator_shipper_restarts", "Restarts, unasked.", labels=_SHIPPER)
         events = CounterMetricFamily("audit_operator_shipper_events", "Events read.", labels=[*_SHIPPER, "outcome"])
+        by_reason = [*_SHIPPER, "object_namespace", "reason"]
+        unreadable = CounterMetricFamily("audit_operator_shipper_unreadable_lines", "Lines.", labels=by_reason)
+        uncounted = CounterMetricFamily("audit_operator_detection_uncounted", "Had no room.", labels=_SHIPPER)
         unread = GaugeMetricFamily("audit_operator_shipper_unread_bytes", "Not read yet.", labels=_SHIPPER)
         daily = GaugeMetricFamily("audit_operator_shipper_daily_bytes", "In 24 hours, at least.", labels=_SHIPPER)
         lag = GaugeMetricFamily("audit_operator_shipper_lag_seconds", "Of the oldest, at least.", labels=_SHIPPER)
         by_sink = [*_SHIPPER, "sink"]
         records = CounterMetricFamily("audit_operator_sink_records", "Records.", labels=[*by_sink, "outcome"])
+        cut = CounterMetricFamily("audit_operator_sink_cut_records", "Larger than it takes.", labels=by_sink)
         waiting = GaugeMetricFamily("audit_operator_sink_queue_bytes", "Bytes that wait.", labels=by_sink)
         capacity = GaugeMetricFamily("audit_operator_sink_queue_capacity_bytes", "Most that can.", labels=by_sink)
         for labels, shipper in self._shippers():
@@ -46,17 +50,22 @@ class ShippingMetrics(Collector):
             restarts.add_metric(labels, figures.restarts)
             for outcome in ("received", "refused", "quarantined", "dropped"):
                 events.add_metric([*labels, outcome], getattr(figures, outcome))
+            for each in figures.unreadable:
+                unreadable.add_metric([*labels, each.namespace, each.reason], each.lines)
+            uncounted.add_metric(labels, figures.uncounted)
             lag.add_metric(labels, max([shipper.unread_for, *(each.stalled for each in shipper.exporters)]))
             if figures.unread is not None:
                 unread.add_metric(labels, figures.unread)
                 daily.add_metric(labels, shipper.daily)
-            for each in shipper.exporters:
-                sink = [*labels, each.exporter.partition("/")[2]]
+            for way in shipper.exporters:
+                sink = [*labels, way.exporter.partition("/")[2]]
                 for outcome in ("sent", "failed", "not_queued"):
-                    records.add_metric([*sink, outcome], getattr(each.figures, outcome))
-                waiting.add_metric(sink, each.figures.queue)
-                capacity.add_metric(sink, each.figures.capacity)
-        yield from (healthy, restarts, events, unread, daily, lag, records, waiting, capacity)
+                    records.add_metric([*sink, outcome], getattr(way.figures, outcome))
+                cut.add_metric(sink, way.figures.cut)
+                waiting.add_metric(sink, way.figures.queue)
+                capacity.add_metric(sink, way.figures.capacity)
+        yield from (healthy, restarts, events, unreadable, uncounted, unread, daily, lag)
+        yield from (records, cut, waiting, capacity)
 
     def _shippers(self) -> Iterator[tuple[list[str], ShipperObservation]]:
         for plane, facts in self.facts().items():

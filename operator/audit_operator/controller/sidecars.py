@@ -31,7 +31,7 @@ from audit_operator.shipping.injection.eligibility import is_meant
 from audit_operator.shipping.injection.names import fits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from audit_operator.api.audit_policy import AuditPolicy
     from audit_operator.cluster.pods import PodStore
@@ -81,6 +81,7 @@ class Sidecars:
     _changed: set[str] = field(default_factory=set)
     _counting: asyncio.TimerHandle | None = None
     _trying_again: asyncio.TimerHandle | None = None
+    _held_back: Mapping[ObjectRef, Finding] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pods.on_change = self.pods_changed
@@ -122,6 +123,12 @@ class Sidecars:
         for policy, state in self._policies.values():
             if (found := self._count(policy, state)) is not None:
                 yield policy, found
+
+    def restarts_held_back(self, why: Mapping[ObjectRef, Finding]) -> None:
+        """Take note of what keeps workloads from being restarted, by policy."""
+        if why != self._held_back:
+            self._held_back = why
+            self.on_change()
 
     def carriers(self) -> Iterable[Carriers]:
         """The pods that carry the sidecar of each policy now, and have an address."""
@@ -250,7 +257,8 @@ class Sidecars:
 
     def _counted(self, policy: AuditPolicy, state: _State) -> SidecarCount | None:
         pods = self.pods.pods(policy.metadata.namespace)
-        findings = state.findings
+        held_back = self._held_back.get(policy.ref)
+        findings = (*state.findings, *([held_back] if held_back else []))
         if pods is None:
             refusal = self.pods.refusal(policy.metadata.namespace)
             if not refusal:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from audit_operator.permissions.accesses import ACCESSES, Permission
 from audit_operator.permissions.authorizer import reaches
 from audit_operator.permissions.places import Place
-from audit_operator.permissions.rbac import GROUP_OF_USERS, SERVICE_ACCOUNT, USER, Binding, Subject
+from audit_operator.permissions.rbac import GROUP_OF_USERS, NOTHING, SERVICE_ACCOUNT, USER, Binding, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -186,6 +186,7 @@ _PERMISSIONS = tuple(dict.fromkeys(each for access in ACCESSES for way in access
 
 
 def _granted(rules: Sequence[Rule]) -> Iterator[tuple[Permission, frozenset[str]]]:
+    rules = [rule for rule in rules if rule.names != {NOTHING}]
     for permission in _PERMISSIONS:
         found = [names for rule in rules if (names := _names(rule, permission)) is not None]
         if found:

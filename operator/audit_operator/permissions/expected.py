@@ -26,6 +26,11 @@ _BUILT_IN = {
         "cluster-admin",
         Subject(GROUP_OF_USERS, "kubeadm:cluster-admins"),
     ): "administrators of the cluster, as kubeadm makes them",
+    (
+        "kubeadm:apiserver-kubelet-client",
+        "system:kubelet-api-admin",
+        Subject(USER, "kube-apiserver-kubelet-client"),
+    ): "the API server, as kubelets know it where kubeadm has made its certificate",
     **{
         (name, name, Subject(USER, name)): "a component of Kubernetes"
         for name in ("system:kube-controller-manager", "system:kube-scheduler")

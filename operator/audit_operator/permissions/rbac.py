@@ -22,6 +22,8 @@ GROUP = "rbac.authorization.k8s.io"
 KINDS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
 
 USER, GROUP_OF_USERS, SERVICE_ACCOUNT = "User", "Group", "ServiceAccount"
+NOTHING = "audit-operator-prober-NOTHING"
+"""The only object that the prober may change, and there is none: see `proof/bodies`."""
 _ACCOUNT_PREFIX = "system:serviceaccount:"
 
 

@@ -12,8 +12,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.findings import Finding, ObjectRef, Severity
-from audit_operator.api.sink import ClusterAuditSinkSpec, Guarantee, SinkType
+from audit_operator.api.sink import Guarantee, SinkType
 from audit_operator.plan.buckets import access_key_revision, barred_buckets
+from audit_operator.plan.canary import canary
 from audit_operator.plan.credentials import (
     ACCESS_KEY,
     AUTHORIZATION,
@@ -29,17 +30,17 @@ from audit_operator.plan.credentials import (
 from audit_operator.plan.shares import beyond_bounds, room_of
 from audit_operator.plan.sinks import Sinks, has_folders
 from audit_operator.retention.folders import home_of
+from audit_operator.shipping.collector import demands
 from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified, render
 from audit_operator.shipping.collector.pseudonym_keys import KEYS_FILE
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.enforcement.table import folders_key
-from audit_operator.shipping.exporters import CredentialFiles, Exporter, exporter, guarantee, largest_event
-from audit_operator.shipping.pipeline import LARGEST_EVENT, AuditFiles, AuditPipeline, AuditWebhook
+from audit_operator.shipping.exporters import CredentialFiles, Exporter, exporter, guarantee
+from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline, AuditWebhook
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from audit_operator.api.sink import AuditSinkSpec
     from audit_operator.plan.shipping import Shipping
     from audit_operator.plan.sinks import Sink
     from audit_operator.plan.snapshot import Snapshot
@@ -94,6 +95,7 @@ class CollectorFiles:
         pseudonymous: namespaces in whose records some fields get pseudonyms; ``""`` stands for records without one.
         pseudonym_keys: where their keys come from (`Epoch.encoded`); all shippers of a control plane must have the
             same, or one person is several. Empty: the shipper makes its own. Never shown.
+        canary: lines that the configuration is tried with before it is used (`Canary.encoded`); empty: it is not.
     """
 
     config: str
@@ -109,19 +111,22 @@ class CollectorFiles:
     identities: Mapping[str, str] = field(default_factory=dict)
     pseudonymous: tuple[str, ...] = ()
     pseudonym_keys: str = field(default="", repr=False)
+    canary: str = field(default="", repr=False)
 
 
-def collector_files(
+def collector_files(  # noqa: PLR0913  # the last two say what else whoever asks has, and wants
     shipping: Shipping,
     snapshot: Snapshot,
     cluster: str,
     places: Places = Places(),
     credentials: Mapping[ObjectRef, SinkCredentials | Finding] = MappingProxyType({}),
+    *,
+    tries: bool = False,
 ) -> CollectorFiles:
     """Render what was planned.
 
     `credentials` has what the Secrets of sinks hold, or why there is nothing. For a sink that is not in it, somebody
-    else brings the files.
+    else brings the files. `tries` says that there are to be lines to try the configuration with.
     """
     exporters: dict[ObjectRef, Exporter] = {}
     findings: dict[ObjectRef, Finding] = {}
@@ -152,8 +157,8 @@ def collector_files(
         quarantine=routes[""],
         exporters=tuple(exporters.values()),
         redactions=shipping.redactions,
-        largest_event=_largest_event(existing[ref].spec for ref in exporters),
         keys=f"{places.config}/{KEYS_FILE}",
+        counting=shipping.counting,
     )
     configuration = render(pipeline, places.endpoints)
     # The one file that no configuration names: a new key must be a new configuration all the same.
@@ -161,7 +166,7 @@ def collector_files(
     return CollectorFiles(
         config=yaml_text(identified(_with_table_of(digest, configuration), digest)),
         digest=digest,
-        table=yaml_text({**shipping.table.entries, **_folders(shipping)}),
+        table=yaml_text({**shipping.table.entries, **demands.entries(shipping.redactions), **_folders(shipping)}),
         table_file=_in_table(digest, places.table),
         sinks={ref: each.id for ref, each in exporters.items()},
         settings={each.id: _digest(json.dumps(each.config, sort_keys=True)) for each in exporters.values()},
@@ -175,6 +180,7 @@ def collector_files(
             if isinstance(credentials.get(ref), SinkCredentials)
         },
         pseudonymous=shipping.pseudonymous,
+        canary=canary(pipeline, shipping, "" if places.webhook else places.audit_log).encoded() if tries else "",
     )
 
 
@@ -223,7 +229,7 @@ def _in_table(digest: str, path: str) -> str:
 
 
 def _with_table_of(digest: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, but for the name of the table's file: rendering takes time with many demands for redaction."""
+    """The same, but for the name of the table's file, which the digest is a part of."""
     lookup = configuration["processors"]["lookup"]
     source = {**lookup["source"], "path": _in_table(digest, lookup["source"]["path"])}
     processors = {**configuration["processors"], "lookup": {**lookup, "source": source}}
@@ -248,12 +254,6 @@ def _folders(shipping: Shipping) -> dict[str, dict[str, str]]:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _largest_event(sinks: Iterable[AuditSinkSpec | ClusterAuditSinkSpec]) -> int:
-    """What every cluster-wide sink takes: no tenant's sink may cost others the bodies of their events."""
-    limits = (largest_event(each) for each in sinks if isinstance(each, ClusterAuditSinkSpec))
-    return min(limits, default=LARGEST_EVENT)
 
 
 def credential_files(sink: Sink, places: Places, known: SinkCredentials | None = None) -> CredentialFiles:

@@ -47,7 +47,7 @@ def _dialect_of(version: Version) -> Dialect:
     return Dialect(group_wildcard=version >= GROUP_WILDCARD.since, known_groups=known_resources().groups)
 
 
-@lru_cache(maxsize=4)  # equal facts need no second compilation: most reconciles change no policy
+@lru_cache(maxsize=8)  # equal facts need no second compilation: most reconciles change no policy
 def compile_policy(
     contributions: frozenset[Contribution],
     namespaces: frozenset[str],

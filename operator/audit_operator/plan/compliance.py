@@ -6,14 +6,16 @@ observed; and that an API server does not run a policy yet says nothing about wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from audit_operator.api.control_plane import Driver, Log
+from audit_operator.api.policy_status import MAX_FINDINGS
 from audit_operator.api.sink import ClusterAuditSink
 from audit_operator.compliance.controls import EvidenceKind
-from audit_operator.compliance.facts import Facts, Observation, Standing
+from audit_operator.compliance.facts import Facts, LiveProof, Observation, Shown, Standing
+from audit_operator.plan.proof_status import place_of
 from audit_operator.retention.demand import Wish
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ _LOG = {
     EvidenceKind.LOG_SIZE: ("max_size", "--audit-log-maxsize", 100),
 }
 """Source: CIS Kubernetes Benchmark 1.2.17 to 1.2.19, as kube-bench has them (cfg/cis-1.11/master.yaml)."""
+_LISTED = {LiveProof.CONTRADICTED: "contradictedActions", LiveProof.MISSING: "missingActions"}
+
+_SPEAKS_AGAINST = frozenset(each.value for each in _LISTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +81,36 @@ class Said:
         }
         wishes = [_wish(each) for each in policies if usable[each.ref]]
         asked = (min(each.minimum for each in wishes), min(each.hot for each in wishes)) if wishes else None
-        return Facts(namespace, coverage, observed, asked)
+        return Facts(namespace, coverage, observed, asked, self._shown(namespace, policies))
 
     def _status(self, about: Policy | Sink | AuditControlPlane) -> Status:
         """The status of an object, if it speaks about its present spec."""
         status = self.statuses.get(about.ref, {})
         return status if status.get("observedGeneration") == about.metadata.generation else {}
+
+    def _shown(self, namespace: str, policies: tuple[Policy, ...]) -> dict[str, Shown]:
+        """What live probes have shown of each action: the worst that one of these policies says of it.
+
+        A cluster-wide policy says what was verified anywhere, which proves nothing of one namespace; and of what it
+        says against an action, a namespace is concerned by what was found there, or may have been.
+        """
+        shown: dict[str, Shown] = {}
+        for each in policies:
+            if each.metadata.namespace != namespace:
+                continue
+            proof = self._status(each).get("coverage", {}).get("proof", {})
+            for action in proof.get("verifiedActions", ()):
+                shown.setdefault(action, Shown(LiveProof.VERIFIED, seen=proof.get("oldest", "")))
+        proofs = [(each, self._status(each).get("coverage", {}).get("proof", {})) for each in policies]
+        elsewhere = [(each, proof) for each, proof in proofs if each.metadata.namespace != namespace]
+        for each, proof in elsewhere:
+            said = f"a live probe speaks against it, and {each.ref} does not say in which namespaces"
+            shown |= dict.fromkeys(_somewhere(proof), Shown(LiveProof.CLAIMED, said))
+        here = [(proof, "" if each.metadata.namespace == namespace else namespace) for each, proof in proofs]
+        for outcome in (LiveProof.MISSING, LiveProof.CONTRADICTED):
+            for proof, place in here:
+                shown |= _against(proof, outcome, place)
+        return shown
 
     def _condition(self, about: Policy | Sink | AuditControlPlane, type_: ConditionType) -> Observation:
         source = f"{about.ref} status.conditions[{type_}]"
@@ -169,6 +198,51 @@ class Said:
             return Observation(Standing.FAILS, f"{flag} is {value}, and {least} is asked for", source, running.seen)
         shown = "set" if least is None else value
         return Observation(Standing.HOLDS, f"{flag} is {shown} on every API server", source, running.seen)
+
+
+def _against(proof: Status, outcome: LiveProof, namespace: str) -> dict[str, Shown]:
+    """The actions of which a status says so, with what was found where that stands there, too.
+
+    With a namespace, of a cluster-wide policy: those alone that were found there, or at no place.
+    """
+    listed = proof.get(_LISTED[outcome], ()) if not namespace else ()
+    found = {
+        each["action"]: each
+        for each in reversed(proof.get("findings", ()))
+        if each["outcome"] == outcome.value and (not namespace or place_of(each.get("message", "")) in ("", namespace))
+    }
+    said = {action: f"{each.get('message', '')} ({each.get('sink', '')})" for action, each in found.items()}
+    return {action: Shown(outcome, said.get(action, "see coverage.proof")) for action in {*listed, *found}}
+
+
+def _somewhere(proof: Status) -> frozenset[str]:
+    """The actions that something speaks against at places that a cluster-wide policy has no room to name."""
+    findings = proof.get("findings", ())
+    listed = frozenset(action for name in _LISTED.values() for action in proof.get(name, ()))
+    # As many findings as there is room for: there may be more of the same actions.
+    if len(findings) >= MAX_FINDINGS:
+        return listed
+    return listed - {each["action"] for each in findings if each["outcome"] in _SPEAKS_AGAINST}
+
+
+def delivers(plane: AuditControlPlane, digest: str) -> bool:
+    """Whether the operator says that it delivers that policy: another release or option may compile otherwise.
+
+    Where API servers are only observed, it delivers none, and judges on what it was given, as everybody does.
+    """
+    return plane.spec.driver is Driver.OBSERVE or (plane.status is not None and plane.status.digest == digest)
+
+
+def of_another_policy(facts: Facts) -> Facts:
+    """The same facts where statuses speak about another policy than the one that verdicts were reached on."""
+    return replace(facts, observed={**facts.observed, EvidenceKind.IN_FORCE: (_NOT_OURS,)}, shown={})
+
+
+_NOT_OURS = Observation(
+    Standing.NOT_OBSERVED,
+    "the policy that these objects compile to here is not the one that the operator says it delivers",
+    "status.digest",
+)
 
 
 def _right(plane: AuditControlPlane, permissions: Status, field: str, may: str) -> Observation:

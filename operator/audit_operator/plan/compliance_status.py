@@ -76,7 +76,8 @@ class ComplianceOfPolicies:
         """What is said; verdicts depend on how observations stand, and not on their words."""
         frameworks = policy.spec.compliance.frameworks if policy.spec.compliance else ()
         standing = tuple((kind, tuple(each.standing for each in seen)) for kind, seen in facts.observed.items())
-        key = (frameworks, bool(facts.namespace), id(facts.coverage), facts.asked, standing)
+        shown = frozenset((action, each.proof) for action, each in facts.shown.items())
+        key = (frameworks, bool(facts.namespace), id(facts.coverage), facts.asked, standing, shown)
         if key not in self._known:
             results = judge(frameworks, facts)
             rate = passing_rate(results)

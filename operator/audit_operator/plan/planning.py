@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit_operator.api.conditions import Reason
+from audit_operator.api.control_plane import Precision
 from audit_operator.api.findings import Finding, ObjectRef
 from audit_operator.plan.application_logs import not_injected
 from audit_operator.plan.compiled import CompiledPolicy, compile_policy
 from audit_operator.plan.contributions import contribution_of, rule_of
 from audit_operator.plan.control_planes import ControlPlanes
+from audit_operator.plan.counting import Counted, counted
+from audit_operator.plan.effective import EffectivePolicy
 from audit_operator.plan.given import GivenPolicy, given_policy
 from audit_operator.plan.limited import limited, limits_in
 from audit_operator.plan.redactions import OwnPatterns, overruled, own_patterns
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from audit_operator.api.audit_policy import AuditPolicy
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
-    from audit_operator.plan.snapshot import Snapshot
+    from audit_operator.plan.snapshot import NamespaceFact, Snapshot
     from audit_operator.policy.contribution import Contribution
 
 
@@ -46,6 +49,8 @@ class Plan:
         given: the policy of each control plane that is only observed, by name; there, nothing that was compiled counts.
         patterns: what each policy wants taken out by patterns of its own, as far as that is done.
         retention: what each sink must keep.
+        counted: what the shippers of each control plane count for detections, by name.
+        effective: what detections see, by control plane; only of those whose policies have any.
     """
 
     compiled: Mapping[str, CompiledPolicy]
@@ -55,6 +60,8 @@ class Plan:
     given: Mapping[str, GivenPolicy]
     patterns: Mapping[ObjectRef, OwnPatterns]
     retention: Retention
+    counted: Mapping[str, Counted]
+    effective: Mapping[str, EffectivePolicy]
 
     @property
     def deliverable(self) -> list[str]:
@@ -110,11 +117,44 @@ def plan(snapshot: Snapshot) -> Plan:
     kept = retention(snapshot, assigned)
     for ref, about_retention in kept.findings.items():
         findings[ref].extend(about_retention)
+    counts = _counted(planes, snapshot, assigned)
+    for ref, not_counted in ((ref, each) for of_plane in counts.values() for ref, each in of_plane.findings.items()):
+        findings[ref].extend(not_counted)
     withheld = {
         name: reason for name, plane in planes.by_name.items() if (reason := _withheld(plane, planes, assigned))
     }
     found = {ref: tuple(each) for ref, each in findings.items() if each}
-    return Plan(compiled, withheld, assigned, found, given, patterns, kept)
+    detecting = {assigned.get(each.ref, "") for each in snapshot.policies() if each.spec.detections}
+    effective = {
+        name: _effective(plane, compiled[name], contributions[name], known, given.get(name))
+        for name, plane in planes.by_name.items()
+        if name in detecting
+    }
+    return Plan(compiled, withheld, assigned, found, given, patterns, kept, counts, effective)
+
+
+def _effective(
+    plane: AuditControlPlane,
+    compiled: CompiledPolicy,
+    contributions: set[Contribution],
+    known: tuple[NamespaceFact, ...],
+    given: GivenPolicy | None,
+) -> EffectivePolicy:
+    """What is left of requests after shippers, for whom policies are exact, whatever API servers are to record."""
+    if plane.spec.precision is not Precision.EXACT:
+        namespaces = frozenset(each.name for each in known)
+        compiled = compile_policy(frozenset(contributions), namespaces, Precision.EXACT, compiled.version)
+    limiting = sorted((each for each in contributions if each.limits), key=lambda each: repr(each.limits))
+    theirs = given.policy if given is not None else None
+    return EffectivePolicy(compiled.policy, theirs, given is None or theirs is not None, tuple(limiting))
+
+
+def _counted(planes: ControlPlanes, snapshot: Snapshot, assigned: Mapping[ObjectRef, str]) -> dict[str, Counted]:
+    policies: dict[str, list[AuditPolicy | ClusterAuditPolicy]] = {name: [] for name in planes.by_name}
+    for policy in snapshot.policies():
+        if policy.ref in assigned:
+            policies[assigned[policy.ref]].append(policy)
+    return {name: counted(theirs, snapshot) for name, theirs in policies.items()}
 
 
 def _before_any_assignment(snapshot: Snapshot, planes: ControlPlanes) -> defaultdict[ObjectRef, list[Finding]]:

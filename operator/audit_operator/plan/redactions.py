@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, Severity
-from audit_operator.shipping.redaction.own_pattern import OwnPattern, Refused
+from audit_operator.shipping.redaction.own_pattern import (
+    LARGEST_TOGETHER,
+    MOST_TOGETHER,
+    OwnPattern,
+    Refused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,9 +25,6 @@ if TYPE_CHECKING:
 REFUSED = "redaction-pattern-refused"
 SURPLUS = "redaction-pattern-surplus"
 OVERRULED = "redaction-overruled"
-
-MOST_TOGETHER = 32
-"""Patterns of all AuditPolicies of one namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,17 @@ def _own_patterns(
         match OwnPattern.parse(each.name, each.regex, each.replacement):
             case Refused(reason):
                 findings.append(_refused(each.name, reason, path))
-            case OwnPattern() as own if own in before or len(before) < MOST_TOGETHER:
+            case OwnPattern() as own if own in before or _has_room(before, own):
                 before.add(own)
                 applied.append(own)
             case _:
                 findings.append(_surplus(policy, each.name, path))
     return OwnPatterns(tuple(applied), tuple(findings))
+
+
+def _has_room(before: set[OwnPattern], another: OwnPattern) -> bool:
+    size = sum(each.size for each in before) + another.size
+    return len(before) < MOST_TOGETHER and size <= LARGEST_TOGETHER
 
 
 def _refused(name: str, reason: str, path: str) -> Finding:
@@ -83,7 +90,7 @@ def _surplus(policy: AuditPolicy | ClusterAuditPolicy, name: str, path: str) -> 
         SURPLUS,
         Severity.ERROR,
         f"the pattern {name!r} of {policy.ref} is not applied: the policies of its namespace have more than "
-        f"{MOST_TOGETHER} patterns together",
+        f"{MOST_TOGETHER} patterns together, or with repetitions written out more than {LARGEST_TOGETHER} characters",
         mend="put several into one, with (?:a|b), or leave some out; policies count in the order of their names",
         path=path,
     )

@@ -1,7 +1,8 @@
 """Which workload is restarted next so that its pods get their sidecar, and which must not be now.
 
 A restart is what `kubectl rollout restart` does: a change of the pod template, which the workload's own strategy rolls
-out. It does not ask PodDisruptionBudgets, since nobody is evicted; so they are asked here.
+out. It does not ask PodDisruptionBudgets, since nobody is evicted; so they are asked here, for as many pods as the
+strategy may take at once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.application_logs import WorkloadRestart
-from audit_operator.api.selector import LabelSelector, selector_matches
+from audit_operator.api.findings import Finding, Severity
+from audit_operator.api.selector import foreign_selector, selector_matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -96,21 +98,95 @@ def can_roll(workload: Document) -> bool:
     return not spec.get("paused") and strategy.get("type", "RollingUpdate") == "RollingUpdate"
 
 
-def is_allowed(pods: Iterable[Pod], budgets: Iterable[Document]) -> bool:
-    """Whether every PodDisruptionBudget that selects one of the pods could lose a pod now, as far as it knows."""
-    labels = [each.labels for each in pods]
-    return all(_has_room(each) for each in budgets if any(_selects(each, one) for one in labels))
+def at_once(workload: Document) -> int:
+    """How many pods the strategy of a workload that rolls may take away before it has replaced them.
+
+    Shares are resolved as kube-controller-manager does: down for a Deployment, which takes one where nothing is left of
+    both its numbers; down for a StatefulSet, one at least; up for a DaemonSet. A surge alone takes none.
+    """
+    spec, kind = workload["spec"], workload["kind"]
+    rolling = (spec.get("updateStrategy") or spec.get("strategy") or {}).get("rollingUpdate") or {}
+    if kind == "DaemonSet":
+        replicas = int((workload.get("status") or {}).get("desiredNumberScheduled", 0))
+    else:
+        replicas = int(spec.get("replicas", 1))
+    default, surges, up = _STRATEGIES[kind]
+    taken = _resolved(rolling.get("maxUnavailable", default), replicas, up=up)
+    if taken == 0 and not _resolved(rolling.get("maxSurge", surges), replicas, up=True):
+        taken = 1
+    return min(taken, replicas)
 
 
-def _selects(budget: Document, labels: Mapping[str, str]) -> bool:
-    """As `policy/v1`: an empty selector selects every pod of the namespace, and none at all selects nothing."""
+_STRATEGIES = {"Deployment": ("25%", "25%", False), "StatefulSet": (1, 0, False), "DaemonSet": (1, 0, True)}
+"""Of each kind, what the API server sets for maxUnavailable and maxSurge, and whether a share is rounded up."""
+
+
+def _resolved(number: int | str, of: int, *, up: bool) -> int:
+    if isinstance(number, int):
+        return number
+    share = int(number.removesuffix("%")) * of
+    return -(-share // 100) if up else share // 100
+
+
+def held_back(workload: Document, pods: Iterable[Pod], budgets: Iterable[Document]) -> Finding | None:
+    """Why a workload that is rolled out must not be restarted now; None if it may be.
+
+    A restart needs room for all pods that it may take at once, and for one at least, in every PodDisruptionBudget that
+    selects pods of the workload, as far as the budget knows, or of which nobody can tell whether it does. No figure
+    that changes by itself is named.
+    """
+    what = f"{workload['kind']} {workload['metadata']['name']}"
+    if not can_roll(workload):
+        return _held_back(
+            f"{what} is not restarted: it is paused, or does not roll by itself (its strategy is no RollingUpdate)",
+            "restart its pods yourself: kubectl rollout restart, or delete them; or give it the strategy RollingUpdate",
+        )
+    taken = max(at_once(workload), 1)
+    labels = [workload["spec"]["template"].get("metadata", {}).get("labels") or {}, *(each.labels for each in pods)]
+    for budget in budgets:
+        if _room(budget) < taken and _may_select(budget, labels):
+            return _held_back(
+                f"{what} is not restarted: its strategy may take {taken} of its pods at once, and PodDisruptionBudget "
+                f"{budget['metadata']['name']} lets fewer go (status.disruptionsAllowed){_doubt(budget)}",
+                f"lower {_PATHS[workload['kind']]}.rollingUpdate.maxUnavailable, or let the budget allow as many; or "
+                "restart it yourself at a good time: kubectl rollout restart",
+            )
+    return None
+
+
+HELD_BACK = "restart-held-back"
+_PATHS = {"Deployment": "spec.strategy", "StatefulSet": "spec.updateStrategy", "DaemonSet": "spec.updateStrategy"}
+
+
+def _held_back(message: str, mend: str) -> Finding:
+    return Finding(HELD_BACK, Severity.WARNING, message, mend, path="spec.applicationLogs.restartWorkloads")
+
+
+def _may_select(budget: Document, labels: Iterable[Mapping[str, str]]) -> bool:
+    """As `policy/v1`: an empty selector selects every pod of the namespace, and none at all selects nothing.
+
+    One that is not understood may select any.
+    """
     selector = budget["spec"].get("selector")
     if selector is None:
         return False
-    return selector_matches(LabelSelector.model_validate_json(json.dumps(selector)), labels)
+    try:
+        read = foreign_selector(selector)
+    except ValueError:
+        return True
+    return any(selector_matches(read, each) for each in labels)
 
 
-def _has_room(budget: Document) -> bool:
+def _doubt(budget: Document) -> str:
+    try:
+        foreign_selector(budget["spec"]["selector"])
+    except ValueError:
+        return "; its selector is not understood, and may select them"
+    return ""
+
+
+def _room(budget: Document) -> int:
+    """Pods that may go now; none where the budget was changed since its status was written."""
     status = budget.get("status") or {}
     is_fresh = status.get("observedGeneration", 0) >= budget["metadata"].get("generation", 0)
-    return bool(is_fresh and status.get("disruptionsAllowed", 0) > 0)
+    return int(status.get("disruptionsAllowed", 0)) if is_fresh else 0

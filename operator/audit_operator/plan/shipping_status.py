@@ -13,12 +13,17 @@ from audit_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from audit_operator.api.findings import Finding, Severity
 from audit_operator.api.observations import Flow
 from audit_operator.plan.claim import Claim, false, true, unknown
-from audit_operator.plan.sink_shipping import lag_text, losses, quarantined
+from audit_operator.plan.counting import NOT_COUNTED
+from audit_operator.plan.flow_trouble import trouble
+from audit_operator.plan.sink_shipping import cuts, lag_text, losses, quarantined, uncounted
 from audit_operator.plan.sink_status import with_store
+from audit_operator.plan.unreadable_lines import Unreadable, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from audit_operator.api.audit_policy import AuditPolicy
+    from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
     from audit_operator.api.findings import ObjectRef
     from audit_operator.api.observations import ShipperObservation
@@ -27,8 +32,12 @@ if TYPE_CHECKING:
 
 NO_COLLECTOR = "no-collector"
 NOT_SERVED = "no-shippers-for-control-plane"
-UNKEPT, QUARANTINED = "events-not-shipped", "lines-quarantined"
+UNKEPT, QUARANTINED, UNCOUNTED = "events-not-shipped", "lines-quarantined", "detections-uncounted"
 _TYPE = ConditionType.SHIPPING
+_OTHERS = (
+    "the operator would need the setting AUDIT_OPERATOR_SHIPPERS; `audit-operator shipper render` gives the "
+    "configuration to run a collector with by hand, of which nothing is seen here"
+)
 _STALE = "shippers write to it with what its Secrets held before"
 
 
@@ -61,9 +70,11 @@ class ShippingOfPlane:
     stores: Mapping[ObjectRef, StoreObservation] = field(default_factory=dict)
     _judged: dict[ObjectRef, Claim] = field(default_factory=dict)
     _losses: Mapping[str, int] = field(init=False)
+    _cuts: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._losses = losses(self.facts.shippers) if self.facts else {}
+        shippers = self.facts.shippers if self.facts else ()
+        self._losses, self._cuts = losses(shippers), cuts(shippers)
 
     def of_policy(self, sinks: Iterable[ObjectRef]) -> Claim:
         """Whether the records of a policy with these usable sinks arrive in all of them."""
@@ -87,8 +98,15 @@ class ShippingOfPlane:
 
     def lost(self, sink: ObjectRef) -> int:
         """The step that the losses on the way to a sink have reached, of all policies together; 0: none is known."""
+        return self._of_exporter(sink, self._losses)
+
+    def cut(self, sink: ObjectRef) -> int:
+        """The step that records have reached, of all policies together, that were too large for a sink; 0: none was."""
+        return self._of_exporter(sink, self._cuts)
+
+    def _of_exporter(self, sink: ObjectRef, steps: Mapping[str, int]) -> int:
         files = self.facts.files if self.facts else None
-        return self._losses.get(files.sinks.get(sink, ""), 0) if files else 0
+        return steps.get(files.sinks.get(sink, ""), 0) if files else 0
 
     def lag(self, sink: ObjectRef) -> int:
         """Seconds for which at least something for a sink has waited, as one of `observations.LAGS`; 0: not known."""
@@ -97,15 +115,19 @@ class ShippingOfPlane:
             return 0
         return max((each.waiting(exporter) for each in self.facts.shippers), default=0)
 
+    def unseen_counts(self, policy: AuditPolicy | ClusterAuditPolicy) -> Iterator[Finding]:
+        """That nobody knows here whether anything is counted of a policy's detections."""
+        if self.facts is None and policy.spec.detections:
+            said = f"whether the events that its detections are about are counted is not known: {self._none_of_ours()}"
+            yield Finding(NOT_COUNTED, Severity.INFO, said, _OTHERS, path="spec.detections")
+
+    def _none_of_ours(self) -> str:
+        return f"no shipper of ours runs for driver {self.plane.spec.driver}"
+
     def _judge(self, sink: ObjectRef) -> Claim:
         facts = self.facts
         if facts is None:
-            said = (
-                f"no shipper of ours runs for driver {self.plane.spec.driver}: the operator would need the setting "
-                "AUDIT_OPERATOR_SHIPPERS; `audit-operator shipper render` gives the configuration to run a collector "
-                "with by hand, of which nothing is seen here"
-            )
-            return unknown(_TYPE, Reason.NOT_IMPLEMENTED, said)
+            return unknown(_TYPE, Reason.NOT_IMPLEMENTED, f"{self._none_of_ours()}: {_OTHERS}")
         absent = next((each for each in facts.refused if each.id in (NO_COLLECTOR, NOT_SERVED)), None)
         if absent is not None:
             return false(_TYPE, Reason.SHIPPER_DOWN, _said(absent))
@@ -128,18 +150,36 @@ def remarks_for_owner(facts: ShippingFacts) -> tuple[Finding, ...]:
         for each in facts.shippers
         if each.last_error
     )
-    return (*facts.refused, *facts.remarks, *_unkept(facts), *said, *_quarantined(facts))
+    return (*facts.refused, *facts.remarks, *_unkept(facts), *said, *_quarantined(facts), *_uncounted(facts))
 
 
 def _quarantined(facts: ShippingFacts) -> Iterator[Finding]:
-    """Lines that are no audit event: they are shipped, but whoever looks for the event does not find it."""
+    """Lines that cannot be read: they are shipped, but whoever looks for the event does not find all of it."""
+    reasons = {each.node: Unreadable.of([each]).reasons() for each in facts.shippers}
     for node, lines in quarantined(facts.shippers).items():
         yield Finding(
             QUARANTINED,
             Severity.WARNING,
-            f"shipper {node}: {lines} lines or more of the API server's log are no audit events; they are shipped as "
-            "they are, and their field `quarantine` says why",
-            "find them in the store; half a line is normal where an API server was killed, and nothing else is",
+            f"shipper {node}: {lines} lines or more of the API server's log could not be read as audit events, or not "
+            f"as a whole{in_words(reasons.get(node, {}))}; they are shipped without what may be secret, and their "
+            "field `quarantine` or `unreadable` says why",
+            "find them in the store, and see who sends such bodies; half a line is normal where an API server was "
+            "killed, and nothing else is",
+        )
+
+
+def _uncounted(facts: ShippingFacts) -> Iterator[Finding]:
+    """Detections that may be blind for some users, sources or objects: there was no room, or an event is too large."""
+    for node, times in uncounted(facts.shippers).items():
+        yield Finding(
+            UNCOUNTED,
+            Severity.WARNING,
+            f"shipper {node}: {times} times or more, events were not counted as detections ask for it: what these tell "
+            "apart takes all series that there are for one condition, so that the rest counts together, by namespace; "
+            "or they ask for what is in bodies, or in lists, that are too large to be compared, or cannot be read; or "
+            "there is more than 64 MiB to show, and none of it is",
+            "see which detections have the most series, and tell apart less, or more narrowly; have "
+            "AUDIT_OPERATOR_DETECTION_SERIES raised; or have them ask for less of bodies",
         )
 
 
@@ -155,10 +195,10 @@ def _of_shippers(facts: ShippingFacts, plane: str) -> Claim | None:
     """What is wrong with the shippers, whatever the sink."""
     seen_there = f"see AuditControlPlane {plane}"
     if not facts.shippers:
-        return false(_TYPE, Reason.SHIPPER_DOWN, "no shipper has been seen yet")
+        return false(_TYPE, Reason.SHIPPER_DOWN, f"no shipper has been seen yet ({seen_there}; {_PODS})")
     for shipper in facts.shippers:
         if not shipper.healthy:
-            said = f"shipper {shipper.node} does not run, or does not answer ({seen_there})"
+            said = f"shipper {shipper.node} does not run, or does not answer ({seen_there}; {_PODS}, and its log)"
             return false(_TYPE, Reason.SHIPPER_DOWN, said)
     if facts.refused:
         said = f"the shippers are not brought to what was planned; what they ran stays in force ({seen_there})"
@@ -172,26 +212,21 @@ def _of_shippers(facts: ShippingFacts, plane: str) -> Claim | None:
 
 def _of_flow(sink: ObjectRef, facts: ShippingFacts) -> Claim:
     exporter = facts.files.sinks.get(sink, "") if facts.files else ""
-    seen = {shipper.node: shipper.flow(exporter) for shipper in facts.shippers}
-    for flow, (reason, said) in _TROUBLE.items():
-        nodes = [node for node, each in seen.items() if each is flow]
-        if nodes:
-            waited = max(each.waiting(exporter) for each in facts.shippers if each.node in nodes)
-            since = f", for {lag_text(waited)} or longer" if waited and flow is Flow.BACKLOG else ""
-            return false(_TYPE, reason, f"{sink}, shipper {nodes[0]}: {said}{since}")
+    if (troubled := trouble(sink, exporter, facts.shippers)) is not None:
+        return troubled
     behind = max(facts.shippers, key=lambda each: each.unread_for, default=None)
     if behind is not None and behind.unread_for:
         said = f"shipper {behind.node}: events wait in the API server's log for {lag_text(behind.unread_for)} or longer"
-        return false(_TYPE, Reason.BACKLOG, f"{said}, since it reads fewer than are written (give it more CPU)")
-    if Flow.FLOWING in seen.values():
+        return false(_TYPE, Reason.BACKLOG, f"{said}, since it reads fewer than are written ({_READS_FASTER})")
+    if any(each.flow(exporter) is Flow.FLOWING for each in facts.shippers):
         return true(_TYPE, Reason.SHIPPING, "all sinks take what is sent to them")
     return unknown(_TYPE, Reason.NOTHING_YET, f"{sink}: nothing was sent yet")
 
 
-_TROUBLE: Mapping[Flow, tuple[Reason, str]] = {
-    Flow.LOSSY: (Reason.LOSSY, "records were given up lately, or could not be kept; see the shipper's metrics"),
-    Flow.BACKLOG: (Reason.BACKLOG, "records wait, since the sink takes none, or fewer than there are"),
-}
+_PODS = "where it has pods: kubectl get pods -A -o wide -l 'app.kubernetes.io/component in (shipper,gateway)'"
+_READS_FASTER = (
+    "give it more CPU: shipper.resources of the chart; or let policies record less: audit-operator replay --suggest"
+)
 # The worst first.
 _ORDER = (
     Reason.LOSSY,

@@ -54,6 +54,15 @@ class InputConfigMap:
 
 
 @dataclass(frozen=True, slots=True)
+class CountingLimits:
+    """How many conditions of detections are counted, and series of them all, in each shipper; and the prober's user."""
+
+    conditions: int = 64
+    series: int = 20_000
+    prober: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that a plan may depend on.
 
@@ -64,6 +73,7 @@ class Snapshot:
         earlier: policies by digest that API servers may still be running.
         layouts: where shippers are to write in the stores of sinks that have folders, as their statuses remember it.
         local_sinks: whether AuditSinks may name addresses that are local to whoever writes to them.
+        counting: how much shippers count for detections.
     """
 
     audit_policies: tuple[AuditPolicy, ...] = ()
@@ -79,6 +89,7 @@ class Snapshot:
     earlier: Mapping[str, Policy] = field(default_factory=dict)
     layouts: Mapping[ObjectRef, Layout] = field(default_factory=dict)
     local_sinks: bool = False
+    counting: CountingLimits = CountingLimits()
 
     def input(self, namespace: str, name: str, key: str) -> str | None:
         """One text of an input ConfigMap; None if there is no such ConfigMap, or no such key in it."""

@@ -6,6 +6,7 @@ was observed; what this release does not do says so.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -23,7 +24,11 @@ from audit_operator.plan.claim import Claim, false, true, unknown
 from audit_operator.plan.compliance import Said
 from audit_operator.plan.compliance_status import ComplianceOfPolicies
 from audit_operator.plan.covering import CoverageOfPlane, catalogue_for
+from audit_operator.plan.crowding import Crowded
 from audit_operator.plan.defect import DEFECT
+from audit_operator.plan.detection_answers import findings as detection_findings
+from audit_operator.plan.detection_time import time_to_detect
+from audit_operator.plan.error_rate import logging_error_rate
 from audit_operator.plan.given import INVALID, NOT_FOUND
 from audit_operator.plan.log_files import lasting_findings, log_file_findings
 from audit_operator.plan.proof_status import ProofOfPlane, proof_claim, proof_json
@@ -39,9 +44,10 @@ from audit_operator.plan.shipping_status import (
 )
 from audit_operator.plan.shortfall import SHORTFALL
 from audit_operator.plan.sidecars import not_collected, with_sidecars
-from audit_operator.plan.sink_shipping import Way, ways
+from audit_operator.plan.sink_shipping import OnTheWay, Way, ways
 from audit_operator.plan.sinks import NOT_FOUND as SINK_NOT_FOUND
 from audit_operator.plan.sinks import Sinks
+from audit_operator.plan.unreadable_lines import Unreadable
 from audit_operator.plan.versions import version_findings
 
 if TYPE_CHECKING:
@@ -50,14 +56,17 @@ if TYPE_CHECKING:
     from audit_operator.api.audit_policy import AuditPolicy
     from audit_operator.api.cluster_audit_policy import ClusterAuditPolicy
     from audit_operator.api.control_plane import AuditControlPlane
+    from audit_operator.api.detection_times import DetectionTimes
     from audit_operator.api.permissions import Permissions
     from audit_operator.api.proof_observations import PlaceProof
     from audit_operator.api.retention_observations import RetentionObservation
     from audit_operator.api.seal_observations import SealObservation
     from audit_operator.api.sink import AuditSink, ClusterAuditSink
     from audit_operator.api.store_observations import StoreObservation
+    from audit_operator.api.way_figures import WayFigures
     from audit_operator.coverage.catalogue import Catalogue
     from audit_operator.plan.compiled import CompiledPolicy
+    from audit_operator.plan.detection_answers import Told
     from audit_operator.plan.given import GivenPolicy
     from audit_operator.plan.planning import Plan
     from audit_operator.plan.sidecars import SidecarCount
@@ -79,6 +88,9 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     retention: Mapping[ObjectRef, RetentionObservation] | None = None,
     seals: Mapping[ObjectRef, SealObservation] | None = None,
     proofs: Mapping[str, Mapping[str, PlaceProof]] = MappingProxyType({}),
+    figures: Mapping[str, Mapping[ObjectRef, WayFigures]] = MappingProxyType({}),
+    detections: Mapping[ObjectRef, tuple[Told, ...]] = MappingProxyType({}),
+    detected: Mapping[str, DetectionTimes] = MappingProxyType({}),
 ) -> dict[ObjectRef, Status]:
     """The status of every object that has one; a document may be shared between objects, and must not be changed.
 
@@ -89,7 +101,9 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     `retention` what stores have said of it; None where they are not asked; `seals` what was seen of those of sinks;
     None where nobody looks. A sink whose status is the memory of what its store was told, or of its seals, has no entry
     in the result as long as that has not been read. `proofs` has what live probes have shown, by control plane and
-    place, of those where they are sent.
+    place, of those where they are sent; `figures` what was measured of ways to sinks, by control plane and sink.
+    `detections` what is known of those of policies, in the order of their specs; `detected` how long they take, by
+    control plane.
     """
     programmed = {
         plane.metadata.name: programming(
@@ -103,7 +117,7 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
     for plane in snapshot.control_planes:
         name = plane.metadata.name
         judged_on = catalogue_for(plane, snapshot)
-        if (judge := _judge_of(name, plan, judged_on[0])) is not None:
+        if (judge := judge_of(name, plan, judged_on[0])) is not None:
             judges[name] = judge
         of_shippers = _of_shippers(plane, shipped[name]) if name in shipped else ()
         result[plane.ref] = _control_plane_status(plane, snapshot, plan, programmed[name], judged_on, of_shippers)
@@ -113,6 +127,8 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
         plane.metadata.name: ShippingOfPlane(plane, shipped.get(plane.metadata.name), stores)
         for plane in snapshot.control_planes
     }
+    crowded = {name: Crowded.of(each.shippers) for name, each in shipped.items()}
+    unreadable = {name: Unreadable.of(each.shippers) for name, each in shipped.items()}
     proved = {plane.metadata.name: ProofOfPlane(proofs.get(plane.metadata.name)) for plane in snapshot.control_planes}
     by_sink: defaultdict[ObjectRef, list[str]] = defaultdict(list)
     shared: dict[tuple[object, ...], Status] = {}
@@ -127,15 +143,29 @@ def statuses(  # noqa: PLR0913, PLR0917 - everything that is known
             basis = CoverageBasis.GIVEN if assigned in plan.given else CoverageBasis.DESIRED
             proof = proved[assigned].of_policy(policy.metadata.namespace, usable)
             treatment = _Treatment(programmed[assigned], judges.get(assigned), parts[assigned], basis, proof)
-        shippers = ships.get(assigned or "")
+        shippers, measured = ships.get(assigned or ""), figures.get(assigned or "", {})
+        unread = unreadable.get(assigned or "", Unreadable())
         pods = sidecars.get(policy.ref) if sidecars is not None else None
         shipped_by = _Shipped(
             with_sidecars(_proved(_shipping(policy, shippers, usable, unusable), treatment), policy, sidecars),
-            tuple(ways(policy, _on_the_way(shippers, usable), unusable)),
+            tuple(ways(policy, _on_the_way(shippers, usable, measured, unread.lines(policy)), unusable)),
+            _measured(
+                logging_error_rate(treatment.proof, usable, measured),
+                time_to_detect(policy, detected.get(assigned or "")),
+            ),
         )
-        findings = tuple(dict.fromkeys((*plan.findings.get(policy.ref, ()), *not_collected(policy, sidecars))))
+        said = detections.get(policy.ref, ())
+        remarks = (
+            *plan.findings.get(policy.ref, ()),
+            *not_collected(policy, sidecars),
+            *detection_findings(said),
+            *(crowded[assigned].findings(policy) if assigned in crowded else ()),
+            *unread.findings(policy),
+            *(shippers.unseen_counts(policy) if shippers and plan.counted[assigned or ""].counting.counts else ()),
+        )
         stored = kept.of_policy(policy.ref, usable)
-        status = _policy_status(policy, findings, treatment, shipped_by, stored, unusable, shared)
+        found = _Found(tuple(dict.fromkeys(remarks)), unusable, said)
+        status = _policy_status(policy, found, treatment, shipped_by, stored, shared)
         result[policy.ref] = {**status, "sidecars": to_json(pods.status())} if pods else status
     for each in snapshot.sinks():
         shipping = worst(ships[plane].of_sink(each.ref) for plane in dict.fromkeys(by_sink[each.ref]))
@@ -166,7 +196,7 @@ def _compliance(
     return {each.ref: judged.add(each, plan.assigned.get(each.ref), said[each.ref]) for each in snapshot.policies()}
 
 
-def _judge_of(name: str, plan: Plan, catalogue: Catalogue) -> CoverageOfPlane | None:
+def judge_of(name: str, plan: Plan, catalogue: Catalogue) -> CoverageOfPlane | None:
     """Judges on what the API servers run, or are to run; None where that is somebody else's and not known."""
     given = plan.given.get(name)
     if given is None:
@@ -322,18 +352,31 @@ class _Treatment:
 
 @dataclass(frozen=True, slots=True)
 class _Shipped:
-    """Whether the records of a policy arrive in all its sinks, and how they reach each."""
+    """Whether the records of a policy arrive in all its sinks, how they reach each, and what was measured of that."""
 
     claim: Claim
     ways: tuple[Way, ...]
+    metrics: Status
 
 
-def _on_the_way(plane: ShippingOfPlane | None, usable: tuple[ObjectRef, ...]) -> Iterator[tuple[Claim, int, int]]:
+def _measured(errors: str, detected: Status) -> Status:
+    """What stands in `status.metrics`, in steps that are quiet."""
+    return {**({"loggingErrorRate": errors} if errors else {}), **detected}
+
+
+def _on_the_way(
+    plane: ShippingOfPlane | None,
+    usable: tuple[ObjectRef, ...],
+    figures: Mapping[ObjectRef, WayFigures],
+    quarantined: int,
+) -> Iterator[OnTheWay]:
     for sink in usable:
         if plane is None:
-            yield unknown(ConditionType.SHIPPING, Reason.PENDING, _UNASSIGNED.message), 0, 0
+            yield OnTheWay(unknown(ConditionType.SHIPPING, Reason.PENDING, _UNASSIGNED.message))
         else:
-            yield plane.of_way(sink), plane.lost(sink), plane.lag(sink)
+            latency = figures[sink].latency if sink in figures else None
+            figures_there = plane.lost(sink), plane.lag(sink), latency, plane.cut(sink), quarantined
+            yield OnTheWay(plane.of_way(sink), *figures_there)
 
 
 def _shipping(
@@ -356,16 +399,25 @@ def _proved(shipping: Claim, treatment: _Treatment) -> Claim:
     return shipping if against is None or shipping.status is ConditionStatus.FALSE else against
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is wrong with a policy, with the sinks that it names, and what is known of its detections."""
+
+    findings: tuple[Finding, ...]
+    unusable: tuple[Finding, ...]
+    detections: tuple[Told, ...]
+
+
 def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
     policy: AuditPolicy | ClusterAuditPolicy,
-    findings: tuple[Finding, ...],
+    found: _Found,
     treatment: _Treatment,
     shipping: _Shipped,
     stored: tuple[Claim, tuple[Status, ...]],
-    unusable: tuple[Finding, ...],
     shared: dict[tuple[object, ...], Status],
 ) -> Status:
     """The status of a policy; objects about which the same is to be said share one document."""
+    findings = found.findings
     namespace, generation = policy.metadata.namespace, policy.metadata.generation
     servers = treatment.part.programmed(namespace) if treatment.part else ()
     programmed = treatment.programmed
@@ -376,13 +428,14 @@ def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
         programmed = replace(programmed, message=said)
     claims = (
         true(ConditionType.ACCEPTED, Reason.ACCEPTED),
-        _references(unusable, findings),
+        _references(found.unusable, findings),
         programmed,
         shipping.claim,
         stored[0],
     )
     judged = treatment.judge.judged(namespace) if treatment.judge else None
-    key = (generation, claims, shipping.ways, findings, servers, id(judged), treatment.proof)
+    ways, metrics = shipping.ways, json.dumps(shipping.metrics)
+    key = (generation, claims, ways, metrics, findings, servers, id(judged), treatment.proof, found.detections)
     if not stored[1] and (known := shared.get(key)) is not None:
         return known
     status = _document(generation, _with_summary(list(claims)))
@@ -393,8 +446,14 @@ def _policy_status(  # noqa: PLR0913, PLR0917 - what decides about it
         status["apiServers"] = [{"name": name, "programmed": holds} for name, holds in servers]
     if shipping.ways:
         status["shipping"] = [each.to_json() for each in shipping.ways]
+    if shipping.metrics:
+        status["metrics"] = shipping.metrics
     if findings:
         status["composition"] = {"findings": _bounded(findings)}
+    if found.detections:
+        status["detections"] = [
+            {"name": each.name, "canFire": each.verdict.can_fire.value} for each in found.detections
+        ]
     if stored[1]:
         return {**status, "retention": list(stored[1])}
     shared[key] = status

@@ -46,11 +46,16 @@ def _single(binary: str, name: str, binaries: Mapping[str, Path]) -> Image:
     return Image(name, {f"usr/local/bin/{binary}": binaries[binary]}, [f"/usr/local/bin/{binary}"])
 
 
+def image_archive(name: str, binary: Path, target: Path) -> None:
+    """Write an image of one static binary, its entrypoint, as an archive."""
+    write_archive(_single(binary.name, name, {binary.name: binary}), target)
+
+
 def kubectl_archive(kubectl: Path, target: Path) -> None:
     """Write the image `KUBECTL` as an archive, for clusters that do not have it."""
-    write_archive(_single("kubectl", KUBECTL, {"kubectl": kubectl}), target)
+    image_archive(KUBECTL, kubectl, target)
 
 
 def victoria_logs_archive(victoria_logs: Path, target: Path) -> None:
     """Write the image `VICTORIA_LOGS` as an archive."""
-    write_archive(_single("victoria-logs", VICTORIA_LOGS, {"victoria-logs": victoria_logs}), target)
+    image_archive(VICTORIA_LOGS, victoria_logs, target)

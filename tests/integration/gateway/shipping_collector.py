@@ -11,16 +11,16 @@ import urllib.request
 
 from audit_operator.api.audit import Level
 from audit_operator.api.sink import ClusterAuditSinkSpec
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.policy.contribution import Contribution, Reach
 from audit_operator.policy.model import Policy, Rule
 from audit_operator.shipping.collector.configuration import ARGUMENTS, ENVIRONMENT, QUEUES, Endpoints, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.enforcement.classes import classify
 from audit_operator.shipping.enforcement.table import build
-from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter, largest_event
+from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter
 from audit_operator.shipping.pipeline import AuditPipeline, AuditWebhook
 from tests.integration.shipping.collector import binary
+from tests.ports import free_ports
 
 PATIENCE = 180.0
 
@@ -37,7 +37,7 @@ class ShippingCollector:
         folder.mkdir(exist_ok=True)
         ports = free_ports()
         self.address = f"127.0.0.1:{next(ports)}"
-        self.endpoints = Endpoints(f"127.0.0.1:{next(ports)}", "127.0.0.1", next(ports))
+        self.endpoints = Endpoints(f"127.0.0.1:{next(ports)}", "127.0.0.1", next(ports), "127.0.0.1:0")
         spec = ClusterAuditSinkSpec.model_validate_json(json.dumps(sink))
         way = exporter(
             spec,
@@ -60,7 +60,6 @@ class ShippingCollector:
             quarantine=(way.id,),
             exporters=(way,),
             redactions=redactions or {},
-            largest_event=largest_event(spec),
         )
         (folder / "config.yaml").write_text(yaml_text(render(self.pipeline, self.endpoints)))
 

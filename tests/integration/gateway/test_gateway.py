@@ -12,7 +12,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.controlplane.shipper.instructions import shipper_name
 from tests.gateway.lists import event, list_of
 from tests.integration.conftest import install_crds
@@ -22,6 +21,7 @@ from tests.integration.gateway.world import Stored, post
 from tests.integration.operator_process import NAMESPACE, USER, OperatorProcess, eventually, thing
 from tests.integration.shipping.collector import binary
 from tests.integration.shipping.victoria_logs import victoria_logs
+from tests.ports import free_ports
 
 GATEWAY_USER = "gateway"
 QUICK = ("--audit-webhook-batch-max-wait=200ms",)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import aiohttp
 import pytest
 
 from audit_operator.api.findings import ObjectRef
+from audit_operator.api.sink import AuditSinkSpec
 from audit_operator.cluster.resources import CONFIG_MAP
 from audit_operator.cluster.rest import RestClient
 from audit_operator.controller.sidecar_objects import SidecarObjects
@@ -29,16 +31,19 @@ from audit_operator.shipping.application.configuration import render
 from audit_operator.shipping.collector.configuration import (
     HEALTH_VARIABLE,
     METRICS_PORT_VARIABLE,
+    QUEUES,
     Endpoints,
     variable,
 )
 from audit_operator.shipping.collector.yaml_text import yaml_text
+from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter
 from audit_operator.shipping.injection.names import LOGS_FOLDER, STATE_FOLDER
 from audit_operator.shipping.injection.pod import pod_of
 from audit_operator.shipping.redaction.rendering import PSEUDONYM_VARIABLE
 from audit_operator.sinks.network import Network
 from tests.cluster.fake_api_server import fake_api_server
 from tests.integration.shipping.collector import binary, records
+from tests.integration.shipping.otlp_receiver import Receiver
 from tests.integration.shipping.sidecar import Sidecar
 from tests.plan.objects import control_plane
 from tests.plan.test_shipping import sink
@@ -47,6 +52,7 @@ from tests.shipping.injection import pods
 
 ENDPOINTS = Endpoints(variable(HEALTH_VARIABLE), "127.0.0.1", variable(METRICS_PORT_VARIABLE))
 LINE = b'{"time":"2026-01-01T12:00:00Z","user":"ann","action":"pay","result":"ok","id":"%d","correlationId":"c"}\n'
+LITTLE = {"check_interval": "1s", "limit_mib": 1}
 PATIENCE = 180.0
 PCI = ObjectRef("AuditPolicy", "pci", "payments")
 COLLECTING = pods.policy(files=[{"volume": "logs", "path": "*.log"}])
@@ -54,6 +60,11 @@ COLLECTING["spec"]["sinkRefs"] = [{"kind": "AuditSink", "name": "own"}]
 NOWHERE = sink("AuditSink", "own", "payments", victoriaLogs={"url": "http://logs.invalid:9428"})
 PLANE = control_plane()
 ORDERS, ADDRESS = ObjectRef("AuditPolicy", "orders", "shop"), "127.83.19.9"
+
+
+def ids(found) -> set[str]:
+    text = json.dumps([each.body for each in found])
+    return set(re.findall(r'"id\\?": \\?"(\d+)', text)) | set(re.findall(r'\\"id\\":\\"(\d+)', text))
 
 
 class Container:
@@ -68,7 +79,8 @@ class Container:
 
     def configuration(self, **changed):
         rendered = {**render(self.pipeline.pipeline(), ENDPOINTS), **changed}
-        rendered["exporters"]["file"]["append"] = True  # else each start of a collector would empty it
+        if "file" in rendered["exporters"]:
+            rendered["exporters"]["file"]["append"] = True  # else each start of a collector would empty it
         return rendered
 
     def configure(self, text: str) -> None:
@@ -103,8 +115,7 @@ class Container:
         self.pipeline.write("audit.log", b"".join(LINE % each for each in numbers))
 
     def ids(self) -> set[str]:
-        found = json.dumps([each.body for each in records(self.folder / "out.jsonl")])
-        return set(re.findall(r'"id\\?": \\?"(\d+)', found)) | set(re.findall(r'\\"id\\":\\"(\d+)', found))
+        return ids(records(self.folder / "out.jsonl"))
 
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
@@ -274,6 +285,71 @@ def test_the_operator_learns_what_is_in_quarantine_and_what_was_sent(container):
     container.until(lambda: (now := ask_sidecar(web, [source], ["file"])) and now.epoch != answer.epoch, "another")
     (container.folder / "config" / "figures.json").unlink()
     container.until(lambda: ask_sidecar(web, [source], ["file"]) is None, "it listens no more")
+
+
+def test_changes_and_restarts_while_a_full_queue_holds_the_collector_up_lose_nothing(container, tmp_path):
+    receiver, lines = Receiver(tmp_path / "receiver"), range(1, 2001)
+    endpoint = {"endpoint": f"http://{receiver.address}", "protocol": "GRPC"}
+    spec = AuditSinkSpec.model_validate_json(json.dumps({"type": "OTLP", "otlp": endpoint}))
+    out = exporter(spec, "own", CredentialFiles(), Room(QUEUES, on_disk_of_tenant=200_000, holds=True))
+    assert isinstance(out, Exporter)
+    container.pipeline.exporters = (out,)
+    (container.folder / "config" / "figures.json").write_text(json.dumps({"policy": "shop/orders"}))
+    document = {"metadata": {"name": "web-1", "uid": container.uid}, "spec": {"containers": []}}
+    web = pod_of({**document, "status": {"podIP": ADDRESS, "hostIP": "10.0.0.1"}})
+
+    def is_full():
+        answer = ask_sidecar(web, [], [out.id])
+        figures = answer.sinks.get(out.id) if answer is not None else None
+        return figures is not None and 2 * figures.queue > figures.capacity > 0
+
+    def started_anew(times):
+        return lambda: container.log().count("started the collector anew") == times
+
+    configuration = container.configuration()
+    container.configure(yaml_text(configuration))
+    container.start()
+    container.write(*lines)
+    for change in (1, 2):
+        container.until(is_full, "the queue takes no more, with nobody to send to")
+        configuration["receivers"]["file_log"]["include"].append(str(container.pipeline.logs / f"more{change}.txt"))
+        container.configure(yaml_text(configuration))
+        container.until(started_anew(change), "a collector that was not asked to end in order")
+    container.until(is_full, "and again")
+    # A container that is restarted in its pod finds its volumes again.
+    assert container.end() == 0
+    assert '"sent": "not all' in container.log()
+    container.start()
+    with receiver.running():
+        container.until(lambda: ids(receiver.records) == {str(each) for each in lines}, "every line")
+
+
+def turned_away(container):
+    """Lines that the collector's memory limit did not let in, as often as they were offered."""
+    [collector] = container.collectors()
+    environment = Path(f"/proc/{collector}/environ").read_text().split("\0")
+    port = next(each.partition("=")[2] for each in environment if each.startswith(METRICS_PORT_VARIABLE))
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            said = answer.read().decode()
+    except OSError:
+        return 0
+    return sum(map(int, re.findall(r"memory_limiter_refused_log_records\{.*\} (\d+)\n", said)))
+
+
+def test_a_change_while_the_memory_limit_lets_nothing_in_loses_nothing(container):
+    lines = range(1, 301)
+    configuration = container.configuration()
+    processors = {**configuration["processors"], "memory_limiter": LITTLE}
+    container.configure(yaml_text({**configuration, "processors": processors}))
+    container.start()
+    container.until(lambda: "Refusing data" in container.log(), "too little memory")
+    container.write(*lines)
+    container.until(lambda: turned_away(container), "lines that wait to be let in")
+    assert container.ids() == set()
+    container.configure(yaml_text(configuration))
+    container.until(arrived(container, *lines), "every line")
+    assert "started the collector anew" in container.log()
 
 
 class OnePod:

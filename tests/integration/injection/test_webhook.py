@@ -8,7 +8,6 @@ import json
 import pytest
 
 from audit_operator.controlplane.local_control_plane import ClusterUser
-from audit_operator.controlplane.ports import free_ports
 from tests.chart.helm import NAMESPACE
 from tests.integration.conftest import install_crds
 from tests.integration.control_plane import OPERATOR, RunningControlPlane
@@ -16,6 +15,7 @@ from tests.integration.injection.conftest import SIDECARS, admitted, is_injectin
 from tests.integration.injection.test_admission_policy import comparable, patched
 from tests.integration.injection.test_operator import Cluster, start
 from tests.integration.operator_process import USER, eventually
+from tests.ports import free_ports
 from tests.shipping.injection.pods import INJECTED, LEFT_ALONE, SELECTIVE, pod, policy
 
 NAME = "audit-operator-webhook"

@@ -12,10 +12,10 @@ import urllib.request
 
 import pytest
 
-from audit_operator.controlplane.ports import free_ports
 from tests.integration.operator_process import eventually
 from tests.integration.reading.records import record, write
 from tests.integration.reading.world import ROLE, RunningReader, binding, service_account, token
+from tests.ports import free_ports
 
 
 @pytest.fixture

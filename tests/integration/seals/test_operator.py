@@ -18,7 +18,7 @@ from audit_operator.integrity.warrant import of_leaves
 from audit_operator.sinks import Access, open_store
 from audit_operator.sinks.scanning import Stream
 from audit_operator.sinks.seal_opening import scanner_of
-from tests.integration.conftest import install_crds
+from tests.integration.conftest import prepare_for_operator
 from tests.integration.control_plane import ClusterUser
 from tests.integration.operator_process import NAMESPACE, USER, OperatorProcess, eventually
 from tests.integration.reading.records import write
@@ -33,9 +33,7 @@ FOLDER = "prod/seals/sink=ClusterAuditSink/central"
 @pytest.fixture
 def operator(private_control_plane):
     control_plane = private_control_plane(users=(ClusterUser(USER),))
-    install_crds(control_plane)
-    control_plane.create_namespace(NAMESPACE)
-    control_plane.kubectl("create", "clusterrolebinding", USER, "--clusterrole=cluster-admin", f"--user={USER}")
+    prepare_for_operator(control_plane)
     operator = OperatorProcess(control_plane)
     yield operator
     operator.stop_all()

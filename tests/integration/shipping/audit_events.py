@@ -44,7 +44,11 @@ def event_of(request: Request, stage: Stage, level: Level, audit_id: str) -> dic
             "apiVersion": request.api_version or "v1",
             "subresource": request.subresource,
         }
-        event["objectRef"] = {key: value for key, value in reference.items() if value}
+        named = {key: value for key, value in reference.items() if value}
+        # Go writes fields in the order of the type: this one before the answer.
+        before = list(event).index("responseStatus")
+        fields = list(event.items())
+        event = dict([*fields[:before], ("objectRef", named), *fields[before:]])
     seen = request_from_event(event)
     return event if _comparable(seen) == _comparable(request) else None
 

@@ -12,6 +12,7 @@ import platform
 import re
 import signal
 import struct
+import time
 from pathlib import Path
 
 _CODE = bytes.fromhex(
@@ -28,6 +29,7 @@ _CODE = bytes.fromhex(
     "c3"  # ret
 )
 _SIZE = len(_CODE) + 16
+_MAPPED_WITHIN = 60.0
 _VDSO = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) .*\[vdso\]$", re.MULTILINE)
 _DYNSYM, _SECTION, _SYMBOL = 11, struct.Struct("<IIQQQQIIQQ"), struct.Struct("<IBBHQQ")
 
@@ -43,8 +45,8 @@ def jump(pid: int, *, time_of_day: int, monotonic: int = 0) -> None:
     """From now on, the clocks of this process are off by so many seconds. What waits in the kernel is not woken."""
     os.kill(pid, signal.SIGSTOP)
     try:
+        begin, end = _mapped(pid)
         with Path(f"/proc/{pid}/mem").open("r+b", buffering=0) as memory:
-            begin, end = _mapped(pid)
             memory.seek(begin)
             image = memory.read(end - begin)
             room = len(image) - _SIZE
@@ -59,8 +61,11 @@ def jump(pid: int, *, time_of_day: int, monotonic: int = 0) -> None:
 
 
 def _mapped(pid: int) -> tuple[int, int]:
-    found = _VDSO.search(Path(f"/proc/{pid}/maps").read_text())
-    assert found, "no vDSO"
+    # Of a program that was started a moment ago the kernel may have mapped nothing yet: whoever starts it hears before.
+    deadline = time.monotonic() + _MAPPED_WITHIN
+    while not (found := _VDSO.search(Path(f"/proc/{pid}/maps").read_text())):
+        assert time.monotonic() < deadline, "no vDSO"
+        time.sleep(0.01)
     return int(found[1], 16), int(found[2], 16)
 
 

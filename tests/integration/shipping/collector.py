@@ -26,14 +26,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from audit_operator.controlplane.assets import OTELCOL_VERSION, Asset, Tool, provide_one
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.shipping.collector.configuration import Endpoints, render
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.exporters import Exporter
 from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from audit_operator.shipping.enforcement.table import Table
@@ -56,12 +56,27 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """From the start of a collector until its last line is through.
+
+    Attributes:
+        cpu: seconds, of user and system.
+        seconds: by the clock.
+        resident: MiB, at the highest.
+    """
+
+    cpu: float
+    seconds: float
+    resident: float
+
+
+@dataclass(frozen=True, slots=True)
 class CollectorRun:
-    """What came out, and what the collector wrote to its log. `cpu` is in seconds, from start to the last line."""
+    """What came out, what the collector wrote to its log, and what it took to get there."""
 
     records: tuple[Record, ...]
     log: str
-    cpu: float
+    cost: Cost
 
 
 def complaints(log: str) -> list[str]:
@@ -86,8 +101,12 @@ def run_collector(  # noqa: PLR0913  # two of them say what to run, the others h
     environ: Mapping[str, str] | None = None,
     arguments: Iterable[str] = (),
     patience: float = 120.0,
+    then: Callable[[], None] = lambda: None,
+    telemetry: int = 0,
 ) -> CollectorRun:
-    """Send lines through a pipeline and stop; empty lines are no records.
+    """Send lines through a pipeline, do what comes `then`, and stop; empty lines are no records.
+
+    `telemetry` is the port where the collector tells of itself; any free one, if there is none.
 
     Raises:
         CollectorFailed: see there.
@@ -96,7 +115,7 @@ def run_collector(  # noqa: PLR0913  # two of them say what to run, the others h
     folder.mkdir()
     wanted = [line for line in lines if line.strip()]
     (folder / "in.log").write_bytes(b"".join(line.rstrip(b"\n") + b"\n" for line in wanted))
-    port = next(free_ports())
+    port = telemetry or next(free_ports())
     written = folder / "config.yaml"
     written.write_text(yaml.safe_dump(complete(config, folder, port), sort_keys=False, allow_unicode=True, width=10**9))
     with (folder / "log").open("wb") as log:
@@ -108,7 +127,8 @@ def run_collector(  # noqa: PLR0913  # two of them say what to run, the others h
             env={**os.environ, **(environ or {})},
         )
         try:
-            cpu = _await(process, port, len(wanted), folder, patience)
+            cost = _await(process, port, len(wanted), folder, patience)
+            then()
         finally:
             process.terminate()
             try:
@@ -116,13 +136,24 @@ def run_collector(  # noqa: PLR0913  # two of them say what to run, the others h
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-    return CollectorRun(tuple(records(folder / "out.jsonl")), _log(folder), cpu)
+    return CollectorRun(tuple(records(folder / "out.jsonl")), _log(folder), cost)
 
 
-def ship(table: Table, lines: Iterable[bytes], folder: Path, **changes: Any) -> CollectorRun:
+def ship(  # noqa: PLR0913  # three of them say what to run, the others how
+    table: Table,
+    lines: Iterable[bytes],
+    folder: Path,
+    *,
+    detections: str = "127.0.0.1:0",
+    then: Callable[[], None] = lambda: None,
+    telemetry: int = 0,
+    change: Callable[[dict[str, Any]], dict[str, Any]] = lambda config: config,
+    **changes: Any,
+) -> CollectorRun:
     """What becomes of lines in the whole configuration of a shipper with this decision table.
 
-    `changes` are fields of its `AuditPipeline`.
+    `detections` is where it shows what it has counted, and `then` is done before it ends; `changes` are fields of its
+    `AuditPipeline`, and `change` is made to what is rendered.
 
     Raises:
         CollectorFailed: see there.
@@ -139,8 +170,9 @@ def ship(table: Table, lines: Iterable[bytes], folder: Path, **changes: Any) -> 
         exporters=(Exporter("file", {}, detached=False),),
         redactions={},
     )
-    endpoints = Endpoints(health=f"127.0.0.1:{next(free_ports())}")
-    return run_collector(render(replace(pipeline, **changes), endpoints), lines, folder)
+    endpoints = Endpoints(health=f"127.0.0.1:{next(free_ports())}", detections=detections)
+    config = change(render(replace(pipeline, **changes), endpoints))
+    return run_collector(config, lines, folder, then=then, telemetry=telemetry)
 
 
 def complete(config: Mapping[str, Any], folder: Path, port: int) -> dict[str, Any]:
@@ -163,9 +195,9 @@ def complete(config: Mapping[str, Any], folder: Path, port: int) -> dict[str, An
     }
 
 
-def _await(process: subprocess.Popen[bytes], port: int, lines: int, folder: Path, patience: float) -> float:
+def _await(process: subprocess.Popen[bytes], port: int, lines: int, folder: Path, patience: float) -> Cost:
     """Wait until every line is through: the receiver counts a batch when it has been exported, or is in a queue."""
-    seen = 0.0
+    seen, began = 0.0, time.monotonic()
     for _ in range(int(patience / _STEP)):
         if process.poll() is not None:
             raise CollectorFailed(f"the collector ended with {process.returncode}:\n{_log(folder)[-6000:]}")
@@ -177,7 +209,7 @@ def _await(process: subprocess.Popen[bytes], port: int, lines: int, folder: Path
             pass  # not up yet
         else:
             if seen >= lines and not any(map(float, _QUEUED.findall(said))):
-                return _cpu(process.pid)
+                return Cost(_cpu(process.pid), time.monotonic() - began, _resident(process.pid))
         time.sleep(_STEP)
     raise CollectorFailed(f"{seen:.0f} of {lines} lines after {patience} s:\n{_log(folder)[-6000:]}")
 
@@ -188,6 +220,12 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _resident(pid: int) -> float:
+    with open(f"/proc/{pid}/status") as status:  # noqa: PTH123  # no path of ours
+        fields = dict(line.split(":", 1) for line in status)
+    return int(fields["VmHWM"].split()[0]) / 1024
+
+
 def _log(folder: Path) -> str:
     return (folder / "log").read_text(errors="replace")
 
@@ -196,9 +234,9 @@ def records(path: Path) -> Iterator[Record]:
     """What a `file` exporter has written so far; a batch that it is just writing is left out."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as batches:
+    with path.open("rb") as batches:
         for batch in batches:
-            if not batch.endswith("\n"):
+            if not batch.endswith(b"\n"):
                 return
             for resource in json.loads(batch).get("resourceLogs", []):
                 about = _mapping(resource.get("resource", {}).get("attributes", []))

@@ -66,6 +66,7 @@ _ASKED_AGAIN = 10
 """Seconds for which nothing new may arrive before what is missing counts as lost; retries are at most 45 s apart."""
 _CENTRAL = ObjectRef("ClusterAuditSink", "central")
 _TO_CENTRAL = [{"kind": "ClusterAuditSink", "name": "central"}]
+_TO_OWN = [{"kind": "AuditSink", "name": "own"}]
 _REQUEST = 150_000
 """Bytes of what the receiver hands on at a time, at the most."""
 _ID, _TIME = "@ID@", "2026-11-28T07:00:00.000001Z"
@@ -137,6 +138,7 @@ class Delivery:
         written: every event that must arrive.
         ends: what is to be closed after the shipper has ended.
         remark: what is worth knowing besides.
+        with_tenants: whether each namespace has a sink of its own, in place of one for all of them.
     """
 
     def __init__(self, folder: Path, store: str, tenant: int) -> None:
@@ -147,6 +149,7 @@ class Delivery:
         self.door = Door(store)
         self.ends = AsyncExitStack()
         self.remark = ""
+        self.with_tenants = False
         self.collector = Collector(folder / "shipper")
         self.written: set[Key] = set()
         self.began = time.monotonic()
@@ -162,20 +165,26 @@ class Delivery:
         """What the operator renders. `queue` are bytes, in place of the gigabytes that a test would have to fill."""
         store = {"type": "VictoriaLogs", "victoriaLogs": {"url": self.door.url, "accountID": self.tenant}}
         secret = {"credentials": {"type": "Basic", "secretRef": {"name": "s", "namespace": "audit"}}}
-        wanted = {"rules": [{"level": "RequestResponse"}], "sinkRefs": _TO_CENTRAL}
+        tenants = NAMESPACES if self.with_tenants else ()
+        wanted = {"rules": [{"level": "RequestResponse"}], "sinkRefs": _TO_OWN if tenants else _TO_CENTRAL}
         snapshot = Snapshot(
             audit_policies=tuple(
                 audit_policy(namespace, **wanted, redaction={"profiles": list(profiles)}) for namespace in NAMESPACES
             ),
-            cluster_audit_policies=(cluster_policy(**wanted),),
-            cluster_audit_sinks=(parsed("ClusterAuditSink", "central", {**store, **(secret if password else {})}),),
+            audit_sinks=tuple(parsed("AuditSink", "own", store, namespace) for namespace in tenants),
+            cluster_audit_policies=() if tenants else (cluster_policy(**wanted),),
+            cluster_audit_sinks=()
+            if tenants
+            else (parsed("ClusterAuditSink", "central", {**store, **(secret if password else {})}),),
+            local_sinks=bool(tenants),
             control_planes=(control_plane(),),
             namespaces=tuple(map(NamespaceFact, NAMESPACES)),
         )
         secrets = {_CENTRAL: SinkCredentials({AUTHORIZATION: basic(password).encode()})} if password else {}
         planned = shipping(snapshot, plan(snapshot), "main")
         files = collector_files(planned, snapshot, "test", places_of(str(self.path)), secrets)
-        assert list(files.sinks.values()) == [SINK], files.findings
+        expected = [f"otlp_http/auditsink.{namespace}.own" for namespace in tenants] or [SINK]
+        assert sorted(files.sinks.values()) == expected, files.findings
         if queue is None:
             return files
         config, changed = re.subn(r'("queue_size": )[0-9]+', rf"\g<1>{queue}", files.config)

@@ -12,9 +12,9 @@ import aiohttp
 import yaml
 
 from audit_operator.api.sink import ClusterAuditSinkSpec
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter
 from tests.integration.shipping.collector import binary
+from tests.ports import free_ports
 
 STORAGE = "file_storage/state"
 _TIME = {"type": "time_parser", "parse_from": "attributes.time", "layout_type": "gotime", "layout": "2006-01-02T15:04"}

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from audit_operator.controlplane.ports import free_ports
 from tests.integration.shipping.collector import Record, binary, records
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,8 +55,10 @@ class Receiver:
         try:
             yield
         finally:
+            ended = process.poll()
             process.kill()
             process.wait()
+            assert ended is None, (self._folder / "log").read_text()
 
     @property
     def records(self) -> list[Record]:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import minio
 import urllib3
 
-from audit_operator.controlplane.ports import free_ports
 from tests.integration.shipping.clock import jump
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,9 +52,9 @@ class SeaweedFs:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        jump(self.pid, time_of_day=seconds)
-        jump(shell.pid, time_of_day=seconds)
         try:
+            jump(self.pid, time_of_day=seconds)
+            jump(shell.pid, time_of_day=seconds)
             command = f"s3.lifecycle.run-shard -shards 0-15 -events 0 -s3 127.0.0.1:{ports['s3.grpc']}\nexit\n"
             said, _ = shell.communicate(command, timeout=300)
         finally:

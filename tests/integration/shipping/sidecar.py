@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from audit_operator.api.application_logs import FieldMapping, TimeFormat
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.shipping.application.configuration import (
     ENVIRONMENT,
     POD_UID_VARIABLE,
@@ -34,6 +33,7 @@ from audit_operator.shipping.exporters import Exporter
 from audit_operator.shipping.redaction.demand import RedactionDemand
 from audit_operator.shipping.redaction.rendering import PSEUDONYM_VARIABLE
 from tests.integration.shipping.collector import Record, binary, records
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,6 @@ from hypothesis import Phase, given, settings
 from audit_operator.api.application_logs import FieldMapping, TimeFormat
 from audit_operator.api.redaction import PseudonymizedField, RedactionProfile
 from audit_operator.api.sink import AuditSinkSpec, SinkType, VictoriaLogs
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.plan.application_logs import DRAIN_SECONDS
 from audit_operator.shipping.application.standard import WHITE_SPACE, Standard
 from audit_operator.shipping.collector.configuration import QUEUES
@@ -23,6 +22,7 @@ from audit_operator.shipping.redaction.own_pattern import OwnPattern
 from audit_operator.shipping.redaction.pseudonyms import PseudonymKey, pseudonym
 from tests.integration.shipping.sidecar import KEY, Sidecar
 from tests.integration.shipping.victoria_logs import victoria_logs
+from tests.ports import free_ports
 from tests.shipping.application.lines import CASES, LONGEST, SECONDS, in_milliseconds, line, mutated
 
 

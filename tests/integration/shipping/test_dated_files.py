@@ -11,8 +11,11 @@ import pytest
 
 from audit_operator.retention.classes import RetentionClass
 from audit_operator.retention.demand import Demand
+from audit_operator.sinks import selection
+from audit_operator.sinks.files import FileStore
 from audit_operator.sinks.retention.file import FileRetention
 from audit_operator.sinks.retention.protocol import Done, Order
+from audit_operator.sinks.search import search
 from tests.integration.shipping import small_disk
 from tests.integration.shipping.lines_shipper import Shipper, made, until
 
@@ -45,6 +48,16 @@ def _document(line):
 
 def ids(folder):
     return Counter(each.get("auditID") for lines in documents(folder).values() for each in lines)
+
+
+async def read_back(folder, namespace):
+    """The audit IDs that a search finds, oldest first; it must be whole."""
+    since, until = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC)
+    oldest = selection.Order.OLDEST
+    asked = selection.Selection((selection.Scope(namespace),), since, until, order=oldest)
+    *records, end = [each async for each in search(FileStore(folder), asked)]
+    assert end.complete
+    return [each.audit_id for each in records]
 
 
 async def test_each_namespace_has_a_file_for_each_day_and_no_name_leads_out_of_the_folder(tmp_path, shippers):
@@ -82,6 +95,10 @@ async def test_each_namespace_has_a_file_for_each_day_and_no_name_leads_out_of_t
     assert texts == set((tmp_path / "audit.log").read_text(encoding="utf-8").splitlines())
     [document, _] = found["shop/2026-03-01.jsonl"]
     assert document["@timestamp"] == "2026-03-01T12:00:00Z"
+    assert await read_back(folder, "payments") == ["id-0", "id-1", "id-2", "id-3"]
+    assert await read_back(folder, "shop") == ["id-4", "id-102"]
+    assert await read_back(folder, "") == ["id-5", "id-100", "id-101"]
+    assert await read_back(folder, "a.b") == [f"id-{6 + HOSTILE.index('a.b')}"]
     # A link that somebody has put there is not followed out of the folder; what is for it waits.
     (folder / "linked").symlink_to(outside)
     shipper.append(90, 91, namespace="linked")

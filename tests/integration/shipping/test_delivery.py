@@ -10,11 +10,11 @@ import aiohttp
 import pytest
 
 from audit_operator.api.sink import AuditSinkSpec
-from audit_operator.controlplane.ports import free_ports
 from tests.integration.shipping.collector import binary
 from tests.integration.shipping.door import Door
 from tests.integration.shipping.lines_shipper import Shipper, made, until
 from tests.integration.shipping.victoria_logs import victoria_logs
+from tests.ports import free_ports
 
 AT = {"namespace": "audit"}
 TLS = {"caSecretRef": {"name": "a", **AT}, "clientSecretRef": {"name": "b", **AT}, "serverName": "store.internal"}

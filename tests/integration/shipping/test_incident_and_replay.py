@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +82,41 @@ def test_a_replay_counts_what_a_store_has_of_a_namespace_each_record_once(store,
     assert main(["replay", *arguments, "--since", "1h", "-o", "json", "--fail-on", "missed"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert (said["log"]["events"], said["log"]["unreadable"], said["missed"]["events"]) == (50, 0, 50)
+
+
+def put(root, each):
+    """A record as a dated file has it (tools/otelcol/exporters/document)."""
+    time = f"{each.time:%Y-%m-%dT%H:%M:%S.%fZ}"
+    names = {"auditID": each.audit_id, "stage": each.stage, **each.attributes}
+    path = root / each.attributes["namespace"] / f"{each.time:%Y-%m-%d}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps({"@timestamp": time, "event": each.text, **names}, separators=(",", ":")) + "\n")
+
+
+def test_a_query_of_all_sinks_shows_what_an_incident_has_in_the_same_order(store, tmp_path, capsys):
+    url, sink = store
+    both = [of(f"user-{number % 3}", namespace="both", ago=60.0 + number // 4) for number in range(20)]
+    own = [of("nobody", namespace="both", ago=62.5), of("nobody", namespace="both", ago=64.5)]
+    write(url, [*both, own[0]])
+    for each in (*reversed(both), both[3], own[1]):
+        put(tmp_path / "files", each)
+    files = json.loads(Path(sink).read_text()) | {"metadata": {"name": "files"}}
+    files["spec"] = {"type": "File", "file": {"claimName": "audit"}}
+    (tmp_path / "files.json").write_text(json.dumps(files))
+    named = ["-n", "both", "--since", "1h", "-f", sink, "-f", str(tmp_path / "files.json")]
+    named += ["--files", str(tmp_path / "files")]
+    assert main(["incident", *named, "-o", str(tmp_path / "case")]) == 0
+    capsys.readouterr()
+    meant = [json.loads(line) for line in (tmp_path / "case" / "events.ndjson").read_text().splitlines()]
+    assert len(meant) == 22
+    assert {tuple(each["sinks"]) for each in meant} == {("central", "files"), ("central",), ("files",)}
+    for each in meant:
+        del each["sinks"], each["why"]
+    for order in ("oldest", "newest"):
+        assert main(["query", *named, "--all-sinks", "--order", order, "-o", "ndjson"]) == 0
+        *shown, end = map(json.loads, capsys.readouterr().out.splitlines())
+        assert shown == (meant if order == "oldest" else meant[::-1])
+        assert end == {"end": {"records": 22, "copies": 1, "complete": True}}
+    assert main(["query", *named]) == 2
+    assert "or take --all-sinks: central, files" in capsys.readouterr().err

@@ -10,113 +10,25 @@ import yaml
 
 from audit_operator.api.audit import Level, Stage
 from audit_operator.api.findings import ObjectRef
-from audit_operator.api.parsing import parse_object
-from audit_operator.controlplane.ports import free_ports
-from audit_operator.plan import NamespaceFact, Snapshot, plan
+from audit_operator.plan import plan
 from audit_operator.plan.collector_files import Places, collector_files
 from audit_operator.plan.shipping import shipping
 from audit_operator.policy.model import Request, User
 from audit_operator.shipping.collector.configuration import Endpoints
 from tests.integration.shipping.audit_events import event_of, line_of
 from tests.integration.shipping.collector import complaints, run_collector
-from tests.plan.objects import control_plane, parsed
+from tests.ports import free_ports
+from tests.shipping.tenant_attacks import ATTACKS, SURROGATES, TENANTS, policy, snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SURROGATES, SEPARATOR, MARK = "\U0001f600", "\u2028", "\ufeff"
-
-
-def rules(**fields):
-    return {"rules": [{"level": "RequestResponse", **fields}]}
-
-
-def pattern(regex, replacement="x", name="p"):
-    return {
-        "rules": [{"level": "RequestResponse"}],
-        "redaction": {"profiles": [], "patterns": [{"name": name, "regex": regex, "replacement": replacement}]},
-    }
-
-
-ATTACKS = {
-    "a pattern that matches everything": pattern(".*"),
-    "a pattern that takes quotes": pattern('"'),
-    "a pattern that takes braces": pattern("[{}]"),
-    "a pattern that breaks escapes": pattern("n", "\\"),
-    "a pattern that matches nothing at all": pattern(""),
-    "a pattern that repeats without end": pattern("(a*)*b"),
-    "a pattern that backtracks in other engines": pattern("(x+x+)+y"),
-    "a pattern of a thousand copies": pattern("((a{100}){100}){100}"),
-    "a pattern that is no expression": pattern("(["),
-    "a pattern with a statement in it": pattern('") set(log.body["level"], "None") ('),
-    "a replacement with a group": pattern("(a)", "$1$1$1$1"),
-    "a replacement that expands": pattern("a", "${file:/etc/passwd}"),
-    "a replacement from the environment": pattern("a", "${env:PATH}"),
-    "a replacement that ends the text": pattern("a", '"}, "level": "None'),
-    "a replacement with a new line": pattern("a", "\n{}\n"),
-    "a name with a statement in it": pattern("a", name='") where true'),
-    "a user with a statement in it": rules(users=['" or true or "']),
-    "a user with the table's separator": rules(users=["|", "c0|", "namespace|quiet", "url|"]),
-    "a user beyond the basic plane": rules(users=[SURROGATES]),
-    "users whose names fill a key": rules(users=['"' * 512, SURROGATES * 200, "\\" * 512]),
-    "a pattern of many alternatives": pattern(
-        "(?:" + "|".join(f"[^{letter}]" for letter in "abcdefghijklmnop") + ")*%"
-    ),
-    "a user with YAML's layout": rules(users=[SEPARATOR, MARK, "\x85", "\x7f", "a\nb: c", "- *x", "!!binary x"]),
-    "a user that expands": rules(users=["${file:/etc/passwd}", "$$", "$"]),
-    "a group with an empty name": rules(userGroups=["", "a"]),
-    "a group with a comma": rules(userGroups=["true,true", "false"]),
-    "more groups than can be told apart": rules(userGroups=[f"g{index}" for index in range(60)]),
-    "every combination of groups and resources": {
-        "rules": [
-            {"level": "Metadata", "userGroups": [f"g{index}"], "resources": [{"group": "", "resources": [f"r{index}"]}]}
-            for index in range(30)
-        ]
-    },
-    "many users": {
-        "rules": [{"level": "Request", "users": [f"u{index}-{n}" for n in range(60)]} for index in range(30)]
-    },
-    "resources with slashes and stars": rules(resources=[{"group": "", "resources": ["*/*", "a/b/c", "/", "*/"]}]),
-    "resource names with separators": rules(
-        resources=[{"group": "", "resources": ["pods"], "resourceNames": ["|", "/", "", SURROGATES]}]
-    ),
-    "a verb with a separator": rules(verbs=["get|", "|", "*"]),
-    "nothing to be recorded": {"rules": [{"level": "None"}]},
-}
-TENANTS = {f"evil-{number}": attack for number, attack in enumerate(ATTACKS.values())}
 PEOPLE = (
     User("alice", ("dev", "system:authenticated")),
     User("|", ("", "true,true")),
     User(SURROGATES, ("a",)),
     User("namespace|quiet", tuple(f"g{index}" for index in range(60))),
 )
-
-
-def policy(namespace, spec):
-    document = {
-        "apiVersion": "audit-operator.dev/v1alpha1",
-        "kind": "AuditPolicy",
-        "metadata": {"name": "own", "namespace": namespace, "generation": 1},
-        "spec": {**spec, "sinkRefs": [{"kind": "AuditSink", "name": "own"}]},
-    }
-    made = parse_object(document)
-    return None if isinstance(made, tuple) else made  # refused by the API server as well
-
-
-def sink(namespace):
-    store = {"type": "VictoriaLogs", "victoriaLogs": {"url": f"http://{namespace}.example:9428"}}
-    return parsed("AuditSink", "own", store, namespace)
-
-
-def snapshot(tenants):
-    specs = {"quiet": rules(verbs=["get"]), **tenants}
-    made = {namespace: policy(namespace, spec) for namespace, spec in specs.items()}
-    return Snapshot(
-        audit_policies=tuple(filter(None, made.values())),
-        audit_sinks=tuple(sink(namespace) for namespace in specs),
-        control_planes=(control_plane(),),
-        namespaces=tuple(NamespaceFact(namespace) for namespace in specs),
-    )
 
 
 def events():
@@ -131,7 +43,8 @@ def events():
 def shipped(facts, folder):
     """Bodies by sink, as the real configuration sends them; each sink is a file."""
     planned = shipping(facts, plan(facts), "main")
-    places = Places(config=str(folder), state=f"{folder}/state", endpoints=Endpoints(f"127.0.0.1:{next(free_ports())}"))
+    endpoints = Endpoints(f"127.0.0.1:{next(free_ports())}", detections="127.0.0.1:0")
+    places = Places(config=str(folder), state=f"{folder}/state", endpoints=endpoints)
     files = collector_files(planned, facts, "test", places)
     (folder / "table.yaml").write_text(files.table)
     config = yaml.safe_load(files.config)

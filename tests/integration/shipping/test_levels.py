@@ -14,8 +14,11 @@ from audit_operator.policy.evaluate import evaluate
 from audit_operator.policy.json_lines import request_from_json
 from audit_operator.policy.loading import load_policy
 from audit_operator.policy.model import Policy, Request, Rule, User
-from audit_operator.shipping.enforcement.classes import Classes, EnforcementClass, classify
-from audit_operator.shipping.enforcement.table import build, decide
+from audit_operator.shipping.collector import reading
+from audit_operator.shipping.collector.ottl import assign, attribute, concat, text
+from audit_operator.shipping.enforcement.classes import Classes, EnforcementClass, Treatment, classify
+from audit_operator.shipping.enforcement.table import URL_KEY, build, decide, namespace_key
+from audit_operator.shipping.exporters import Exporter
 from tests.integration.shipping.audit_events import event_of, line_of
 from tests.integration.shipping.collector import complaints, ship
 from tests.policy.conformance import read_lines, text_of
@@ -75,9 +78,9 @@ def found_in(record):
     return event["level"], bool(bodies) and not any("managedFields" in each["metadata"] for each in bodies)
 
 
-def shipped(table, events, tmp_path):
+def shipped(table, events, tmp_path, **options):
     """What comes out of the collector, by audit id and stage."""
-    run = ship(table, map(line_of, events), tmp_path)
+    run = ship(table, map(line_of, events), tmp_path, **options)
     assert not complaints(run.log)
     return {(json.loads(each.body)["auditID"], each.attributes["stage"]): each for each in run.records}
 
@@ -108,9 +111,39 @@ def test_every_resource_request_gets_the_level_that_the_api_servers_evaluator_gi
     assert_as_labelled(events, shipped(table, [event for event, _ in events], tmp_path))
 
 
-@pytest.mark.parametrize("part", range(8))
-def test_every_non_resource_request_gets_the_level_that_the_api_servers_evaluator_gives_it(tmp_path, part):
-    """Only one list can be about these in a table, so that a few policies are tried: those with the most patterns."""
+def test_every_non_resource_request_gets_the_level_that_the_api_servers_evaluator_gives_it(tmp_path):
+    """In a table only one list is about these. So those of all policies stand where namespaces do, and an event's id
+    says in which it is looked up; that is all that is changed."""
+    everything = [
+        (number, policy, [each for each in requests if not each[0].resource_request])
+        for number, policy, requests in cases()
+    ]
+    table = of_paths(everything)
+    events = [each for number, _, requests in everything for each in events_of(number, requests)]
+    assert len({event["auditID"] for event, _ in events}) > 750  # the others are requests that no path leads to
+
+    def by_policy(config):
+        first = assign(attribute(reading.FIRST), text(URL_KEY), "")
+        asked = assign(attribute(reading.FIRST), concat(text(namespace_key("p")), 'Split(log.body["auditID"], "/")[0]'))
+        read = json.dumps(config["processors"]["transform/read"])
+        changed = read.replace(json.dumps(first)[1:-1], json.dumps(asked)[1:-1])
+        assert changed != read
+        return {**config, "processors": {**config["processors"], "transform/read": json.loads(changed)}}
+
+    assert_as_labelled(events, shipped(table, [event for event, _ in events], tmp_path, change=by_policy))
+
+
+def of_paths(everything):
+    """The lists about non-resource requests of all policies, each as if it were that of a namespace."""
+    lists = [(number, classes_of(policy, []).non_resource) for number, policy, _ in everything]
+    patterns_of_all = tuple(cell for _, each in lists for cell in each.cells or ())
+    classes = tuple(replace(each, namespaces=(f"p{number}",)) for number, each in lists)
+    return build(Classes(classes, EnforcementClass((), patterns_of_all)))
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_non_resource_requests_are_found_under_their_own_key(tmp_path, part):
+    """With nothing changed, for the policies with the most patterns."""
     chosen = sorted(cases(), key=patterns, reverse=True)[part]
     number, policy, requests = chosen
     table = build(classes_of(policy, [request for request, _ in requests]))
@@ -132,6 +165,16 @@ def labelled(policy, request):
 def patterns(case):
     number, policy, _ = case
     return len({url for rule in policy.rules for url in rule.non_resource_urls}), -number
+
+
+def test_a_record_names_the_policies_that_ask_for_it(tmp_path):
+    everywhere = Contribution(Reach(frozenset({"shop"})), Policy((Rule(Level.METADATA),)))
+    table = build(classify([everywhere], ["shop"], {"shop": Treatment(policies="baseline,shop/pci")}))
+    request = Request(User("jane"), "get", resource_request=True, resource="pods", name="a", namespace="shop")
+    events = [event_of(request, Stage.RESPONSE_COMPLETE, ALL, "1")]
+    events.append(event_of(replace(request, namespace="unseen"), Stage.RESPONSE_COMPLETE, ALL, "2"))
+    named = {key[0]: each.attributes.get("policies") for key, each in shipped(table, events, tmp_path).items()}
+    assert named == {"1": "baseline,shop/pci", "2": None}
 
 
 def test_what_a_body_says_moves_no_event_to_another_namespace(tmp_path):
@@ -235,7 +278,12 @@ def test_an_event_that_no_sink_would_take_loses_its_bodies_and_says_so(tmp_path)
     )
     large["responseObject"] = {"data": "x" * 3000}
     huge["userAgent"] = "y" * 3000
-    run = ship(table, map(line_of, (fitting, large, huge)), tmp_path, largest_event=2000)
+    run = ship(
+        table,
+        map(line_of, (fitting, large, huge)),
+        tmp_path,
+        exporters=(Exporter("file", {}, detached=False, largest=2000),),
+    )
     bodies = {each.attributes["auditID"]: each for each in run.records}
     assert json.loads(bodies["fits"].body) == fitting
     assert bodies["large"].attributes["cut"] == len(line_of(large))
@@ -259,18 +307,6 @@ def test_an_event_that_was_recorded_below_its_level_says_so(tmp_path):
     event = event_of(request, Stage.RESPONSE_COMPLETE, Level.METADATA, "below")
     (record,) = shipped(build(classify([everywhere], ["a"])), [event], tmp_path).values()
     assert (record.attributes["below"], record.attributes["level"]) == ("Request", "Metadata")
-
-
-def test_a_body_that_no_parser_reads_does_not_hide_whose_event_it_is(tmp_path):
-    table = build(classify([Contribution(Reach(frozenset({"a"})), Policy((Rule(Level.METADATA),)))], ["a"]))
-    request = Request(User("eve"), "create", True, "", "v1", "a", "pods", "", "")
-    line = line_of(event_of(request, Stage.RESPONSE_COMPLETE, ALL, "odd"))
-    lines = [line.replace(b'"big":', b'"odd":1e999,"big":'), line + line]
-    run = ship(table, lines, tmp_path)
-    assert [(each.attributes["quarantine"], each.attributes["namespace"]) for each in run.records] == [
-        ("no JSON object", "a")
-    ] * 2
-    assert not any("big" in each.body for each in run.records)
 
 
 def test_a_line_full_of_escapes_holds_up_nothing(tmp_path):

@@ -15,21 +15,33 @@ import time
 import urllib.request
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from audit_operator.api.sink import ClusterAuditSinkSpec
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.controlplane.shipper.collector import FOLDER, Collector
 from audit_operator.sinks import Access, Found, open_store
-from tests.integration.conftest import install_crds
+from tests.integration.conftest import prepare_for_operator
 from tests.integration.control_plane import ClusterUser
-from tests.integration.operator_process import NAMESPACE, USER, OperatorProcess, eventually, thing
+from tests.integration.operator_process import USER, OperatorProcess, eventually, thing
 from tests.integration.shipping.collector import binary
+from tests.integration.shipping.counted import scraped
 from tests.integration.shipping.victoria_logs import victoria_logs
+from tests.ports import free_ports
 
 TO_CENTRAL = [{"kind": "ClusterAuditSink", "name": "central"}]
+CREATED = {
+    "name": "created",
+    "selection": {
+        "verbs": ["create"],
+        "resources": [{"group": "", "resources": ["configmaps"]}],
+        "namespaces": ["payments", "web"],
+        "exceptUsers": ["system:*"],
+    },
+    "groupBy": ["Namespace"],
+}
 MAIN = thing("AuditControlPlane", "main", {"default": True, "driver": "Process"})
 
 
@@ -39,7 +51,7 @@ class World:
     def __init__(self, control_plane, folder):
         self.control_plane, self.folder = control_plane, folder
         self.operator = OperatorProcess(control_plane)
-        self.port = next(free_ports())
+        self.port, self.metrics = islice(free_ports(), 2)
         self.collector = Collector(control_plane.plane.folder / FOLDER)
         spec = {"type": "VictoriaLogs", "victoriaLogs": {"url": f"http://127.0.0.1:{self.port}"}}
         self.sink = thing("ClusterAuditSink", "central", spec)
@@ -84,6 +96,10 @@ class World:
     def until_shipping(self, expected=("True", "Shipping")):
         self.operator.until("Shipping", expected, "auditpolicies", "pci", "payments")
 
+    def counted(self):
+        """What the operator shows for the one detection that there is, by namespace."""
+        return {dict(each)["object_namespace"]: count for each, count in scraped(f"127.0.0.1:{self.metrics}").items()}
+
     def collectors(self):
         """All processes that run with this folder's configuration."""
         argument = f"--config={self.collector.config}".encode()
@@ -101,10 +117,7 @@ class World:
 @pytest.fixture
 def world(private_control_plane, tmp_path):
     control_plane = private_control_plane(users=(ClusterUser(USER),))
-    install_crds(control_plane)
-    for namespace in (NAMESPACE, "payments", "web"):
-        control_plane.create_namespace(namespace)
-    control_plane.kubectl("create", "clusterrolebinding", USER, "--clusterrole=cluster-admin", f"--user={USER}")
+    prepare_for_operator(control_plane, "payments", "web")
     world = World(control_plane, tmp_path)
     yield world
     world.operator.stop_all()
@@ -119,8 +132,8 @@ def pci(level, **spec):
     return thing("AuditPolicy", "pci", {"rules": [{"level": level}], "sinkRefs": TO_CENTRAL, **spec}, "payments")
 
 
-def baseline(level="RequestResponse"):
-    return thing("ClusterAuditPolicy", "baseline", {"rules": [{"level": level}], "sinkRefs": TO_CENTRAL})
+def baseline(level="RequestResponse", **spec):
+    return thing("ClusterAuditPolicy", "baseline", {"rules": [{"level": level}], "sinkRefs": TO_CENTRAL, **spec})
 
 
 def keep_sending(send, stop, sent):
@@ -145,8 +158,8 @@ def sending(send):
 
 def test_events_get_to_the_store_and_status_says_so(world):
     with world.victoria_logs():
-        world.start_operator()
-        world.control_plane.apply(MAIN, world.sink, baseline("Metadata"), pci("Request"))
+        world.start_operator(listen_port=str(world.metrics))
+        world.control_plane.apply(MAIN, world.sink, baseline("Metadata", detections=[CREATED]), pci("Request"))
         world.operator.until("Programmed", ("True", "Programmed"), "auditpolicies", "pci", "payments")
         world.until_shipping()
         one, other = world.create_config_map(), world.create_config_map("web")
@@ -159,7 +172,15 @@ def test_events_get_to_the_store_and_status_says_so(world):
         eventually(lambda: world.found(read), "an event without a body to be in the store")
         [event] = [each for each in world.control_plane.audit_events(read) if each["stage"] == "ResponseComplete"]
         assert json.loads(world.found(read)[0].text) == event
-        assert world.operator.condition("Shipping", "clusterauditsinks", "central") == ("True", "Shipping")
+        world.operator.until("Shipping", ("True", "Shipping"), "clusterauditsinks", "central")
+        eventually(lambda: world.counted() == {"payments": 1, "web": 1}, "what was created to be counted")
+        # With every configuration, the collector begins to count anew; what it has counted must not be gone with that.
+        world.control_plane.apply(baseline("Metadata", detections=[{**CREATED, "window": "1440m"}]))
+        eventually(
+            lambda: '"max_stale": "86400s"' in world.collector.configured(), "the configuration to be another one"
+        )
+        world.create_config_map("web")
+        eventually(lambda: world.counted() == {"payments": 1, "web": 2}, "what came later to be counted, too")
         assert world.operator.status("clusterauditsinks", "central")["policies"] == 2
         # Figures change all the time, and no status with them.
         time.sleep(5)

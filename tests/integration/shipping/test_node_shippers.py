@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from audit_operator.api.sink import ClusterAuditSinkSpec
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.controlplane.shipper.collector import Collector
 from audit_operator.controlplane.shipper.instructions import (
     INSTRUCTIONS_KEY,
@@ -38,6 +37,7 @@ from tests.integration.control_plane import ClusterUser
 from tests.integration.operator_process import NAMESPACE, USER, OperatorProcess, eventually, thing
 from tests.integration.shipping.collector import binary
 from tests.integration.shipping.victoria_logs import victoria_logs
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,6 @@ import pytest
 
 from audit_operator.api.observations import ExporterFigures, Flow
 from audit_operator.api.sink import ClusterAuditSinkSpec
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.controlplane.shipper import telemetry
 from audit_operator.controlplane.shipper.flow import Way
 from audit_operator.integrity.interval import EPOCH, Interval
@@ -29,6 +28,7 @@ from tests.integration.shipping.door import Door
 from tests.integration.shipping.lines_shipper import Shipper, made, until
 from tests.integration.shipping.open_search import open_search
 from tests.integration.shipping.test_sealing import ALL, SINCE, found, victoria_logs_sink
+from tests.ports import free_ports
 from tests.sinks.fake_store import serving
 
 NOW = datetime.now(UTC).replace(microsecond=123456)

@@ -12,9 +12,9 @@ import pytest
 
 from audit_operator.shipping.exporters import authorization
 from audit_operator.sinks import Access, Record, open_store
-from tests.integration.conftest import install_crds
+from tests.integration.conftest import prepare_for_operator
 from tests.integration.control_plane import ClusterUser
-from tests.integration.operator_process import MAIN, NAMESPACE, USER, OperatorProcess, eventually, thing
+from tests.integration.operator_process import MAIN, USER, OperatorProcess, eventually, thing
 from tests.integration.shipping.victoria_logs import victoria_logs
 from tests.plan.objects import parsed
 
@@ -22,10 +22,7 @@ from tests.plan.objects import parsed
 @pytest.fixture
 def operator(private_control_plane):
     control_plane = private_control_plane(users=(ClusterUser(USER),))
-    install_crds(control_plane)
-    for namespace in (NAMESPACE, "payments", "vault"):
-        control_plane.create_namespace(namespace)
-    control_plane.kubectl("create", "clusterrolebinding", USER, "--clusterrole=cluster-admin", f"--user={USER}")
+    prepare_for_operator(control_plane, "payments", "vault")
     operator = OperatorProcess(control_plane)
     yield operator
     operator.stop_all()

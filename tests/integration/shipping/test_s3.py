@@ -18,7 +18,6 @@ from aiohttp import web
 from audit_operator.api.audit import Level, Stage
 from audit_operator.api.findings import ObjectRef
 from audit_operator.api.sink import ClusterAuditSinkSpec
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.controlplane.shipper.keeper import ShipperTimes
 from audit_operator.controlplane.shipper.local import LocalShipper
 from audit_operator.integrity.interval import Interval
@@ -45,6 +44,7 @@ from tests.integration.shipping.audit_events import event_of, line_of
 from tests.integration.shipping.collector import binary, run_collector
 from tests.integration.shipping.seaweedfs import KEY, KEY_ID, seaweedfs
 from tests.plan.objects import cluster_policy, control_plane, parsed
+from tests.ports import free_ports
 
 NOW = datetime.now(UTC).replace(microsecond=123456)
 OF_EVENTS = datetime(2026, 11, 28, 6, tzinfo=UTC)

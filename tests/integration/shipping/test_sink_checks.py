@@ -15,12 +15,12 @@ from audit_operator.api.store_observations import Drop, StoreState
 from audit_operator.cli import main
 from audit_operator.controller.sink_access import Stores
 from audit_operator.controller.sink_checks import CheckTimes, SinkChecks
-from audit_operator.controlplane.ports import free_ports
 from audit_operator.plan.shipping_status import ShippingFacts, ShippingOfPlane
 from audit_operator.sinks import Access, Record, open_store
 from tests.integration.operator_process import thing
 from tests.integration.shipping.victoria_logs import victoria_logs
 from tests.plan.objects import control_plane, parsed
+from tests.ports import free_ports
 
 
 class NoSecrets:

@@ -7,20 +7,19 @@ with victoria_logs(tmp_path) as url:
 from __future__ import annotations
 
 import subprocess
-import time
-import urllib.request
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
 from audit_operator.controlplane.assets import VICTORIA_LOGS_VERSION, Asset, Tool, provide_one
-from audit_operator.controlplane.ports import free_ports
+from tests.integration.readiness import await_answer
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_PATIENCE, _STEP = 60.0, 0.05
+_PATIENCE = 60.0
 
 
 @cache
@@ -46,7 +45,7 @@ def victoria_logs(folder: Path, *arguments: str, port: int | None = None) -> Ite
             stderr=log,
         )
         try:
-            _await(process, f"http://127.0.0.1:{port}", folder)
+            await_answer(process, f"http://127.0.0.1:{port}/health", folder / "victoria-logs.log", patience=_PATIENCE)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -55,16 +54,3 @@ def victoria_logs(folder: Path, *arguments: str, port: int | None = None) -> Ite
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _await(process: subprocess.Popen[bytes], url: str, folder: Path) -> None:
-    for _ in range(int(_PATIENCE / _STEP)):
-        if process.poll() is None:
-            try:
-                with urllib.request.urlopen(f"{url}/health", timeout=5):  # noqa: S310  # loopback
-                    return
-            except OSError:
-                time.sleep(_STEP)
-                continue
-        break
-    raise AssertionError(f"VictoriaLogs is not up:\n{(folder / 'victoria-logs.log').read_text()[-3000:]}")
