@@ -127,3 +127,18 @@ async def test_a_budget_that_is_not_understood_or_very_large_holds_back_those_th
     assert [await steps.step() for _ in range(3)] == [True, True, False]
     assert client.restarted == [("large", "web"), ("good", "web")]
     assert [(of.namespace, why.id) for of, why in told[-1].items()] == [("evil", "restart-held-back")]
+
+
+async def test_a_policy_says_of_a_workload_that_its_restart_is_refused_until_it_is_not():
+    told = []
+    client = Client(fail={("merge", "evil"): ApiError(403, "Forbidden", "by an admission policy, at 12:01")})
+    steps = restarting(client, "evil", tell=told.append)
+    assert [await steps.step() for _ in range(2)] == [False, False]
+    client.fail = {("merge", "evil"): ApiError(409, "Conflict", "somebody else wrote")}
+    await steps.step()
+    said = [[(of.namespace, why.id, why.message) for of, why in each.items()] for each in told]
+    message = "StatefulSet web is not restarted: the API server refuses it (Forbidden)"
+    assert said == [[("evil", "restart-refused", message)]] * 2 + [[]]
+    client.fail = {}
+    assert await steps.step()
+    assert told[-1] == {}

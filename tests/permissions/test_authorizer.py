@@ -95,6 +95,16 @@ def test_an_aggregated_role_has_what_is_written_in_it_until_its_controller_is_pl
     assert not may(filled, Question("get", "", "secrets", "x", "lab"))
 
 
+def test_roles_are_aggregated_by_selectors_of_any_size():
+    labels = {f"k{number}": "v" for number in range(40)}
+    facts = rbac(
+        role("part", rule("get", "pods/log"), labels=labels),
+        role("whole", aggregationRule={"clusterRoleSelectors": [{"matchLabels": labels, "matchExpressions": None}]}),
+        binding("b", "whole", "User alice"),
+    )
+    assert may(aggregated(facts), LOGS)
+
+
 @pytest.mark.parametrize(
     "broken",
     [

@@ -26,6 +26,7 @@ from audit_operator.plan.restarts import (
     can_roll,
     held_back,
     is_rolled_out,
+    refused,
     was_restarted,
     wishes,
 )
@@ -74,7 +75,8 @@ class WorkloadRestarts:
     tell: Callable[[Mapping[ObjectRef, Finding]], None]
     every: float = 15.0
     _rolling: dict[str, tuple[Resource, str]] = field(default_factory=dict)
-    _held_back: dict[tuple[ObjectRef, Owner], Finding] = field(default_factory=dict)
+    _why_waiting: dict[tuple[ObjectRef, Owner], Finding] = field(default_factory=dict)
+    """What status should say of a workload that has its sidecar coming, and is not restarted."""
     _failed: dict[tuple[ObjectRef, Owner], str] = field(default_factory=dict)
     """What was wrong when a workload was last tried."""
 
@@ -96,13 +98,13 @@ class WorkloadRestarts:
         """
         wanted = [wish for policy, counted in self.counted() for wish in wishes(policy, counted, self.template)]
         known = {_of(wish) for wish in wanted}
-        self._held_back = {of: why for of, why in self._held_back.items() if of in known}
+        self._why_waiting = {of: why for of, why in self._why_waiting.items() if of in known}
         self._failed = {of: why for of, why in self._failed.items() if of in known}
         try:
             return await self._restart_one(wanted)
         finally:
             # One workload for each policy, the first by kind and name, so that status changes little.
-            found = sorted(self._held_back.items(), key=lambda each: (each[0][1].kind, each[0][1].name), reverse=True)
+            found = sorted(self._why_waiting.items(), key=lambda each: (each[0][1].kind, each[0][1].name), reverse=True)
             self.tell({policy: why for (policy, _), why in found})
 
     async def _restart_one(self, wanted: list[Wish]) -> bool:
@@ -130,6 +132,8 @@ class WorkloadRestarts:
             raise
         except (ApiError, InconsistentListError) as error:
             self._note(wish, (isinstance(error, ApiError) and error.reason) or type(error).__name__, str(error))
+            if isinstance(error, ApiError) and not error.conflict:
+                self._why_waiting[_of(wish)] = refused(wish.owner, error.reason or str(error.status))
             return False
         except Exception as error:  # noqa: BLE001 - no tenant's workload may keep those of others waiting
             self._note(wish, type(error).__name__, origin(error), logging.ERROR)
@@ -159,12 +163,12 @@ class WorkloadRestarts:
     async def _restart(self, wish: Wish) -> bool:
         workload = await self._workload(wish)
         if workload is None or was_restarted(workload.document, wish) or not is_rolled_out(workload.document):
-            self._held_back.pop(_of(wish), None)
+            self._why_waiting.pop(_of(wish), None)
             return False
         if (why := await self._why_not(workload, wish)) is not None:
-            self._held_back[_of(wish)] = why
+            self._why_waiting[_of(wish)] = why
             return False
-        self._held_back.pop(_of(wish), None)
+        self._why_waiting.pop(_of(wish), None)
         annotations = {RESTARTED + wish.policy: wish.goal}
         body = {
             # Nothing is changed in what somebody else has changed meanwhile.

@@ -6,17 +6,16 @@ reached by one.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from audit_operator.api.findings import ObjectRef
-from audit_operator.api.selector import LabelSelector
+from audit_operator.api.selector import foreign_selector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from audit_operator.api.selector import LabelSelector
 
 GROUP = "rbac.authorization.k8s.io"
 KINDS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
@@ -119,7 +118,7 @@ def rbac_of(documents: Iterable[Mapping[str, Any]]) -> Rbac:
                 bindings[ref] = _binding(ref, document)
             else:
                 roles[ref] = _role(ref, document)
-        except (KeyError, TypeError, AttributeError, ValidationError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             named = (document.get("metadata") or {}).get("name", "") if isinstance(document, dict) else ""
             raise RbacError(f"{kind} {named!r} is not as the API server would take it: {error}") from error
     return Rbac(roles, tuple(bindings[ref] for ref in sorted(bindings)))
@@ -137,7 +136,7 @@ def _role(ref: ObjectRef, document: Mapping[str, Any]) -> Role:
         ref,
         tuple(_rule(each) for each in document.get("rules") or ()),
         dict(document["metadata"].get("labels") or {}),
-        tuple(LabelSelector.model_validate_json(json.dumps(each)) for each in selectors),
+        tuple(foreign_selector(each) for each in selectors),
     )
 
 

@@ -154,7 +154,19 @@ def held_back(workload: Document, pods: Iterable[Pod], budgets: Iterable[Documen
     return None
 
 
-HELD_BACK = "restart-held-back"
+def refused(owner: Owner, reason: str) -> Finding:
+    """What a policy says of a workload of which the API server refuses the restart, and with which `reason`."""
+    return Finding(
+        REFUSED,
+        Severity.WARNING,
+        f"{owner.kind} {owner.name} is not restarted: the API server refuses it ({reason})",
+        "try kubectl rollout restart to see what refuses it, such as an admission policy, a quota or a missing right; "
+        "the operator's log has the whole answer, and it goes on trying",
+        path="spec.applicationLogs.restartWorkloads",
+    )
+
+
+HELD_BACK, REFUSED = "restart-held-back", "restart-refused"
 _PATHS = {"Deployment": "spec.strategy", "StatefulSet": "spec.updateStrategy", "DaemonSet": "spec.updateStrategy"}
 
 
