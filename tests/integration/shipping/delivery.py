@@ -345,6 +345,11 @@ class Delivery:
         """What the store has that is no event: text, without what may be secret."""
         return [row["_msg"] for row in await self._query("quarantine:* | fields _msg")]
 
+    async def unreadable(self) -> set[tuple[str, str]]:
+        """Events that lack what could not be read of them."""
+        rows = await self._query("unreadable:* | fields auditID, stage")
+        return {(row["auditID"], row["stage"]) for row in rows}
+
     async def _query(self, query: str) -> list[dict[str, Any]]:
         """On a starved machine, the store closes connections that it has just taken: it is asked again then."""
         for _ in range(_ASKED_AGAIN):

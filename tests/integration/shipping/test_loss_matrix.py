@@ -211,19 +211,23 @@ async def large_events_with_tenants_sinks(it: Delivery) -> None:
 
 
 async def malformed_lines(it: Delivery) -> None:
-    """Each is of another length: that is what is left of most of them, since their text may be secret."""
-    whole = event(0)[1].rstrip(b"\n")
+    """Each that is no event is of another length: that is what is left of most of them, since their text may be secret.
+
+    One that begins with an event arrives as that.
+    """
     broken = [b"no event", b"[ 7 ]", b"{}", b"\0" * 30, b'"x"', b"\xff\xfe\x80" * 11, b"{" * 40, b"null"]
-    broken += [b'\xef\xbb\xbf{"a":1}']
-    broken += [whole[:-1], whole[:500], whole[7:], whole.replace(b"team-0", b"\xc3\x28\xff", 1)[:-2], whole + whole]
-    broken += [b'{"kind":"Event","apiVersion":"audit.k8s.io/v1"}', b"x" * 70_000]
+    broken += [b'\xef\xbb\xbf{"a":1}', b'{"kind":"Event","apiVersion":"audit.k8s.io/v1"}', b"x" * 70_000]
+    broken += [event(0)[1].rstrip(b"\n")[7:]]
     assert len({len(each) for each in broken}) == len(broken)
+    cuts = (lambda line: line[:-1], lambda line: line[:500], without_an_end, lambda line: line * 2)
+    later = [event(EVENTS + number) for number in range(len(cuts))]
+    begun = [(key, cut(line.rstrip(b"\n")) + b"\n") for cut, (key, line) in zip(cuts, later, strict=True)]
+    wrong = [*((None, each + b"\n") for each in broken), *begun]
 
     def lines():
         for number in range(EVENTS):
             yield event(number)
-            if number < len(broken):
-                yield None, broken[number] + b"\n"
+            yield from wrong[number : number + 1]
 
     await it.start()
     async with it.writing(lines()):
@@ -231,7 +235,13 @@ async def malformed_lines(it: Delivery) -> None:
     await it.outcome()
     quarantined = await it.quarantined()
     assert len(quarantined) == len(set(quarantined)) == len(broken), quarantined
-    it.remark = f"{len(broken)} in quarantine"
+    assert await it.unreadable() == {key for key, _ in begun}
+    it.remark = f"{len(broken)} in quarantine, {len(begun)} without what stood behind their heads"
+
+
+def without_an_end(line: bytes) -> bytes:
+    """Of a line, what is no text either."""
+    return line.replace(b"team-", b"\xc3\x28\xff", 1)[:-2]
 
 
 async def half_lines(it: Delivery) -> None:

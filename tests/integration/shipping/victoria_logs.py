@@ -48,9 +48,17 @@ def victoria_logs(folder: Path, *arguments: str, port: int | None = None) -> Ite
             await_answer(process, f"http://127.0.0.1:{port}/health", folder / "victoria-logs.log", patience=_PATIENCE)
             yield f"http://127.0.0.1:{port}"
         finally:
+            if (ended := process.poll()) is not None:
+                _tell_end(ended, folder / "victoria-logs.log")
             process.terminate()
             try:
                 process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _tell_end(code: int, log: Path) -> None:
+    """A store that is gone looks like one that cannot be reached; whoever reads a failed test must see which it was."""
+    print(f"VictoriaLogs ended by itself with {code}; the end of its log:")  # noqa: T201
+    print("\n".join(log.read_text(errors="replace").splitlines()[-60:]))  # noqa: T201
