@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
@@ -18,7 +19,7 @@ from audit_operator.sinks.erasure import SubjectErasure
 from tests.integration.reading.records import write as write_records
 from tests.integration.shipping.test_retention import count, write
 from tests.integration.shipping.test_sealing import RECORDS, SINCE, delete, found, record, victoria_logs_sink
-from tests.integration.shipping.victoria_logs import victoria_logs
+from tests.integration.shipping.victoria_logs import settled, victoria_logs
 
 NOW = datetime.now(UTC)
 DORA = "dora.o'\"smith@example.com"
@@ -71,7 +72,7 @@ class World:
         write(self.url, self.rows)
         for _ in range(600):
             if count(self.url, "*") == len(self.rows):
-                return
+                return asyncio.run(settled(self.url))
             time.sleep(0.1)
         raise AssertionError(count(self.url, "*"))
 

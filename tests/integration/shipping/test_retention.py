@@ -19,7 +19,7 @@ from audit_operator.sinks.retention.opening import open_retention
 from audit_operator.sinks.retention.protocol import Done, Order
 from audit_operator.sinks.retention.victoria_logs_counts import EITHER, Part
 from tests.integration.shipping.door import Door
-from tests.integration.shipping.victoria_logs import victoria_logs
+from tests.integration.shipping.victoria_logs import settled, victoria_logs
 from tests.plan.objects import parsed
 
 DAY, FAR = 24, 1e12
@@ -55,9 +55,10 @@ def count(url, query, **headers):
 
 
 async def shows(url, number, **headers):
-    """What was written shows after a second."""
+    """What was written shows after a second, and is on disk after two."""
     for _ in range(1800):
         if await asyncio.to_thread(count, url, "*", **headers) == number:
+            await settled(url)
             return
         await asyncio.sleep(0.1)
     raise AssertionError(await asyncio.to_thread(count, url, "*", **headers))
@@ -214,8 +215,10 @@ async def test_nothing_goes_under_legal_hold_nor_where_it_must_not_be_deleted(tm
         await shows(url, 5)
         held = kept("payments", maximum=30 * DAY, legal_hold=True)
         # A deletion that was begun before must not go on.
-        await retention(url)._begin([Order(held, ("payments",), 120 * DAY)], datetime.now(UTC))
-        assert await enforced(retention(url), Order(held, ("payments",), None)) == {}
+        store = retention(url)
+        assert (await store._ask("/delete/run_task", {"filter": f"namespace:=later {store._mark()}"})).status == 200
+        assert await enforced(store, Order(held, ("payments",), None)) == {}
+        assert await store._tasks() == ()
         made = await judged(retention(url), held)
         assert made.state is RetentionState.PARTIAL
         assert "a legal hold is demanded, and the store deletes after 400d" in made.reason

@@ -291,3 +291,63 @@ async def test_a_delete_api_that_fails_is_a_failure_and_not_refused(server):
     server.answers["/delete/active_tasks"] = (503, b"")
     assert (await opened(server).observe([WANTED], NOW)).reason is Reason.STORE_FAILED
     assert (await opened(server).enforce([], NOW)).reason is Reason.STORE_FAILED
+
+
+MERGES = FLAGS + b'vl_active_merges{type="storage/small"} %d\nvl_active_merges{type="indexdb/file"} 1\n'
+
+
+class Working:
+    """A store that merges twice after each deletion, and says what it was doing whenever it was given one."""
+
+    def __init__(self, server, *, looks=2):
+        self.looks, self.merging, self.tasks, self.given = looks, 1, [], []
+        server.by_form |= {
+            "/metrics": self.metrics,
+            "/delete/run_task": self.run,
+            "/delete/active_tasks": self.active,
+        }
+
+    async def metrics(self, _):
+        self.merging = max(0, self.merging - 1)
+        return 200, MERGES % self.merging
+
+    async def run(self, form):
+        self.given.append((self.merging, len(self.tasks)))
+        self.tasks = [task("1", "main") | {"filter": form["filter"]}] * self.looks
+        return 200, b"{}"
+
+    async def active(self, _):
+        shown, self.tasks, self.merging = self.tasks[:1], self.tasks[1:], 3
+        return 200, json.dumps(shown).encode()
+
+
+def everything_is_due(_):
+    return 200, COUNT.replace(b'"beyond": "0"', b'"beyond": "5"')
+
+
+async def test_a_deletion_is_given_when_the_last_one_is_through_and_what_that_set_off_is_merged(server):
+    """Else a store can end: see the module."""
+    await answer_by_namespace(server, b"", filters=everything_is_due)
+    working, others = Working(server), RetentionClass(Demand(maximum=24), ("other",))
+    orders = [Order(WANTED, ("web",), 720), Order(others, ("other",), 24)]
+    done = await opened(server).enforce(orders, NOW)
+    assert working.given == [(0, 0), (0, 0)]
+    assert done == Done({WANTED.name: 0, others.name: 0})
+
+
+async def test_a_store_that_always_merges_gets_its_deletions_all_the_same(server):
+    await answer_by_namespace(server, b"", filters=everything_is_due)
+    working = Working(server)
+    server.answers["/metrics"] = (200, MERGES % 1)
+    del server.by_form["/metrics"]
+    await replace(opened(server), rest=0.1).enforce([Order(WANTED, ("web",), 720)], NOW)
+    assert len(working.given) == 1
+
+
+async def test_a_deletion_that_takes_its_time_keeps_the_next_one_for_later(server):
+    await answer_by_namespace(server, b"", filters=everything_is_due)
+    working, others = Working(server, looks=10_000), RetentionClass(Demand(maximum=24), ("other",))
+    orders = [Order(WANTED, ("web",), 720), Order(others, ("other",), 24)]
+    done = await replace(opened(server), patience=1.0).enforce(orders, NOW)
+    assert len(working.given) == 1
+    assert done.under_way

@@ -3,7 +3,12 @@
 Its answers were read on v1.52.1. A deletion is a task: it begins within a second or so, outlives the process (even into
 one that is started without -delete.enable), takes two seconds for 200,000 of a million records, and shows neither how
 far it is nor what came of it. So records are counted before and after, and tasks of ours that are still there are
-stopped before new ones are given: a legal hold must reach those, too. Of a record that was the first of a block, a row
+stopped before new ones are given: a legal hold must reach those, too.
+
+**A deletion can be the end of the process**, and of what that has taken within the last seconds: it looks for parts of
+the data that hold what is to go, and panics where a part was merged into another before it could take it (VictoriaLogs
+pull request 1659, open at v1.52.2). Each deletion sets merges off. So they are given one after the other, each when the
+store is at rest. Of a record that was the first of a block, a row
 with nothing but a time and the names of its stream is left (VictoriaLogs issue 1798); counts by fields leave it out.
 """
 
@@ -11,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from audit_operator.retention.judgement import Facts, Mends, without_deletion
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
 _MOST_OF_METRICS = 4 * 2**20
 _MARK = re.compile(rf'!{AUDIT_ID}:="audit-operator-retention:([a-z0-9.,-]*)"')
 """Excludes nothing: by it, tasks of ours are told from those of people, and of operators of other clusters."""
+_MERGING = re.compile(rb'^vl_active_merges\{type="storage/[a-z]+"\} [1-9]', re.MULTILINE)
 _PARTITION = 24
 """Hours: it deletes whole days at a time."""
 _STEP = 0.5
@@ -64,14 +70,18 @@ _MENDS_OF_TENANT = Mends(
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
-    """Deletions that were given: what was counted before, by order; and what could not be counted, by class.
-
-    `refused` is how the store refused one of them, if it did.
-    """
+class _Due:
+    """What was counted before anything is deleted, by order; and what could not be counted, by class."""
 
     about: Mapping[Order, Counted]
     uncounted: dict[str, Failure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What came of deletions: whether they were still under way at last, and how the store refused one, if it did."""
+
+    under_way: bool = False
     refused: Failure | None = None
 
 
@@ -84,7 +94,8 @@ class VictoriaLogsRetention:
         clusters: names that records of ours carry; all others are foreign.
         tenant_headers: of each request.
         may_delete: whether anything is ever deleted here.
-        patience: seconds until a deletion counts as still under way.
+        patience: seconds until deletions count as still under way; what was not given by then is due again.
+        rest: seconds that a deletion waits for the store to merge nothing.
     """
 
     connection: Connection
@@ -92,6 +103,7 @@ class VictoriaLogsRetention:
     tenant_headers: Mapping[str, str] = field(default_factory=dict)
     may_delete: bool = True
     patience: float = 60.0
+    rest: float = 5.0
 
     @property
     def mends(self) -> Mends:
@@ -133,11 +145,9 @@ class VictoriaLogsRetention:
         stopped = await self._stop()
         if isinstance(stopped, Failure):
             return Done({}, refused=stopped) if stopped.reason in _DELETION_REFUSED else stopped
-        begun = await self._begin(orders, now)
-        if isinstance(begun, Failure):
-            return begun
-        under_way = await self._wait() if any(each.beyond for each in begun.about.values()) else False
-        return under_way if isinstance(under_way, Failure) else await self._done(begun, now, under_way=under_way)
+        due = await self._due(orders, now)
+        given = await self._give(due, now)
+        return given if isinstance(given, Failure) else await self._done(due, now, given)
 
     async def can_delete(self) -> bool | Failure:
         """Whether single records may be deleted here at all."""
@@ -149,8 +159,7 @@ class VictoriaLogsRetention:
 
         It bears our mark: a round of the operator may end it, as it must where a legal hold was set meanwhile.
         """
-        answer = await self._ask("/delete/run_task", {"filter": f"{found_by} {self._mark()}"})
-        return answer if isinstance(answer, Failure) else await self._wait()
+        return await self._run(f"{found_by} {self._mark()}", asyncio.get_running_loop().time() + self.patience)
 
     async def _settings(self) -> VictoriaLogsSettings | Failure:
         answer = await self.connection.get("/metrics", at_most=_MOST_OF_METRICS)
@@ -163,35 +172,57 @@ class VictoriaLogsRetention:
     def _counts(self) -> RecordCounts:
         return RecordCounts(self.connection, self.clusters, self.tenant_headers)
 
-    async def _begin(self, orders: Sequence[Order], now: datetime) -> _Begun | Failure:
-        """Give all deletions, as long as they are taken; those of what could not be counted are not given."""
+    async def _due(self, orders: Sequence[Order], now: datetime) -> _Due:
+        """What could not be counted is not deleted."""
         parts = {order: part for order in orders if (part := Part(order.namespaces, order.delete_after)).limit}
         counts = dict(zip(parts, await self._counts.count([*parts.values()], now, BOTH), strict=True))
-        begun = _Begun({order: each for order, each in counts.items() if isinstance(each, Counted)})
-        begun.uncounted.update({order.wanted.name: each for order, each in counts.items() if isinstance(each, Failure)})
-        for order, counted in begun.about.items():
-            for batch in batches(counted.due):
-                limit = older(order.delete_after or 0, now)
-                given = {"filter": f"{self._counts.filter(batch)} {self._mark()} {limit}"}
-                answer = await self._ask("/delete/run_task", given)
-                if isinstance(answer, Failure):
-                    if answer.reason not in _DELETION_REFUSED:
-                        return answer
-                    return replace(begun, refused=answer)
-        return begun
+        return _Due(
+            {order: each for order, each in counts.items() if isinstance(each, Counted)},
+            {order.wanted.name: each for order, each in counts.items() if isinstance(each, Failure)},
+        )
 
-    async def _done(self, begun: _Begun, now: datetime, *, under_way: bool) -> Done:
-        asked = [order for order, each in begun.about.items() if each.beyond]
+    async def _give(self, due: _Due, now: datetime) -> _Given | Failure:
+        """Give one deletion after the other, as long as they are taken and patience lasts."""
+        end = asyncio.get_running_loop().time() + self.patience
+        for order, counted in due.about.items():
+            limit = older(order.delete_after or 0, now)
+            for batch in batches(counted.due):
+                under_way = await self._run(f"{self._counts.filter(batch)} {self._mark()} {limit}", end)
+                if isinstance(under_way, Failure):
+                    return _Given(refused=under_way) if under_way.reason in _DELETION_REFUSED else under_way
+                if under_way:
+                    return _Given(under_way=True)
+        return _Given()
+
+    async def _run(self, found_by: str, end: float) -> bool | Failure:
+        """Delete what a filter finds; whether that is still under way at the end, a time of the loop."""
+        await self._at_rest(end)
+        answer = await self._ask("/delete/run_task", {"filter": found_by})
+        return answer if isinstance(answer, Failure) else await self._wait(end)
+
+    async def _at_rest(self, end: float) -> None:
+        """Until the store merges nothing; not for long, since one that gets much may always be at it."""
+        clock = asyncio.get_running_loop().time
+        until = min(end, clock() + self.rest)
+        while clock() < until:
+            answer = await self.connection.get("/metrics", at_most=_MOST_OF_METRICS)
+            if isinstance(answer, Failure) or not _MERGING.search(answer.body):
+                return
+            await asyncio.sleep(_STEP)
+
+    async def _done(self, due: _Due, now: datetime, given: _Given) -> Done:
+        asked = [order for order, each in due.about.items() if each.beyond]
         left = await self._counts.count([Part(each.namespaces, each.delete_after) for each in asked], now, BOTH)
         after = dict(zip(asked, left, strict=True))
+        uncounted = dict(due.uncounted)
         deleted: dict[str, int] = {}
-        for order, counted in begun.about.items():
+        for order, counted in due.about.items():
             name, now_left = order.wanted.name, after.get(order, Counted())
             if isinstance(now_left, Failure):
-                begun.uncounted[name] = now_left
+                uncounted[name] = now_left
             else:
                 deleted[name] = deleted.get(name, 0) + max(0, counted.beyond - now_left.beyond)
-        return Done(deleted, under_way, begun.refused, begun.uncounted)
+        return Done(deleted, given.under_way, given.refused, uncounted)
 
     async def _stop(self) -> Failure | None:
         """End what we began earlier: what may be deleted may have changed, and what is still due is asked for again."""
@@ -204,9 +235,8 @@ class VictoriaLogsRetention:
                 return answer
         return None
 
-    async def _wait(self) -> bool | Failure:
-        """Whether deletions of ours are still under way once patience is over."""
-        end = asyncio.get_running_loop().time() + self.patience
+    async def _wait(self, end: float) -> bool | Failure:
+        """Whether deletions of ours are still under way at the end."""
         while True:
             tasks = await self._tasks()
             if isinstance(tasks, Failure) or not tasks:
