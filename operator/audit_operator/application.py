@@ -54,6 +54,7 @@ from audit_operator.controller.shipment import Shipment
 from audit_operator.controller.shipper_board import ClusterShipperBoard
 from audit_operator.controller.sidecar_objects import SidecarObjects
 from audit_operator.controller.sidecar_questions import SidecarQuestions
+from audit_operator.controller.sidecar_trials import SidecarTrials
 from audit_operator.controller.sidecars import Sidecars
 from audit_operator.controller.sink_access import Stores
 from audit_operator.controller.sink_checks import CheckTimes, SinkChecks
@@ -471,6 +472,7 @@ def _sidecars(
     every = settings.sidecar_figures_seconds
     objects = SidecarObjects(client, FIELD_MANAGER, settings.namespace, asks=bool(every))
     questions = SidecarQuestions(every) if every else None
+    trials = SidecarTrials(settings.collector, dirty.mark) if settings.shipper_canary else None
     return Sidecars(
         template,
         PodStore(client),
@@ -479,6 +481,7 @@ def _sidecars(
         dirty.mark,
         look_every=settings.resync_seconds,
         questions=questions,
+        trials=trials,
     )
 
 

@@ -106,7 +106,7 @@ class Settings(BaseModel):
     collector: Path | None = Field(
         default=None,
         description="Collector that ships what is recorded (tools/otelcol). Absent: with driver Process nothing is "
-        "shipped, and a node's shipper takes /usr/local/bin/otelcol.",
+        "shipped, what sidecars read is not tried, and a node's shipper takes /usr/local/bin/otelcol.",
     )
     sink_check_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         default=60.0,
@@ -169,7 +169,8 @@ class Settings(BaseModel):
     shipper_canary: bool = Field(
         default=True,
         description="Whether shippers try each new configuration with known lines before they use it, and refuse one "
-        "that loses or changes them. Turn it off only where it refuses what is right, and report that as a defect.",
+        "that loses or changes them; the operator tries those of sidecars. Turn it off only where it refuses what is "
+        "right, and report that as a defect.",
     )
     local_sinks: bool = Field(
         default=False,

@@ -93,6 +93,23 @@ def test_what_needs_other_apis_is_left_out_where_they_are_not_served(helm: Helm)
     assert MONITORING in {each["apiVersion"] for each in helm.objects(*EVERYTHING, api_versions=[MONITORING])}
 
 
+@pytest.mark.parametrize(
+    ("values", "tries"),
+    [(("sidecar.enabled=true",), True), (("sidecar.enabled=true", "settings.shipperCanary=false"), False), ((), False)],
+)
+def test_the_operator_has_a_collector_and_room_to_try_what_sidecars_read(
+    helm: Helm,
+    values: tuple[str, ...],
+    tries: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    [deployment] = [each for each in helm.objects(*values) if each["kind"] == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert ("AUDIT_OPERATOR_COLLECTOR" in {each["name"] for each in container["env"]}) is tries
+    assert [each["mountPath"] for each in container.get("volumeMounts", [])] == (["/tmp"] if tries else [])  # noqa: S108
+    assert ("volumes" in pod) is tries
+
+
 def test_every_setting_of_the_operator_can_be_set_by_its_name(helm: Helm) -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     names = set(schema["properties"]["settings"]["properties"])
@@ -103,6 +120,7 @@ def test_every_setting_of_the_operator_can_be_set_by_its_name(helm: Helm) -> Non
     only_elsewhere = {name for name in Settings.model_fields if name.startswith("agent_")}
     only_elsewhere |= {name for name in Settings.model_fields if name.startswith(("shipper", "gateway_", "reader_"))}
     only_elsewhere |= {"process_folder", "collector", "control_plane", "sidecar"}
+    only_elsewhere -= {"shipper_canary"}
     assert {_snake(name) for name in names} == set(Settings.model_fields) - said_otherwise - only_elsewhere
     [deployment] = [each for each in helm.objects("settings.statusesPerSecond=50") if each["kind"] == "Deployment"]
     [container] = deployment["spec"]["template"]["spec"]["containers"]

@@ -11,6 +11,7 @@ from audit_operator.api.sink import AuditSink, ClusterAuditSink
 from audit_operator.controller import sidecars
 from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
 from audit_operator.controller.sidecar_questions import SidecarQuestions
+from audit_operator.controller.sidecar_trials import Verdict
 from audit_operator.controller.sidecars import Sidecars
 from audit_operator.plan.sidecar_figures import NOT_ASKED, SidecarFigures
 from audit_operator.plan.sidecars import Lack
@@ -84,6 +85,9 @@ class Objects:
 
     def knows(self, policy):
         return policy in self.there
+
+    def holds(self, policy, files):
+        return policy in self.written and self.written[policy].config == files.config
 
     def writes_only_to(self, policy, sinks):
         return policy in self.there and self.there[policy] <= set(sinks)
@@ -190,6 +194,66 @@ async def test_a_defect_at_the_pods_or_objects_of_one_policy_holds_up_no_other(k
     assert list(keeper.facts) == [PCI]
     monkeypatch.setattr(sidecars, "count", original)
     assert [found.findings[0].id for each, found in keeper.counted() if each.ref == OTHER] == ["operator-defect"]
+    await keeper.aclose()
+
+
+class Trials:
+    """Says what it is told of every configuration, and notes of which it was asked."""
+
+    def __init__(self, verdict):
+        self.said, self.asked, self.closed = verdict, [], False
+
+    def verdict(self, policy, _wanted, *, used):
+        self.asked.append((policy, used))
+        return self.said
+
+    async def aclose(self):
+        self.closed = True
+
+
+REFUSED = Finding("sidecar-configuration-refused", Severity.ERROR, "a line was lost", "report it")
+UNTRIED = Finding("sidecar-configuration-untried", Severity.WARNING, "not tried to the end", "wait")
+
+
+async def test_nothing_is_written_while_it_is_being_tried_and_what_is_there_stays(keeper):
+    keeper.trials = Trials(Verdict(waits=True))
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert keeper.objects.written == {}
+    assert [each.id for each in keeper.facts[PCI].findings] == ["sidecar-configuration-tried"]
+    keeper.objects.there = {PCI: {SINK.ref}}
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert (keeper.objects.written, keeper.objects.kept, keeper.facts[PCI].findings) == ({}, [PCI], ())
+    keeper.trials.said = Verdict()
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert list(keeper.objects.written) == [PCI]
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert keeper.trials.asked == [(PCI, False)] * 3 + [(PCI, True)]
+    await keeper.aclose()
+    assert keeper.trials.closed
+
+
+async def test_what_loses_lines_is_not_written_and_what_is_there_stays_and_it_is_said(keeper):
+    keeper.trials, keeper.objects.there = Trials(Verdict(refused=REFUSED)), {PCI: {SINK.ref}}
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert (keeper.objects.written, keeper.objects.kept) == ({}, [PCI])
+    assert keeper.facts[PCI].findings == (REFUSED,)
+    await keeper.aclose()
+
+
+@pytest.mark.parametrize("verdict", [Verdict(waits=True), Verdict(refused=REFUSED)], ids=["awaited", "refused"])
+async def test_what_is_there_does_not_stay_if_it_writes_where_the_policy_may_not_any_more(keeper, verdict):
+    keeper.trials = Trials(verdict)
+    keeper.objects.there = {PCI: {SINK.ref, ObjectRef("AuditSink", "former", "payments")}}
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert (keeper.objects.written, keeper.objects.kept) == ({}, [])
+    await keeper.aclose()
+
+
+async def test_what_could_not_be_tried_is_written_and_that_is_said(keeper):
+    keeper.trials = Trials(Verdict(remark=UNTRIED))
+    await keeper.deliver(snapshot(with_sink()), PLANNED)
+    assert list(keeper.objects.written) == [PCI]
+    assert keeper.facts[PCI].findings == (UNTRIED,)
     await keeper.aclose()
 
 

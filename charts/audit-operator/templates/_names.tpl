@@ -98,6 +98,11 @@ whoever may scrape: so somebody has to say who that is.
 {{- end }}
 {{- end -}}
 
+{{/* Whether the operator tries what sidecars are to read. */}}
+{{- define "audit-operator.triesSidecars" -}}
+{{- if and .Values.sidecar.enabled (ne (toString .Values.settings.shipperCanary) "false") -}}true{{- end -}}
+{{- end -}}
+
 {{/* The ConfigMaps that driver ConfigMap may write, as JSON: {"targets": [{"namespace": ..., "name": ...}]}. */}}
 {{- define "audit-operator.configMapTargets" -}}
 {{- $targets := .Values.configMapDriver.targets -}}

@@ -126,6 +126,11 @@ class SidecarObjects:
         """Whether there is something that the policy's sidecars read."""
         return _place(policy) in self._written
 
+    def holds(self, policy: ObjectRef, files: ApplicationFiles) -> bool:
+        """Whether that has this configuration."""
+        known = self._written.get(_place(policy))
+        return known is not None and known.data.get(CONFIG_FILE) == files.config
+
     def writes_only_to(self, policy: ObjectRef, sinks: Collection[ObjectRef]) -> bool:
         """Whether there is, and its configuration writes to none but these sinks."""
         known = self._written.get(_place(policy))

@@ -16,6 +16,7 @@ from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.cluster.resources import AUDIT_POLICY
 from audit_operator.controller.sidecar_objects import NameTakenError, SidecarObjectsError
 from audit_operator.controller.sidecar_questions import Carriers
+from audit_operator.controller.sidecar_trials import Verdict
 from audit_operator.plan.application_logs import ApplicationFiles, Places, application_files
 from audit_operator.plan.defect import defect
 from audit_operator.plan.sidecar_figures import NOT_ASKED
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from audit_operator.controller.credentials import Credentials, SinkSecrets
     from audit_operator.controller.sidecar_objects import SidecarObjects
     from audit_operator.controller.sidecar_questions import SidecarQuestions
+    from audit_operator.controller.sidecar_trials import SidecarTrials
     from audit_operator.plan import Plan, Snapshot
     from audit_operator.shipping.injection.pod import Pod
     from audit_operator.shipping.injection.template import SidecarTemplate
@@ -61,6 +63,7 @@ class Sidecars:
         look_every: seconds until what was written is looked at again, and what was refused is tried again.
         count_after: seconds from a change of a pod to the next count.
         questions: asks sidecars what they have counted; None where nobody does.
+        trials: tries what sidecars are to read before it is written; None where nobody does.
         on_defect: called for each exception that nothing is made for.
         facts: the pods of each policy that collects application logs, as of the last delivery.
     """
@@ -73,6 +76,7 @@ class Sidecars:
     look_every: float = 300.0
     count_after: float = 0.5
     questions: SidecarQuestions | None = None
+    trials: SidecarTrials | None = None
     on_defect: Callable[[], None] = lambda: None
     facts: dict[ObjectRef, SidecarCount] = field(default_factory=dict)
     _policies: dict[ObjectRef, tuple[AuditPolicy, _State]] = field(default_factory=dict)
@@ -147,6 +151,8 @@ class Sidecars:
         for each in (self._counting, self._trying_again):
             if each is not None:
                 each.cancel()
+        if self.trials is not None:
+            await self.trials.aclose()
         await self.pods.aclose()
 
     async def _deliver(self, snapshot: Snapshot, planned: Plan) -> None:
@@ -155,11 +161,9 @@ class Sidecars:
         rendered = await self._rendered(policies, snapshot, planned)
         # A policy that is refused today may be mended tomorrow: what it has stays, its pseudonym key above all.
         spared = [each.ref for each in snapshot.invalid if each.ref.kind == AUDIT_POLICY.kind]
-        refused = await self._write(policies, rendered, spared)
-        self._policies = {
-            each.ref: (each, _State.of(rendered[each.ref].files, refused.get(each.ref) or refused.get(_ALL)))
-            for each in policies
-        }
+        verdicts = {each.ref: self._verdict(each.ref, rendered[each.ref].files) for each in policies}
+        refused = await self._write(policies, rendered, spared, verdicts)
+        self._policies = {each.ref: (each, self._state(each.ref, rendered, refused, verdicts)) for each in policies}
         facts = {ref: self._count(*known) for ref, known in self._policies.items()}
         self.facts = {ref: counted for ref, counted in facts.items() if counted is not None}
         if refused and self._trying_again is None:
@@ -193,7 +197,11 @@ class Sidecars:
         return rendered
 
     async def _write(
-        self, policies: list[AuditPolicy], rendered: dict[ObjectRef, _Rendered], spared: list[ObjectRef]
+        self,
+        policies: list[AuditPolicy],
+        rendered: dict[ObjectRef, _Rendered],
+        spared: list[ObjectRef],
+        verdicts: dict[ObjectRef, Verdict],
     ) -> dict[ObjectRef, Finding]:
         """Bring the objects there; the finding for each policy where that fails."""
         refused: dict[ObjectRef, Finding] = {}
@@ -207,7 +215,8 @@ class Sidecars:
             if self._looked_at == float("-inf"):
                 refused[_ALL] = _not_written(error)
         refused |= {ref: each.defect for ref, each in rendered.items() if each.defect}
-        wanted = {each.ref: self._wanted(each, rendered[each.ref]) for each in policies}
+        refused |= {ref: each.refused for ref, each in verdicts.items() if each.refused}
+        wanted = {each.ref: self._wanted(each, rendered[each.ref], verdicts[each.ref]) for each in policies}
         kept = [ref for ref, (stays, _) in wanted.items() if stays]
         for ref, fault in (await self.objects.keep_only([*spared, *kept])).items():
             refused[ref] = _not_withdrawn(fault)
@@ -229,13 +238,37 @@ class Sidecars:
                 refused[each.ref] = self._contained(each.ref, error)
         return refused
 
-    def _wanted(self, policy: AuditPolicy, rendered: _Rendered) -> tuple[bool, ApplicationFiles | None]:
+    def _verdict(self, ref: ObjectRef, files: ApplicationFiles | None) -> Verdict:
+        """What is known of what a policy's sidecars are to read."""
+        if self.trials is None or files is None or files.rehearsal is None:
+            return Verdict()
+        return self.trials.verdict(ref, files.rehearsal, used=self.objects.holds(ref, files))
+
+    def _state(
+        self,
+        ref: ObjectRef,
+        rendered: dict[ObjectRef, _Rendered],
+        refused: dict[ObjectRef, Finding],
+        verdicts: dict[ObjectRef, Verdict],
+    ) -> _State:
+        files, remark = rendered[ref].files, verdicts[ref].remark
+        if verdicts[ref].waits and not self.objects.knows(ref):
+            remark = _BEING_TRIED
+        there = files is not None and bool(files.config) and remark is not _BEING_TRIED
+        return _State.of(files, refused.get(ref) or refused.get(_ALL), remark, there=there)
+
+    def _wanted(
+        self, policy: AuditPolicy, rendered: _Rendered, verdict: Verdict
+    ) -> tuple[bool, ApplicationFiles | None]:
         """Whether what a policy's sidecars read stays, and what is to be written."""
         files = rendered.files
         if rendered.defect:
             return True, None
         if files is None or self._is_excluded(policy) or not fits(policy.metadata.name):
             return False, None
+        if files.config and (verdict.waits or verdict.refused):
+            # What they have may write to sinks that admit the policy no more.
+            return self.objects.writes_only_to(policy.ref, files.sinks), None
         if files.config:
             return True, files
         if self.objects.writes_only_to(policy.ref, rendered.awaited):
@@ -303,10 +336,12 @@ class _State:
     sinks: frozenset[str]
 
     @classmethod
-    def of(cls, files: ApplicationFiles | None, refused: Finding | None) -> _State:
+    def of(
+        cls, files: ApplicationFiles | None, refused: Finding | None, remark: Finding | None, *, there: bool
+    ) -> _State:
         findings: Iterable[Finding] = files.findings if files else ()
         sinks = frozenset(files.sinks.values()) if files else frozenset()
-        return cls(bool(files and files.config) and not refused, (*findings, *([refused] if refused else [])), sinks)
+        return cls(there and not refused, (*findings, *filter(None, (refused, remark))), sinks)
 
 
 def _carriers(
@@ -357,6 +392,13 @@ def _taken(error: SidecarObjectsError) -> Finding:
     )
 
 
+_BEING_TRIED = Finding(
+    "sidecar-configuration-tried",
+    Severity.INFO,
+    "what sidecars are to read is being tried with known lines before it is written",
+    "nothing: it takes some seconds",
+    path="spec.applicationLogs",
+)
 _EXCLUDED = Finding(
     "sidecars-excluded",
     Severity.ERROR,

@@ -22,6 +22,7 @@ from audit_operator.plan.sinks import Sinks
 from audit_operator.shipping.application.configuration import POD_UID_VARIABLE, POD_VARIABLE, render
 from audit_operator.shipping.application.pipeline import ApplicationPipeline, LogFiles
 from audit_operator.shipping.application.standard import LONGEST_LINE
+from audit_operator.shipping.canary.application_rehearsed import ApplicationRehearsal
 from audit_operator.shipping.collector.configuration import QUEUES, Endpoints, identified
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.exporters import Exporter, Room, exporter, largest_event
@@ -102,6 +103,7 @@ class ApplicationFiles:
         credentials: content of these files by their path below the folder of credentials. Never shown.
         pseudonyms: whether the sidecar needs PSEUDONYM_VARIABLE in its environment.
         findings: for the policy: what is not shipped as it asks.
+        rehearsal: what of the configuration can be tried before it is used; None where there is none.
     """
 
     config: str
@@ -112,6 +114,7 @@ class ApplicationFiles:
     pseudonyms: bool
     findings: tuple[Finding, ...]
     credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    rehearsal: ApplicationRehearsal | None = field(default=None, repr=False)
 
 
 def application_files(
@@ -136,7 +139,7 @@ def application_files(
     exporters, findings = _exporters(sinks, places, credentials)
     written = [each for each in sinks if each.ref in exporters]
     redaction = policy.spec.redaction or Redaction()
-    digest, config = "", ""
+    digest, config, rehearsal = "", "", None
     if exporters:
         ids = tuple(each.id for each in exporters.values())
         pipeline = replace(
@@ -149,6 +152,7 @@ def application_files(
         configuration = render(pipeline, places.endpoints)
         digest = hashlib.sha256(yaml_text(configuration).encode()).hexdigest()
         config = yaml_text(identified(configuration, digest))
+        rehearsal = ApplicationRehearsal.of(pipeline, places.endpoints)
     else:
         findings = (*findings, _no_sink())
     held = {each.ref: credentials.get(each.ref) for each in written if secrets_of(each)}
@@ -166,6 +170,7 @@ def application_files(
             if isinstance(files, SinkCredentials)
             for name, content in files.files.items()
         },
+        rehearsal=rehearsal,
     )
 
 

@@ -14,6 +14,7 @@ from tests.chart.helm import CHART, NAMESPACE
 from tests.integration.control_plane import OPERATOR
 from tests.integration.injection.conftest import SIDECARS, is_injecting
 from tests.integration.operator_process import USER, OperatorProcess, eventually, thing
+from tests.integration.shipping.collector import binary
 from tests.shipping.injection.pods import pod, policy
 
 SINK_URL = "https://logs.example:9428"
@@ -67,6 +68,7 @@ def start(cluster, **settings):
     # A colon in a path would be taken for the end of one of several paths.
     kubeconfig = cluster.control_plane.plane.folder / "kubeconfig-of-the-operator"
     kubeconfig.write_text(cluster.control_plane.kubeconfig(OPERATOR.name).read_text())
+    settings = {"collector": str(binary()), **settings}
     return cluster.start(kubeconfig=str(kubeconfig), sidecar=text, process_folder="", **settings)
 
 
@@ -111,7 +113,7 @@ def test_pods_are_counted_and_what_their_sidecars_read_is_there(cluster):
     server.apply(changed)
     cluster.until_counted("another volume is wanted", 1, 0, 1, 0)
     assert [each["reason"] for each in cluster.sidecars()["reasons"]] == ["Stale"]
-    assert cluster.config_map()["data"] != written["data"]
+    eventually(lambda: cluster.config_map()["data"] != written["data"], "the changed configuration, once it is tried")
 
     without = logs()
     del without["spec"]["applicationLogs"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from audit_operator.shipping.exporters import Exporter
     from audit_operator.shipping.redaction.demand import RedactionDemand
 
-_COMPRESSED = ("gz", "bz2", "xz", "zst", "zip")
+COMPRESSED = ("gz", "bz2", "xz", "zst", "zip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class LogFiles:
     @property
     def exclude(self) -> tuple[str, ...]:
         """Compressed files cannot be read; what is in them was read before."""
-        return tuple(f"{self.folder}/**/*.{each}" for each in _COMPRESSED)
+        return tuple(f"{self.folder}/**/*.{each}" for each in COMPRESSED)
 
     @property
     def regex(self) -> str:

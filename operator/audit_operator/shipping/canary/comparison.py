@@ -69,6 +69,8 @@ def _wrong(planted: Planted, record: Arrived) -> Iterator[str]:
     if planted.time and record.get(TIME) != planted.time:
         yield f"its time is {record.get(TIME)}, and not {planted.time}"
     yield from _unequal("attribute", planted.attributes, _attributes(record))
+    if planted.text is not None and planted.text != record.get(TEXT):
+        yield f"it is {_shown(record.get(TEXT))}, and should be {_shown(planted.text)}"
     if planted.event is not None:
         yield from _wrong_event(planted, record.get(TEXT, ""))
 

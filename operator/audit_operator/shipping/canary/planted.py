@@ -25,6 +25,7 @@ class Planted(BaseModel):
         attributes: all that the record has, as text.
         time: of the record, in RFC 3339 as Go writes it; empty where the line has none.
         event: the record's text, parsed; None where the line is no event.
+        text: the record's text, to the letter; None where that is not compared.
         loose: keys of the event whose values are not compared, since a cluster-wide policy's own pattern may match
             anything there.
         gone: what must be nowhere in the record.
@@ -38,6 +39,7 @@ class Planted(BaseModel):
     attributes: Mapping[str, str] = Field(default_factory=dict)
     time: str = ""
     event: Mapping[str, Any] | None = None
+    text: str | None = None
     loose: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
 
@@ -80,6 +82,8 @@ class Canary(BaseModel):
 
 
 def key_of(attributes: Mapping[str, str]) -> tuple[str, ...]:
-    """Of an event its ID and stage; of a line that is none, whose it is and why."""
+    """Of an event its ID and stage; of a line that is none, whose it is and why; of an application's, its file."""
+    if "source" in attributes:
+        return attributes["source"], attributes.get("id", "")
     names = ("auditID", "stage") if attributes.get("auditID") else ("quarantine", "namespace", "unseen")
     return tuple(attributes.get(each, "") for each in names)

@@ -38,7 +38,7 @@ def rehearsed(configuration: Mapping[str, Any], exporters: Collection[str], fold
     }
     folders = {each: f"{folder}/out/{number}" for number, each in enumerate(replaced) if each in exporters}
     made = {
-        replaced[each]: _to_files(settings, folders[each])
+        replaced[each]: to_files(settings, folders[each])
         for each, settings in configuration["exporters"].items()
         if each in folders
     }
@@ -52,7 +52,7 @@ def rehearsed(configuration: Mapping[str, Any], exporters: Collection[str], fold
     return Rehearsed(
         {
             **configuration,
-            "extensions": {name: _unsynced(each) for name, each in configuration["extensions"].items()},
+            "extensions": {name: unsynced(each) for name, each in configuration["extensions"].items()},
             "receivers": receivers,
             "exporters": {**kept, **made},
             "service": {**service, "pipelines": pipelines},
@@ -66,13 +66,13 @@ def rehearsed_table(table: str) -> str:
     return yaml_text(without_patterns(parsed(table)))
 
 
-def _unsynced(extension: Mapping[str, Any]) -> dict[str, Any]:
-    """What is thrown away need not outlive a power cut, and a disk that is slow must not look like a loss."""
+def unsynced(extension: Mapping[str, Any]) -> dict[str, Any]:
+    """An extension's settings: what is thrown away need not outlive a power cut, and a slow disk is no loss."""
     return {**extension, **({"fsync": False} if "fsync" in extension else {})}
 
 
-def _to_files(settings: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """The same queue, which waits for nothing to come together."""
+def to_files(settings: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """The settings of an exporter for files with the same queue, which waits for nothing to come together."""
     queue = settings.get("sending_queue", {})
     batch = {**queue.get("batch", {}), "flush_timeout": "50ms", "min_size": 0}
     return {

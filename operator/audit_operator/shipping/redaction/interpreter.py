@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.redaction import PseudonymizedField, RedactionProfile
 from audit_operator.shipping.redaction import places, pseudonyms
+from audit_operator.shipping.redaction.demand import RedactionDemand
 from audit_operator.shipping.redaction.own_pattern import GROWN_BY, GROWN_TIMES, MARK, SHORT, growth
 from audit_operator.shipping.redaction.rules import DOUBTFUL, KEPT, MARKER, RULES, Rule, Scope, scopes, stands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from audit_operator.shipping.redaction.demand import RedactionDemand
     from audit_operator.shipping.redaction.places import Sealed
     from audit_operator.shipping.redaction.pseudonyms import PseudonymKey
 
@@ -66,6 +66,11 @@ def apply(
     work = _Work(dict(event), demand, namespace, key)
     work.run(line)
     return Redacted(work.event, tuple(dict.fromkeys(work.removals)))
+
+
+def left_of(rules: Iterable[Rule], text: str) -> str | None:
+    """A text as it is after all these rules, wherever each of them may match; None if all of it must go."""
+    return _Work({}, RedactionDemand(), "", None).rules(rules, places.OBJECTS[0], text)
 
 
 @dataclass(slots=True)
