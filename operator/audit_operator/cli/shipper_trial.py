@@ -33,6 +33,8 @@ def show_trial(files: CollectorFiles, places: Places, collector: Path) -> bool:
         print(f"{planted.name}: {'; '.join(_became(planted, trial.arrived)) or 'nowhere'}")
     for said in trial.said:
         print(f"error: {said}", file=sys.stderr)
+    if canary and canary.untried:
+        print(f"No line was about {canary.untried}.")
     print(_SUMMARY[trial.outcome])
     return trial.outcome is Outcome.PASSED
 

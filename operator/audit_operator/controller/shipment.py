@@ -218,7 +218,7 @@ class _Made:
     @property
     def remarks(self) -> tuple[Finding, ...]:
         """What cannot be done as policies ask."""
-        return self.wanted.findings if self.wanted else ()
+        return (*(self.wanted.findings if self.wanted else ()), *(self.files.remarks if self.files else ()))
 
 
 def _that_fit(render: Render, credentials: Credentials, shippers: Shippers) -> CollectorFiles:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from audit_operator.api.findings import Finding, ObjectRef, Severity
 from audit_operator.api.sink import Guarantee, SinkType
 from audit_operator.plan.buckets import access_key_revision, barred_buckets
-from audit_operator.plan.canary import canary
+from audit_operator.plan.canary import canary, in_part
 from audit_operator.plan.credentials import (
     ACCESS_KEY,
     AUTHORIZATION,
@@ -96,6 +96,7 @@ class CollectorFiles:
         pseudonym_keys: where their keys come from (`Epoch.encoded`); all shippers of a control plane must have the
             same, or one person is several. Empty: the shipper makes its own. Never shown.
         canary: lines that the configuration is tried with before it is used (`Canary.encoded`); empty: it is not.
+        remarks: what those who run it should know of it, for the control plane.
     """
 
     config: str
@@ -112,6 +113,7 @@ class CollectorFiles:
     pseudonymous: tuple[str, ...] = ()
     pseudonym_keys: str = field(default="", repr=False)
     canary: str = field(default="", repr=False)
+    remarks: tuple[Finding, ...] = ()
 
 
 def collector_files(  # noqa: PLR0913  # the last two say what else whoever asks has, and wants
@@ -137,11 +139,11 @@ def collector_files(  # noqa: PLR0913  # the last two say what else whoever asks
     room = room_of((ref for ref in shipping.sinks if ref not in left_out), QUEUES)
     for ref in shipping.sinks:
         known = credentials.get(ref)
-        made = barred.get(ref) or _exporter(existing[ref], places, known, room)
-        if isinstance(made, Finding):
-            findings[ref] = made
+        found = barred.get(ref) or _exporter(existing[ref], places, known, room)
+        if isinstance(found, Finding):
+            findings[ref] = found
             continue
-        exporters[ref] = made
+        exporters[ref] = found
         if isinstance(known, SinkCredentials):
             contents |= {_credential_path(ref, known, name): content for name, content in known.files.items()}
     routes = {
@@ -161,6 +163,7 @@ def collector_files(  # noqa: PLR0913  # the last two say what else whoever asks
         counting=shipping.counting,
     )
     configuration = render(pipeline, places.endpoints)
+    made = canary(pipeline, shipping, "" if places.webhook else places.audit_log) if tries else None
     # The one file that no configuration names: a new key must be a new configuration all the same.
     digest = _digest(yaml_text(configuration) + access_key_revision(credentials, exporters))
     return CollectorFiles(
@@ -180,7 +183,8 @@ def collector_files(  # noqa: PLR0913  # the last two say what else whoever asks
             if isinstance(credentials.get(ref), SinkCredentials)
         },
         pseudonymous=shipping.pseudonymous,
-        canary=canary(pipeline, shipping, "" if places.webhook else places.audit_log).encoded() if tries else "",
+        canary=made.encoded() if made else "",
+        remarks=tuple(filter(None, [in_part(made) if made else None])),
     )
 
 

@@ -170,9 +170,18 @@ FAULTS = {
     "variable that is not set": (replaced("COLLECTOR_FOLDER", "COLLECTOR_FLODER", "processors", "lookup"), ""),
     "table that is missing": (replaced("table-", "tabel-", "processors", "lookup"), ""),
     "wrong field in a condition": (replaced("verb", "vreb", "processors", "transform/detect"), "counted 0 of 2"),
+    "nothing salvaged": (replaced("requestObject|responseObject", "requestObjct", "processors", "transform/read"), ""),
     "nothing dropped": (without("filter/levels", *READ), "where it does not belong"),
     "nothing taken out": (without("transform/redact", *READ), "a value is still in it"),
     "no keys of pseudonyms": (without("lookup/pseudonyms", *READ), "its field user"),
+    "salvaged as something else": (
+        replaced('\\"bodies\\"', '\\"bodie\\"', "processors", "transform/read"),
+        "its attribute unreadable",
+    ),
+    "unreadable lines not counted": (
+        replaced('[\\"unreadable\\"]', '[\\"unred\\"]', "connectors", "routing"),
+        "unreadable lines: counted",
+    ),
     "no level enforced": (without("transform/levels", *READ), "its attribute level"),
     "route to somebody else": (replaced(ENDS_AT.format("payments.own"), ENDS_AT.format("web.files"), *WAYS), ""),
 }

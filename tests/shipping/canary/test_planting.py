@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ from audit_operator.policy.contribution import Contribution, Reach
 from audit_operator.policy.model import GroupResources, Policy, Rule
 from audit_operator.shipping.canary.events import GONE, IN_NAMESPACE
 from audit_operator.shipping.canary.planted import EPOCH, Canary
-from audit_operator.shipping.canary.planting import MOST_CONDITIONS, MOST_NAMESPACES, plant
+from audit_operator.shipping.canary.planting import MOST_CONDITIONS, plant
+from audit_operator.shipping.canary.sampling import MOST_BRIEFLY, MOST_WHOLE
 from audit_operator.shipping.enforcement.classes import Treatment, classify
 from audit_operator.shipping.enforcement.table import build
 from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline, Counting, EventCount
@@ -71,9 +73,24 @@ def test_what_is_not_understood_is_nothing_to_try():
 def test_of_many_routes_a_few_are_tried_and_what_is_everybodys_always():
     canary = planted(treatments={f"n{number}": Treatment(route=f"r{number}") for number in range(300)})
     routes = {each for one in canary.planted for each in one.exporters}
-    assert len(routes) == MOST_NAMESPACES + 1
+    assert len(routes) == MOST_WHOLE + MOST_BRIEFLY + 1
     assert "everybody" in routes
-    assert len(canary.encoded()) < 200_000
+    assert canary.untried == f"{300 - MOST_WHOLE - MOST_BRIEFLY} of 301 sinks, 204 of 301 routes"
+    assert len(canary.planted) < 300
+    assert len(gzip.compress(canary.encoded().encode())) < 40_000
+
+
+def test_what_no_parser_reads_is_salvaged_without_its_bodies_and_counted():
+    canary = planted()
+    line = of(canary, "a Secret that is created, with bodies that cannot be read,")
+    assert "1e999" in line.line
+    assert {"requestObject", "responseObject"}.isdisjoint(line.event)
+    assert (line.attributes["unreadable"], line.attributes["cut"]) == ("bodies", str(len(line.line)))
+    # A line that is no event, one that was cut, and two that are salvaged.
+    assert canary.unreadable == 4
+    quiet = planted(Policy((Rule(Level.NONE),)))
+    assert of(quiet, "a Secret that is created, with bodies that cannot be read,").exporters == ()
+    assert quiet.unreadable == 2
 
 
 def test_an_event_keeps_what_its_level_holds():
@@ -152,6 +169,7 @@ def test_events_are_counted_for_conditions_of_everybody_alone():
     quiet = Policy((Rule(Level.NONE, resources=(GroupResources("", ("pods/exec",)),)), *EVERYTHING.rules))
     canary = planted(quiet, holds=holds, counting=Counting(tuple(counts)))
     assert asked == set(canary.counts) == {f"c{number}" for number in range(1, MOST_CONDITIONS + 1)}
-    # A binding, and two Secrets, one where nobody has seen the namespace; of the exec nothing is recorded.
-    assert canary.counts["c1"] == 3
+    # A binding and a Secret, each with bodies that can be read and with others, and a Secret where nobody has seen the
+    # namespace; of the exec nothing is recorded.
+    assert canary.counts["c1"] == 5
     assert canary.counts["c2"] == 0

@@ -134,6 +134,7 @@ class Stage:
     halted: Callable[[], bool]
     _posted: bool = False
     _seen: object = None
+    _unreadable: int = 0
     _since: float = 0.0
     _answers: int = 0
 
@@ -187,8 +188,9 @@ class Stage:
         if not self.rehearsal.files and not self._posted:
             self._posted = self._post()
             return False
-        arrived = self._arrived()
-        if all_there(self.canary, arrived) and self._counts() == self._wanted_counts():
+        arrived, self._unreadable = self._arrived(), said.quarantined
+        counted = self._unreadable >= self.canary.unreadable and self._counts() == self._wanted_counts()
+        if counted and all_there(self.canary, arrived):
             return True
         return self._is_quiet(said, sum(map(len, arrived.values())))
 
@@ -225,6 +227,8 @@ class Stage:
             for each, number in self._wanted_counts().items()
             if counts.get(each, 0) != number
         ]
+        if self._unreadable < self.canary.unreadable:
+            wrong.append(f"unreadable lines: counted {self._unreadable} of {self.canary.unreadable}")
         return Trial(Outcome.FAILED if wrong else Outcome.PASSED, tuple(wrong), arrived)
 
     def _wanted_counts(self) -> dict[str, int]:

@@ -58,6 +58,8 @@ class Canary(BaseModel):
         planted: the lines, in their order.
         pseudonymous: namespaces whose fields get pseudonyms, of those that lines are about; ``""`` stands for none.
         counts: how many of the lines each condition of detections holds for, by its id.
+        unreadable: how many of the lines are counted as such that cannot be read, or not as a whole.
+        untried: what none of the lines is about, in words; empty where there is nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -67,6 +69,8 @@ class Canary(BaseModel):
     planted: tuple[Planted, ...]
     pseudonymous: tuple[str, ...] = ()
     counts: Mapping[str, int] = Field(default_factory=dict)
+    unreadable: int = 0
+    untried: str = ""
 
     def encoded(self) -> str:
         """The same text for the same lines."""

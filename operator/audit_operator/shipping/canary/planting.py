@@ -1,7 +1,4 @@
-"""Which lines a configuration is tried with: of each route a few, and of what belongs to everybody always.
-
-However many namespaces there are, so many are tried and no more. What is left untried is made by the same code.
-"""
+"""Which lines a configuration is tried with: of namespaces that stand for all, and of what belongs to everybody."""
 
 from __future__ import annotations
 
@@ -20,27 +17,32 @@ from audit_operator.shipping.canary.events import (
     event_of,
     hardly_recorded,
     line_of,
+    salvaged_line,
     time_of,
 )
 from audit_operator.shipping.canary.planted import Canary, Planted
 from audit_operator.shipping.canary.prediction import Oracle
-from audit_operator.shipping.enforcement.table import LEVEL, REDACTION, ROUTE, decide, namespace_key
+from audit_operator.shipping.canary.sampling import sample
+from audit_operator.shipping.collector.attributes import CUT, UNREADABLE
+from audit_operator.shipping.collector.salvaging import BODIES
+from audit_operator.shipping.enforcement.table import LEVEL, decide, namespace_key
+from audit_operator.shipping.redaction import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from audit_operator.shipping.canary.events import Sent
+    from audit_operator.shipping.canary.sampling import Sample
     from audit_operator.shipping.enforcement.table import Table
     from audit_operator.shipping.pipeline import AuditPipeline
 
 Holds = Callable[[str, "Mapping[str, Any]"], bool]
 """Whether the condition with an id holds for an event."""
 
-MOST_NAMESPACES, MOST_CONDITIONS = 8, 16
+MOST_CONDITIONS = 16
 UNSEEN = "canary-that-nobody-has-seen"
 NO_JSON = "no JSON object"
 _NO_EVENT = f"a line that is no event {GONE[0]}"
-_FIRST_KEY = namespace_key("")
 
 
 def plant(pipeline: AuditPipeline, table: Table, log: str, holds: Holds) -> Canary:
@@ -53,22 +55,16 @@ def plant(pipeline: AuditPipeline, table: Table, log: str, holds: Holds) -> Cana
     if any(each.patterns for each in pipeline.redactions.values()):
         conditions = []  # what such a pattern leaves of a body, for them to hold or not, is not foretold
     planting = _Planting(Oracle(pipeline, table), conditions, holds)
-    planted = tuple(planting.lines(_namespaces(table)))
-    return Canary(log=log, planted=planted, pseudonymous=tuple(sorted(planting.pseudonymous)), counts=planting.counts)
-
-
-def _namespaces(table: Table) -> list[str]:
-    """One for each route, then one for each other pair of route and redaction, and not too many."""
-    pairs: dict[tuple[str, str], str] = {}
-    for key, states in table.entries.items():
-        if key.startswith(_FIRST_KEY) and key != _FIRST_KEY:
-            pair = str(states.get(ROUTE, "")), str(states.get(REDACTION, ""))
-            pairs.setdefault(pair, key.removeprefix(_FIRST_KEY))
-    routes: dict[str, str] = {}
-    for (route, _), namespace in sorted(pairs.items()):
-        routes.setdefault(route, namespace)
-    chosen = dict.fromkeys([*routes.values(), *(namespace for _, namespace in sorted(pairs.items()))])
-    return list(chosen)[:MOST_NAMESPACES]
+    chosen = sample(table, pipeline.routes)
+    planted = tuple(planting.lines(chosen))
+    return Canary(
+        log=log,
+        planted=planted,
+        pseudonymous=tuple(sorted(planting.pseudonymous)),
+        counts=planting.counts,
+        unreadable=planting.unreadable,
+        untried=chosen.untried,
+    )
 
 
 class _Planting:
@@ -80,13 +76,18 @@ class _Planting:
         self._number = 0
         self.counts = dict.fromkeys(conditions, 0)
         self.pseudonymous: set[str] = set()
+        self.unreadable = 0
 
-    def lines(self, namespaces: Iterable[str]) -> Iterator[Planted]:
+    def lines(self, chosen: Sample) -> Iterator[Planted]:
         yield self._no_event()
         yield from self._events("", (*ABOUT_NO_RESOURCE, *IN_NONE))
-        for each in namespaces:
+        yield self._event(IN_NONE[0], "", salvaged=True)
+        for each in chosen.whole:
             yield from self._events(each, IN_NAMESPACE)
+            yield self._event(IN_NAMESPACE[0], each, salvaged=True)
             yield self._broken(each)
+        for each in chosen.briefly:
+            yield self._event(IN_NAMESPACE[0], each)
         yield from self._events(UNSEEN, IN_NAMESPACE[:2])
 
     def _events(self, namespace: str, sent: Iterable[Sent]) -> Iterator[Planted]:
@@ -96,19 +97,26 @@ class _Planting:
         if silent is not None:
             yield self._event(silent, namespace)
 
-    def _event(self, sent: Sent, namespace: str) -> Planted:
+    def _event(self, sent: Sent, namespace: str, *, salvaged: bool = False) -> Planted:
+        """Of an event whose bodies no parser reads, all else is to be `salvaged`."""
         self._number += 1
         event = event_of(sent, namespace, self._number)
-        line = line_of(event)
-        predicted = self._oracle.of_event(event, line)
+        line, read, kind = line_of(event), line_of(event), sent.what
+        further: dict[str, str] = {}
+        if salvaged:
+            event = {name: value for name, value in event.items() if name not in places.OBJECTS}
+            line, read, kind = salvaged_line(event), line_of(event), f"{kind}, with bodies that cannot be read,"
+            further = {UNREADABLE: BODIES, CUT: str(len(line))}
+        predicted = self._oracle.of_event(event, read)
         self._note(namespace)
+        self.unreadable += salvaged and predicted.recorded
         for each in self.counts:
             self.counts[each] += predicted.recorded and self._holds(each, predicted.event)
         return Planted(
-            name=f"{sent.what}{_in_words(namespace)}",
+            name=f"{kind}{_in_words(namespace)}",
             line=line,
             exporters=predicted.exporters,
-            attributes=predicted.attributes,
+            attributes={**predicted.attributes, **further},
             time=time_of(self._number),
             event=predicted.event,
             loose=predicted.loose,
@@ -130,6 +138,7 @@ class _Planting:
     def _broken(self, namespace: str) -> Planted:
         """Goes where the events of its namespace go, with nothing of what may be in it."""
         self._number += 1
+        self.unreadable += 1
         treatment = self._oracle.table.entries[namespace_key(namespace)]
         whose = {"namespace": namespace, **self._oracle.stamps(treatment)}
         return Planted(
@@ -141,6 +150,7 @@ class _Planting:
         )
 
     def _no_event(self) -> Planted:
+        self.unreadable += 1
         pipeline = self._oracle.pipeline
         attributes = {"cluster": pipeline.cluster, "quarantine": NO_JSON}
         return Planted(
