@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from audit_operator.api.findings import Finding, Severity
 from audit_operator.controlplane.shipper.canary import try_application
+from audit_operator.controlplane.shipper.retrying import ATTEMPTS, PAUSE, words
 from audit_operator.controlplane.shipper.trial import Outcome, Trial, TrialTimes
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ _LOG = logging.getLogger(__name__)
 
 MOST_WAITING, MOST_OF_NAMESPACE = 32, 4
 _REMEMBERED = 1024
-_LONGEST = 500
-"""Characters of what a trial has shown."""
 REFUSED, UNTRIED = "sidecar-configuration-refused", "sidecar-configuration-untried"
 
 
@@ -63,8 +62,8 @@ class TrialPauses:
 
     trial: TrialTimes = TrialTimes()  # noqa: RUF009  # frozen
     refused: float = 300.0
-    unfinished: float = 60.0
-    attempts: int = 4
+    unfinished: float = PAUSE
+    attempts: int = ATTEMPTS
 
 
 @dataclass(slots=True)
@@ -169,7 +168,7 @@ class SidecarTrials:
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         if known.trial.outcome is not Outcome.PASSED:
-            said = "; ".join(known.trial.said)[:_LONGEST]
+            said = words(known.trial)
             extra = {"reason": f"Canary{known.trial.outcome}", "digest": digest}
             _LOG.warning("Trial of a sidecar's configuration: %s", said, extra=extra)
         if self._is_to_be_repeated(known):
@@ -181,7 +180,7 @@ class SidecarTrials:
 
 
 def _verdict(trial: Trial) -> Verdict:
-    said = "; ".join(trial.said)[:_LONGEST]
+    said = words(trial)
     if trial.outcome is Outcome.FAILED:
         return Verdict(refused=_refused(said))
     return Verdict(remark=_untried(said)) if trial.outcome is Outcome.UNFINISHED else Verdict()

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from audit_operator.controlplane.shipper.canary import BEGUN, FOLDER, TrialTimes
+from audit_operator.controlplane.shipper import keeper
+from audit_operator.controlplane.shipper.canary import BEGUN, FOLDER, Outcome, Trial, TrialTimes
 from audit_operator.controlplane.shipper.collector import Collector, CollectorGone, places_of
 from audit_operator.controlplane.shipper.keeper import Keeper, ShipperTimes
 from audit_operator.plan import plan
@@ -61,6 +62,9 @@ class World:
 
     def until_running(self, files, keeper=None):
         self.until(files, lambda each: each.seen.healthy and each.seen.config == files.digest, keeper)
+
+
+SHORT = Trial(Outcome.UNFINISHED, ("it did not end within 20 s",), short_of_time=True)
 
 
 @pytest.fixture
@@ -111,6 +115,73 @@ def test_a_trial_that_does_not_end_holds_up_nothing_and_is_said(world):
     other = world.files("other")
     world.until_running(other)
     assert not world.keeper.seen.last_error
+
+
+def test_a_trial_that_was_short_of_time_is_made_again_with_more_of_it_a_few_times(world, monkeypatch):
+    times, ends = [], [SHORT]
+
+    def tried(_folder, _binary, _files, _halted, given):
+        times.append(given.most)
+        return ends[0]
+
+    monkeypatch.setattr(keeper, "try_out", tried)
+    world.keeper.times = replace(world.keeper.times, trial=TrialTimes(most=20.0), trial_again=0.0)
+    files = world.files(tried=True)
+    world.until_running(files)
+    assert "it is tried again (attempt 1 of 4)" in world.keeper.seen.last_error
+    world.until(files, lambda _: len(times) == 4)
+    assert times == [20.0, 40.0, 80.0, 80.0]
+    for _ in range(3):
+        world.keeper.step(files)
+    assert len(times) == 4
+    assert world.keeper.seen.last_error.endswith("it did not end within 20 s")
+
+
+def test_what_passes_when_it_is_tried_again_is_not_doubted_any_more(world, monkeypatch):
+    ends = iter([SHORT, SHORT, Trial(Outcome.PASSED)])
+    monkeypatch.setattr(keeper, "try_out", lambda *_: next(ends))
+    world.keeper.times = replace(world.keeper.times, trial_again=0.0)
+    files = world.files(tried=True)
+    world.until(files, lambda each: each.seen.healthy and each.seen.config == files.digest and not each.seen.last_error)
+    assert next(ends, None) is None
+
+
+def test_what_fails_when_it_is_tried_again_gives_way_to_what_was_there_before(world, monkeypatch):
+    good, bad = world.files(), world.files("better", tried=True)
+    world.until_running(good)
+    ends = iter([SHORT, Trial(Outcome.FAILED, ("a Secret that is created: did not arrive at x",))])
+    monkeypatch.setattr(keeper, "try_out", lambda *_: next(ends))
+    world.keeper.times = replace(world.keeper.times, trial_again=0.0)
+    world.until_running(bad)
+    world.until(bad, lambda each: each.seen.healthy and each.seen.config == good.digest)
+    [finding] = world.keeper.refusal(bad.digest)
+    assert "did not arrive at x" in finding.message
+    assert world.collector.configured() == good.config
+
+
+def test_what_fails_when_it_is_tried_again_stays_where_there_was_nothing_before_and_that_is_said(world, monkeypatch):
+    ends = iter([SHORT, Trial(Outcome.FAILED, ("a Secret that is created: did not arrive at x",))])
+    monkeypatch.setattr(keeper, "try_out", lambda *_: next(ends))
+    world.keeper.times = replace(world.keeper.times, trial_again=0.0)
+    files = world.files(tried=True)
+    world.until(files, lambda each: each.seen.healthy and "there is no other one" in each.seen.last_error)
+    assert world.keeper.seen.config == files.digest
+
+
+def test_whatever_else_is_to_be_done_comes_before_another_attempt(world, monkeypatch):
+    interrupted = []
+
+    def tried(_folder, _binary, _files, halted, _times):
+        interrupted.append(halted())
+        return SHORT
+
+    monkeypatch.setattr(keeper, "try_out", tried)
+    world.keeper.times = replace(world.keeper.times, trial_again=0.0)
+    world.keeper.superseded = lambda: True
+    files = world.files(tried=True)
+    world.until(files, lambda _: len(interrupted) == 8)
+    assert interrupted == [False, *[True] * 7]
+    assert "attempt 1 of 4" in world.keeper.seen.last_error
 
 
 def test_one_whose_trial_ended_whoever_tried_it_is_not_tried_again(world):

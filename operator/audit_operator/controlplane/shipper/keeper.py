@@ -32,6 +32,7 @@ from audit_operator.controlplane.shipper.counts import ShownCounts
 from audit_operator.controlplane.shipper.flow import Sum, Way
 from audit_operator.controlplane.shipper.probe_tally import ProbeTally
 from audit_operator.controlplane.shipper.reading import OpenFile, Reading, open_files
+from audit_operator.controlplane.shipper.retrying import PAUSE, Untried, words
 from audit_operator.controlplane.shipper.telemetry import NoAnswer
 from audit_operator.controlplane.shipper.unreadable_tally import UnreadableTally
 from audit_operator.controlplane.shipper.volume import Volume
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from audit_operator.controlplane.shipper.collector import Collector
     from audit_operator.controlplane.shipper.telemetry import Telemetry
+    from audit_operator.controlplane.shipper.trial import Trial
     from audit_operator.plan.collector_files import CollectorFiles
 
 _LOG = logging.getLogger(__name__)
@@ -51,8 +53,6 @@ _POLL = 0.05
 _RELOADS_FOR_PROOF = 2
 """One that began before the table was written may have ended after it."""
 _REMEMBERED = 16
-_LONGEST = 500
-"""Characters of what a trial has shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ class ShipperTimes:
         table: until it must have read its table.
         retry: until a configuration that was tried in vain is tried again: the machine may have been to blame.
         trial: how long one is tried before it is used.
+        trial_again: until one is tried again whose trial was short of time; see `retrying`.
     """
 
     look_every: float = 5.0
@@ -76,6 +77,7 @@ class ShipperTimes:
     table: float = 30.0
     retry: float = 300.0
     trial: TrialTimes = TrialTimes()  # noqa: RUF009  # frozen
+    trial_again: float = PAUSE
 
 
 @dataclass(slots=True)
@@ -108,6 +110,7 @@ class Keeper:
     """Works on one collector; `step` is called again and again, by one thread at a time.
 
     Attributes:
+        superseded: whether other files are wanted than those of the present step.
         seen: the last observation; None while nothing is to be shipped.
         looked_at: when that was.
         counts: what was counted for detections.
@@ -118,6 +121,7 @@ class Keeper:
     node: str
     times: ShipperTimes = ShipperTimes()
     halted: Callable[[], bool] = lambda: False
+    superseded: Callable[[], bool] = lambda: False
     seen: ShipperObservation | None = None
     looked_at: float = field(default_factory=time.monotonic)
     counts: ShownCounts = field(init=False)
@@ -131,7 +135,7 @@ class Keeper:
     _reading: Reading = field(default_factory=Reading)
     _volume: Volume = field(default_factory=Volume)
     _keys: tuple[str, tuple[str, ...], str] | None = field(default=None, repr=False)
-    _untried: tuple[str, str] = ("", "")
+    _untried: Untried | None = None
     _since: datetime | None = None
     _failures: int = 0
     _not_before: float = 0.0
@@ -180,16 +184,9 @@ class Keeper:
         collector.write_credentials(files.credentials)
         if collector.table(files.table_file) != files.table:
             collector.write_table(files.table_file, files.table)
-        tried_at, _ = self._failed.get(files.digest, (-math.inf, None))
-        if collector.configured() != files.config and time.monotonic() - tried_at >= self.times.retry:
-            wrong = self._wrong(files)
-            if self.halted():
-                return
-            if wrong:
-                self._fail(files.digest, wrong)
-            else:
-                self.counts.look()  # as long as it is known since when they count
-                collector.configure(files.config)
+        self._choose(files)
+        if self.halted():
+            return
         wanted = collector.configured_digest()
         if not wanted:
             return
@@ -202,21 +199,60 @@ class Keeper:
         elif running == files.digest:
             collector.forget_credentials(but=files.credentials)
 
+    def _choose(self, files: CollectorFiles) -> None:
+        """Let the collector run with these files, if they may be used, or with others if they turn out not to be."""
+        tried_at, _ = self._failed.get(files.digest, (-math.inf, None))
+        if self.collector.configured() != files.config and time.monotonic() - tried_at >= self.times.retry:
+            wrong = self._wrong(files)
+            if self.halted():
+                return
+            if wrong:
+                self._fail(files.digest, wrong)
+            else:
+                self.counts.look()  # as long as it is known since when they count
+                self.collector.configure(files.config)
+        elif self._untried is not None and self._untried.is_due(files.digest):
+            self._try_again(files, self._untried.attempts)
+
     def _wrong(self, files: CollectorFiles) -> str:
         """Why this configuration must not replace the one in force; empty if it may."""
         refusal = self.collector.refusal(self.binary, files.config)
         if refusal:
             return f"the collector refuses its configuration: {refusal}"
         trial = try_out(self.collector.folder, self.binary, files, self.halted, self.times.trial)
-        said = "; ".join(trial.said)[:_LONGEST]
         if trial.outcome is Outcome.FAILED:
-            return f"with its configuration, lines that are known do not become what they must: {said}"
-        self._untried = ("", "")
+            return _loses(trial)
+        self._untried = None
         if trial.outcome is Outcome.UNFINISHED and not self.halted():
             # To ship with a configuration that the collector takes is better than not to ship.
-            self._untried = files.digest, f"its configuration is used, but was not tried to the end: {said}"
-            _LOG.warning("%s", self._untried[1], extra={"reason": "CanaryUnfinished", "digest": files.digest})
+            self._note_untried(trial, files.digest, 1)
         return ""
+
+    def _try_again(self, files: CollectorFiles, attempts: int) -> None:
+        """What is in force already, while it ships; given up for the moment where there is something else to do."""
+
+        def interrupted() -> bool:
+            return self.halted() or self.superseded() or self.collector.process() is None
+
+        times = self.times.trial.grown(attempts)
+        trial = try_out(self.collector.folder, self.binary, files, interrupted, times)
+        if trial.outcome is Outcome.PASSED:
+            self._untried = None
+            self.collector.approve()
+        elif trial.outcome is Outcome.UNFINISHED and not interrupted():
+            self._note_untried(trial, files.digest, attempts + 1)
+        elif trial.outcome is Outcome.FAILED and self.collector.go_back():
+            self._untried = None
+            self._fail(files.digest, _loses(trial))
+        elif trial.outcome is Outcome.FAILED:
+            said = f"there is no other one, though with it {words(trial)}"
+            self._untried = Untried(files.digest, said, attempts + 1, math.inf)
+
+    def _note_untried(self, trial: Trial, digest: str, attempts: int) -> None:
+        self._untried = Untried.after(trial, digest, attempts, self.times.trial_again)
+        _LOG.warning("%s", self._untried, extra={"reason": "CanaryUnfinished", "digest": digest})
+        if not self._untried.is_pending and self.collector.configured_digest() == digest:
+            self.collector.approve()
 
     def _write_pseudonym_keys(self, files: CollectorFiles) -> None:
         """Before any configuration that reads them. They are derived only where something has changed."""
@@ -258,7 +294,9 @@ class Keeper:
         while not self.halted():
             if self._running() == digest:
                 self._failed.pop(digest, None)
-                self.collector.approve()
+                if self._untried is None or self._untried.digest != digest or not self._untried.is_pending:
+                    # Else its trial may still fail, and what was there before be wanted again.
+                    self.collector.approve()
                 return
             ended = self.collector.process() is None
             if ended or time.monotonic() >= deadline:
@@ -332,8 +370,7 @@ class Keeper:
         )
 
     def _doubt(self, digest: str) -> str:
-        untried, said = self._untried
-        return said if digest == untried else ""
+        return str(self._untried) if self._untried is not None and self._untried.digest == digest else ""
 
     def _exporters(self, now: float, said: Telemetry) -> list[ExporterObservation]:
         settings = self._settings.get(said.config, {})
@@ -361,6 +398,10 @@ class Keeper:
             seen=now,
             probed=self._probed.see(self.counts.look()),
         )
+
+
+def _loses(trial: Trial) -> str:
+    return f"with its configuration, lines that are known do not become what they must: {words(trial)}"
 
 
 def _exporter(exporter: str, way: Way, now: float, said: Telemetry) -> ExporterObservation:

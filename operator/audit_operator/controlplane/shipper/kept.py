@@ -48,9 +48,12 @@ class KeptCollector:
         """
         self._collector = collector
         self._closing = threading.Event()
-        self._keeper = Keeper(collector, binary, node, times=times, halted=self._closing.is_set)
+        self._keeper = Keeper(
+            collector, binary, node, times=times, halted=self._closing.is_set, superseded=self._is_superseded
+        )
         self._changed = changed
         self._files: CollectorFiles | None = None
+        self._stepped: CollectorFiles | None = None
         self._shown: object = None
         self._work: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -94,12 +97,16 @@ class KeptCollector:
     async def _keep(self) -> None:
         while not self._closing.is_set():
             self._wake.clear()
-            delay = await asyncio.to_thread(self._keeper.step, self._files)
+            self._stepped = self._files
+            delay = await asyncio.to_thread(self._keeper.step, self._stepped)
             shown = self._keeper.seen, self.refusal()
             if shown != self._shown:
                 self._shown = shown
                 self._changed()
             await os_process.woken(self._wake, await asyncio.to_thread(self._collector.process), delay)
+
+    def _is_superseded(self) -> bool:
+        return self._files is not self._stepped
 
     def _raise_if_broken(self) -> None:
         """A bug in the work must not look like a collector that takes long."""
