@@ -35,6 +35,8 @@ import (
 	redactionprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/redactionprocessor"
 	resourceprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/resourceprocessor"
 	transformprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor"
+	together "audit-operator.dev/tools/otelcol/processors/together"
+	detach "audit-operator.dev/tools/otelcol/processors/detach"
 	otlpreceiver "go.opentelemetry.io/collector/receiver/otlpreceiver"
 	filelogreceiver "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver"
 )
@@ -120,6 +122,8 @@ func components() (otelcol.Factories, error) {
 		redactionprocessor.NewFactory(),
 		resourceprocessor.NewFactory(),
 		transformprocessor.NewFactory(),
+		together.NewFactory(),
+		detach.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -135,6 +139,8 @@ func components() (otelcol.Factories, error) {
 		redactionprocessor.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/processor/redactionprocessor v0.157.0",
 		resourceprocessor.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/processor/resourceprocessor v0.157.0",
 		transformprocessor.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor v0.157.0",
+		together.NewFactory().Type(): "audit-operator.dev/tools/otelcol/processors v0.0.0",
+		detach.NewFactory().Type(): "audit-operator.dev/tools/otelcol/processors v0.0.0",
 	})
 
 	factories.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](

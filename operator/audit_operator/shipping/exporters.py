@@ -98,8 +98,9 @@ class Exporter:
     Attributes:
         id: its name there, for example ``otlp_http/central``.
         config: its settings.
-        detached: whether the pipeline must end in a batch processor before it, which takes every record and passes no
-            error back: a full queue of a BestEffort or a tenant's sink must not hold up, or repeat, the rest.
+        detached: whether the pipeline must end in a `detach` processor before it, which takes every record and passes
+            no error back: a full queue of a BestEffort or a tenant's sink must not hold up, or repeat, the rest. Its
+            queue must not wait for room, since that processor waits for it.
         largest: bytes of the largest event that may come to it; see `largest_event`.
     """
 

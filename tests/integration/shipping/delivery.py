@@ -246,6 +246,17 @@ class Delivery:
         pid = self._process().pid
         clock.jump(pid, time_of_day=int(time_of_day.total_seconds()), monotonic=int(monotonic.total_seconds()))
 
+    @property
+    def pid(self) -> int:
+        """Of the collector."""
+        return self._process().pid
+
+    def files_of(self, storage: str, name: str) -> list[Path]:
+        """Where the collector keeps what has this in its name."""
+        found = [each for each in (self.collector.folder / "state" / storage).iterdir() if name in each.name]
+        assert found
+        return found
+
     def _process(self) -> ProcessIdentity:
         process = self.collector.process()
         assert process is not None, self.collector.last_words()
@@ -301,10 +312,15 @@ class Delivery:
     async def until_caught_up(self) -> None:
         """Until everything that was written has arrived."""
 
-        async def there() -> bool:
-            return await self.count() == len(self.written)
+        await self.until_count(len(self.written))
 
-        await self.until(there, "what was written")
+    async def until_count(self, events: int) -> None:
+        """Until so many different events have arrived."""
+
+        async def there() -> bool:
+            return await self.count() == events
+
+        await self.until(there, f"{events} events")
 
     async def outcome(self) -> Outcome:
         """Wait until every event has arrived, or nothing does any more. The same each time."""

@@ -59,14 +59,14 @@ class Shipper:
                     ],
                 }
             },
-            "processors": {"batch": {"timeout": "100ms"}},
+            "processors": {"detach": {}},
             "exporters": {each.id: dict(each.config) for each in exporters},
             "service": {
                 "extensions": [STORAGE],
                 "pipelines": {
                     f"logs/{number}": {
                         "receivers": ["file_log"],
-                        "processors": ["batch"] * each.detached,
+                        "processors": ["detach"] * each.detached,
                         "exporters": [each.id],
                     }
                     for number, each in enumerate(exporters)

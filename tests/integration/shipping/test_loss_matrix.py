@@ -23,9 +23,19 @@ import pytest
 from audit_operator.controlplane.api_server import trust
 from audit_operator.controlplane.assets import provide
 from audit_operator.controlplane.local_control_plane import LocalControlPlane
-from tests.integration.shipping import clock, small_disk
+from tests.integration.shipping import clock, slow_disk, small_disk
 from tests.integration.shipping.conftest import OUTCOMES
-from tests.integration.shipping.delivery import EVENTS, SIZE, Delivery, Outcome, basic, delivering, event, is_redacted
+from tests.integration.shipping.delivery import (
+    EVENTS,
+    NAMESPACES,
+    SIZE,
+    Delivery,
+    Outcome,
+    basic,
+    delivering,
+    event,
+    is_redacted,
+)
 from tests.integration.shipping.victoria_logs import victoria_logs
 
 if TYPE_CHECKING:
@@ -35,6 +45,8 @@ KIB, MIB = 2**10, 2**20
 AT_ONCE = 6
 """Situations: what two cores bear."""
 OUTAGE = 60.0
+TOGETHER = 48
+"""Events that are read at once, of all namespaces alike."""
 BOTH_STAGES = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -64,9 +76,28 @@ async def ten_kills(it: Delivery) -> None:
 
 
 async def ten_kills_with_tenants_sinks(it: Delivery) -> None:
-    """Between their pipelines and their queues there is a batch, which lies in no file."""
     it.with_tenants = True
     await ten_kills(it)
+
+
+async def killed_while_a_tenants_queue_is_written(it: Delivery) -> None:
+    """All others have their events by then, and the shipper reads nothing more: it could note that it has read them."""
+    if reason := slow_disk.unavailable():
+        pytest.skip(reason)
+    it.with_tenants = True
+    await it.start()
+    for first in range(0, 3 * TOGETHER, TOGETHER):
+        async with slow_disk.slow(it.pid, it.files_of("queues", NAMESPACES[0])):
+            lines = dict(map(event, range(first, first + TOGETHER)))
+            it.written |= set(lines)
+            it.log.write(b"".join(lines.values()))
+            await it.until_count(len(it.written) - TOGETHER // len(NAMESPACES))
+            await asyncio.sleep(1)
+            assert await it.count() < len(it.written)
+            await it.kill()
+        await it.until_caught_up()
+    async with it.writing(map(event, range(3 * TOGETHER, EVENTS))):
+        pass
 
 
 async def rotated_by_rename(it: Delivery) -> None:
@@ -183,6 +214,23 @@ async def disk_full(it: Delivery) -> None:
         it.door.status = 0
         await asyncio.sleep(3)
     disk.relieve()
+
+
+async def disk_full_for_a_while(it: Delivery) -> None:
+    """Nothing is killed, so that nothing is read again: what its queue has refused must be offered once more."""
+    if reason := small_disk.unavailable():
+        pytest.skip(reason)
+    disk = it.ends.enter_context(small_disk.mounted(it.folder / "shipper", 12 * MIB))
+    await it.start()
+    it.door.status = 503
+    async with it.writing():
+        await it.until(lambda: disk.free() < 128 * KIB, "a full disk")
+        await asyncio.sleep(3)
+        said = await it.said()
+        assert said is not None
+        assert said.held_up
+        disk.relieve()
+        it.door.status = 0
 
 
 async def large_events(it: Delivery) -> None:
@@ -368,6 +416,7 @@ SITUATIONS = (
     answered_too_late,
     ten_kills,
     ten_kills_with_tenants_sinks,
+    killed_while_a_tenants_queue_is_written,
     rotated_by_rename,
     rotated_in_a_burst,
     rotated_while_the_shipper_is_down,
@@ -377,6 +426,7 @@ SITUATIONS = (
     queue_full,
     queue_full_and_stopped_reloaded_and_killed,
     disk_full,
+    disk_full_for_a_while,
     large_events,
     large_events_with_tenants_sinks,
     malformed_lines,
@@ -393,6 +443,7 @@ REPEATED = {
     answered_too_late,
     ten_kills,
     ten_kills_with_tenants_sinks,
+    killed_while_a_tenants_queue_is_written,
     rotated_while_the_shipper_is_down,
     rotated_while_killed,
     refused_and_stopped_reloaded_and_killed,

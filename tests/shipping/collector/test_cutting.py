@@ -62,7 +62,7 @@ def test_a_record_comes_once_to_each_exporter_of_its_way_and_is_cut_only_for_tho
         for sent in found:
             exporter = known[sent.exporter]
             cuts = [f"transform/cut-{exporter.largest}", cut_counter(exporter.id)] if size > exporter.largest else []
-            assert list(sent.processors) == cuts + ["batch"] * exporter.detached
+            assert list(sent.processors) == cuts + ["detach"] * exporter.detached
 
 
 def test_what_every_store_takes_meets_one_comparison_more_however_many_limits_there_are():

@@ -1,4 +1,4 @@
-"""The whole configuration of a sidecar's collector: components that both our build and otelcol-contrib have, and few.
+"""The whole configuration of a sidecar's collector, of few components.
 
 What loses records by default is set as in `collector.configuration`. What differs is there to be small: a sidecar costs
 its memory in every pod. Collector 0.157.
@@ -18,6 +18,7 @@ from audit_operator.shipping.application.writing import POD, POD_UID, POD_UID_VA
 from audit_operator.shipping.collector.configuration import (
     OFFSETS,
     QUEUES,
+    TOGETHER,
     Endpoints,
     extensions,
     file_log,
@@ -26,7 +27,7 @@ from audit_operator.shipping.collector.configuration import (
     unexpanded,
 )
 from audit_operator.shipping.collector.ottl import attribute, text, transform
-from audit_operator.shipping.collector.routing import BATCH, ROUTING, Destination, connector, pipelines, way_out
+from audit_operator.shipping.collector.routing import DETACH, ROUTING, Destination, connector, pipelines, way_out
 from audit_operator.shipping.collector.unreadable import COUNTED
 from audit_operator.shipping.redaction.rendering import PSEUDONYM_KEY
 
@@ -62,6 +63,7 @@ def render(pipeline: ApplicationPipeline, endpoints: Endpoints) -> dict[str, Any
     ways_out = {ROUTING: _ways_out(pipeline)}
     processors = {
         "memory_limiter": {"check_interval": "1s", "limit_mib": 96, "spike_limit_mib": 16},
+        TOGETHER: {},
         "transform/lines": transform(locate(pipeline), *recognise(pipeline), *redact(pipeline), *write(pipeline)),
     }
     configuration = {
@@ -70,7 +72,7 @@ def render(pipeline: ApplicationPipeline, endpoints: Endpoints) -> dict[str, Any
         "processors": {
             **processors,
             **{quarantine_counter(each.name): {"log_statements": []} for each in pipeline.files},
-            **({BATCH: {"timeout": "0s"}} if any(each.detached for each in pipeline.exporters) else {}),
+            **({DETACH: {}} if any(each.detached for each in pipeline.exporters) else {}),
         },
         "connectors": {name: connector(ways) for name, ways in ways_out.items()},
         "exporters": {each.id: dict(each.config) for each in pipeline.exporters},

@@ -23,7 +23,15 @@ from audit_operator.shipping.collector import (
 )
 from audit_operator.shipping.collector.attributes import QUARANTINE
 from audit_operator.shipping.collector.ottl import Statements, attribute, transform
-from audit_operator.shipping.collector.routing import BATCH, NOWHERE, ROUTING, Destination, connector, pipelines, spread
+from audit_operator.shipping.collector.routing import (
+    DETACH,
+    NOWHERE,
+    ROUTING,
+    Destination,
+    connector,
+    pipelines,
+    spread,
+)
 from audit_operator.shipping.pipeline import LARGEST_LINE, AuditFiles, AuditWebhook
 from audit_operator.shipping.redaction import rendering as redaction
 from audit_operator.shipping.redaction.demand import together
@@ -41,6 +49,9 @@ ENVIRONMENT: Mapping[str, str] = MappingProxyType({"GOGC": "400"})
 """With which it should run. Its heap is small: at Go's default it collects garbage for a quarter of its time."""
 OFFSETS, QUEUES = "file_storage/offsets", "file_storage/queues"
 KEYS = "lookup/pseudonyms"
+TOGETHER = "together"
+"""Is done once all queues have what was read, and keeps it as it was read until then: a receiver tries again with that.
+But for it, what the first try has moved to where it belongs would not be there for the second."""
 IDENTITY = "audit_operator.config"
 """Attribute in which a collector's own telemetry says which configuration it runs."""
 
@@ -90,7 +101,7 @@ def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[
             **unreadable.processors(),
             **counting.start(),
             **cutting.processors(each for each in pipeline.exporters if each.id in used),
-            **({BATCH: {"timeout": "0s"}} if any(each.detached for each in pipeline.exporters) else {}),
+            **({DETACH: {}} if any(each.detached for each in pipeline.exporters) else {}),
         },
         "connectors": {
             **_connectors(ways_out),
@@ -159,6 +170,7 @@ def _connectors(ways_out: Mapping[str, list[WayOut]]) -> dict[str, Any]:
 def _processors(pipeline: AuditPipeline) -> dict[str, Any]:
     return {
         "memory_limiter": {"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20},
+        TOGETHER: {},
         "transform/read": transform(*reading.recognise(), *reading.read(pipeline.shape)),
         "lookup": deciding.lookup(
             pipeline.shape,

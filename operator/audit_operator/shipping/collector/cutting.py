@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.shipping.collector.attributes import CUT, QUARANTINE
 from audit_operator.shipping.collector.ottl import SilentStatements, Statements, assign, attribute, transform
-from audit_operator.shipping.collector.routing import BATCH, NOWHERE, ROUTING, WayOut, way_out
+from audit_operator.shipping.collector.routing import DETACH, NOWHERE, ROUTING, WayOut, way_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -79,7 +79,7 @@ def _whole_ends(destination: Destination, limit: int) -> WayOut:
 
 
 def _end(exporter: Exporter, *processors: str) -> dict[str, Any]:
-    return {"processors": [*processors, *[BATCH] * exporter.detached], "exporters": [exporter.id]}
+    return {"processors": [*processors, *[DETACH] * exporter.detached], "exporters": [exporter.id]}
 
 
 def _ends(destination: Destination, ends: dict[str, dict[str, Any]]) -> WayOut:

@@ -24,7 +24,8 @@ ROUTING = "routing"
 """The connector that everything comes to, first of all."""
 NOWHERE = "nop"
 """Takes the events of namespaces whose policies name no sink: they stay in the API server's files."""
-BATCH = "batch"
+DETACH = "detach"
+"""Before exporters that may hold up nothing. It is done once their queues have what it was given, and never fails."""
 _FEW = 8
 """Routes that one connector asks for. A connector more costs an event as much as some of them."""
 
@@ -70,7 +71,7 @@ def way_out(destination: Destination) -> WayOut:
     if kept or not loose:
         ends[f"logs/{destination.name}"] = {"exporters": kept or [NOWHERE]}
     if loose:
-        ends[f"logs/{destination.name}-detached"] = {"processors": [BATCH], "exporters": loose}
+        ends[f"logs/{destination.name}-detached"] = {"processors": [DETACH], "exporters": loose}
     return WayOut(destination.condition, ends, destination.route)
 
 

@@ -1,0 +1,75 @@
+package together
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/processor"
+
+	"audit-operator.dev/tools/otelcol/processors/detach"
+)
+
+func one(t *testing.T, factory processor.Factory, take consumer.ConsumeLogsFunc) consumer.Logs {
+	t.Helper()
+	next, err := consumer.NewLogs(take)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := factory.CreateLogs(
+		context.Background(), processor.Settings{ID: component.NewID(factory.Type())}, factory.CreateDefaultConfig(), next,
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+func event() plog.Logs {
+	logs := plog.NewLogs()
+	record := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+	record.Body().SetStr("event")
+	return logs
+}
+
+func TestItReturnsOnceWhatIsDetachedBehindItHasEverything(t *testing.T) {
+	room := make(chan struct{})
+	slow := one(t, detach.NewFactory(), func(context.Context, plog.Logs) error {
+		<-room
+		return errors.New("the queue is full")
+	})
+	answer := make(chan error, 1)
+	whole := one(t, NewFactory(), slow.ConsumeLogs)
+	go func() { answer <- whole.ConsumeLogs(context.Background(), event()) }()
+	select {
+	case <-answer:
+		t.Fatal("it has returned before the queue has")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(room)
+	if err := <-answer; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatFailsCanBeOfferedAgainAsItWas(t *testing.T) {
+	seen := 0
+	whole := one(t, NewFactory(), func(_ context.Context, logs plog.Logs) error {
+		seen += logs.LogRecordCount()
+		logs.ResourceLogs().RemoveIf(func(plog.ResourceLogs) bool { return true })
+		return errors.New("the disk is full")
+	})
+	logs := event()
+	for range 2 {
+		if err := whole.ConsumeLogs(context.Background(), logs); err == nil {
+			t.Fatal("nobody would try again")
+		}
+	}
+	if seen != 2 {
+		t.Fatalf("%d of 2 were offered", seen)
+	}
+}
