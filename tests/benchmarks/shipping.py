@@ -17,6 +17,7 @@ from audit_operator.policy.contribution import Contribution, Reach
 from audit_operator.policy.model import GroupResources, Policy, Rule
 from audit_operator.policy.presets import load_preset
 from audit_operator.shipping.collector.configuration import ARGUMENTS, ENVIRONMENT, QUEUES, Endpoints, render
+from audit_operator.shipping.collector.proving import REDACT
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.enforcement.classes import Treatment, classify
 from audit_operator.shipping.enforcement.table import Table, build
@@ -85,7 +86,7 @@ def parts_of(sink: Exporter) -> Iterator[Part]:
     """From next to nothing to everything."""
     table, everything = table_of(100), RedactionDemand(frozenset(RedactionProfile))
     decide = "transform/read", "lookup", "filter/levels", "transform/levels"
-    redact = *decide, "transform/redact"
+    redact = *decide, REDACT
     yield Part("pass through", table, processors=())
     yield Part("parse, and read what decides", table, processors=("transform/read",))
     for namespaces in (10, 100, 1_000, 10_000):

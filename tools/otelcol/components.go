@@ -37,6 +37,7 @@ import (
 	transformprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor"
 	together "audit-operator.dev/tools/otelcol/processors/together"
 	detach "audit-operator.dev/tools/otelcol/processors/detach"
+	provedtransform "audit-operator.dev/tools/otelcol/processors/provedtransform"
 	otlpreceiver "go.opentelemetry.io/collector/receiver/otlpreceiver"
 	filelogreceiver "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver"
 )
@@ -124,6 +125,7 @@ func components() (otelcol.Factories, error) {
 		transformprocessor.NewFactory(),
 		together.NewFactory(),
 		detach.NewFactory(),
+		provedtransform.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -141,6 +143,7 @@ func components() (otelcol.Factories, error) {
 		transformprocessor.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor v0.157.0",
 		together.NewFactory().Type(): "audit-operator.dev/tools/otelcol/processors v0.0.0",
 		detach.NewFactory().Type(): "audit-operator.dev/tools/otelcol/processors v0.0.0",
+		provedtransform.NewFactory().Type(): "audit-operator.dev/tools/otelcol/processors v0.0.0",
 	})
 
 	factories.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](

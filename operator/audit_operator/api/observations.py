@@ -165,11 +165,12 @@ EVERYWHERE = "*"
 
 @dataclass(frozen=True, slots=True)
 class UnreadableLines:
-    """Lines of the API server that could not be read, or not as a whole, for one reason.
+    """Lines of the API server that could not be read, or not be redacted, as a whole, for one reason.
 
     Attributes:
         namespace: whose they are; empty where they do not say, EVERYWHERE for the many others.
-        reason: the record's attribute `quarantine`, or ``unreadable`` and what its attribute of that name says.
+        reason: the record's attribute `quarantine`; or ``unreadable`` or ``undisclosed``, and what its attribute of
+            that name says.
         lines: how many.
     """
 
@@ -185,7 +186,7 @@ class ShipperFigures:
     Attributes:
         received: events that were read.
         refused: that no way out had room for; they are read again.
-        quarantined: lines that could not be read as an audit event, or not as a whole.
+        quarantined: lines that could not be read as an audit event, or not be redacted, as a whole.
         unreadable: these by namespace and reason, as far as that is known.
         dropped: events at level None, which nobody asked for.
         uncounted: how often what detections are about was not told apart, compared or shown, since that had no room.

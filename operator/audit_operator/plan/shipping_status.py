@@ -161,8 +161,8 @@ def _quarantined(facts: ShippingFacts) -> Iterator[Finding]:
             QUARANTINED,
             Severity.WARNING,
             f"shipper {node}: {lines} lines or more of the API server's log could not be read as audit events, or not "
-            f"as a whole{in_words(reasons.get(node, {}))}; they are shipped without what may be secret, and their "
-            "field `quarantine` or `unreadable` says why",
+            f"be redacted, as a whole{in_words(reasons.get(node, {}))}; they are shipped without what may be secret, "
+            "and their field `quarantine`, `unreadable` or `undisclosed` says why",
             "find them in the store, and see who sends such bodies; half a line is normal where an API server was "
             "killed, and nothing else is",
         )

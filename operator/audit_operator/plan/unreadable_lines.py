@@ -62,9 +62,10 @@ class Unreadable:
             yield Finding(
                 UNREADABLE,
                 Severity.WARNING,
-                f"{lines} lines or more of the API server about this namespace could not be read as events, or not as "
-                f"a whole{in_words(self.reasons(namespace))}; they are shipped without what may be secret",
-                "find them in the store by the fields `quarantine` and `unreadable`, and see who sends such bodies",
+                f"{lines} lines or more of the API server about this namespace could not be read as events, or not be "
+                f"redacted, as a whole{in_words(self.reasons(namespace))}; they are shipped without what may be secret",
+                "find them in the store by the fields `quarantine`, `unreadable` and `undisclosed`, and see who sends "
+                "such bodies; what redaction fails on is a fault of ours: please report it",
             )
 
 

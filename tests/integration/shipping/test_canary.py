@@ -15,6 +15,7 @@ from audit_operator.plan.collector_files import collector_files
 from audit_operator.plan.shipping import shipping
 from audit_operator.shipping.canary.events import GONE
 from audit_operator.shipping.canary.planted import Canary
+from audit_operator.shipping.collector.proving import REDACT
 from audit_operator.shipping.collector.yaml_text import parsed as document_of
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from tests.integration.shipping.collector import binary
@@ -155,6 +156,16 @@ def without(name, *where):
     return breaks
 
 
+def empty(*where):
+    def breaks(document):
+        holder = document
+        for each in where:
+            holder = holder[each]
+        holder.clear()
+
+    return breaks
+
+
 READ = "service", "pipelines", "logs/read", "processors"
 WAYS = "service", "pipelines"
 ENDS_AT = '"exporters": ["otlp_http/auditsink.{}"'
@@ -172,7 +183,8 @@ FAULTS = {
     "wrong field in a condition": (replaced("verb", "vreb", "processors", "transform/detect"), "counted 0 of 2"),
     "nothing salvaged": (replaced("requestObject|responseObject", "requestObjct", "processors", "transform/read"), ""),
     "nothing dropped": (without("filter/levels", *READ), "where it does not belong"),
-    "nothing taken out": (without("transform/redact", *READ), "a value is still in it"),
+    "redaction left out": (without(REDACT, *READ), "did not arrive"),
+    "nothing taken out": (empty("processors", REDACT, "steps"), "a value is still in it"),
     "no keys of pseudonyms": (without("lookup/pseudonyms", *READ), "its field user"),
     "salvaged as something else": (
         replaced('\\"bodies\\"', '\\"bodie\\"', "processors", "transform/read"),

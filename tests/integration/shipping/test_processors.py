@@ -22,4 +22,4 @@ def test_the_tests_in_go_pass():
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("ok  \t") == 2, done.stdout
+    assert done.stdout.count("ok  \t") == 3, done.stdout

@@ -10,6 +10,8 @@ KEY = "op.key."
 """What is looked up next."""
 STATE = "op.state."
 """What was found."""
+PROVED, FAILED = "op.proved", "op.failed"
+"""Whether redaction ran as a whole, and the part of it that failed if it did not."""
 
 QUARANTINE = "quarantine"
 """Why a line is no audit event; absent if it is one."""
@@ -17,6 +19,8 @@ CUT = "cut"
 """Bytes of a line of which not all is shipped."""
 UNREADABLE = "unreadable"
 """What of an event could not be read; absent if all could."""
+UNDISCLOSED = "undisclosed"
+"""What of redaction failed, so that all that it may have left is withheld; absent if nothing did."""
 
 SHIPPED = (
     "cluster",
@@ -35,6 +39,7 @@ SHIPPED = (
     "below",
     CUT,
     UNREADABLE,
+    UNDISCLOSED,
     "route",
     "policies",
     QUARANTINE,

@@ -16,6 +16,7 @@ from audit_operator.shipping.collector import (
     deciding,
     demands,
     levels,
+    proving,
     pseudonym_keys,
     reading,
     unreadable,
@@ -34,6 +35,7 @@ from audit_operator.shipping.collector.routing import (
 )
 from audit_operator.shipping.pipeline import LARGEST_LINE, AuditFiles, AuditWebhook
 from audit_operator.shipping.redaction import rendering as redaction
+from audit_operator.shipping.redaction import withholding
 from audit_operator.shipping.redaction.demand import together
 
 if TYPE_CHECKING:
@@ -181,7 +183,7 @@ def _processors(pipeline: AuditPipeline) -> dict[str, Any]:
         "filter/levels": levels.drop(),
         "transform/levels": transform(*levels.strip()),
         **({KEYS: pseudonym_keys.lookup(pipeline.keys)} if _makes_pseudonyms(pipeline) else {}),
-        "transform/redact": transform(*_redactions(pipeline)),
+        proving.REDACT: proving.proved(_redactions(pipeline), _withheld(pipeline)),
         "transform/write": transform(*writing.write(pipeline)),
     }
 
@@ -196,6 +198,11 @@ def _redactions(pipeline: AuditPipeline) -> Iterator[Statements]:
     # Of a line that nobody can read, one does not know whose it is.
     quarantined = redaction.quarantined(nameless=any(map(redaction.is_about_persons, pipeline.redactions.values())))
     yield replace(quarantined, conditions=(_IS_QUARANTINED, *quarantined.conditions))
+
+
+def _withheld(pipeline: AuditPipeline) -> Iterator[Statements]:
+    asked = together(pipeline.redactions.values()).pseudonymize
+    return withholding.withheld(asked, demands.gates(pipeline.redactions))
 
 
 def _makes_pseudonyms(pipeline: AuditPipeline) -> bool:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit_operator.api.detection import DetectionKey
 from audit_operator.shipping.collector import unreadable
-from audit_operator.shipping.collector.attributes import QUARANTINE, RAW, UNREADABLE
+from audit_operator.shipping.collector.attributes import QUARANTINE, RAW, UNDISCLOSED, UNREADABLE
 from audit_operator.shipping.collector.deciding import state
 from audit_operator.shipping.collector.ottl import Statements, assign, attribute, body, cache, concat, text, transform
 from audit_operator.shipping.collector.reading import VERB, key
@@ -84,6 +84,8 @@ def _detect(counts: tuple[EventCount, ...]) -> Iterator[Statements]:
     is_event = f"{attribute(QUARANTINE)} == nil and IsMap(log.body)"
     code = body("responseStatus", "code")
     yield Statements((assign(attribute(CODE), code),), (is_event, f"IsMap({body('responseStatus')})"))
+    # Of what is withheld, any of them may ask.
+    yield Statements((assign(attribute(UNREAD), text("true")),), (is_event, f"{attribute(UNDISCLOSED)} != nil"))
     for namespaced in (False, True):
         theirs = [each for each in counts if each.namespaced is namespaced]
         concerned = (f"{attribute(state(DETECTIONS))} != nil",) if namespaced else ()

@@ -45,20 +45,31 @@ def assign(path: str, value: str, where: str = "") -> str:
     return f"set({path}, {value})" + (f" where {where}" if where else "")
 
 
+class Attempt(str):
+    """A statement that may fail, on purpose: what then stays as it was tells the rest."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """Statements that run only where all conditions hold."""
+    """Statements that run only where all conditions hold; `name` is what a record says where one of them failed."""
 
     statements: tuple[str, ...]
     conditions: tuple[str, ...] = ()
+    name: str = ""
+
+    @property
+    def condition(self) -> str:
+        """All conditions as one; empty if there are none."""
+        return " and ".join(f"({each})" for each in self.conditions)
 
     def render(self) -> dict[str, object]:
         """As the transform processor reads it; of its conditions one is enough, so that several become one."""
-        condition = " and ".join(f"({each})" for each in self.conditions)
         return {
             "context": "log",
-            **({"conditions": [condition]} if condition else {}),
-            "statements": list(self.statements),
+            **({"conditions": [self.condition]} if self.condition else {}),
+            "statements": list(map(str, self.statements)),
         }
 
 

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from audit_operator.shipping.collector.attributes import LONGEST, MODIFIED, QUARANTINE, RAW, SHIPPED, UNREADABLE
 from audit_operator.shipping.collector.deciding import state
 from audit_operator.shipping.collector.ottl import Statements, assign, attribute, body, text
+from audit_operator.shipping.collector.proving import IS_PROVED
 from audit_operator.shipping.collector.times import MICRO_TIME
 from audit_operator.shipping.enforcement.table import ROUTE, Step
+from audit_operator.shipping.redaction.rules import MARKER
+from audit_operator.shipping.redaction.withholding import NOT_REDACTED
 
 if TYPE_CHECKING:
     from audit_operator.shipping.pipeline import AuditPipeline
@@ -27,6 +30,7 @@ def write(pipeline: AuditPipeline) -> tuple[Statements, ...]:
     name, code = body("objectRef", "name"), body("responseStatus", "code")
     is_number = f"(IsInt({code}) or IsDouble({code}))"
     return (
+        _unproved(),
         Statements(
             (
                 *(assign(attribute(name), body(name)) for name in _FROM_EVENT),
@@ -43,18 +47,33 @@ def write(pipeline: AuditPipeline) -> tuple[Statements, ...]:
                 assign("log.body", attribute(RAW), f"{attribute(MODIFIED)} == nil"),
                 assign("log.body", "String(log.body)", f"{attribute(MODIFIED)} != nil"),
             ),
-            (is_event,),
+            (is_event, IS_PROVED),
         ),
-        Statements((assign("log.body", attribute(RAW)),), (f"not ({is_event})",)),
+        Statements((assign("log.body", attribute(RAW)),), (f"not ({is_event})", IS_PROVED)),
         Statements(
             (
                 assign(attribute("cluster"), text(pipeline.cluster)),
                 assign(attribute(ROUTE), attribute(state(ROUTE)), f"{attribute(state(ROUTE))} != nil"),
                 *_unseen(),
+                # Nothing else takes the line as it was read away.
+                f"delete_key(log.attributes, {text(RAW)})",
                 f"keep_keys(log.attributes, [{kept}])",
                 f"truncate_all(log.attributes, {LONGEST})",
             )
         ),
+    )
+
+
+def _unproved() -> Statements:
+    """Whatever did not come from redaction with its mark: nobody knows what is in it."""
+    quarantine = attribute(QUARANTINE)
+    return Statements(
+        (
+            assign(attribute("auditID"), body("auditID"), f"{quarantine} == nil and IsMap(log.body)"),
+            assign("log.body", text(MARKER)),
+            assign(quarantine, text(NOT_REDACTED), f"{quarantine} == nil"),
+        ),
+        (f"not ({IS_PROVED})",),
     )
 
 

@@ -1,8 +1,9 @@
 """The model in OTTL, for the transform processor of collector 0.157.
 
-A statement that fails is skipped, and its event is forwarded as it was. So none can fail on any event: a path is read
-only where everything above it is a map, and whatever replaces a part that is hard to rebuild first puts the marker
-there. OTTL has no loops that are not behind a feature gate; `places` says what that means for lists.
+None of the statements can fail on any event that an API server writes: a path is read only where everything above it
+is a map, and whatever replaces a part that is hard to rebuild first puts the marker there. Should one fail even so, its
+event loses all that redaction is about (`withholding`). OTTL has no loops that are not behind a feature gate; `places`
+says what that means for lists.
 
 No text becomes code: `ottl.text` quotes it, and ``$`` is doubled in replacements, where it begins a group. Tenants'
 patterns do not even stand there, but in the decision table (`collector.demands`). The
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 from audit_operator.api.redaction import PseudonymizedField, RedactionProfile
 from audit_operator.shipping.collector.attributes import MODIFIED, RAW
 from audit_operator.shipping.collector.ottl import (
-    SilentStatements,
+    Attempt,
     Statements,
     assign,
     attribute,
@@ -40,6 +41,7 @@ from audit_operator.shipping.redaction.own_pattern import (
     SHORT,
     TEXT_ESCAPE,
 )
+from audit_operator.shipping.redaction.parts import Part
 from audit_operator.shipping.redaction.rules import DOUBTFUL, GUARDS, KEPT, MARKER, RULES, Rule, Scope, scopes
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ def apply_listed(path: str) -> Iterator[Statements]:
     """
     for here in map(body, places.OBJECTS):
         conditions = f"not ({path} == {text(NO_PATTERNS)})", f"IsMap(log.body) and {here} != nil"
-        yield _on_text(here, _listed_substitutions(path), conditions)
+        yield _on_text(here, _listed_substitutions(path), conditions, Part.PATTERNS)
 
 
 def _listed_substitutions(path: str) -> list[str]:
@@ -133,7 +135,7 @@ def _listed_substitutions(path: str) -> list[str]:
         # By the expression alone, which is cheap where it begins with a plain character: no escape stands before most.
         is_pair = f"{many} > {2 * number + 1} and IsString({regex}) and IsString({replacement})"
         all_of_it = concat(text(f"{TEXT_ESCAPE}(?:"), regex, text(")"))
-        statements.append(assign(hit, f"IsMatch({found}, {regex})", is_pair))
+        statements.append(Attempt(assign(hit, f"IsMatch({found}, {regex})", is_pair)))
         statements.extend(_substituted(hit, all_of_it, replacement))
         statements.append(assign(whole, "true", f"{there} and {hit} == nil"))
     return statements
@@ -172,6 +174,7 @@ def quarantined(*, nameless: bool = False) -> Statements:
             assign(raw, concat(head, size), f"{head} != nil"),
         ),
         (f"IsString({raw})",),
+        Part.LINE,
     )
 
 
@@ -206,6 +209,7 @@ def _known_fields() -> Statements:
             assign(note, _MARKER, lost),
         ),
         (f"IsMap({event})",),
+        Part.FIELDS,
     )
 
 
@@ -226,11 +230,12 @@ def _seal(sealed: tuple[Sealed, ...], gates: Mapping[Feature, str]) -> Iterator[
             ),
         ),
         (f"{attribute(SEALED)} != nil",),
+        Part.OBJECTS,
     )
     for each in sealed:
         for field in places.OBJECTS:
             conditions = f"{attribute(_sealed_as(each))} != nil", f"IsMap({body(field)})"
-            yield Statements(tuple(_seal_object(body(field), each)), conditions)
+            yield Statements(tuple(_seal_object(body(field), each)), conditions, Part.OBJECTS)
 
 
 def _is_no_map(path: str) -> str:
@@ -253,7 +258,8 @@ def _look_for_sealed(sealed: tuple[Sealed, ...], gates: Mapping[Feature, str]) -
         for each in sealed
     ]
     any_found = " or ".join(f"{attribute(_sealed_as(each))} != nil" for each in sealed)
-    return Statements((*found, assign(attribute(SEALED), "true", any_found)), (f"IsMap(log.body) and ({about})",))
+    statements = (*found, assign(attribute(SEALED), "true", any_found))
+    return Statements(statements, (f"IsMap(log.body) and ({about})",), Part.OBJECTS)
 
 
 def _is_sealed(sealed: Sealed) -> str:
@@ -368,6 +374,7 @@ def _urls(demand: RedactionDemand, gates: Mapping[Feature, str]) -> Statements:
             assign(attribute(MODIFIED), "true", f"{uri} != {before}"),
         ),
         (f"IsMap(log.body) and IsString({uri}) and Index({uri}, {text('=')}) >= 0",),
+        Part.PARAMETERS,
     )
 
 
@@ -381,6 +388,7 @@ def _patches() -> Statements:
             _IS_MODIFIED,
         ),
         (f"{_stands('h.webhook.admission.k8s.io/')} and IsMap(log.body) and IsMap({annotations}) and {has}",),
+        Part.PATCHES,
     )
 
 
@@ -403,7 +411,8 @@ def _last_applied() -> Statements:
         ]
     statements.append(assign(attribute(OBJECTS_HIT), "true", f"{left} == nil or {left} > 0"))
     literal = places.LAST_APPLIED_LITERAL
-    return Statements(tuple(statements), (f"IsMap(log.body) and ({_has_objects()}) and {_stands(literal)}",))
+    conditions = (f"IsMap(log.body) and ({_has_objects()}) and {_stands(literal)}",)
+    return Statements(tuple(statements), conditions, Part.LAST_APPLIED)
 
 
 def _has_objects() -> str:
@@ -458,7 +467,7 @@ def _look_for(rules: list[Rule], conditions: tuple[str, ...], *, doubt: bool) ->
         unset = " and ".join(f"{each} == nil" for each in attributes)
         cheap = f" and ({_any_of(raw, rule.literals)})" if rule.literals else ""
         statements.append(assign(attributes[-1], "true", f"{unset}{cheap} and ({_passes(raw, rule)})"))
-    return Statements(tuple(statements), (*conditions, "IsMap(log.body)"))
+    return Statements(tuple(statements), (*conditions, "IsMap(log.body)"), Part.PROFILES)
 
 
 def _of(rules: Iterable[Rule], scope: Scope) -> Iterator[Rule]:
@@ -525,7 +534,7 @@ def _apply_rules(target: str, rules: tuple[Rule, ...], gates: Mapping[Feature, s
         is_hit = f"{attribute(SEALED)} == nil and ({is_hit} or {attribute(OBJECTS_HIT)} != nil)"
     elif target in places.SAID:
         is_hit = f"({is_hit} or {attribute(WORDS_HIT)} != nil)"
-    return _on_text(here, statements, (f"{is_hit} and IsMap(log.body) and {here} != nil",))
+    return _on_text(here, statements, (f"{is_hit} and IsMap(log.body) and {here} != nil",), Part.PROFILES)
 
 
 def substitutions(rules: Iterable[Rule], gates: Mapping[Feature, str] = _UNGATED) -> list[str]:
@@ -554,7 +563,8 @@ def substitutions(rules: Iterable[Rule], gates: Mapping[Feature, str] = _UNGATED
 def _apply_own(target: str, patterns: tuple[OwnPattern, ...], gates: Mapping[Feature, str]) -> Statements:
     here, asked = body(target), list(dict.fromkeys(gates.get(each, "") for each in patterns))
     anywhere = () if "" in asked else (" or ".join(asked),)
-    return _on_text(here, own_substitutions(patterns, gates), (*anywhere, f"IsMap(log.body) and {here} != nil"))
+    conditions = (*anywhere, f"IsMap(log.body) and {here} != nil")
+    return _on_text(here, own_substitutions(patterns, gates), conditions, Part.PATTERNS)
 
 
 def own_substitutions(patterns: Iterable[OwnPattern], gates: Mapping[Feature, str] = _UNGATED) -> list[str]:
@@ -569,7 +579,7 @@ def own_substitutions(patterns: Iterable[OwnPattern], gates: Mapping[Feature, st
     return statements
 
 
-def _on_text(here: str, statements: list[str], conditions: tuple[str, ...]) -> Statements:
+def _on_text(here: str, statements: list[str], conditions: tuple[str, ...], part: Part) -> Statements:
     """Run statements over the text of a part, and put back what became of it.
 
     A line that was looked into is written anew even if nothing was found in it: of two fields with one name in a line,
@@ -577,7 +587,7 @@ def _on_text(here: str, statements: list[str], conditions: tuple[str, ...]) -> S
     """
     found, before, structured, whole = cache(TEXT), cache(BEFORE), cache("structured"), cache(WHOLE)
     changed = f"({whole} != nil or {found} != {before})"
-    return SilentStatements(
+    return Statements(
         (
             assign(found, f"String({here})"),
             assign(before, found),
@@ -585,10 +595,11 @@ def _on_text(here: str, statements: list[str], conditions: tuple[str, ...]) -> S
             *statements,
             assign(here, _MARKER, changed),
             assign(here, found, f"{changed} and {whole} == nil and {structured} == nil"),
-            assign(here, f"ParseJSON({found})", f"{changed} and {whole} == nil and {structured} != nil"),
+            Attempt(assign(here, f"ParseJSON({found})", f"{changed} and {whole} == nil and {structured} != nil")),
             _IS_MODIFIED,
         ),
         conditions,
+        part,
     )
 
 
@@ -612,7 +623,8 @@ def _pseudonyms(of: PseudonymizedField) -> Statements:
                 statements.extend(_pseudonym_of_user(body(field), cache(field)))
         case PseudonymizedField.SOURCE_IPS:
             statements.extend(_pseudonyms_of_addresses(body("sourceIPs")))
-    return Statements(tuple(statements), ("IsMap(log.body)",))
+    part = {PseudonymizedField.USERNAME: Part.USERNAME, PseudonymizedField.SOURCE_IPS: Part.ADDRESSES}[of]
+    return Statements(tuple(statements), ("IsMap(log.body)",), part)
 
 
 def pseudonym(target: str, value: str, where: str) -> list[str]:
@@ -638,7 +650,8 @@ def prefix_of_key() -> str:
 
 def forgotten_keys() -> Statements:
     """For all records, after redaction: no key goes on with one."""
-    return Statements(tuple(f"delete_key(log.attributes, {text(each)})" for each in (KEY_ID, KEY_SECRET)))
+    statements = (f"delete_key(log.attributes, {text(each)})" for each in (KEY_ID, KEY_SECRET))
+    return Statements(tuple(statements), name=Part.KEYS)
 
 
 def _pseudonym_of_user(user: str, name: str) -> list[str]:
