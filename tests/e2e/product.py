@@ -133,7 +133,9 @@ class Product:
         """Measures how long the API server is away."""
         return Availability(self.cluster.kubeconfig, self.folder)
 
-    def eventually(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    def eventually(
+        self, condition: Callable[[], Any], what: str, patience: float = PATIENCE, pause: float = 0.5
+    ) -> Any:
         """The first true result; the API server may be away in between."""
         deadline = time.monotonic() + patience
         said = ""
@@ -143,7 +145,7 @@ class Product:
                     return result
             except (CommandFailed, OSError) as error:
                 said = str(error)
-            time.sleep(0.5)
+            time.sleep(pause)
         raise AssertionError(f"in vain, for {patience:.0f} s: {what} {said}")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 
 import pytest
 
-from tests.e2e.product import AGENTS, NAMESPACE
+from tests.e2e.product import AGENTS, NAMESPACE, PLANE
 
 SHOP = "shop"
 STATE = "/var/lib/audit-operator-shipper"
@@ -54,10 +55,15 @@ def found(store, name):
     return [each for each in events if each["objectRef"].get("name") == name and each["stage"] == "ResponseComplete"]
 
 
+def condition(product, name, *what):
+    """Status and reason of an object's condition."""
+    conditions = product.get(*what).get("status", {}).get("conditions", [])
+    return next(((each["status"], each["reason"]) for each in conditions if each["type"] == name), ("", ""))
+
+
 def shipping(product, *what):
     """Status and reason of an object's condition Shipping."""
-    conditions = product.get(*what).get("status", {}).get("conditions", [])
-    return next(((each["status"], each["reason"]) for each in conditions if each["type"] == "Shipping"), ("", ""))
+    return condition(product, "Shipping", *what)
 
 
 def shipper_pod(product):
@@ -149,6 +155,62 @@ def test_every_event_since_the_first_is_in_the_store(product, shipped):
         return {request for key, request in recorded.items() if key not in stored}
 
     product.eventually(lambda: not missing(), "all events of the namespace in the store", patience=30.0)
+
+
+def test_a_changed_level_takes_effect_without_a_restart(product, shipped):
+    """The API server records all namespaces alike, so that it has nothing new to learn; the shipper enforces levels."""
+    product.kubectl("patch", "auditcontrolplane", PLANE, "--type=merge", "-p", '{"spec": {"precision": "Envelope"}}')
+    product.kubectl("create", "namespace", "demanding")
+    product.apply(policy("demanding"))
+    what = ("auditpolicy", "demanding", "-n", "demanding")
+    product.eventually(lambda: condition(product, "Programmed", *what)[0] == "True", "the envelope to be in force")
+    product.eventually(lambda: level_of_next(product, shipped) == "Metadata", "the level that there was")
+    started, collector = product.api_server_started(), shipper_pod(product)["metadata"]["uid"]
+    began = time.monotonic()
+    product.apply(policy(SHOP, "store"))
+    product.eventually(lambda: level_of_next(product, shipped) == "Request", "the new level", pause=0.2)
+    product.report(f"from apply of another level to the first event at that level: {time.monotonic() - began:.1f} s")
+    assert (product.api_server_started(), shipper_pod(product)["metadata"]["uid"]) == (started, collector)
+
+
+def test_a_new_sink_gets_records_without_a_restart(product, shipped):
+    collector = shipper_pod(product)["metadata"]["uid"]
+    began = time.monotonic()
+    product.apply(shipped.sink("further", OTHER_ACCOUNT), policy(SHOP, "store", "further"))
+
+    def arrived():
+        limit(product, next(NAMES))
+        return shipped.records(f'namespace:="{SHOP}" AND resource:="resourcequotas"', OTHER_ACCOUNT)
+
+    product.eventually(arrived, "the first record in another sink", pause=0.2)
+    product.report(f"from apply of a new sink to the first record in it: {time.monotonic() - began:.1f} s")
+    assert shipper_pod(product)["metadata"]["uid"] == collector
+
+
+NAMES = (f"limited-{number}" for number in itertools.count())
+OTHER_ACCOUNT = 7
+
+
+def policy(namespace, *sinks):
+    """One that asks for the bodies of ResourceQuotas."""
+    bodies = {"level": "Request", "resources": [{"group": "", "resources": ["resourcequotas"]}]}
+    refs = [{"kind": "ClusterAuditSink", "name": each} for each in sinks]
+    spec = {"preset": "Baseline", "rules": [bodies], "sinkRefs": refs}
+    metadata = {"name": namespace, "namespace": namespace}
+    return {"apiVersion": API, "kind": "AuditPolicy", "metadata": metadata, "spec": spec}
+
+
+def limit(product, name):
+    product.kubectl("-n", SHOP, "create", "quota", name, "--hard=pods=1000")
+
+
+def level_of_next(product, store):
+    """Of the event of a request that is made now, once it has arrived."""
+    name = next(NAMES)
+    limit(product, name)
+    query = f'namespace:="{SHOP}" AND verb:="create" AND name:="{name}" AND stage:="ResponseComplete"'
+    [event, *_] = product.eventually(lambda: store.events(query), "an event to arrive", pause=0.2)
+    return event["level"]
 
 
 @pytest.mark.usefixtures("shipped")

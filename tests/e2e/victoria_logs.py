@@ -41,20 +41,20 @@ class VictoriaLogs:
     product: Product
     url: str
 
-    def sink(self, name: str) -> dict[str, Any]:
-        """A ClusterAuditSink for it, for the policies of all namespaces."""
+    def sink(self, name: str, account: int = 0) -> dict[str, Any]:
+        """A ClusterAuditSink for an account of it, for the policies of all namespaces."""
         return {
             "apiVersion": "audit-operator.dev/v1alpha1",
             "kind": "ClusterAuditSink",
             "metadata": {"name": name},
             "spec": {
                 "type": "VictoriaLogs",
-                "victoriaLogs": {"url": self.url},
+                "victoriaLogs": {"url": self.url, **({"accountID": account} if account else {})},
                 "credentials": {"type": "Basic", "secretRef": {"namespace": NAMESPACE, "name": CREDENTIALS}},
             },
         }
 
-    def records(self, query: str) -> list[dict[str, Any]]:
+    def records(self, query: str, account: int = 0) -> list[dict[str, Any]]:
         """What a LogsQL query finds: of each record its attributes, and its text as ``_msg``.
 
         Raises:
@@ -65,7 +65,7 @@ class VictoriaLogs:
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/select/logsql/query",
                 data=urllib.parse.urlencode({"query": query, "limit": 100_000}).encode(),
-                headers={"Authorization": f"Basic {credentials}"},
+                headers={"Authorization": f"Basic {credentials}", "AccountID": str(account)},
             )
             with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
                 return [json.loads(line) for line in answer if line.strip()]
