@@ -472,7 +472,8 @@ def _sidecars(
     every = settings.sidecar_figures_seconds
     objects = SidecarObjects(client, FIELD_MANAGER, settings.namespace, asks=bool(every))
     questions = SidecarQuestions(every) if every else None
-    trials = SidecarTrials(settings.collector, dirty.mark) if settings.shipper_canary else None
+    in_process = settings.process_folder and settings.process_folder / "sidecar-trials"
+    trials = SidecarTrials(settings.collector, dirty.mark, settings.trial_folder or in_process)
     return Sidecars(
         template,
         PodStore(client),
@@ -481,7 +482,7 @@ def _sidecars(
         dirty.mark,
         look_every=settings.resync_seconds,
         questions=questions,
-        trials=trials,
+        trials=trials if settings.shipper_canary else None,
     )
 
 

@@ -172,6 +172,11 @@ class Settings(BaseModel):
         "that loses or changes them; the operator tries those of sidecars. Turn it off only where it refuses what is "
         "right, and report that as a defect.",
     )
+    trial_folder: Path | None = Field(
+        default=None,
+        description="Where the operator tries what sidecars are to read, and nobody else does anything. Absent: in the "
+        "folder of PROCESS_FOLDER, else in a temporary one; what ends the operator in a trial may then do so again.",
+    )
     local_sinks: bool = Field(
         default=False,
         description="Whether AuditSinks may name addresses of the very machine that ships (loopback, link-local, "

@@ -115,7 +115,7 @@ def test_every_setting_of_the_operator_can_be_set_by_its_name(helm: Helm) -> Non
     names = set(schema["properties"]["settings"]["properties"])
     said_otherwise = {"kubeconfig", "context", "namespace", "lease", "identity", "listen_host", "listen_port", "node"}
     said_otherwise |= {"sidecar", "restart_workloads", "webhook", "webhook_port", "service_account", "prober"}
-    said_otherwise |= {"report_owner", "proof_memory"}
+    said_otherwise |= {"report_owner", "proof_memory", "trial_folder"}
     said_otherwise |= {"alert_objects", "alert_object_labels", "runbook_url"}
     only_elsewhere = {name for name in Settings.model_fields if name.startswith("agent_")}
     only_elsewhere |= {name for name in Settings.model_fields if name.startswith(("shipper", "gateway_", "reader_"))}

@@ -20,6 +20,7 @@ from audit_operator.controller.shipment import Shipment
 from audit_operator.controlplane.board import BoardUnavailable
 from audit_operator.controlplane.shipper.instructions import ShippedFiles
 from audit_operator.plan import NamespaceFact, plan
+from audit_operator.plan.canary import TRIED_IN_PART
 from audit_operator.plan.collector_files import Places
 from audit_operator.plan.shipping_status import NO_COLLECTOR, NOT_SERVED
 from audit_operator.plan.status import statuses
@@ -104,6 +105,24 @@ async def test_what_is_new_is_tried_unless_that_is_turned_off(world):
     tried, untried = (each for one in world.made for each in one.delivered)
     assert tried.canary
     assert replace(tried, canary="") == untried
+
+
+async def test_what_no_line_of_a_trial_is_about_is_said_to_the_owner_of_the_control_plane(world):
+    names = [f"n{number}" for number in range(150)]
+    to_own = [{"kind": "AuditSink", "name": "own"}]
+    crowded = replace(
+        SNAPSHOT,
+        audit_policies=tuple(audit_policy(name, rules=[{"level": "Request"}], sinkRefs=to_own) for name in names),
+        audit_sinks=tuple(sink("AuditSink", "own", name) for name in names),
+        namespaces=tuple(map(NamespaceFact, names)),
+    )
+    facts = await world.deliver(SNAPSHOT)
+    assert not any(each.id == TRIED_IN_PART for each in facts["main"].remarks)
+    world.made[0].most_sinks = 1000
+    facts = await world.deliver(crowded)
+    [said] = [each for each in facts["main"].remarks if each.id == TRIED_IN_PART]
+    assert said.severity is Severity.INFO
+    assert "of 151 sinks" in said.message
 
 
 async def test_the_same_facts_are_not_rendered_twice(world):

@@ -11,6 +11,7 @@ import pytest
 from audit_operator.api.findings import ObjectRef, Severity
 from audit_operator.controller import sidecar_trials
 from audit_operator.controller.sidecar_trials import MOST_OF_NAMESPACE, MOST_WAITING, SidecarTrials, TrialPauses
+from audit_operator.controlplane.shipper.canary import BEGUN
 from audit_operator.controlplane.shipper.trial import Outcome, Trial, TrialTimes
 from tests.shipping.canary.test_application_rehearsed import files, rehearsal
 
@@ -51,7 +52,7 @@ def made(monkeypatch):
         tried = Tried(*ends)
         monkeypatch.setattr(sidecar_trials, "try_application", tried)
         changed = asyncio.Event()
-        trials = SidecarTrials(BINARY, changed.set, TrialPauses(**pauses))
+        trials = SidecarTrials(BINARY, changed.set, pauses=TrialPauses(**pauses))
         return trials, tried, changed
 
     return make
@@ -156,6 +157,19 @@ async def test_few_of_a_namespace_wait_and_few_at_all_and_the_others_are_used_an
     while trials.verdict(policy("n"), different[-1], used=True).remark:
         await told(changed)
     assert different[-1].digest in tried.digests
+    await trials.aclose()
+
+
+async def test_what_ended_the_operator_in_its_trial_is_used_and_does_not_do_so_again(tmp_path):
+    """As where there is no room for a second collector, and the kernel ends all of a container."""
+    changed = asyncio.Event()
+    trials = SidecarTrials(Path("/no-collector"), changed.set, tmp_path / "trials")
+    trials.folder.mkdir()
+    (trials.folder / BEGUN).write_text(rehearsal().digest)
+    trials.verdict(policy(), rehearsal(), used=False)
+    await told(changed)
+    assert "was killed meanwhile" in trials.verdict(policy(), rehearsal(), used=False).remark.message
+    assert list(trials.folder.iterdir()) == []
     await trials.aclose()
 
 

@@ -12,6 +12,7 @@ import logging
 import tempfile
 import time
 from collections import OrderedDict, deque
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from audit_operator.controlplane.shipper.retrying import ATTEMPTS, PAUSE, words
 from audit_operator.controlplane.shipper.trial import Outcome, Trial, TrialTimes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from audit_operator.api.findings import ObjectRef
     from audit_operator.shipping.canary.application_rehearsed import ApplicationRehearsal
@@ -75,10 +76,15 @@ class _Known:
 
 @dataclass(slots=True)
 class SidecarTrials:
-    """Answers at once, and calls `on_change` when another answer is known. `binary` is None without a collector."""
+    """Answers at once, and calls `on_change` when another answer is known.
+
+    `binary` is None without a collector. In `folder`, what was left by whoever was killed in a trial is found; without
+    one, each trial has a temporary one.
+    """
 
     binary: Path | None
     on_change: Callable[[], None]
+    folder: Path | None = None
     pauses: TrialPauses = TrialPauses()
     _known: OrderedDict[str, _Known] = field(default_factory=OrderedDict)
     _waiting: deque[tuple[str, str, ApplicationRehearsal]] = field(default_factory=deque)
@@ -157,11 +163,20 @@ class SidecarTrials:
             return Trial(Outcome.UNFINISHED)
         times = self.pauses.trial.grown(attempts)
         try:
-            with tempfile.TemporaryDirectory(prefix="audit-operator-") as folder:
-                return try_application(Path(folder), self.binary, wanted, self._halted, times)
+            with self._place() as folder:
+                return try_application(folder, self.binary, wanted, self._halted, times)
         except Exception as error:  # noqa: BLE001 - a defect of ours must not keep sidecars from being configured
             _LOG.error("A trial failed", exc_info=error, extra={"reason": type(error).__name__})
             return Trial(Outcome.UNFINISHED, (f"it could not be tried: {type(error).__name__}",))
+
+    @contextmanager
+    def _place(self) -> Iterator[Path]:
+        if self.folder is not None:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            yield self.folder
+            return
+        with tempfile.TemporaryDirectory(prefix="audit-operator-") as folder:
+            yield Path(folder)
 
     def _note(self, digest: str, known: _Known) -> _Known:
         self._known[digest] = known
