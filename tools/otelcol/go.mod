@@ -6,6 +6,7 @@ go 1.25.0
 
 require (
 	audit-operator.dev/tools/otelcol/exporters v0.0.0
+	audit-operator.dev/tools/otelcol/extensions v0.0.0
 	audit-operator.dev/tools/otelcol/processors v0.0.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/connector/countconnector v0.157.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/connector/routingconnector v0.157.0
@@ -293,3 +294,5 @@ require (
 replace audit-operator.dev/tools/otelcol/exporters => ./exporters
 
 replace audit-operator.dev/tools/otelcol/processors => ./processors
+
+replace audit-operator.dev/tools/otelcol/extensions => ./extensions

@@ -91,6 +91,10 @@ class CredentialFiles:
     access_key: str = ""
 
 
+RETRIED_REFUSALS = "retried_refusals"
+"""Extension of the collector that has what a store answers to everything be retried."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exporter:
     """One entry of the collector's `exporters`.
@@ -211,7 +215,7 @@ def _config(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, Any
     if receiver is not None:
         return _over_grpc(sink, receiver, files, room)
     index = search_index(sink)
-    return _over_http(sink, files, room, _otlp(sink) if index is None else _bulk(index))
+    return _over_http(sink, files, room, {**_otlp(sink), **_retried(sink)} if index is None else _bulk(index))
 
 
 def _may_block(sink: SinkSpec, room: Room) -> bool:
@@ -405,6 +409,7 @@ def _over_grpc(sink: SinkSpec, receiver: Otlp, files: CredentialFiles, room: Roo
     return {
         "endpoint": f"dns:///{address.netloc}",
         "tls": _tls(sink, files) if address.scheme == "https" else {"insecure": True},
+        **_retried(sink),
         "timeout": "30s",
         "compression": "gzip",
         **({"headers": headers} if headers else {}),
@@ -414,6 +419,12 @@ def _over_grpc(sink: SinkSpec, receiver: Otlp, files: CredentialFiles, room: Roo
 
 def _otlp(sink: SinkSpec) -> dict[str, Any]:
     return {"logs_endpoint": logs_url(sink)}
+
+
+def _retried(sink: SinkSpec) -> dict[str, Any]:
+    """Exporters for OTLP would give up what is refused, whatever for; those of ours retry by themselves."""
+    keep = guarantee(sink) is Guarantee.AT_LEAST_ONCE
+    return {"middlewares": [{"id": RETRIED_REFUSALS}]} if keep else {}
 
 
 def _bulk(index: SearchIndex) -> dict[str, Any]:

@@ -8,6 +8,7 @@ async with door.open():
 from __future__ import annotations
 
 import asyncio
+import gzip
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _LARGEST_REQUEST = 2**26
+_REDIRECTS = range(300, 400)
 _ADDRESSING = frozenset({"host", "content-length"})
 
 
@@ -32,6 +34,7 @@ class Door:
         status: what it answers in the store's place; 0 passes on.
         delay: seconds between the store's answer and its own.
         closed: what begins with one of these paths is answered with `closed_with`.
+        word: what holds it is answered with `closed_with`, as by a firewall that reads what passes.
         accepted: values of the Authorization header that it lets in; None lets everybody in.
         refused, passed: requests so far.
         authorizations: each value that was sent, in order.
@@ -43,6 +46,7 @@ class Door:
         self.target, self.status, self.delay = target, 0, 0.0
         self.closed: tuple[str, ...] = ()
         self.closed_with = 403
+        self.word = b""
         self.accepted: frozenset[str] | None = None
         self.refused = self.passed = 0
         self.authorizations: list[str | None] = []
@@ -79,9 +83,11 @@ class Door:
         body = await request.read()
         status = self.status or (401 if self.accepted is not None and authorization not in self.accepted else 0)
         status = self.closed_with if not status and self.closed and request.path.startswith(self.closed) else status
+        if not status and self.word and self.word in _plain(request, body):
+            status = self.closed_with
         if status:
             self.refused += 1
-            return web.Response(status=status)
+            return web.Response(status=status, headers={"Location": "/login"} if status in _REDIRECTS else {})
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _ADDRESSING}
         url = self.target + request.path_qs
         try:
@@ -93,3 +99,7 @@ class Door:
             return web.Response(status=502)
         await asyncio.sleep(self.delay)
         return response
+
+
+def _plain(request: web.Request, body: bytes) -> bytes:
+    return gzip.decompress(body) if request.headers.get("Content-Encoding") == "gzip" else body

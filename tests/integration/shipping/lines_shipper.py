@@ -12,7 +12,7 @@ import aiohttp
 import yaml
 
 from audit_operator.api.sink import ClusterAuditSinkSpec
-from audit_operator.shipping.exporters import CredentialFiles, Exporter, Room, exporter
+from audit_operator.shipping.exporters import RETRIED_REFUSALS, CredentialFiles, Exporter, Room, exporter
 from tests.integration.shipping.collector import binary
 from tests.ports import free_ports
 
@@ -42,7 +42,10 @@ class Shipper:
         self.process = None
         scraped = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": self.metrics}}}
         config = {
-            "extensions": {STORAGE: {"directory": f"{folder}/state", "create_directory": True, "fsync": True}},
+            "extensions": {
+                STORAGE: {"directory": f"{folder}/state", "create_directory": True, "fsync": True},
+                RETRIED_REFUSALS: {},
+            },
             "receivers": {
                 "file_log": {
                     "include": [f"{folder}/audit*.log"],
@@ -62,7 +65,7 @@ class Shipper:
             "processors": {"detach": {}},
             "exporters": {each.id: dict(each.config) for each in exporters},
             "service": {
-                "extensions": [STORAGE],
+                "extensions": [STORAGE, RETRIED_REFUSALS],
                 "pipelines": {
                     f"logs/{number}": {
                         "receivers": ["file_log"],

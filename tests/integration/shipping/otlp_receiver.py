@@ -28,10 +28,12 @@ class Receiver:
         address: host and port.
     """
 
-    def __init__(self, folder: Path, *, tls: Mapping[str, str] | None = None, signal: str = "logs") -> None:
+    def __init__(
+        self, folder: Path, *, tls: Mapping[str, str] | None = None, signal: str = "logs", address: str = ""
+    ) -> None:
         self._folder = folder
         folder.mkdir()
-        self.address = f"127.0.0.1:{next(free_ports())}"
+        self.address = address or f"127.0.0.1:{next(free_ports())}"
         grpc: dict[str, Any] = {"endpoint": self.address, "include_metadata": True, **({"tls": tls} if tls else {})}
         told = {"key": "said", "from_context": "metadata.authorization", "action": "insert"}
         config = {

@@ -89,13 +89,63 @@ async def test_a_tenants_full_queue_gives_up_what_is_new_counts_it_and_holds_up_
         assert (await stored(url)).total() == 3000
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
-async def test_an_answer_that_the_collector_holds_to_be_final_loses_events_and_counts_them(tmp_path, shippers, status):
-    """Not wanted, and not ours to configure: docs/sinks.md says so. If this fails, the collector has become better."""
+@pytest.mark.parametrize("status", [302, 401, 403, 404, 500])
+async def test_what_a_store_answers_to_everything_is_waited_out(tmp_path, shippers, status):
+    with victoria_logs(tmp_path) as url:
+        door = Door(url)
+        shipper = Shipper(tmp_path, made(victoria(door.url), tmp_path))
+        shippers.append(shipper)
+        door.status = status
+        async with door.open():
+            shipper.append(0, 50)
+            await shipper.start()
+
+            async def tried_again():
+                return door.refused > 4
+
+            await until(tried_again, "further attempts")
+            assert "A store refuses whatever it is sent: records wait" in shipper.log
+            door.status = 0
+
+            async def all_stored():
+                return len(await stored(url)) == 50
+
+            await until(all_stored, "all events")
+        assert (await stored(url)).total() == 50
+        assert await shipper.count("otelcol_exporter_send_failed_log_records") == 0
+
+
+@pytest.mark.parametrize("status", [403, 500])
+async def test_what_is_refused_for_its_content_holds_up_nothing_else_and_is_counted(tmp_path, shippers, status):
+    """As by a firewall, or a store that stumbles: whoever can write the word would stop everybody's records."""
+    with victoria_logs(tmp_path) as url:
+        door = Door(url)
+        door.word, door.closed_with = b"id-7", status
+        shipper = Shipper(tmp_path, made(victoria(door.url), tmp_path))
+        shippers.append(shipper)
+        async with door.open():
+            shipper.append(7, 8)
+            await shipper.start()
+
+            async def given_up():
+                return await shipper.count("otelcol_exporter_send_failed_log_records") == 1
+
+            await until(given_up, "the one event to be given up")
+            shipper.append(0, 7)
+
+            async def others_stored():
+                return len(await stored(url)) == 7
+
+            await until(others_stored, "all others")
+        assert door.refused == 3
+
+
+async def test_an_answer_about_what_was_sent_loses_events_and_counts_them(tmp_path, shippers):
+    """Not wanted: docs/sinks.md says so."""
     door = Door("")
     shipper = Shipper(tmp_path, made(victoria(door.url), tmp_path))
     shippers.append(shipper)
-    door.status = status
+    door.status = 400
     async with door.open():
         shipper.append(0, 50)
         await shipper.start()

@@ -387,7 +387,7 @@ async def clock_jumps(it: Delivery) -> None:
 
 
 async def credentials_rotated(it: Delivery) -> None:
-    """As docs/sinks.md says: the store takes both, then the shipper gets the new, then the store takes that alone."""
+    """So that nothing waits: the store takes both, then the shipper gets the new, then the store takes that alone."""
     it.door.accepted = frozenset({basic("first")})
     await it.start(it.files(password="first"))
     async with it.writing():
@@ -409,6 +409,18 @@ async def credentials_rotated_in_a_store_that_takes_one(it: Delivery) -> None:
         it.door.accepted = frozenset({basic("second")})
         await it.start(it.files(password="second"))
         it.door.status = 0
+
+
+async def credentials_changed_in_the_store_first(it: Delivery) -> None:
+    """What is refused meanwhile waits."""
+    it.door.accepted = frozenset({basic("first")})
+    await it.start(it.files(password="first"))
+    async with it.writing():
+        await asyncio.sleep(2)
+        it.door.accepted = frozenset({basic("second")})
+        await asyncio.sleep(4)
+        await it.start(it.files(password="second"))
+    assert it.door.refused
 
 
 SITUATIONS = (
@@ -436,6 +448,7 @@ SITUATIONS = (
     clock_jumps,
     credentials_rotated,
     credentials_rotated_in_a_store_that_takes_one,
+    credentials_changed_in_the_store_first,
 )
 
 

@@ -96,15 +96,14 @@ async def test_events_up_to_the_limit_arrive_at_a_receiver_with_its_default_limi
     assert await sender.count("otelcol_exporter_send_failed_log_records") == 0
 
 
-async def test_a_receiver_that_takes_no_logs_loses_events_and_counts_them(tmp_path, shipper):
-    """Not wanted, and not ours to configure: docs/sinks.md says so. If this fails, the collector has become better."""
+async def test_records_wait_for_a_receiver_that_takes_no_logs(tmp_path, shipper):
     receiver = Receiver(tmp_path / "receiver", signal="traces")
     sender = shipper(made(spec(f"http://{receiver.address}")))
     sender.append(0, 50)
     await sender.start()
     with receiver.running():
-
-        async def given_up():
-            return await sender.count("otelcol_exporter_send_failed_log_records") == 50
-
-        await until(given_up, "all events to be given up")
+        await until(lambda: "answered with Unimplemented" in sender.log, "a refusal")
+    mended = Receiver(tmp_path / "mended", address=receiver.address)
+    with mended.running():
+        await until(lambda: len(ids(mended)) == 50, "all events")
+    assert await sender.count("otelcol_exporter_send_failed_log_records") == 0

@@ -16,8 +16,6 @@ from audit_operator.shipping.application.reading import locate, recognise
 from audit_operator.shipping.application.redacting import redact
 from audit_operator.shipping.application.writing import POD, POD_UID, POD_UID_VARIABLE, POD_VARIABLE, write
 from audit_operator.shipping.collector.configuration import (
-    OFFSETS,
-    QUEUES,
     TOGETHER,
     Endpoints,
     extensions,
@@ -77,7 +75,7 @@ def render(pipeline: ApplicationPipeline, endpoints: Endpoints) -> dict[str, Any
         "connectors": {name: connector(ways) for name, ways in ways_out.items()},
         "exporters": {each.id: dict(each.config) for each in pipeline.exporters},
         "service": {
-            "extensions": ["health_check", OFFSETS, QUEUES],
+            "extensions": list(extensions(pipeline.state, endpoints)),
             "telemetry": telemetry(endpoints),
             "pipelines": {
                 "logs/read": {"receivers": ["file_log"], "processors": list(processors), "exporters": [ROUTING]},

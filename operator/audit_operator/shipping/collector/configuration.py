@@ -33,6 +33,7 @@ from audit_operator.shipping.collector.routing import (
     pipelines,
     spread,
 )
+from audit_operator.shipping.exporters import RETRIED_REFUSALS
 from audit_operator.shipping.pipeline import LARGEST_LINE, AuditFiles, AuditWebhook
 from audit_operator.shipping.redaction import rendering as redaction
 from audit_operator.shipping.redaction import withholding
@@ -116,7 +117,7 @@ def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[
             **counting.exporter(pipeline, endpoints.detections),
         },
         "service": {
-            "extensions": ["health_check", OFFSETS, QUEUES],
+            "extensions": list(extensions(pipeline.state, endpoints)),
             "telemetry": telemetry(endpoints),
             "pipelines": {
                 **(counting.pipelines(pipeline, read) if counts else {"logs/read": read}),
@@ -238,7 +239,7 @@ def file_log(include: Iterable[str], exclude: Iterable[str]) -> dict[str, Any]:
 
 
 def extensions(state: str, endpoints: Endpoints) -> dict[str, Any]:
-    """Health, and what is kept in the folder `state`."""
+    """Health, what is kept in the folder `state`, and how exporters take refusals."""
 
     def storage(name: str) -> dict[str, Any]:
         return {"directory": f"{state}/{name}", "create_directory": True, "fsync": True}
@@ -247,6 +248,7 @@ def extensions(state: str, endpoints: Endpoints) -> dict[str, Any]:
         "health_check": {"endpoint": endpoints.health},
         OFFSETS: storage("offsets"),
         QUEUES: storage("queues"),
+        RETRIED_REFUSALS: {},
     }
 
 
