@@ -52,6 +52,13 @@ def test_all_figures_are_read():
     }
 
 
+def test_what_a_sidecar_counts_by_file_is_one_sum():
+    counted = 'otelcol_processor_incoming_items{otel_signal="logs",processor="transform/quarantine'
+    by_file = HEARD.replace(f'{counted}"}} 1\n', f'{counted}/logs/a.log"}} 2\n{counted}/logs/b.log"}} 3\n')
+    assert by_file != HEARD
+    assert parse(by_file).quarantined == 5
+
+
 def test_what_an_index_refuses_is_lost_and_not_sent():
     of_exporter = '{exporter="search_bulk/central"}'
     said = parse(

@@ -18,7 +18,7 @@ from audit_operator.shipping.canary import application_rehearsed
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.redaction.demand import RedactionDemand
 from tests.integration.shipping.collector import binary
-from tests.integration.shipping.test_canary import replaced, sink, to
+from tests.integration.shipping.test_canary import replaced, sink, to, without
 from tests.plan.objects import audit_policy
 
 TIMES = TrialTimes(most=180.0)
@@ -73,6 +73,10 @@ FAULTS = {
     "quarantine that goes nowhere": (
         replaced('"dated_files/0"', '"dated_files/1"', "service", "pipelines", "logs/quarantine-0"),
         "did not arrive",
+    ),
+    "quarantine that is not counted": (
+        without("transform/quarantine/audit/**/*.log", "service", "pipelines", "logs/quarantine-0", "processors"),
+        "unreadable lines: counted",
     ),
     "storage that is not listed": (
         replaced('"file_storage/queues"', '"health_check"', "service", "extensions"),

@@ -108,6 +108,11 @@ def test_every_reason_but_that_of_redaction_is_tried():
     assert said == {None, *Reason} - {Reason.NOT_REDACTED}
 
 
+def test_every_line_in_quarantine_is_to_be_counted():
+    made = rehearsal().within(FOLDER)
+    assert made.canary.unreadable == sum("quarantine" in each.planted.attributes for each in made.lines) > 10
+
+
 def test_a_good_line_leaves_as_it_was_written_and_with_its_own_time():
     line = of(lines(), "a good line")
     assert (line.text, line.time) == (line.line, "2001-02-03T04:05:06Z")

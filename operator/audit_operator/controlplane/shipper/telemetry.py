@@ -113,7 +113,12 @@ def parse(text: str) -> Telemetry:
         exporters={each: _exporter(counted, each) for each in exporters},
         received=sum(value for (name, _), value in counted.items() if name == "receiver_accepted_log_records"),
         refused=sum(value for (name, _), value in counted.items() if name == "receiver_refused_log_records"),
-        quarantined=counted["processor_incoming_items", COUNTED],
+        quarantined=sum(
+            value
+            for (name, label), value in counted.items()
+            # A sidecar counts by the entry of the policy that names the file.
+            if name == "processor_incoming_items" and f"{label}/".startswith(f"{COUNTED}/")
+        ),
         dropped=sum(value for (name, _), value in counted.items() if name == "processor_filter_logs_filtered"),
         turned_away=sum(value for (name, _), value in counted.items() if name == _TURNED_AWAY),
         uncounted=counted["processor_incoming_items", LEFT_OUT]

@@ -54,7 +54,8 @@ class ApplicationRehearsed:
     @property
     def canary(self) -> Canary:
         """What must become of the lines."""
-        return Canary(log="", planted=tuple(each.planted for each in self.lines))
+        planted = tuple(each.planted for each in self.lines)
+        return Canary(log="", planted=planted, unreadable=sum("quarantine" in each.attributes for each in planted))
 
 
 @dataclass(frozen=True, slots=True)
