@@ -106,8 +106,13 @@ def test_a_collector_that_has_ended_is_not_started_again_once_its_configuration_
     assert not supervisor.collector.runs
 
 
-CALM = ['otelcol_exporter_queue_size{exporter="x"} 50', 'otelcol_exporter_queue_capacity{exporter="x"} 100']
-FULL = ['otelcol_exporter_queue_size{exporter="x"} 51', CALM[1]]
+CALM = [
+    'otelcol_exporter_queue_size{exporter="x"} 50',
+    'otelcol_exporter_queue_capacity{exporter="x"} 100',
+    'otelcol_processor_waits_for{exporter="x"} 1',
+    "otelcol_processor_held_up 0",
+]
+FULL = ['otelcol_exporter_queue_size{exporter="x"} 51', *CALM[1:]]
 
 
 @pytest.fixture

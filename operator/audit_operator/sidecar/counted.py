@@ -13,9 +13,9 @@ QUARANTINED = "transform/quarantine/"
 MAY_BE_FULL = 0.5
 """Of a queue: what waits to get into it is large at times."""
 
-_SAMPLE = re.compile(r"otelcol_([a-z_]+?)(?:_total)?\{(.*)\} ([0-9]+(?:\.[0-9]+)?(?:e\+?[0-9]{1,2})?)")
+_SAMPLE = re.compile(r"otelcol_([a-z_]+?)(?:_total)?(?:\{(.*)\})? ([0-9]+(?:\.[0-9]+)?(?:e\+?[0-9]{1,2})?)")
 _INSTANCE = re.compile(r'target_info\{.*service_instance_id="([^"]{1,64})"')
-_TURNED_AWAY = "processor_memory_limiter_refused_log_records"
+_HELD_UP, _WAITS_FOR = "processor_held_up", "processor_waits_for"
 _INDEXED = "exporter_indexed_log_records"
 _BY_SINK = (
     "exporter_sent_log_records",
@@ -53,17 +53,18 @@ def is_held_up(lines: list[str]) -> bool:
     """Whether it may be waiting to hand on what it has read: a queue, a disk or its memory limit takes no more.
 
     In an orderly end, it notes what waits so as delivered, and never reads it again (measured: 100 lines each time).
-    When it is killed, it notes nothing. What was turned away once may have got in since.
+    When it is killed, it notes nothing; what it has read since its last note arrives twice. A sink with BestEffort
+    holds up nobody.
     """
-    turned_away = any(value for name, _, value in _samples(lines) if name == _TURNED_AWAY)
-    return turned_away or any(map(_takes_no_more, _by_sink(lines).values()))
+    waits = [bool(value) for name, _, value in _samples(lines) if name == _HELD_UP]
+    waits_for = {_label(labels, "exporter") for name, labels, _ in _samples(lines) if name == _WAITS_FOR}
+    full = (_may_be_full(figures) for sink, figures in _by_sink(lines).items() if sink in waits_for)
+    return not waits or any(waits) or any(full)
 
 
-def _takes_no_more(figures: list[int]) -> bool:
-    _, failed, not_queued, queue, capacity = figures
-    if capacity:
-        return not_queued > 0 or queue > MAY_BE_FULL * capacity
-    return failed > 0
+def _may_be_full(figures: list[int]) -> bool:
+    *_, queue, capacity = figures
+    return queue > MAY_BE_FULL * capacity
 
 
 def _by_sink(lines: list[str]) -> dict[str, list[int]]:
@@ -86,7 +87,7 @@ def _samples(lines: list[str]) -> Iterator[tuple[str, str, int]]:
     """Name, labels and value of each."""
     for line in lines:
         if (sample := _SAMPLE.fullmatch(line)) is not None:
-            yield sample[1], sample[2], int(float(sample[3]))
+            yield sample[1], sample[2] or "", int(float(sample[3]))
 
 
 def _label(labels: str, name: str) -> str:

@@ -29,9 +29,10 @@ def read():
 
 def answer():
     labels = f'service_instance_id="{epoch}",audit_operator_config="{digest}"'
-    figures = {f"target_info{{{labels}}}": 1}
+    figures = {f"target_info{{{labels}}}": 1, "otelcol_processor_held_up": 0}
     if "full-queue" in text:
         figures |= {f'otelcol_exporter_queue_{name}{{exporter="x"}}': 1000 for name in ("size", "capacity")}
+        figures |= {'otelcol_processor_waits_for{exporter="x"}': 1}
     return "".join(f"{name} {value}\n" for name, value in figures.items())
 
 

@@ -27,6 +27,10 @@ otelcol_processor_filter_logs_filtered{filter="filter/levels"} 7
 otelcol_deltatocumulative_datapoints 90
 otelcol_deltatocumulative_datapoints{error="limit"} 5
 otelcol_deltatocumulative_datapoints{error="delta.ErrOutOfOrder"} 1
+# TYPE otelcol_processor_held_up gauge
+otelcol_processor_held_up 0
+# TYPE otelcol_processor_waits_for gauge
+otelcol_processor_waits_for{exporter="otlp_http/clusterauditsink.central"} 1
 # TYPE otelcol_processor_incoming_items counter
 otelcol_processor_incoming_items{otel_signal="logs",processor="lookup"} 30
 otelcol_processor_incoming_items{otel_signal="logs",processor="transform/quarantine"} 1
@@ -70,27 +74,38 @@ def test_what_an_index_refuses_is_lost_and_not_sent():
     assert said.exporters["search_bulk/central"] == ExporterFigures(sent=17, failed=7)
 
 
+OF_TENANT = '{data_type="logs",exporter="otlp_http/auditsink.team.own"}'
+WITH_TENANT = f"""\
+{HEARD}\
+otelcol_exporter_enqueue_failed_log_records{OF_TENANT} 500
+otelcol_exporter_send_failed_log_records{OF_TENANT} 7
+otelcol_exporter_queue_capacity{OF_TENANT} 1000
+otelcol_exporter_queue_size{OF_TENANT} 1000
+"""
+
+
 @pytest.mark.parametrize(
     ("was", "now", "held_up"),
     [
         ("14912", "14912", False),
+        ("processor_held_up 0", "processor_held_up 1", True),
+        ("processor_held_up 0", "processor_other 0", True),
         ("14912", "4.2e+09", True),
-        ("otelcol_exporter_sent_", "otelcol_exporter_enqueue_failed_", True),
-        ("4.294967296e+09", "0", True),
-        ("lookup_source_reloads 4", 'otelcol_processor_memory_limiter_refused_log_records{processor="m"} 100', True),
-        ("lookup_source_reloads 4", 'otelcol_processor_memory_limiter_refused_log_records{processor="m"} 0', False),
+        ("otelcol_exporter_sent_", "otelcol_exporter_enqueue_failed_", False),
+        ('waits_for{exporter="otlp_http/clusterauditsink.central', 'waits_for{exporter="otlp_http/other', False),
     ],
     ids=[
-        "none",
-        "its queue is full",
-        "its queue cannot be written",
-        "it has no queue, and a write failed",
-        "its memory limit lets nothing in",
-        "its memory limit lets all in",
+        "a tenant's queue is full",
+        "it waits",
+        "it does not say",
+        "a queue that it waits for is full",
+        "its queue could not be written once",
+        "it waits for one that has said nothing",
     ],
 )
-def test_what_holds_a_collector_up_is_seen(was, now, held_up):
-    assert parse(HEARD.replace(was, now)).held_up == held_up
+def test_what_holds_a_collector_up_now_is_seen_and_nothing_else(was, now, held_up):
+    assert was in WITH_TENANT
+    assert parse(WITH_TENANT.replace(was, now)).held_up == held_up
 
 
 def test_a_collector_that_names_no_configuration_runs_none_of_ours():

@@ -25,9 +25,8 @@ _MOST_BYTES = 8 * 2**20
 _INSTANCE = "service_instance_id"
 _MAY_BE_FULL = 0.5
 """Of a queue: what waits to get into it is large at times."""
-
-
-_TURNED_AWAY = "processor_memory_limiter_refused_log_records"
+_HELD_UP, _WAITS_FOR = "processor_held_up", "processor_waits_for"
+"""What `together` shows (tools/otelcol/processors)."""
 _DETECTIONS = "deltatocumulative_datapoints"
 """Of each batch, one for each series; with the label `error` where it was dropped, nearly always for lack of room."""
 
@@ -44,7 +43,9 @@ class Telemetry:
         epoch: tells apart the times it did so.
         config: digest of the configuration.
         exporters: by id.
-        turned_away: records that the memory limit has turned away, each time that they were offered.
+        waits: whether it has waited for a while to hand on what it has read, or has just failed to; None where it does
+            not say.
+        waits_for: exporters that it waits for while their queues are full.
         table_reloads: how often it has read its table again.
     """
 
@@ -55,7 +56,8 @@ class Telemetry:
     refused: int
     quarantined: int
     dropped: int
-    turned_away: int
+    waits: bool | None
+    waits_for: frozenset[str]
     uncounted: int
     table_reloads: int
 
@@ -64,15 +66,18 @@ class Telemetry:
         """Whether it may be waiting to hand on what it has read: a queue, a disk or its memory limit takes no more.
 
         In an orderly end, it notes what waits so as delivered, and never reads it again (measured: 100 events each
-        time). When it is killed, it notes nothing. What was turned away once may have got in since.
+        time). When it is killed, it notes nothing; what it has read since its last note arrives twice. What a tenant's
+        store does, or one with BestEffort, holds up nobody.
         """
-        return self.turned_away > 0 or any(map(_takes_no_more, self.exporters.values()))
+        return self.waits is not False or any(_may_be_full(self.exporters[each]) for each in self._waited_for)
+
+    @property
+    def _waited_for(self) -> frozenset[str]:
+        return self.waits_for.intersection(self.exporters)
 
 
-def _takes_no_more(figures: ExporterFigures) -> bool:
-    if figures.capacity:
-        return figures.not_queued > 0 or figures.queue > _MAY_BE_FULL * figures.capacity
-    return figures.failed > 0
+def _may_be_full(figures: ExporterFigures) -> bool:
+    return figures.queue > _MAY_BE_FULL * figures.capacity
 
 
 def read(endpoints: Endpoints) -> Telemetry:
@@ -120,7 +125,8 @@ def parse(text: str) -> Telemetry:
             if name == "processor_incoming_items" and f"{label}/".startswith(f"{COUNTED}/")
         ),
         dropped=sum(value for (name, _), value in counted.items() if name == "processor_filter_logs_filtered"),
-        turned_away=sum(value for (name, _), value in counted.items() if name == _TURNED_AWAY),
+        waits=bool(counted[_HELD_UP, ""]) if (_HELD_UP, "") in counted else None,
+        waits_for=frozenset(exporter for name, exporter in counted if name == _WAITS_FOR),
         uncounted=counted["processor_incoming_items", LEFT_OUT]
         + sum(value for (name, error), value in counted.items() if name == _DETECTIONS and error),
         table_reloads=counted["lookup_source_reloads", ""],
@@ -140,7 +146,8 @@ _COUNTED = {
     "processor_incoming_items": "processor",
     "processor_filter_logs_filtered": "filter",
     "lookup_source_reloads": "",
-    _TURNED_AWAY: "processor",
+    _HELD_UP: "",
+    _WAITS_FOR: "exporter",
     _DETECTIONS: "error",
 }
 """Metrics, each with the label that tells apart what it counts for."""

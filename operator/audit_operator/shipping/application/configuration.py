@@ -23,6 +23,7 @@ from audit_operator.shipping.collector.configuration import (
     of_environment,
     telemetry,
     unexpanded,
+    waiting_for,
 )
 from audit_operator.shipping.collector.ottl import attribute, text, transform
 from audit_operator.shipping.collector.routing import DETACH, ROUTING, Destination, connector, pipelines, way_out
@@ -60,8 +61,8 @@ def render(pipeline: ApplicationPipeline, endpoints: Endpoints) -> dict[str, Any
     """The configuration, to be written as YAML or JSON."""
     ways_out = {ROUTING: _ways_out(pipeline)}
     processors = {
+        TOGETHER: waiting_for(pipeline.exporters),
         "memory_limiter": {"check_interval": "1s", "limit_mib": 96, "spike_limit_mib": 16},
-        TOGETHER: {},
         "transform/lines": transform(locate(pipeline), *recognise(pipeline), *redact(pipeline), *write(pipeline)),
     }
     configuration = {

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from audit_operator.shipping.collector.routing import WayOut
+    from audit_operator.shipping.exporters import Exporter
     from audit_operator.shipping.pipeline import AuditPipeline
 
 ARGUMENTS = ("--feature-gates=stanza.synchronousLogEmitter",)
@@ -54,7 +55,8 @@ OFFSETS, QUEUES = "file_storage/offsets", "file_storage/queues"
 KEYS = "lookup/pseudonyms"
 TOGETHER = "together"
 """Is done once all queues have what was read, and keeps it as it was read until then: a receiver tries again with that.
-But for it, what the first try has moved to where it belongs would not be there for the second."""
+But for it, what the first try has moved to where it belongs would not be there for the second. It stands before the
+memory limiter, since it shows what is held up, whatever the reason."""
 IDENTITY = "audit_operator.config"
 """Attribute in which a collector's own telemetry says which configuration it runs."""
 
@@ -172,8 +174,8 @@ def _connectors(ways_out: Mapping[str, list[WayOut]]) -> dict[str, Any]:
 
 def _processors(pipeline: AuditPipeline) -> dict[str, Any]:
     return {
+        TOGETHER: waiting_for(pipeline.exporters),
         "memory_limiter": {"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20},
-        TOGETHER: {},
         "transform/read": transform(*reading.recognise(), *reading.read(pipeline.shape)),
         "lookup": deciding.lookup(
             pipeline.shape,
@@ -236,6 +238,11 @@ def file_log(include: Iterable[str], exclude: Iterable[str]) -> dict[str, Any]:
         "include_file_name": False,
         "retry_on_failure": {"enabled": True, "max_elapsed_time": "0s"},
     }
+
+
+def waiting_for(exporters: Iterable[Exporter]) -> dict[str, Any]:
+    """What stands at the beginning, and shows which exporters can hold it up."""
+    return {"exporters": sorted(each.id for each in exporters if not each.detached)}
 
 
 def extensions(state: str, endpoints: Endpoints) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/otel/metric/noop"
 
 	"audit-operator.dev/tools/otelcol/processors/detach"
 )
@@ -21,12 +22,19 @@ func one(t *testing.T, factory processor.Factory, take consumer.ConsumeLogsFunc)
 		t.Fatal(err)
 	}
 	made, err := factory.CreateLogs(
-		context.Background(), processor.Settings{ID: component.NewID(factory.Type())}, factory.CreateDefaultConfig(), next,
+		context.Background(), settings(factory), factory.CreateDefaultConfig(), next,
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return made
+}
+
+func settings(factory processor.Factory) processor.Settings {
+	return processor.Settings{
+		ID:                component.NewID(factory.Type()),
+		TelemetrySettings: component.TelemetrySettings{MeterProvider: noop.NewMeterProvider()},
+	}
 }
 
 func event() plog.Logs {
