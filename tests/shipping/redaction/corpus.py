@@ -69,6 +69,7 @@ def _core(secret: str) -> str:
     """What must not be seen of a secret whose kind may be."""
     if "PRIVATE KEY" in secret:
         return secret.split("\n")[1]
+    secret = re.sub(r"%3A%2F%2Fapp%3A", "://app:", secret.replace("%40", "@"))
     return re.sub(r"^(?:Bearer\s+|Basic\s+|kubeadm join --token=|.*://app:)|@.*svc.*", "", secret)
 
 
@@ -253,20 +254,30 @@ def iban_in_small_letters(number: int) -> str:
     return iban(number).lower()
 
 
+def iban_with_dashes(number: int) -> str:
+    plain = iban(number)
+    return "-".join(plain[place : place + 4] for place in range(0, len(plain), 4))
+
+
+def encoded_url_with_password(number: int) -> str:
+    return urllib.parse.quote(url_with_password(number), safe="")
+
+
 TOKENS = (
     jwt, github, aws, slack, vault, bearer, basic, jwt_in_base64, bootstrap,
     bearer_after_a_tab, bearer_on_a_line_of_its_own, basic_after_a_tab,
 )  # fmt: skip
 VARIANTS = (
     bearer_after_a_tab, bearer_on_a_line_of_its_own, basic_after_a_tab, url_with_odd_password, url_with_long_password,
-    e_mail_with_umlauts, iban_in_small_letters,
+    e_mail_with_umlauts, iban_in_small_letters, iban_with_dashes, encoded_url_with_password,
 )  # fmt: skip
 """Of which a large one would tell nothing that a small one does not."""
 SECRETS = (
-    private_key, private_key_in_base64, url_with_password, url_with_odd_password, url_with_long_password
+    private_key, private_key_in_base64, url_with_password, url_with_odd_password, url_with_long_password,
+    encoded_url_with_password,
 )  # fmt: skip
 PERSONAL = (e_mail, e_mail_with_umlauts, phone, social_security_number)
-FINANCIAL = (card, iban, iban_in_small_letters)
+FINANCIAL = (card, iban, iban_in_small_letters, iban_with_dashes)
 
 # Places. Of Secrets and token objects, where the value itself says nothing.
 
@@ -567,6 +578,13 @@ BY_DEFAULT: dict[str, Callable[[str], Json]] = {
     "environment in a text": lambda s: event(
         "widgets", requestObject=widget(text=line_of(pod(env=[{"name": "SECRET_KEY", "value": s}])))
     ),
+    "header of a probe": lambda s: event(
+        requestObject=pod(
+            livenessProbe={"httpGet": {"httpHeaders": [{"name": "Authorization", "value": f"ApiKey {s}"}]}}
+        )
+    ),
+    "header as a field": lambda s: event("widgets", requestObject=widget(headers={"Cookie": s, "x": "y"})),
+    "headers as lists": lambda s: event("widgets", requestObject=widget(headers={"Proxy-Authorization": [s]})),
     "command line": lambda s: event(
         subresource="exec", requestURI=f"/api/v1/namespaces/shop/pods/it/exec?command=mysql&command=-p{s}&stdin=true"
     ),
@@ -622,6 +640,31 @@ ANYWHERE: dict[str, Callable[[str], Json]] = {
 """Where the shape of the value tells."""
 
 
+IN_PROSE: dict[str, Callable[[str], Json]] = {
+    "message of a webhook with an assignment": lambda s: event(
+        "widgets", responseStatus=_status(f'admission webhook "v" denied the request: DB_PASSWORD={s} is weak')
+    ),
+    "message with an assignment": lambda s: event("widgets", responseStatus=_status(f"cannot use api_key={s}, sorry")),
+    "answer with an assignment": lambda s: event(
+        "widgets", responseObject={"kind": "Status", **_status(f"line one\nAPP_TOKEN={s}\nline three")}
+    ),
+    "text with quoted assignments": lambda s: event(
+        "widgets", requestObject=widget(text=f"A='1' DB_PASSWORD=\"{s}\"", more=json.dumps({"text": f'api-key="{s}"'}))
+    ),
+    "text with assignments": lambda s: event("widgets", requestObject=widget(text=f"A=1\nCLIENT_SECRET={s}\nB=2")),
+    "webhook's annotation with an assignment": lambda s: event(annotations={"v.example.com/why": f"DB_PASSWORD={s}"}),
+    "ValidatingAdmissionPolicy": lambda s: event(
+        annotations={
+            "validation.policy.admission.k8s.io/validation_failure": line_of(
+                [{"message": f'the "password" {s} is in use', "policy": "p", "binding": "b", "expressionIndex": 0}]
+            )
+        }
+    ),
+    "URL in a parameter": lambda s: event(requestURI=f"/x?to=https%3A%2F%2Fapp%3A{s}%40db.shop%2Fa&b=c"),
+}
+"""Taken out where a policy asks for Secrets; where signs stand in such a value, nobody knows where it ends."""
+
+
 def leaks() -> Iterator[Leak]:
     number = 0
     for places, demands in ((OF_SECRETS, (NOTHING, DEFAULT)), (BY_DEFAULT, (DEFAULT,)), (OF_ACCOUNTS, (EVERYTHING,))):
@@ -635,6 +678,9 @@ def leaks() -> Iterator[Leak]:
                 )
             number += 1
             yield Leak(f"{place}, with odd signs", _with_odd_signs(plant, number), odd(number), demand=demands[-1])
+    for place, plant in IN_PROSE.items():
+        number += 1
+        yield Leak(place, plant(opaque(number)), opaque(number), demand=DEFAULT)
     for kinds, demand in ((TOKENS + SECRETS, DEFAULT), (PERSONAL + FINANCIAL, EVERYTHING)):
         for kind in kinds:
             for place, plant in ANYWHERE.items():
@@ -732,6 +778,9 @@ def _harmless_fields() -> Iterator[tuple[str, Json]]:
     yield "pull secrets", {"imagePullSecrets": [{"name": "registry-credentials"}]}
     yield "flag", {"automountServiceAccountToken": False}
     yield "condition", {"conditions": [{"type": "Ready", "status": "True", "message": "Deployment is available."}]}
+    yield "arguments", {"args": ["--token-ttl=3600", "--secret-name=db", "--key-size=4096", "--password-file=/run/x"]}
+    yield "organisation", {"organization": "acme", "cookiePolicy": "none", "authorization": {"mode": "RBAC"}}
+    yield "address", {"args": ["--next=https%3A%2F%2Fshop.svc%3A8443%2Fa%40b"]}
     yield "selector", {"selector": {"matchExpressions": [{"key": "secret-access", "operator": "In", "values": ["a"]}]}}
 
 

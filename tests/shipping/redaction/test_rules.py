@@ -78,6 +78,7 @@ values = st.recursive(
 
 @given(values.filter(lambda value: isinstance(value, dict | list)))
 @example(["\\\na@b.cd"])
+@example({"last-applied-configuration\\": 0})
 @settings(max_examples=examples(500))
 def test_rules_leave_json_with_the_same_structure(value):
     """Only a number that looks like a card's may cost the whole object: it has no quotes to put a marker in."""

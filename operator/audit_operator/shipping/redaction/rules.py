@@ -96,13 +96,14 @@ _PII, _FINANCIAL = RedactionProfile.PII, RedactionProfile.FINANCIAL
 _BEFORE = r'((?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))+|\b)'
 """Escapes of JSON, all that follow one another: of two backslashes the second begins none. Or the edge of a word."""
 
-GUARDS = ("_", "J", "K", "Basic", "basic", "key", "ken", "cret")
+GUARDS = ("_", "J", "K", "Basic", "basic", "key", "ken", "cret", "%")
 """Of literals that hold one of these, none stands where it does not."""
 
 _NAMED = (
     "word", "wd", "hrase", "dential",
     'ken":"', 'ken\\"', 'ken","v', 'ken","t', 'cret":"', 'cret\\"', 'cret","v', 'cret","t',
     "_key", "-key", "ikey", "skey", "tkey", "ekey",
+    "ken=", "cret=",
 )  # fmt: skip
 """One of these stands wherever a rule that goes by the name of a value can match."""
 
@@ -122,6 +123,10 @@ _SPACE = r"\\+[nrt]"
 
 _URL_USER = rf'://(?:[^/\s:@"\\]|{_SIGN})*:'
 _URL_PASSWORD = rf'(?:[^/\s"\\]|{_SIGN}|(?:\\\\)+)+@'
+_ENCODED = r"(?:[^&\s\"\\%/?#]|%(?:[013-9a-fA-F][0-9a-fA-F]|2[0-9a-eA-E]))"
+"""Of a URL in a parameter of another one, in which only a slash ends who is named."""
+_TELLING = r"(?i:passw(?:or)?d|passphrase|secret|token|[_ -]key|credential)"
+_HEADER = r"(?i:(?:[a-z0-9_.-]*[_.-])?(?:authorization|cookie))"
 _REFUSED = rf"(?:{_KEY_END}|(?:^|[^A-Za-z])secret)(?:\[[^\]\s\"\\]*\]|\])*"
 """The end of a path, in a message that refuses what stands there."""
 _REFUSES = r"(?:: [A-Z][a-z]+ value: | in [a-z]+ must be of type [a-z0-9, ]+: )"
@@ -236,7 +241,7 @@ RULES = (
         "last-applied-in-yaml",
         _SECRETS,
         # In YAML, or in a text in a text: where it ends nobody can tell.
-        rf"(last-applied-configuration(?:\\\\+\"|'|)\s*:){_PLAIN}",
+        rf"(last-applied-configuration(?:\\(?:\\\\)+\"|'|)\s*:){_PLAIN}",
         literals=("last-applied-configuration",),
         replacement=f"{KEPT}{MARKER}",
         scope=Scope.OBJECTS,
@@ -261,6 +266,33 @@ RULES = (
         rf'("field":"[^"\\]*{_REFUSED}","message":"){_PLAIN}',
         literals=('"field":"',),
         replacement=f"{KEPT}{MARKER}",
+    ),
+    Rule(
+        "header",
+        _SECRETS,
+        rf'("{_HEADER}":\[?"|"name":"{_HEADER}","value":"){_PLAIN}',
+        literals=('zation"', 'kie"'),
+        folded=True,
+        replacement=f"{KEPT}{MARKER}",
+        scope=Scope.WORDS,
+    ),
+    _by_name("assigned", rf"((?:{_KEY_END}|_SECRET|_secret)=(?:\\+\"|')?)(?:[^\s\"\\,;]|{_SIGN})+"),
+    Rule(
+        "refused-in-prose",
+        _SECRETS,
+        # Of a ValidatingAdmissionPolicy, whose author may put in any value; the whole annotation, with several of them.
+        rf'(validation_failure":")(?:{_PLAIN})?{_TELLING}(?:{_PLAIN})?',
+        literals=("_failure",),
+        folded=True,
+        replacement=f"{KEPT}{MARKER}",
+        scope=Scope.WORDS,
+    ),
+    Rule(
+        "password-in-encoded-url",
+        _SECRETS,
+        f"((?i:%3A%2F%2F){_ENCODED}*?(?::|%3[aA])){_ENCODED}*(?:@|%40)",
+        literals=("%2F%2F", "%2f%2f", "%2F%2f", "%2f%2F"),
+        replacement=f"{KEPT}{MARKER}@",
     ),
     Rule(
         "password-in-url",
@@ -357,10 +389,13 @@ RULES = (
     Rule(
         "iban",
         _FINANCIAL,
-        rf"{_BEFORE}(?:(?:{_IBAN_COUNTRIES})[0-9]{{2}}(?: ?[A-Z0-9]{{4}}){{3,7}}(?: ?[A-Z0-9]{{1,3}})?|"
+        rf"{_BEFORE}(?:(?:{_IBAN_COUNTRIES})[0-9]{{2}}(?:[ -]?[A-Z0-9]{{4}}){{3,7}}(?:[ -]?[A-Z0-9]{{1,3}})?|"
         # In small letters, hashes look like those with letters in their numbers.
-        rf"(?:{_IBAN_COUNTRIES.lower()})[0-9]{{2}}(?: ?[0-9]{{4}}){{3,7}}(?: ?[0-9]{{1,3}})?)\b",
-        gates=(r"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4}", r"[a-z]{2}[0-9]{2} ?[0-9]{4} ?[0-9]{4} ?[0-9]{4}"),
+        rf"(?:{_IBAN_COUNTRIES.lower()})[0-9]{{2}}(?:[ -]?[0-9]{{4}}){{3,7}}(?:[ -]?[0-9]{{1,3}})?)\b",
+        gates=(
+            r"[A-Z]{2}[0-9]{2}[ -]?[A-Z0-9]{4}[ -]?[A-Z0-9]{4}",
+            r"[a-z]{2}[0-9]{2}[ -]?[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{4}",
+        ),
         replacement=f"{KEPT}{MARKER}",
     ),
     Rule(
