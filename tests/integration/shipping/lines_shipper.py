@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import os
 import re
 import subprocess
 
@@ -22,7 +23,8 @@ _READY = "Everything is ready"
 
 
 def made(spec, folder, authorization="", *, name="central", kind=ClusterAuditSinkSpec, **room):
-    files = CredentialFiles(authorization, *("/tmp/ca", "/tmp/crt", "/tmp/key") * ("tls" in spec))  # noqa: S108 - not read
+    tls = ("/tmp/ca", "/tmp/crt", "/tmp/key") if "tls" in spec else ("", "", "")  # noqa: S108 - not read
+    files = CredentialFiles(authorization, *tls, f"{folder}/keys" if "s3" in spec else "")
     result = exporter(
         kind.model_validate_json(json.dumps(spec)),
         name,
@@ -36,8 +38,9 @@ def made(spec, folder, authorization="", *, name="central", kind=ClusterAuditSin
 class Shipper:
     """A collector from lines in a file to exporters."""
 
-    def __init__(self, folder, *exporters):
+    def __init__(self, folder, *exporters, environ=None):
         self.folder = folder
+        self.environ = environ or {}
         self.metrics = next(free_ports())
         self.process = None
         scraped = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": self.metrics}}}
@@ -84,7 +87,11 @@ class Shipper:
         ready = self.log.count(_READY)
         with (self.folder / "collector.log").open("ab") as log:
             self.process = subprocess.Popen(  # noqa: ASYNC220, S603  # returns at once; the binary of the asset module
-                [binary(), "--config", self.folder / "config.yaml"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [binary(), "--config", self.folder / "config.yaml"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environ},
             )
         await until(lambda: self.log.count(_READY) > ready, "a collector that is ready")
 

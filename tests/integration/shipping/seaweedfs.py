@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 KEY_ID, KEY = "AKIATEST", "secret/of+the/test="
+WRITERS_ID, WRITERS_KEY = "AKIAWRITER", "secret/of+a/writer="
+"""Of somebody who makes no buckets: for an administrator, each write to one that is not there would."""
 _PATIENCE, _STEP = 60.0, 0.1
 
 
@@ -68,8 +70,15 @@ class SeaweedFs:
 def seaweedfs(folder: Path) -> Iterator[SeaweedFs]:
     """Run until the end of the block; what it stores stays in the folder."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    identity = {"name": "shipper", "credentials": [{"accessKey": KEY_ID, "secretKey": KEY}], "actions": ["Admin"]}
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    identities = [
+        {"name": "shipper", "credentials": [{"accessKey": KEY_ID, "secretKey": KEY}], "actions": ["Admin"]},
+        {
+            "name": "writer",
+            "credentials": [{"accessKey": WRITERS_ID, "secretKey": WRITERS_KEY}],
+            "actions": ["Read", "Write", "List"],
+        },
+    ]
+    (folder / "s3.json").write_text(json.dumps({"identities": identities}))
     ports = free_ports()
     wanted = ("master.port", "volume.port", "filer.port", "s3.port")
     flags = [flag for name in wanted for flag in (f"-{name}={next(ports)}", f"-{name}.grpc={next(ports)}")]
