@@ -16,6 +16,7 @@ import base64
 import ipaddress
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -92,7 +93,9 @@ class CredentialFiles:
 
 
 RETRIED_REFUSALS = "retried_refusals"
-"""Extension of the collector that has what a store answers to everything be retried."""
+"""Extension of the collector for exporters for OTLP: what a store answers to everything is retried, and no redirect is
+followed, which would take records and credentials where it likes. Exporters of ours do so by themselves."""
+_RETRIED: Mapping[str, Any] = MappingProxyType({"middlewares": [{"id": RETRIED_REFUSALS}]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +218,7 @@ def _config(sink: SinkSpec, files: CredentialFiles, room: Room) -> dict[str, Any
     if receiver is not None:
         return _over_grpc(sink, receiver, files, room)
     index = search_index(sink)
-    return _over_http(sink, files, room, {**_otlp(sink), **_retried(sink)} if index is None else _bulk(index))
+    return _over_http(sink, files, room, {**_otlp(sink), **_RETRIED} if index is None else _bulk(index))
 
 
 def _may_block(sink: SinkSpec, room: Room) -> bool:
@@ -409,7 +412,7 @@ def _over_grpc(sink: SinkSpec, receiver: Otlp, files: CredentialFiles, room: Roo
     return {
         "endpoint": f"dns:///{address.netloc}",
         "tls": _tls(sink, files) if address.scheme == "https" else {"insecure": True},
-        **_retried(sink),
+        **_RETRIED,
         "timeout": "30s",
         "compression": "gzip",
         **({"headers": headers} if headers else {}),
@@ -419,12 +422,6 @@ def _over_grpc(sink: SinkSpec, receiver: Otlp, files: CredentialFiles, room: Roo
 
 def _otlp(sink: SinkSpec) -> dict[str, Any]:
     return {"logs_endpoint": logs_url(sink)}
-
-
-def _retried(sink: SinkSpec) -> dict[str, Any]:
-    """Exporters for OTLP would give up what is refused, whatever for; those of ours retry by themselves."""
-    keep = guarantee(sink) is Guarantee.AT_LEAST_ONCE
-    return {"middlewares": [{"id": RETRIED_REFUSALS}]} if keep else {}
 
 
 def _bulk(index: SearchIndex) -> dict[str, Any]:

@@ -2,67 +2,66 @@ package refusals
 
 import (
 	"context"
+	"crypto/sha256"
 	"io"
 	"net/http"
+	"strconv"
 
 	"go.opentelemetry.io/collector/extension/extensionmiddleware"
 )
 
 const mostOfAnAnswer = 64 << 10
 
-// GetHTTPRoundTripper makes 503 of what all records are answered with.
+// GetHTTPRoundTripper makes 503 of a refusal that is not final.
 func (r *refusals) GetHTTPRoundTripper(context.Context) (extensionmiddleware.WrapHTTPRoundTripperFunc, error) {
 	return func(_ context.Context, base http.RoundTripper) (http.RoundTripper, error) {
-		return &client{refusals: r, base: base}, nil
+		return &client{memory: newMemory(r.log), base: base}, nil
 	}, nil
 }
 
 type client struct {
-	*refusals
+	*memory
 	base http.RoundTripper
 }
 
 // RoundTrip is that of http.RoundTripper.
 func (c *client) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.GetBody == nil {
+		return c.base.RoundTrip(request)
+	}
+	if !c.isEmpty() && c.knows(digest(request)) {
+		refused, err := c.base.RoundTrip(withoutRecords(request))
+		if err != nil {
+			return refused, err
+		}
+		if !isAnswer(refused.StatusCode) {
+			c.wait(request.URL.Host, said(refused))
+			return later(refused), nil
+		}
+		discard(refused)
+	}
 	response, err := c.base.RoundTrip(request)
-	if err != nil || !isRefusal(response.StatusCode) || request.GetBody == nil {
+	switch {
+	case err != nil || comesAgain(response.StatusCode):
 		return response, err
+	case !isRefusal(response.StatusCode):
+		if !c.isEmpty() {
+			c.forget(digest(request))
+		}
+		return response, nil
+	case c.isFinal(digest(request), request.URL.Host, said(response)):
+		return stays(response), nil
 	}
-	waits := c.isForAll(request.Context(), attempt{
-		store:  request.URL.Host,
-		answer: func() string { return response.Status },
-		isRefused: func() bool {
-			empty, failed := c.base.RoundTrip(withoutRecords(request))
-			if failed != nil {
-				return true
-			}
-			discard(empty)
-			return !isAnswer(empty.StatusCode)
-		},
-		again: func() bool {
-			discard(response)
-			response, err = c.offer(request)
-			return err == nil && isRefusal(response.StatusCode)
-		},
-	})
-	if waits && err == nil {
-		response.StatusCode = http.StatusServiceUnavailable
-		response.Status = "503 Service Unavailable"
-		// When to come again was said of something else, if at all.
-		response.Header.Del("Retry-After")
-		response.Header.Del("Location")
-	}
-	return response, err
+	return later(response), nil
 }
 
-func (c *client) offer(request *http.Request) (*http.Response, error) {
-	body, err := request.GetBody()
-	if err != nil {
-		return nil, err
+func digest(request *http.Request) any {
+	sum := sha256.New()
+	if body, err := request.GetBody(); err == nil {
+		_, _ = io.Copy(sum, body)
+		_ = body.Close()
 	}
-	again := request.Clone(request.Context())
-	again.Body = body
-	return c.base.RoundTrip(again)
+	return [sha256.Size]byte(sum.Sum(nil))
 }
 
 func withoutRecords(request *http.Request) *http.Request {
@@ -72,11 +71,25 @@ func withoutRecords(request *http.Request) *http.Request {
 	return empty
 }
 
-// isRefusal says whether an exporter would give up what is answered so. A redirect with 301 to 303 is followed with GET,
-// ends at a page that says 200, and has taken nothing; with 307 and 308, it is followed as it should be.
+// later is what an exporter retries.
+func later(response *http.Response) *http.Response {
+	response.StatusCode = http.StatusServiceUnavailable
+	response.Status = strconv.Itoa(response.StatusCode) + " " + http.StatusText(response.StatusCode)
+	// When to come again was said of something else, if at all.
+	response.Header.Del("Retry-After")
+	return stays(response)
+}
+
+// stays keeps a client from where an answer leads: with credentials, and to what only this machine may reach.
+func stays(response *http.Response) *http.Response {
+	response.Header.Del("Location")
+	return response
+}
+
+// isRefusal says whether an exporter would give up what is answered so, or follow it elsewhere. A redirect with 301 to
+// 303 would be followed with GET, end at a page that says 200, and have taken nothing.
 func isRefusal(code int) bool {
-	return code >= http.StatusMultipleChoices && !isAnswer(code) && !comesAgain(code) &&
-		code != http.StatusTemporaryRedirect && code != http.StatusPermanentRedirect
+	return code >= http.StatusMultipleChoices && !isAnswer(code) && !comesAgain(code)
 }
 
 // isAnswer says whether a store has looked into what it was sent; RFC 9110.
@@ -96,6 +109,11 @@ func comesAgain(code int) bool {
 		return true
 	}
 	return false
+}
+
+// said is the code alone: whoever chooses a store chooses its words.
+func said(response *http.Response) string {
+	return strconv.Itoa(response.StatusCode)
 }
 
 // discard lets the connection be used again.

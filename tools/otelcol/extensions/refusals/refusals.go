@@ -1,5 +1,5 @@
-// Package refusals is an extension for the clients of exporters whose records must not be lost: what a store, or what
-// stands before it, refuses because of who asks, or because of its own state, is offered again.
+// Package refusals is an extension for the clients of exporters: what a store, or what stands before it, refuses because
+// of who asks, or because of its own state, is offered again.
 //
 // Upstream's exporters for OTLP give up whatever is answered with anything but a few codes: for a password that was
 // changed in the store before it was changed here, a proxy without its backend, a path that is mistyped. What is in the
@@ -7,9 +7,9 @@
 // final: they would be refused for ever, and hold up those behind them; and whoever can bring such records about would
 // stop everybody's.
 //
-// Which of them it is, a code does not say: a firewall answers 403 to a word that it does not like. So the store is sent
-// a request without records. Where it takes that, or looks into it, the records are to blame, unless it takes them when
-// they are offered again at once, as one of several stores behind a balancer would.
+// Which of them it is, a code does not say: a firewall answers 403 to a word that it does not like, and may shut out
+// whoever said it for a while. So what was refused before is only offered again once the store has taken a request
+// without records, or has looked into it. What is refused all the same, some times over, is refused for what it is.
 package refusals
 
 import (
@@ -24,9 +24,12 @@ import (
 )
 
 const (
-	offers  = 3
-	between = time.Second
-	often   = time.Minute
+	// rounds is how often records are refused while the store takes others, until that is final. One of several stores
+	// behind a balancer may be broken.
+	rounds = 5
+	// most is how many requests are remembered: an exporter has two on their way.
+	most  = 64
+	often = time.Minute
 )
 
 // NewFactory makes extensions of type retried_refusals.
@@ -35,23 +38,16 @@ func NewFactory() extension.Factory {
 		component.MustNewType("retried_refusals"),
 		func() component.Config { return &struct{}{} },
 		func(_ context.Context, settings extension.Settings, _ component.Config) (extension.Extension, error) {
-			return newRefusals(settings.Logger), nil
+			return &refusals{log: settings.Logger}, nil
 		},
 		component.StabilityLevelBeta,
 	)
 }
 
-func newRefusals(log *zap.Logger) *refusals {
-	return &refusals{log: log, pause: between, said: map[[2]string]time.Time{}}
-}
-
 type refusals struct {
 	component.StartFunc
 	component.ShutdownFunc
-	log   *zap.Logger
-	pause time.Duration
-	lock  sync.Mutex
-	said  map[[2]string]time.Time
+	log *zap.Logger
 }
 
 var (
@@ -59,45 +55,75 @@ var (
 	_ extensionmiddleware.GRPCClient = (*refusals)(nil)
 )
 
-// attempt is one request that was refused, and how to go on with it.
-type attempt struct {
-	store  string
-	answer func() string
-	// isRefused sends a request without records, and says whether it is refused as well.
-	isRefused func() bool
-	// again sends the records once more, and says whether they are refused.
-	again func() bool
+// memory is what is known of the requests of one client.
+type memory struct {
+	log     *zap.Logger
+	lock    sync.Mutex
+	refused map[any]int
+	waits   time.Time
+	final   time.Time
 }
 
-// isForAll says whether a store refuses everything, so that records had better wait; and that they are not refused any
-// more, which is for the caller to know.
-func (r *refusals) isForAll(ctx context.Context, a attempt) bool {
-	for range offers - 1 {
-		if a.isRefused() {
-			r.tell(a, "A store refuses whatever it is sent: records wait")
-			return true
-		}
-		select {
-		case <-ctx.Done():
-			return true
-		case <-time.After(r.pause):
-		}
-		if !a.again() {
-			return false
-		}
-	}
-	r.tell(a, "A store refuses some records, and takes others: these are given up")
-	return false
+func newMemory(log *zap.Logger) *memory {
+	return &memory{log: log, refused: map[any]int{}}
 }
 
-// tell logs what a store answers, once in a while: an exporter logs each of its attempts, with the code that it gets.
-func (r *refusals) tell(a attempt, what string) {
-	r.lock.Lock()
-	defer r.lock.Unlock()
-	key := [2]string{a.store, what}
-	if time.Since(r.said[key]) < often {
-		return
+// isEmpty says that nothing was refused lately, so that nobody need know which request this is.
+func (m *memory) isEmpty() bool {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	return len(m.refused) == 0
+}
+
+// knows says whether a request was refused before.
+func (m *memory) knows(request any) bool {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	_, found := m.refused[request]
+	return found
+}
+
+// forget is for what was taken, or is not offered again.
+func (m *memory) forget(request any) {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	delete(m.refused, request)
+}
+
+// isFinal notes that a request was refused, and says whether that is final.
+func (m *memory) isFinal(request any, store, answer string) bool {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	before, known := m.refused[request]
+	if !known {
+		for other := range m.refused {
+			if len(m.refused) < most {
+				break
+			}
+			delete(m.refused, other)
+		}
+		m.refused[request] = 0
+		return false
 	}
-	r.said[key] = time.Now()
-	r.log.Warn(what, zap.String("store", a.store), zap.String("answer", a.answer()))
+	if before+1 < rounds {
+		m.refused[request] = before + 1
+		return false
+	}
+	delete(m.refused, request)
+	m.tell(&m.final, "A store refuses some records, and takes others: these are given up", store, answer)
+	return true
+}
+
+// wait says once in a while what a store answers: an exporter logs each of its attempts, with the code that it gets.
+func (m *memory) wait(store, answer string) {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	m.tell(&m.waits, "A store refuses whatever it is sent: records wait", store, answer)
+}
+
+func (m *memory) tell(last *time.Time, what, store, answer string) {
+	if time.Since(*last) >= often {
+		*last = time.Now()
+		m.log.Warn(what, zap.String("store", store), zap.String("answer", answer))
+	}
 }

@@ -16,96 +16,167 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-func quick() *refusals {
-	made := newRefusals(zap.NewNop())
-	made.pause = 0
+const tries = 20
+
+// exporter is one that offers records again as long as it is to, and no more than some times.
+type exporter struct {
+	t      *testing.T
+	url    string
+	client http.Client
+}
+
+func exportingTo(t *testing.T, store http.HandlerFunc) *exporter {
+	t.Helper()
+	server := httptest.NewServer(store)
+	t.Cleanup(server.Close)
+	made := &exporter{t: t, url: server.URL}
+	wrap, _ := (&refusals{log: zap.NewNop()}).GetHTTPRoundTripper(context.Background())
+	made.client.Transport, _ = wrap(context.Background(), http.DefaultTransport)
 	return made
 }
 
-// answered is what comes of a request with records where a store answers so; and how often it was sent records.
-func answered(t *testing.T, store func(body string, offer int) int) (int, int) {
-	t.Helper()
-	offered := 0
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		if len(body) > 0 {
-			offered++
-		}
-		w.Header().Set("Location", "/elsewhere")
-		w.WriteHeader(store(string(body), offered))
-	}))
-	defer server.Close()
-	wrap, _ := quick().GetHTTPRoundTripper(context.Background())
-	transport, _ := wrap(context.Background(), http.DefaultTransport)
-	client := http.Client{Transport: transport}
-	response, err := client.Post(server.URL, "application/x-protobuf", strings.NewReader("records"))
+func (e *exporter) offer(records string) int {
+	response, err := e.client.Post(e.url, "application/x-protobuf", strings.NewReader(records))
 	if err != nil {
-		t.Fatal(err)
+		e.t.Fatal(err)
 	}
 	_ = response.Body.Close()
-	return response.StatusCode, offered
+	return response.StatusCode
 }
 
-func TestWhatIsInTheWayOfAllRecordsIsTemporary(t *testing.T) {
-	for _, code := range []int{301, 302, 303, 401, 403, 404, 405, 407, 409, 410, 451, 500, 501, 505} {
-		got, offered := answered(t, func(string, int) int { return code })
-		if got != http.StatusServiceUnavailable || offered != 1 {
-			t.Errorf("%d became %d after %d offers", code, got, offered)
+func (e *exporter) export(records string) int {
+	for range tries {
+		if code := e.offer(records); code != http.StatusServiceUnavailable {
+			return code
 		}
+	}
+	return http.StatusServiceUnavailable
+}
+
+func answering(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "/elsewhere")
+		w.Header().Set("Retry-After", "7200")
+		w.WriteHeader(code)
+	}
+}
+
+func body(r *http.Request) string {
+	text, _ := io.ReadAll(r.Body)
+	return string(text)
+}
+
+func TestWhatIsInTheWayOfAllRecordsIsWaitedOut(t *testing.T) {
+	for _, code := range []int{301, 302, 303, 307, 308, 401, 403, 404, 405, 407, 409, 410, 451, 500, 501, 505} {
+		e := exportingTo(t, answering(code))
+		if got := e.export("records"); got != http.StatusServiceUnavailable {
+			t.Errorf("%d became %d", code, got)
+		}
+	}
+}
+
+func TestRecordsThatWaitAreTakenOnceTheStoreTakesAny(t *testing.T) {
+	code, taken := http.StatusUnauthorized, 0
+	e := exportingTo(t, func(w http.ResponseWriter, r *http.Request) {
+		if body(r) != "" && code == http.StatusOK {
+			taken++
+		}
+		w.WriteHeader(code)
+	})
+	e.export("records")
+	code = http.StatusOK
+	if got := e.export("records"); got != http.StatusOK || taken != 1 {
+		t.Errorf("became %d, taken %d times", got, taken)
 	}
 }
 
 func TestWhatIsInTheWayOfTheseRecordsAloneIsFinal(t *testing.T) {
-	for _, taken := range []int{200, 204, 400, 422} {
-		got, offered := answered(t, func(body string, _ int) int {
-			if body == "" {
-				return taken
+	for _, forNone := range []int{200, 204, 400, 422} {
+		offered := 0
+		e := exportingTo(t, func(w http.ResponseWriter, r *http.Request) {
+			switch body(r) {
+			case "poison":
+				offered++
+				w.WriteHeader(http.StatusForbidden)
+			case "":
+				w.WriteHeader(forNone)
 			}
-			return http.StatusForbidden
 		})
-		if got != http.StatusForbidden || offered != offers {
-			t.Errorf("beside %d it became %d after %d offers", taken, got, offered)
+		if got := e.export("poison"); got != http.StatusForbidden || offered != 1+rounds {
+			t.Errorf("beside %d it became %d after %d offers", forNone, got, offered)
+		}
+		if got := e.export("records"); got != http.StatusOK {
+			t.Errorf("others became %d", got)
 		}
 	}
 }
 
-func TestWhatOneOfSeveralStoresTakesIsTaken(t *testing.T) {
-	got, offered := answered(t, func(body string, offer int) int {
-		if body != "" && offer == 1 {
-			return http.StatusInternalServerError
+func TestWhoeverIsShutOutForAWordGivesUpTheWordAndNothingElse(t *testing.T) {
+	shut := 0
+	e := exportingTo(t, func(w http.ResponseWriter, r *http.Request) {
+		if shut > 0 {
+			shut--
+			w.WriteHeader(http.StatusForbidden)
+		} else if body(r) == "poison" {
+			shut = 3
+			w.WriteHeader(http.StatusForbidden)
 		}
-		return http.StatusOK
 	})
-	if got != http.StatusOK || offered != 2 {
-		t.Errorf("became %d after %d offers", got, offered)
+	left := map[string]bool{"poison": true, "1": true, "2": true, "3": true}
+	became := map[string]int{}
+	for range 20 * tries {
+		for records := range left {
+			if code := e.offer(records); code != http.StatusServiceUnavailable {
+				became[records] = code
+				delete(left, records)
+			}
+		}
+	}
+	if became["poison"] != http.StatusForbidden || became["1"] != 200 || became["2"] != 200 || became["3"] != 200 {
+		t.Errorf("%v", became)
 	}
 }
 
 func TestOtherAnswersStayAsTheyAre(t *testing.T) {
 	for _, code := range []int{200, 204, 400, 411, 413, 415, 422, 429, 502, 503, 504} {
-		got, offered := answered(t, func(string, int) int { return code })
-		if got != code || offered != 1 {
-			t.Errorf("%d became %d after %d offers", code, got, offered)
+		e := exportingTo(t, answering(code))
+		if got := e.offer("records"); got != code {
+			t.Errorf("%d became %d", code, got)
 		}
+	}
+}
+
+func TestWhatCannotBeSentIsNoRefusal(t *testing.T) {
+	broken := errors.New("cut off")
+	transport := &client{memory: newMemory(zap.NewNop()), base: brokenTransport{broken}}
+	request, _ := http.NewRequest(http.MethodPost, "http://store/", strings.NewReader("records"))
+	if _, err := transport.RoundTrip(request); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+}
+
+type brokenTransport struct{ err error }
+
+func (b brokenTransport) RoundTrip(*http.Request) (*http.Response, error) { return nil, b.err }
+
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	known := newMemory(zap.NewNop())
+	for number := range 10 * most {
+		known.isFinal(number, "store", "403")
+	}
+	if len(known.refused) > most {
+		t.Errorf("%d", len(known.refused))
 	}
 }
 
 type message struct{ records int }
 
-func called(t *testing.T, store func(records int) error) error {
-	t.Helper()
+func TestTheSameHoldsForGRPC(t *testing.T) {
 	connection, err := grpc.NewClient("passthrough:///store", grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = connection.Close() }()
-	invoke := func(_ context.Context, _ string, request, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
-		return store(request.(*message).records)
-	}
-	return quick().intercept(context.Background(), "/Export", &message{records: 7}, &message{}, connection, invoke)
-}
-
-func TestTheSameHoldsForGRPC(t *testing.T) {
 	for _, each := range []struct {
 		forRecords, forNone, becomes codes.Code
 	}{
@@ -119,28 +190,21 @@ func TestTheSameHoldsForGRPC(t *testing.T) {
 		{codes.InvalidArgument, codes.OK, codes.InvalidArgument},
 		{codes.ResourceExhausted, codes.OK, codes.ResourceExhausted},
 	} {
-		err := called(t, func(records int) error {
-			if records == 0 {
+		invoke := func(_ context.Context, _ string, request, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
+			if request.(*message).records == 0 {
 				return status.Error(each.forNone, "")
 			}
 			return status.Error(each.forRecords, "")
-		})
-		if status.Code(err) != each.becomes {
-			t.Errorf("%s beside %s became %v", each.forRecords, each.forNone, err)
+		}
+		known, sent, becomes := newMemory(zap.NewNop()), &message{records: 7}, codes.Unavailable
+		for range tries {
+			becomes = status.Code(known.intercept(context.Background(), "/Export", sent, &message{}, connection, invoke))
+			if becomes != codes.Unavailable {
+				break
+			}
+		}
+		if becomes != each.becomes {
+			t.Errorf("%s beside %s became %s", each.forRecords, each.forNone, becomes)
 		}
 	}
 }
-
-func TestWhatCannotBeSentIsNoRefusal(t *testing.T) {
-	wrap, _ := quick().GetHTTPRoundTripper(context.Background())
-	broken := errors.New("cut off")
-	transport, _ := wrap(context.Background(), brokenTransport{broken})
-	request, _ := http.NewRequest(http.MethodPost, "http://store/", strings.NewReader("records"))
-	if _, err := transport.RoundTrip(request); !errors.Is(err, broken) {
-		t.Error(err)
-	}
-}
-
-type brokenTransport struct{ err error }
-
-func (b brokenTransport) RoundTrip(*http.Request) (*http.Response, error) { return nil, b.err }
