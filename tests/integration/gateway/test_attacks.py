@@ -7,6 +7,8 @@ import socket
 import ssl
 import threading
 import time
+import urllib.request
+import uuid
 from http import HTTPStatus
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from audit_operator.gateway.event_list import split
 from audit_operator.gateway.load import Load
 from audit_operator.gateway.receiver import Limits
+from audit_operator.shipping import otlp
 from tests.gateway.lists import HEAD, TAIL, event, list_of
 from tests.integration.gateway.pki import Authority
 from tests.integration.gateway.shipping_collector import ShippingCollector, victoria_logs_sink
@@ -153,3 +156,16 @@ def spoken(world, content):
     ):
         connection.sendall(content)
         return connection.recv(1 << 16)
+
+
+def test_what_a_store_sends_back_goes_round_no_more(world):
+    """A tenant's name server may let the name of a store stand for the collector's own loopback."""
+    returned, new = split(list_of(*(event(f"{name}-{uuid.uuid4()}") for name in ("returned", "new"))))
+    records = otlp.record(returned, {"cluster": "test", "namespace": "team"}), otlp.record(new, {})
+    request = urllib.request.Request(  # loopback
+        f"http://{world.address}/v1/logs", otlp.request(records), {"Content-Type": otlp.CONTENT_TYPE}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        assert answer.status == HTTPStatus.OK
+    world.stored.until_it_has({new.decode()})
+    assert returned.decode() not in world.stored.texts()

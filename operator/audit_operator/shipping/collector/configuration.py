@@ -57,6 +57,7 @@ TOGETHER = "together"
 """Is done once all queues have what was read, and keeps it as it was read until then: a receiver tries again with that.
 But for it, what the first try has moved to where it belongs would not be there for the second. It stands before the
 memory limiter, since it shows what is held up, whatever the reason."""
+RETURNED = "filter/returned"
 IDENTITY = "audit_operator.config"
 """Attribute in which a collector's own telemetry says which configuration it runs."""
 
@@ -176,6 +177,7 @@ def _processors(pipeline: AuditPipeline) -> dict[str, Any]:
     return {
         TOGETHER: waiting_for(pipeline.exporters),
         "memory_limiter": {"check_interval": "1s", "limit_percentage": 80, "spike_limit_percentage": 20},
+        **({RETURNED: _returned()} if isinstance(pipeline.source, AuditWebhook) else {}),
         "transform/read": transform(*reading.recognise(), *reading.read(pipeline.shape)),
         "lookup": deciding.lookup(
             pipeline.shape,
@@ -189,6 +191,15 @@ def _processors(pipeline: AuditPipeline) -> dict[str, Any]:
         proving.REDACT: proving.proved(_redactions(pipeline), _withheld(pipeline)),
         "transform/write": transform(*writing.write(pipeline)),
     }
+
+
+def _returned() -> dict[str, Any]:
+    """Drop what was shipped before.
+
+    A tenant's name server may let the name of a store stand for our own loopback: everything that is sent there would
+    come back, and be sent there and everywhere else, for ever.
+    """
+    return {"error_mode": "ignore", "log_conditions": [f"{attribute('cluster')} != nil"]}
 
 
 def _redactions(pipeline: AuditPipeline) -> Iterator[Statements]:
