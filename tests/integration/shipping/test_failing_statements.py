@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import cycle, islice
@@ -16,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from audit_operator.api.detection import Detection, DetectionKey, Selection
 from audit_operator.api.observations import UnreadableLines
 from audit_operator.api.redaction import PseudonymizedField
 from audit_operator.controlplane.shipper import telemetry
 from audit_operator.controlplane.shipper.unreadable_tally import UnreadableTally
+from audit_operator.detections.counted import event_count
+from audit_operator.detections.own import resolve
 from audit_operator.shipping.collector.attributes import QUARANTINE, UNDISCLOSED
 from audit_operator.shipping.collector.configuration import ARGUMENTS, Endpoints, render
 from audit_operator.shipping.collector.demands import entries
@@ -29,12 +33,14 @@ from audit_operator.shipping.collector.pseudonym_keys import KEYS_FILE, keys_tex
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.enforcement.table import Shape
 from audit_operator.shipping.exporters import Exporter
-from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline
+from audit_operator.shipping.pipeline import AuditFiles, AuditPipeline, Counting
 from audit_operator.shipping.redaction.key_tree import KeyTree
 from audit_operator.shipping.redaction.keyring import RANDOM_BYTES, Epoch
 from audit_operator.shipping.redaction.own_pattern import OwnPattern
 from tests.examples import THOROUGH
 from tests.integration.shipping.collector import Record, run_collector
+from tests.integration.shipping.counted import scraped
+from tests.integration.shipping.test_counting import unread
 from tests.ports import free_ports
 from tests.shipping.redaction.corpus import DEFAULT, EVERYTHING, Leak, event, leaks, line_of, widget
 
@@ -111,7 +117,7 @@ class Breakable:
     writing: tuple[str, ...]
 
     @classmethod
-    def of(cls, folder: Path, demands=DEMANDS, listed=None, detections="127.0.0.1:0") -> Breakable:
+    def of(cls, folder: Path, demands=DEMANDS, listed=None, detections="127.0.0.1:0", counts=()) -> Breakable:
         (folder / KEYS_FILE).write_text(keys_text(["shop", ""], KEYS))
         (folder / "table.yaml").write_text(yaml_text({"-": {}, **(entries(demands) if listed is None else listed)}))
         pipeline = AuditPipeline(
@@ -125,6 +131,7 @@ class Breakable:
             exporters=(Exporter("file", {}, detached=False),),
             redactions=demands,
             keys=str(folder / KEYS_FILE),
+            counting=Counting(counts),
         )
         endpoints = Endpoints(health=f"127.0.0.1:{next(free_ports())}", detections=detections)
         config = render(pipeline, endpoints)
@@ -227,6 +234,34 @@ def test_what_is_withheld_is_counted_by_the_part_that_failed(tmp_path):
 
     breakable.run([(*each, line_of(event())) for each in faults], tmp_path, then=ask, telemetry=port)
     assert told == [UnreadableLines("", "not redacted", 1), UnreadableLines("", "undisclosed fields", 1)]
+
+
+def test_no_series_of_a_detection_holds_what_could_not_be_redacted(tmp_path):
+    """An event of which withholding failed as well is counted as not compared: only writing keeps it back."""
+    ports = free_ports()
+    port, shown = next(ports), f"127.0.0.1:{next(ports)}"
+    keys = (DetectionKey.USER, DetectionKey.SOURCE)
+    own = resolve(Detection(name="d", selection=Selection(users=("*",)), group_by=keys))
+    counts = (event_count(own, namespaced=False, kept=3600, most=5000),)
+    breakable, counted, left_out = Breakable.of(tmp_path, detections=shown, counts=counts), Counter(), []
+    second = (*breakable.withholding, NONE)
+    faults = [(NONE, NONE), *((breakable.first_statement, each) for each in second)]
+
+    def ask():
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline and (left_out != [len(second)] or counted.total() <= 1):
+            counted.update(scraped(shown) - counted)
+            left_out[:] = [unread(port)]
+            time.sleep(0.2)
+
+    records = breakable.run([(*each, line_of(event())) for each in faults], tmp_path, then=ask, telemetry=port)
+    unproved = sum(each.attributes.get(QUARANTINE) == "not redacted" for each in records)
+    assert unproved > 0
+    assert left_out == [len(second)]
+    assert 1 < counted.total() <= len(faults) - unproved
+    labels = {value for series in counted for _, value in series}
+    assert any(each.startswith("p-") for each in labels)
+    assert labels.isdisjoint({PERSON, ADDRESS})
 
 
 def test_an_event_that_redaction_did_not_see_is_withheld_as_a_whole(tmp_path):

@@ -25,6 +25,7 @@ from audit_operator.shipping.collector import unreadable
 from audit_operator.shipping.collector.attributes import QUARANTINE, RAW, UNDISCLOSED, UNREADABLE
 from audit_operator.shipping.collector.deciding import state
 from audit_operator.shipping.collector.ottl import Statements, assign, attribute, body, cache, concat, text, transform
+from audit_operator.shipping.collector.proving import IS_PROVED
 from audit_operator.shipping.collector.reading import VERB, key
 from audit_operator.shipping.collector.salvaging import REST
 from audit_operator.shipping.enforcement.table import DETECTIONS, Step, detection_mark, user_symbol
@@ -47,7 +48,7 @@ DETECTED = "op.detected"
 """Attribute: the conditions that hold for an event; absent if none does."""
 UNREAD = "op.unread"
 """Attribute: that some condition was not compared with an event, for what that would cost, or since what it asks for
-could not be read; absent otherwise."""
+could not be read, or was not proved to be redacted; absent otherwise."""
 LARGEST_READ = 2**16
 """Bytes of the line of an event whose bodies are compared with conditions of namespaces: a reader is everybody's."""
 LONGEST_LABEL = 256
@@ -81,7 +82,10 @@ def detect(pipeline: AuditPipeline) -> dict[str, Any]:
 
 
 def _detect(counts: tuple[EventCount, ...]) -> Iterator[Statements]:
-    is_event = f"{attribute(QUARANTINE)} == nil and IsMap(log.body)"
+    readable = f"{attribute(QUARANTINE)} == nil and IsMap(log.body)"
+    # Writing withholds what is not proved. But that is behind the branch, and labels of series hold values.
+    is_event = f"{readable} and {IS_PROVED}"
+    yield Statements((assign(attribute(UNREAD), text("true")),), (f"{readable} and not ({IS_PROVED})",))
     code = body("responseStatus", "code")
     yield Statements((assign(attribute(CODE), code),), (is_event, f"IsMap({body('responseStatus')})"))
     # Of what is withheld, any of them may ask.
