@@ -15,6 +15,7 @@ from audit_operator.controlplane.shipper.collector import Collector
 from audit_operator.plan import NamespaceFact, Snapshot
 from audit_operator.plan.application_logs import application_files
 from audit_operator.shipping.canary import application_rehearsed
+from audit_operator.shipping.collector.proving import REDACT
 from audit_operator.shipping.collector.yaml_text import yaml_text
 from audit_operator.shipping.redaction.demand import RedactionDemand
 from tests.integration.shipping.collector import binary
@@ -60,16 +61,18 @@ def test_what_is_planned_passes(tmp_path, kind):
 
 
 PROCESSED = "processors", "transform/lines", "log_statements"
+REDACTED = "processors", REDACT, "steps"
+WRITTEN = "processors", "transform/write", "log_statements"
 FAULTS = {
     "wrong field in a path": (replaced('[\\"user\\"]', '[\\"usr\\"]', *PROCESSED), "a good line"),
     "lines of one byte": (replaced("2MiB", "1", "receivers", "file_log", "max_log_size"), "a good line"),
     "rotated files left out": (replaced(".log.*", ".log~*", "receivers", "file_log", "include"), "did not arrive"),
     "include that matches nothing": (replaced(".log", ".lgo", "receivers", "file_log", "include"), "did not arrive"),
-    "no secret taken out": (replaced("passw", "pasw", *PROCESSED), "a value is still in it"),
+    "no secret taken out": (replaced("passw", "pasw", *REDACTED), "a value is still in it"),
     "links that lead out": (replaced("file.path_resolved", "file.path", *PROCESSED), "a line outside of its volume"),
     "another reason": (replaced("no user", "no name", *PROCESSED), "attribute quarantine"),
     "wrong layout of time": (replaced("%Y-%m-%dT", "%Y-%d-%mT", *PROCESSED), "its time is"),
-    "no namespace": (replaced('attributes[\\"namespace\\"]', 'attributes[\\"nmspace\\"]', *PROCESSED), "namespace"),
+    "no namespace": (replaced('attributes[\\"namespace\\"]', 'attributes[\\"nmspace\\"]', *WRITTEN), "namespace"),
     "quarantine that goes nowhere": (
         replaced('"dated_files/0"', '"dated_files/1"', "service", "pipelines", "logs/quarantine-0"),
         "did not arrive",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from audit_operator.shipping.application.attributes import FILES
 from audit_operator.shipping.application.reading import QUARANTINED as IN_QUARANTINE
 from audit_operator.shipping.application.reading import locate, recognise
-from audit_operator.shipping.application.redacting import redact
+from audit_operator.shipping.application.redacting import redact, withheld
 from audit_operator.shipping.application.writing import POD, POD_UID, POD_UID_VARIABLE, POD_VARIABLE, write
 from audit_operator.shipping.collector.configuration import (
     TOGETHER,
@@ -26,6 +26,7 @@ from audit_operator.shipping.collector.configuration import (
     waiting_for,
 )
 from audit_operator.shipping.collector.ottl import attribute, text, transform
+from audit_operator.shipping.collector.proving import REDACT, proved
 from audit_operator.shipping.collector.routing import DETACH, ROUTING, Destination, connector, pipelines, way_out
 from audit_operator.shipping.collector.unreadable import COUNTED
 from audit_operator.shipping.redaction.rendering import PSEUDONYM_KEY
@@ -63,7 +64,9 @@ def render(pipeline: ApplicationPipeline, endpoints: Endpoints) -> dict[str, Any
     processors = {
         TOGETHER: waiting_for(pipeline.exporters),
         "memory_limiter": {"check_interval": "1s", "limit_mib": 96, "spike_limit_mib": 16},
-        "transform/lines": transform(locate(pipeline), *recognise(pipeline), *redact(pipeline), *write(pipeline)),
+        "transform/lines": transform(locate(pipeline), *recognise(pipeline)),
+        REDACT: proved(redact(pipeline), withheld()),
+        "transform/write": transform(*write(pipeline)),
     }
     configuration = {
         "extensions": extensions(pipeline.state, endpoints),

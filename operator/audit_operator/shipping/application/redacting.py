@@ -4,7 +4,8 @@ Patterns run over all of a line as compact JSON with sorted keys, however the ap
 anything, the line stays as it was written. Of a field that a line names twice, only the last is in that JSON: such a
 line is written anew. A line that is no JSON is redacted as text, where it is spelled so that patterns can be trusted.
 
-What cannot be redacted is withheld: its size and the reason are all that is shipped.
+What cannot be redacted is withheld: its size and the reason are all that is shipped. So is a line on which a statement
+failed, or the condition of one (`collector.proving`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from audit_operator.shipping.application.reading import IS_OBJECT, QUARANTINED, 
 from audit_operator.shipping.application.standard import Reason, StandardField, places
 from audit_operator.shipping.collector.attributes import MODIFIED, RAW
 from audit_operator.shipping.collector.ottl import (
-    SilentStatements,
     Statements,
     assign,
     attribute,
@@ -28,6 +28,7 @@ from audit_operator.shipping.collector.ottl import (
     text,
 )
 from audit_operator.shipping.redaction import pseudonyms
+from audit_operator.shipping.redaction.parts import Part
 from audit_operator.shipping.redaction.rendering import (
     BEFORE,
     PSEUDONYM_KEY,
@@ -70,30 +71,43 @@ _JSON = "op.json"
 """A line as compact JSON, where nothing was found in it."""
 _FOUND, _BEFORE, _WHOLE = cache(TEXT), cache(BEFORE), cache(WHOLE)
 _WITHHELD, _MODIFIED, _RAW = attribute(WITHHELD_NOTE), attribute(MODIFIED), attribute(RAW)
+_IS_TEXT = (f"not {IS_OBJECT}", f"{_WITHHELD} == nil")
 _MARKER = text(MARKER)
-_IS_MODIFIED = assign(_MODIFIED, "true")
 _CHANGED = f"({_WHOLE} != nil or {_FOUND} != {_BEFORE})"
 
 
 def redact(pipeline: ApplicationPipeline) -> tuple[Statements, ...]:
     """Statements for lines that were recognised."""
     demand = pipeline.redaction
+    # Gone from the body before it leaves here: whatever fails later cannot bring it back.
+    gone = Statements((assign("log.body", _MARKER),), (f"{_WITHHELD} != nil",), Part.LINE)
     if not (demand.profiles or demand.patterns or demand.pseudonymize):
-        return ()
+        # What is JSON but no object was parsed.
+        return (Statements((assign("log.body", _RAW),), _IS_TEXT, Part.LINE), gone)
     secrets = [rule for rule in RULES if rule.profile in demand.profiles - _ABOUT_PEOPLE]
     people = [rule for rule in RULES if rule.profile in demand.profiles & _ABOUT_PEOPLE]
     groups: list[Statements] = []
     if PseudonymizedField.USERNAME in demand.pseudonymize:
         groups.extend(_pseudonyms(pipeline))
     if secrets:
-        groups.append(_on_object(substitutions(secrets)))
+        groups.append(_on_object(Part.PROFILES, substitutions(secrets)))
     if people:
-        groups.append(_on_object(substitutions(people), tuple(_identity(pipeline))))
+        groups.append(_on_object(Part.PROFILES, substitutions(people), tuple(_identity(pipeline))))
     if demand.patterns:
-        groups.append(_on_object(own_substitutions(demand.patterns)))
+        groups.append(_on_object(Part.PATTERNS, own_substitutions(demand.patterns)))
     in_text = [f"replace_pattern({_FOUND}, {text(each)}, {text(KEPT + MARKER)})" for each in IN_TEXT if secrets]
     groups.append(_on_text([*substitutions([*secrets, *people]), *in_text, *own_substitutions(demand.patterns)]))
-    return (*groups, _twice_named(), _left_over())
+    return (*groups, _twice_named(), _left_over(), gone)
+
+
+def withheld() -> tuple[Statements, ...]:
+    """Statements for a line on which one of those failed."""
+    return (Statements((assign("log.body", _MARKER), *_withholding()), name=Part.LINE),)
+
+
+def _withholding() -> tuple[str, str]:
+    not_redacted = assign(QUARANTINED, text(Reason.NOT_REDACTED), f"{QUARANTINED} == nil")
+    return assign(_WITHHELD, "true"), not_redacted
 
 
 def _identity(pipeline: ApplicationPipeline) -> Iterator[tuple[str, ...]]:
@@ -102,10 +116,10 @@ def _identity(pipeline: ApplicationPipeline) -> Iterator[tuple[str, ...]]:
         yield from places(path)
 
 
-def _on_object(statements: list[str], kept: tuple[tuple[str, ...], ...] = ()) -> Statements:
+def _on_object(part: Part, statements: list[str], kept: tuple[tuple[str, ...], ...] = ()) -> Statements:
     """Run statements over the JSON of the body, but for the strings at some places; put back what became of it."""
     saved = [(body(*keys), above(keys), cache(f"kept.{number}")) for number, keys in enumerate(kept)]
-    return SilentStatements(
+    return Statements(
         (
             *(assign(name, here, f"{there} and IsString({here})") for here, there, name in saved),
             *(assign(here, text(""), f"{name} != nil") for here, _, name in saved),
@@ -119,6 +133,7 @@ def _on_object(statements: list[str], kept: tuple[tuple[str, ...], ...] = ()) ->
             *(assign(here, name, f"{name} != nil and {there}") for here, there, name in saved),
         ),
         (IS_OBJECT,),
+        part,
     )
 
 
@@ -126,14 +141,15 @@ def _on_text(statements: list[str]) -> Statements:
     """Run statements over a line that is no JSON object."""
     return Statements(
         (
+            assign("log.body", _MARKER),
             assign(_FOUND, _RAW),
             assign(_BEFORE, _FOUND),
             *statements,
-            assign(_RAW, _MARKER),
-            assign(_RAW, _FOUND, f"{_WHOLE} == nil"),
             assign(_WITHHELD, "true", f"{_WHOLE} != nil or IsMatch({_BEFORE}, {text(_ESCAPES)})"),
+            assign("log.body", _FOUND, f"{_WITHHELD} == nil"),
         ),
-        (f"not {IS_OBJECT}", f"{_WITHHELD} == nil"),
+        _IS_TEXT,
+        Part.LINE,
     )
 
 
@@ -148,17 +164,16 @@ def _twice_named() -> Statements:
             assign(_MODIFIED, "true", f"{ends[0]} != {ends[1]} or {unsure}"),
         ),
         (IS_OBJECT, f"{_MODIFIED} == nil"),
+        Part.FIELDS,
     )
 
 
 def _left_over() -> Statements:
     """What was an object and is none after redaction."""
     return Statements(
-        (
-            assign(_WITHHELD, "true"),
-            assign(QUARANTINED, text(Reason.NOT_REDACTED), f"{QUARANTINED} == nil"),
-        ),
+        _withholding(),
         (f"not {IS_OBJECT}", f"({QUARANTINED} == nil or {_MODIFIED} != nil)"),
+        Part.LINE,
     )
 
 
@@ -175,8 +190,8 @@ def _pseudonyms(pipeline: ApplicationPipeline) -> tuple[Statements, ...]:
     again = [assign(path, new, f"{known} and {there} and {path} != nil") for path, there in here]
     replaced = f"{known} and Index({_FOUND}, {spelled}) >= 0"
     return (
-        Statements((assign(_WITHHELD, "true"),), (f"not {IS_OBJECT}",)),
-        SilentStatements(
+        Statements((assign(_WITHHELD, "true"),), (f"not {IS_OBJECT}",), Part.USERNAME),
+        Statements(
             (
                 PSEUDONYM_KEY,
                 prefix_of_key(),
@@ -205,5 +220,6 @@ def _pseudonyms(pipeline: ApplicationPipeline) -> tuple[Statements, ...]:
                 *again,
             ),
             (IS_OBJECT,),
+            Part.USERNAME,
         ),
     )

@@ -9,6 +9,8 @@ from audit_operator.shipping.application.reading import IS_OBJECT, QUARANTINED, 
 from audit_operator.shipping.application.standard import Reason, Standard
 from audit_operator.shipping.collector.attributes import LONGEST, MODIFIED, RAW
 from audit_operator.shipping.collector.ottl import Statements, assign, attribute, body, cache, concat, text
+from audit_operator.shipping.collector.proving import IS_PROVED
+from audit_operator.shipping.redaction.rules import MARKER
 
 if TYPE_CHECKING:
     from audit_operator.shipping.application.pipeline import ApplicationPipeline
@@ -28,16 +30,19 @@ def write(pipeline: ApplicationPipeline) -> tuple[Statements, ...]:
     withheld = f"{attribute(WITHHELD_NOTE)} != nil"
     kept = ", ".join(text(name) for name in SHIPPED)
     return (
-        Statements(tuple(_fields(pipeline)), (IS_OBJECT, f"not ({withheld})")),
+        _unproved(),
+        Statements(tuple(_fields(pipeline)), (IS_OBJECT, f"not ({withheld})", IS_PROVED)),
         Statements(
             (
-                assign(_RAW, "String(log.body)", f"{IS_OBJECT} and {attribute(MODIFIED)} != nil"),
-                assign("log.body", _RAW),
+                # In this order, whichever fails leaves nothing but what redaction has left.
+                assign("log.body", _RAW, f"{IS_OBJECT} and {attribute(MODIFIED)} == nil"),
+                assign("log.body", "String(log.body)", IS_OBJECT),
             ),
-            (f"not ({withheld})",),
+            (f"not ({withheld})", IS_PROVED),
         ),
         Statements(
             (
+                assign("log.body", text(MARKER)),
                 assign(attribute("withheld"), f"Len({_RAW})"),
                 assign("log.body", concat(text("[REDACTED: "), f"Len({_RAW})", text(" bytes]"))),
             ),
@@ -61,10 +66,24 @@ def write(pipeline: ApplicationPipeline) -> tuple[Statements, ...]:
                 POD,
                 POD_UID,
                 assign(attribute("stream"), f"Substring(SHA256({_stream(pipeline)}), 0, {_DIGITS})"),
+                # Each takes away what was read, should the other fail.
+                f"delete_matching_keys(log.attributes, {text('^op[.]')})",
                 f"keep_keys(log.attributes, [{kept}])",
                 f"truncate_all(log.attributes, {LONGEST})",
             )
         ),
+    )
+
+
+def _unproved() -> Statements:
+    """Whatever did not come from redaction with its mark: nobody knows what is in it."""
+    return Statements(
+        (
+            assign("log.body", text(MARKER)),
+            assign(attribute(WITHHELD_NOTE), "true"),
+            assign(QUARANTINED, text(Reason.NOT_REDACTED), f"{QUARANTINED} == nil"),
+        ),
+        (f"not ({IS_PROVED})",),
     )
 
 
