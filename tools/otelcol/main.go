@@ -18,7 +18,7 @@ func main() {
 	info := component.BuildInfo{
 		Command:     "otelcol",
 		Description: "OpenTelemetry Collector with the components that audit-operator configures",
-		Version:     "0.157.0+27",
+		Version:     "0.157.0+28",
 	}
 
 	set := otelcol.CollectorSettings{

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 KUBERNETES_VERSION = "v1.37.2"
 ETCD_VERSION = "v3.6.16"
-OTELCOL_VERSION = "v0.157.0+27"
+OTELCOL_VERSION = "v0.157.0+28"
 """What follows the plus counts the sets of components that we have built of one release."""
 VICTORIA_LOGS_VERSION = "v1.52.1"
 

@@ -107,7 +107,7 @@ def render(pipeline: AuditPipeline, endpoints: Endpoints = Endpoints()) -> dict[
             **unreadable.processors(),
             **counting.start(),
             **cutting.processors(each for each in pipeline.exporters if each.id in used),
-            **({DETACH: {}} if any(each.detached for each in pipeline.exporters) else {}),
+            DETACH: {},
         },
         "connectors": {
             **_connectors(ways_out),

@@ -27,6 +27,7 @@ from audit_operator.shipping.collector.deciding import state
 from audit_operator.shipping.collector.ottl import Statements, assign, attribute, body, cache, concat, text, transform
 from audit_operator.shipping.collector.proving import IS_PROVED
 from audit_operator.shipping.collector.reading import VERB, key
+from audit_operator.shipping.collector.routing import DETACH
 from audit_operator.shipping.collector.salvaging import REST
 from audit_operator.shipping.enforcement.table import DETECTIONS, Step, detection_mark, user_symbol
 
@@ -211,7 +212,8 @@ def pipelines(pipeline: AuditPipeline, reading: dict[str, Any]) -> dict[str, Any
         },
         _LOGS: {
             "receivers": [_BRANCH],
-            "processors": [_BATCH, _LABELS, _ONE],
+            # What fails is offered again, and would be counted each time.
+            "processors": [DETACH, _BATCH, _LABELS, _ONE],
             "exporters": [_SPREAD],
         },
         _UNREAD: {"receivers": [_SPREAD], "processors": [LEFT_OUT], "exporters": [_NOWHERE]},

@@ -14,7 +14,7 @@ from typing import Any
 
 from audit_operator.shipping.collector.attributes import QUARANTINE, UNDISCLOSED, UNREADABLE
 from audit_operator.shipping.collector.ottl import Statements, assign, attribute, concat, text, transform
-from audit_operator.shipping.collector.routing import ROUTING
+from audit_operator.shipping.collector.routing import DETACH, ROUTING
 
 METRIC = "audit_operator_shipper_unreadable_lines"
 """Lines by namespace and reason. Prometheus' format adds ``_total``."""
@@ -70,7 +70,9 @@ def connectors() -> dict[str, Any]:
 
 def pipelines(began: str, exporter: str) -> dict[str, Any]:
     """From the routing connector to where counts are shown; `began` is the processor that says since when."""
+    # What fails is offered again, and would be counted each time.
+    counting = [DETACH, COUNTED, _BATCH, _ONE]
     return {
-        _LINES: {"receivers": [ROUTING], "processors": [COUNTED, _BATCH, _ONE], "exporters": [_COUNTER]},
+        _LINES: {"receivers": [ROUTING], "processors": counting, "exporters": [_COUNTER]},
         _METRICS: {"receivers": [_COUNTER], "processors": [_ADDED_UP, began], "exporters": [exporter]},
     }

@@ -2,7 +2,7 @@
 //
 // Upstream's batch processor was there before: it takes every record, and passes no error back. But it has taken a record
 // before that lies in the exporter's queue, so that a receiver notes it as delivered, and what a kill finds in between is
-// lost. This one has returned, or whoever waits for the group of the request has, once the exporter's queue has the
+// lost. This one has returned, or whoever hands on the group of the request has, once the exporter's queue has the
 // record, or has refused it.
 //
 // It is for exporters whose queue never waits for room. What they refuse, they count and log themselves.
@@ -14,7 +14,6 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 	"go.opentelemetry.io/collector/processor"
 )
 
@@ -52,10 +51,6 @@ func (d *detached) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 		_ = d.next.ConsumeLogs(whole, logs)
 		return nil
 	}
-	pref.RefLogs(logs)
-	group.run(func() {
-		defer pref.UnrefLogs(logs)
-		_ = d.next.ConsumeLogs(whole, logs)
-	})
+	group.add(logs, func(logs plog.Logs) { _ = d.next.ConsumeLogs(whole, logs) })
 	return nil
 }

@@ -54,9 +54,11 @@ func TestItReturnsOnceTheQueueHasWhatItWasGiven(t *testing.T) {
 	<-returned
 }
 
-func TestOfAGroupItReturnsAtOnceAndTheGroupOnceTheQueueHasIt(t *testing.T) {
+func TestOfAGroupItReturnsAtOnceAndHandingOnOnceTheQueueHasIt(t *testing.T) {
+	var begun atomic.Int64
 	room := make(chan struct{})
 	processor := before(t, func(context.Context, plog.Logs) error {
+		begun.Add(1)
 		<-room
 		return nil
 	})
@@ -66,30 +68,48 @@ func TestOfAGroupItReturnsAtOnceAndTheGroupOnceTheQueueHasIt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	returned := started(group.Wait)
+	if begun.Load() > 0 {
+		t.Fatal("something is handed on that may be offered again")
+	}
+	returned := started(group.HandOn)
 	if !isWaiting(returned) {
 		t.Fatal("the group has ended before the queue has what it was given")
 	}
 	close(room)
 	<-returned
+	if begun.Load() != 3 {
+		t.Fatalf("%d of 3 were handed on", begun.Load())
+	}
+}
+
+func TestWhatIsDroppedIsNotHandedOn(t *testing.T) {
+	processor := before(t, func(context.Context, plog.Logs) error {
+		t.Error("it is handed on")
+		return nil
+	})
+	ctx, group := NewGroup(context.Background())
+	_ = processor.ConsumeLogs(ctx, plog.NewLogs())
+	group.Drop()
+	group.HandOn()
 }
 
 func TestManyAreHandedOnSideBySideButNoMoreThanThereArePlaces(t *testing.T) {
 	var running, most atomic.Int64
 	begun, room := make(chan struct{}, 2*atATime), make(chan struct{})
 	processor := before(t, func(context.Context, plog.Logs) error {
-		most.Store(max(most.Load(), running.Add(1)))
+		now := running.Add(1)
+		for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+		}
 		begun <- struct{}{}
 		<-room
 		running.Add(-1)
 		return nil
 	})
 	ctx, group := NewGroup(context.Background())
-	handed := started(func() {
-		for range 2 * atATime {
-			_ = processor.ConsumeLogs(ctx, plog.NewLogs())
-		}
-	})
+	for range 2 * atATime {
+		_ = processor.ConsumeLogs(ctx, plog.NewLogs())
+	}
+	handed := started(group.HandOn)
 	for range atATime {
 		<-begun
 	}
@@ -98,7 +118,6 @@ func TestManyAreHandedOnSideBySideButNoMoreThanThereArePlaces(t *testing.T) {
 	}
 	close(room)
 	<-handed
-	group.Wait()
 	if most.Load() > atATime || len(begun) != atATime {
 		t.Fatalf("%d at a time, and %d more", most.Load(), len(begun))
 	}
@@ -113,7 +132,7 @@ func TestNoErrorComesBack(t *testing.T) {
 	if err := processor.ConsumeLogs(ctx, plog.NewLogs()); err != nil {
 		t.Fatal(err)
 	}
-	group.Wait()
+	group.HandOn()
 }
 
 func TestWhoHangsUpTakesNothingFromTheQueue(t *testing.T) {
@@ -128,7 +147,7 @@ func TestWhoHangsUpTakesNothingFromTheQueue(t *testing.T) {
 	_ = processor.ConsumeLogs(ctx, plog.NewLogs())
 	ctx, group := NewGroup(ctx)
 	_ = processor.ConsumeLogs(ctx, plog.NewLogs())
-	group.Wait()
+	group.HandOn()
 }
 
 func TestNothingIsChangedHere(t *testing.T) {

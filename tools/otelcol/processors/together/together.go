@@ -3,7 +3,8 @@
 //
 // A receiver tries again what has failed. But what processors have changed must not be changed again, and what the
 // routing connector has moved to where it belongs is not there any more: the second time, nothing is offered, and that
-// succeeds. So everything behind this one gets a copy. Texts are shared, not copied.
+// succeeds. So everything behind this one gets a copy. Texts are shared, not copied. And what is behind detach processors
+// gets it once nobody will offer it again: each time would be one more copy in a store that has taken the first.
 //
 // It also shows whether a receiver is held up: one that is ended in order then loses what it holds.
 package together
@@ -14,6 +15,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor"
 
@@ -61,7 +63,11 @@ func (t *together) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	logs.CopyTo(offered)
 	ctx, group := detach.NewGroup(ctx)
 	err := t.next.ConsumeLogs(ctx, offered)
-	group.Wait()
+	if err == nil || consumererror.IsPermanent(err) {
+		group.HandOn()
+	} else {
+		group.Drop()
+	}
 	done(time.Now(), err)
 	return err
 }

@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/otel/metric/noop"
@@ -79,5 +80,38 @@ func TestWhatFailsCanBeOfferedAgainAsItWas(t *testing.T) {
 	}
 	if seen != 2 {
 		t.Fatalf("%d of 2 were offered", seen)
+	}
+}
+
+func TestWhatIsDetachedGetsOnceWhatIsOfferedUntilItIsTaken(t *testing.T) {
+	for _, each := range []struct {
+		name    string
+		answers []error
+	}{
+		{"taken at last", []error{errors.New("full"), errors.New("full"), nil}},
+		{"given up", []error{errors.New("full"), consumererror.NewPermanent(errors.New("too large"))}},
+	} {
+		t.Run(each.name, func(t *testing.T) {
+			got, offers := 0, 0
+			loose := one(t, detach.NewFactory(), func(_ context.Context, logs plog.Logs) error {
+				if offers != len(each.answers) {
+					t.Error("it is handed on, and will be offered again")
+				}
+				got += logs.LogRecordCount()
+				return nil
+			})
+			whole := one(t, NewFactory(), func(ctx context.Context, logs plog.Logs) error {
+				err := each.answers[offers]
+				offers++
+				return errors.Join(loose.ConsumeLogs(ctx, logs), err)
+			})
+			logs := event()
+			for range each.answers {
+				_ = whole.ConsumeLogs(context.Background(), logs)
+			}
+			if got != 1 {
+				t.Fatalf("it has %d of 1", got)
+			}
+		})
 	}
 }
