@@ -24,6 +24,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -72,6 +73,8 @@ _LONGEST_LOG = 16 * 2**20
 _LAST_WORDS = 64 * 2**10
 _MESSAGE = 500
 _PORTS = 4
+_SPEAKS_WITHIN, _PAUSE = 5.0, 0.1
+"""Seconds after which a collector that was started says how it is, and between two questions until then."""
 """Health, metrics, what a gateway hands on, and what was counted for detections."""
 
 
@@ -424,10 +427,15 @@ class Collector:
             os_process.end(process, 0.0 if self._is_held_up() else grace)
 
     def _is_held_up(self) -> bool:
-        try:
-            return telemetry.read(self.endpoints).held_up
-        except telemetry.NoAnswer:
-            return False
+        """Whether an orderly end is none: it is held up, or does not say, though it has had the time."""
+        while (process := self.process()) is not None:
+            try:
+                return telemetry.read(self.endpoints).held_up
+            except telemetry.NoAnswer:
+                if os_process.age(process) >= _SPEAKS_WITHIN:
+                    return True
+                time.sleep(_PAUSE)
+        return False
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -183,10 +183,13 @@ class VictoriaLogsRetention:
 
     async def _give(self, due: _Due, now: datetime) -> _Given | Failure:
         """Give one deletion after the other, as long as they are taken and patience lasts."""
-        end = asyncio.get_running_loop().time() + self.patience
+        clock = asyncio.get_running_loop().time
+        end = clock() + self.patience
         for order, counted in due.about.items():
             limit = older(order.delete_after or 0, now)
             for batch in batches(counted.due):
+                if clock() >= end:
+                    return _Given(under_way=True)
                 under_way = await self._run(f"{self._counts.filter(batch)} {self._mark()} {limit}", end)
                 if isinstance(under_way, Failure):
                     return _Given(refused=under_way) if under_way.reason in _DELETION_REFUSED else under_way
