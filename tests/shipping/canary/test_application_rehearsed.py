@@ -94,6 +94,12 @@ def test_every_record_can_be_told_from_all_others_and_no_file_begins_like_anothe
     assert all(each.path.startswith(f"{FOLDER}/logs/") for each in found)
 
 
+def test_patterns_full_of_stars_hold_nobody_up():
+    stars = ("*a" * 20 + ".log", "**/" * 40 + "*b", "*" * 200 + "c", "trail")
+    found = lines(files=files(*stars))
+    assert {each.planted.attributes["files"] for each in found} == {f"logs/{each}" for each in stars}
+
+
 def test_files_are_named_as_rotated_ones_are_and_none_as_compressed_ones():
     found = [each.path for each in lines(files=files("*.log"))]
     ends = (".log", ".log-1", "-2.log", ".3.log", ".log.4")

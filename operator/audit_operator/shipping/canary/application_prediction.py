@@ -16,6 +16,7 @@ from audit_operator.shipping.application.attributes import ATTRIBUTES
 from audit_operator.shipping.application.redacting import IN_TEXT
 from audit_operator.shipping.application.standard import Reason, Standard, StandardField
 from audit_operator.shipping.canary.application_lines import MOMENT
+from audit_operator.shipping.canary.file_patterns import FilePath
 from audit_operator.shipping.collector.attributes import LONGEST
 from audit_operator.shipping.redaction import pseudonyms
 from audit_operator.shipping.redaction.interpreter import left_of, text_of
@@ -99,7 +100,8 @@ class ApplicationOracle:
 
     def _whose(self, path: str) -> dict[str, str]:
         of = self.pipeline
-        files = next((each for each in of.files[:-1] if re.search(each.regex, path)), of.files[-1])
+        read = FilePath.of(path)
+        files = next((each for each in of.files[:-1] if any(map(read.matches, each.include))), of.files[-1])
         volume = next(each for each in of.files if path.startswith(f"{each.folder}/"))
         stream = f"{of.cluster}\n{of.namespace}\n{of.policy}\n{POD_UID}\n{path}"
         return {
