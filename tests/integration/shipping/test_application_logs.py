@@ -99,6 +99,8 @@ PLANTED = (
     (line(url=f"https://u:{SECRET}@example.com/"), SECRET),
     (line(headers={"Authorization": f"ApiKey {SECRET}"}), SECRET),
     (line(deep=[{"set-cookie": [f"id={SECRET}"]}]), SECRET),
+    (line(deep=[{"set-cookie": ["a=1", f"id={SECRET}"]}]), SECRET),
+    (line(note=json.dumps({"Authorization": ["", f"ApiKey {SECRET}"]})), SECRET),
     (line(note=f"started with DB_PASSWORD={SECRET} and more"), SECRET),
     (line(contact="a.person@example.com"), "a.person@example.com"),
     (line(deep=[["+49 170 123 4567"]]), "170 123 4567"),

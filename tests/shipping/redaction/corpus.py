@@ -585,6 +585,18 @@ BY_DEFAULT: dict[str, Callable[[str], Json]] = {
     ),
     "header as a field": lambda s: event("widgets", requestObject=widget(headers={"Cookie": s, "x": "y"})),
     "headers as lists": lambda s: event("widgets", requestObject=widget(headers={"Proxy-Authorization": [s]})),
+    "second of a list of headers": lambda s: event(
+        "widgets", requestObject=widget(headers={"Set-Cookie": ["a=1", s], "authorization": ["", "x", s]})
+    ),
+    "header in a text": lambda s: event(
+        "widgets", requestObject=widget(text=json.dumps({"headers": {"Authorization": s, "x": "y"}}))
+    ),
+    "header of a probe in a text": lambda s: event(
+        "widgets", requestObject=widget(text=json.dumps({"httpHeaders": [{"name": "Cookie", "value": s}]}, indent=2))
+    ),
+    "list of headers in a text": lambda s: event(
+        "widgets", requestObject=widget(text=json.dumps({"Set-Cookie": ["", "a=1", s], "x": [1]}, indent=2))
+    ),
     "command line": lambda s: event(
         subresource="exec", requestURI=f"/api/v1/namespaces/shop/pods/it/exec?command=mysql&command=-p{s}&stdin=true"
     ),
@@ -735,6 +747,7 @@ def _harmless_values() -> Iterator[tuple[str, str]]:
     for n in range(60):
         digest = hashlib.sha256(str(n).encode()).hexdigest()
         yield "uid", str(uuid.uuid5(uuid.NAMESPACE_DNS, str(n)))
+        yield "uid in capitals", _like_an_iban(n)
         yield "image by digest", f"registry.example.com/team/app@sha256:{digest}"
         yield "image by tag", f"ghcr.io/acme/app:v1.{n}.3-rc.{n}+build.{n}"
         yield "resource version", str(104_729_000 + n * 7919)
@@ -757,6 +770,14 @@ def _harmless_values() -> Iterator[tuple[str, str]]:
             "words",
             ("bearer authentication", "basic authentication", "the token expires", "kind: SecretStore")[n % 4],
         )
+
+
+def _like_an_iban(number: int) -> str:
+    """A UUID of which one group or another begins as an IBAN does."""
+    groups = str(uuid.uuid5(uuid.NAMESPACE_URL, str(number))).upper().split("-")
+    place = number % len(groups)
+    groups[place] = ("BE12", "AD12", "AE98")[number % 3] + groups[place][4:]
+    return "-".join(groups)
 
 
 def _harmless_fields() -> Iterator[tuple[str, Json]]:

@@ -61,7 +61,8 @@ fragments = st.sampled_from(
      "password", "token", "secret", '"password":"', '{"password":"a\\"b"}', '"name":"X_TOKEN","value":"', "kind: ",
      "Bearer ", "abcdefghijklmnop1234", "eyJhbGciOiJI.eyJhbGciOiJI.x", "a@b.cd", "123-45-6789", "4111111111111111",
      "+49 151 1234567", "DE89370400440532013000", "postgres://a:b@c", "-----BEGIN PRIVATE KEY-----",
-     "-----END PRIVATE KEY-----", "token=abcdef.0123456789abcdef", "last-applied-configuration"]
+     "-----END PRIVATE KEY-----", "token=abcdef.0123456789abcdef", "last-applied-configuration",
+     "password=", "Set-Cookie", '"cookie":["', '\\"cookie\\":[\\"', "https%3A%2F%2Fa:b%40c"]
 )  # fmt: skip
 texts = st.lists(fragments, max_size=8).map("".join)
 values = st.recursive(
@@ -79,6 +80,13 @@ values = st.recursive(
 @given(values.filter(lambda value: isinstance(value, dict | list)))
 @example(["\\\na@b.cd"])
 @example({"last-applied-configuration\\": 0})
+@example({"a": "password=\\"})
+@example({"password=\\": 5, "x": 1})
+@example({"Bearer\\": 1234567890123456789})
+@example({"cookie": ["a\\", "b"], "x": ["c"]})
+@example({"cookie": ["a", 1, ["b"]], "x": "\\"})
+@example({"a": '{"cookie": ["a\\\\", "b"], "cookie": "\\\\"}'})
+@example({"a\\": {"cookie\\": ["", "\\"]}})
 @settings(max_examples=examples(500))
 def test_rules_leave_json_with_the_same_structure(value):
     """Only a number that looks like a card's may cost the whole object: it has no quotes to put a marker in."""
@@ -93,6 +101,27 @@ def _without_texts(value):
     if isinstance(value, list):
         return [_without_texts(each) for each in value]
     return value if isinstance(value, int) else 0
+
+
+def test_what_stands_beside_an_assignment_that_ends_in_a_backslash_stays():
+    body = {"kind": "Widget", "spec": {"image": "evil/miner:1", "hostPID": True}, "x-note": "password=\\"}
+    assert interpreter.apply({"requestObject": body}, EVERYTHING).event["requestObject"] == body
+
+
+@pytest.mark.parametrize("name", ["Set-Cookie", "authorization"])
+@pytest.mark.parametrize("headers", [["a=1", "session=x"], ["", "ApiKey x"], ["a", "b", 'c","d\\']])
+def test_one_marker_is_all_that_is_left_of_a_list_of_headers(name, headers):
+    body = {"a": {name: headers, "z": ["stays"]}, "text": json.dumps({name: headers, "z": ["stays"]})}
+    redacted = interpreter.apply({"requestObject": body}, RedactionDemand()).event["requestObject"]
+    left = {name: [MARKER], "z": ["stays"]}
+    assert (redacted["a"], json.loads(redacted["text"])) == (left, left)
+
+
+@pytest.mark.parametrize("sign", [":", "%3A", "a%3a"])
+def test_colons_behind_an_encoded_address_cost_no_more_than_their_number(sign):
+    """With a try for each of them to the end, this would take minutes."""
+    text = "https%3A%2F%2F" + sign * 50_000
+    assert interpreter.apply({"requestURI": text}, EVERYTHING).event["requestURI"] == text
 
 
 @pytest.mark.parametrize(

@@ -120,13 +120,21 @@ _INNER = r'(?:[^"\\]|\\(?:u[0-9a-fA-F]{4}|[/bfnrt])|\\\\(?:\\["\\]|[^"\\]))+'
 _SIGN = r"\\+u(?:0026|003[ceCE]|202[89])"
 """&, <, > and line separators as Go's encoder writes them, within texts, too."""
 _SPACE = r"\\+[nrt]"
+_QUOTE = r'\\(?:\\\\)*"'
+"""A quote in a text at any depth: behind an even number of backslashes it would be the end of the text."""
+_GAP = r"(?:\s|\\[nrt])*"
+"""Between the signs of an object in a text."""
 
 _URL_USER = rf'://(?:[^/\s:@"\\]|{_SIGN})*:'
 _URL_PASSWORD = rf'(?:[^/\s"\\]|{_SIGN}|(?:\\\\)+)+@'
 _ENCODED = r"(?:[^&\s\"\\%/?#]|%(?:[013-9a-fA-F][0-9a-fA-F]|2[0-9a-eA-E]))"
 """Of a URL in a parameter of another one, in which only a slash ends who is named."""
+_ENCODED_USER = r"(?:[^&\s\"\\%/?#:]|%(?:[014-9a-fA-F][0-9a-fA-F]|2[0-9a-eA-E]|3[0-9b-fB-F]))"
+"""The same up to a colon, so that one place alone may end it: else as many are tried as there are colons, each to the
+end."""
 _TELLING = r"(?i:passw(?:or)?d|passphrase|secret|token|[_ -]key|credential)"
 _HEADER = r"(?i:(?:[a-z0-9_.-]*[_.-])?(?:authorization|cookie))"
+_HEADER_ENDS, _HEADER_ENDS_IN_TEXT = ('zation"', 'kie"'), ('zation\\"', 'kie\\"')
 _REFUSED = rf"(?:{_KEY_END}|(?:^|[^A-Za-z])secret)(?:\[[^\]\s\"\\]*\]|\])*"
 """The end of a path, in a message that refuses what stands there."""
 _REFUSES = r"(?:: [A-Z][a-z]+ value: | in [a-z]+ must be of type [a-z0-9, ]+: )"
@@ -270,13 +278,40 @@ RULES = (
     Rule(
         "header",
         _SECRETS,
-        rf'("{_HEADER}":\[?"|"name":"{_HEADER}","value":"){_PLAIN}',
-        literals=('zation"', 'kie"'),
+        rf'("{_HEADER}":"|"name":"{_HEADER}","value":"){_PLAIN}',
+        literals=_HEADER_ENDS,
         folded=True,
         replacement=f"{KEPT}{MARKER}",
         scope=Scope.WORDS,
     ),
-    _by_name("assigned", rf"((?:{_KEY_END}|_SECRET|_secret)=(?:\\+\"|')?)(?:[^\s\"\\,;]|{_SIGN})+"),
+    Rule(
+        "headers",
+        _SECRETS,
+        rf'("{_HEADER}":\[")(?:{_PLAIN})?(?:","(?:{_PLAIN})?)*',
+        literals=_HEADER_ENDS,
+        folded=True,
+        replacement=f"{KEPT}{MARKER}",
+        scope=Scope.WORDS,
+    ),
+    Rule(
+        "header-in-text",
+        _SECRETS,
+        rf'(\\"(?:name\\"{_GAP}:{_GAP}\\"{_HEADER}\\"{_GAP},{_GAP}\\"value|{_HEADER})\\"{_GAP}:{_GAP}\\"){_INNER}',
+        literals=_HEADER_ENDS_IN_TEXT,
+        folded=True,
+        replacement=f"{KEPT}{MARKER}",
+        scope=Scope.WORDS,
+    ),
+    Rule(
+        "headers-in-text",
+        _SECRETS,
+        rf'(\\"{_HEADER}\\"{_GAP}:{_GAP}\[{_GAP}\\")(?:{_INNER})?(?:\\"{_GAP},{_GAP}\\"(?:{_INNER})?)*',
+        literals=_HEADER_ENDS_IN_TEXT,
+        folded=True,
+        replacement=f"{KEPT}{MARKER}",
+        scope=Scope.WORDS,
+    ),
+    _by_name("assigned", rf"((?:{_KEY_END}|_SECRET|_secret)=(?:{_QUOTE}|')?)(?:[^\s\"\\,;]|{_SIGN})+"),
     Rule(
         "refused-in-prose",
         _SECRETS,
@@ -290,7 +325,7 @@ RULES = (
     Rule(
         "password-in-encoded-url",
         _SECRETS,
-        f"((?i:%3A%2F%2F){_ENCODED}*?(?::|%3[aA])){_ENCODED}*(?:@|%40)",
+        f"((?i:%3A%2F%2F){_ENCODED_USER}*(?::|%3[aA])){_ENCODED}*(?:@|%40)",
         literals=("%2F%2F", "%2f%2f", "%2F%2f", "%2f%2F"),
         replacement=f"{KEPT}{MARKER}@",
     ),
@@ -312,7 +347,7 @@ RULES = (
     Rule(
         "bearer",
         _TOKENS,
-        rf'((?:[Bb]earer|BEARER)(?:\s|%20|\+|=|:|{_SPACE}|\\+")+)[A-Za-z0-9._~+/%=-]{{16,}}',
+        rf"((?:[Bb]earer|BEARER)(?:\s|%20|\+|=|:|{_SPACE}|{_QUOTE})+)[A-Za-z0-9._~+/%=-]{{16,}}",
         literals=("Bearer", "bearer", "BEARER"),
         replacement=f"{KEPT}{MARKER}",
     ),
@@ -389,9 +424,12 @@ RULES = (
     Rule(
         "iban",
         _FINANCIAL,
-        rf"{_BEFORE}(?:(?:{_IBAN_COUNTRIES})[0-9]{{2}}(?:[ -]?[A-Z0-9]{{4}}){{3,7}}(?:[ -]?[A-Z0-9]{{1,3}})?|"
+        # Dashes stand before every group or before none: upper-case UUIDs have groups that end within others.
+        rf"{_BEFORE}(?:(?:{_IBAN_COUNTRIES})[0-9]{{2}}"
+        r"(?:(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?|(?:-[A-Z0-9]{4}){3,7}(?:-[A-Z0-9]{1,3})?)|"
         # In small letters, hashes look like those with letters in their numbers.
-        rf"(?:{_IBAN_COUNTRIES.lower()})[0-9]{{2}}(?:[ -]?[0-9]{{4}}){{3,7}}(?:[ -]?[0-9]{{1,3}})?)\b",
+        rf"(?:{_IBAN_COUNTRIES.lower()})[0-9]{{2}}"
+        r"(?:(?: ?[0-9]{4}){3,7}(?: ?[0-9]{1,3})?|(?:-[0-9]{4}){3,7}(?:-[0-9]{1,3})?))\b",
         gates=(
             r"[A-Z]{2}[0-9]{2}[ -]?[A-Z0-9]{4}[ -]?[A-Z0-9]{4}",
             r"[a-z]{2}[0-9]{2}[ -]?[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{4}",
