@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,26 @@ async def test_what_loses_lines_is_refused_with_the_line_and_tried_again_after_a
     assert trials.verdict(policy(), rehearsal(), used=False).refused is None
     assert len(tried.digests) == 2
     await trials.aclose()
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+async def test_of_a_trial_that_has_ended_no_record_is_kept(made, outcome):
+    class Record(dict):
+        pass
+
+    record = Record(text="a line")
+    alive = weakref.ref(record)
+    trials, tried, changed = made(Trial(outcome, ("x" * 2**20,), {"otlp_http/kept": (record,)}))
+    trials.verdict(policy(), rehearsal(), used=False)
+    await told(changed)
+    del record
+    tried.ends.clear()
+    verdict = trials.verdict(policy(), rehearsal(), used=False)
+    await trials.aclose()
+    gc.collect()
+    assert alive() is None
+    assert (verdict.refused is not None) == (outcome is Outcome.FAILED)
+    assert (verdict.remark is not None) == (outcome is Outcome.UNFINISHED)
 
 
 async def test_what_was_short_of_time_is_used_and_said_and_tried_again_with_more_of_it_a_few_times(made):

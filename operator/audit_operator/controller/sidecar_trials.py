@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections import OrderedDict, deque
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,7 +155,9 @@ class SidecarTrials:
             self._waiting.popleft()
             if self._halted():
                 return
-            self._note(digest, _Known(trial, attempts + 1, time.monotonic()))
+            # The records are megabytes, and a thousand trials are remembered.
+            told = replace(trial, said=(words(trial),), arrived={})
+            self._note(digest, _Known(told, attempts + 1, time.monotonic()))
             self.on_change()
 
     def _try(self, wanted: ApplicationRehearsal, attempts: int) -> Trial:
