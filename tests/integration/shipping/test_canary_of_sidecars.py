@@ -48,6 +48,18 @@ KINDS = {
     "nothing taken out": {"redaction": RedactionDemand(frozenset())},
     "pseudonyms": {"redaction": RedactionDemand(pseudonymize=frozenset({PseudonymizedField.USERNAME}))},
     "fields by other names": {"fields": MAPPED, "time_format": TimeFormat.UNIX_MILLISECONDS},
+    "fields by names of ours": {
+        "fields": FieldMapping(
+            user="contact", action="password", result="note.text", id="card", correlation_id="canary"
+        ),
+        "redaction": RedactionDemand(frozenset({RedactionProfile.PII, RedactionProfile.FINANCIAL})),
+    },
+    "secrets beside fields by names of ours": {
+        "fields": FieldMapping(user="note", action="password", result="contact", id="card", correlation_id="canary"),
+        "redaction": RedactionDemand(
+            frozenset(RedactionProfile), pseudonymize=frozenset({PseudonymizedField.USERNAME})
+        ),
+    },
     "seconds": {"time_format": TimeFormat.UNIX_SECONDS, "longest_line": 2**18},
 }
 

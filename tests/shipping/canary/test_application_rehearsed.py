@@ -168,6 +168,21 @@ def test_a_path_is_read_nested_or_as_one_key():
     assert nested.time == flat.time == "2001-02-03T04:05:06Z"
 
 
+@pytest.mark.parametrize("key", ["canary", "password", "note", "contact", "card"])
+@pytest.mark.parametrize("paths", [("{}", "id"), ("user", "{}.name"), ("{}", "canary-{}")])
+def test_a_mandatory_field_by_a_name_of_ours_is_planted_as_by_any_other(key, paths):
+    def made(user, identity):
+        return lines(fields=FieldMapping(user=user, id=identity), redaction=RedactionDemand(frozenset()))
+
+    named, usual = made(*(each.format(key) for each in paths)), made("somebody", "something")
+    line = json.loads(of(named, "a good line with what is to be taken out").line)
+    assert {gone for gone in GONE.values() if gone in json.dumps(line)} == set(GONE.values())
+    assert len(line) == len(json.loads(of(usual, "a good line with what is to be taken out").line))
+    said = {each.planted.attributes.get("quarantine") for each in named}
+    assert said == {each.planted.attributes.get("quarantine") for each in usual}
+    assert len({each.planted.line[:60] for each in named}) == len(named)
+
+
 def test_stores_become_folders_and_nothing_of_a_mounted_volume_is_read():
     made = rehearsal().within(FOLDER)
     assert made.folders == {"dated_files/0": f"{FOLDER}/out/0", "dated_files/1": f"{FOLDER}/out/1"}

@@ -34,6 +34,7 @@ GONE: Mapping[RedactionProfile, str] = {
     RedactionProfile.FINANCIAL: "4111 1111 1111 1111",
 }
 """Stands in the lines, and must never leave a pod whose policy asks for that profile."""
+_NUMBER = "canary"
 _SAID: Mapping[str, str] = {
     "password": GONE[RedactionProfile.SECRETS],
     "note": f"asked with Bearer {GONE[RedactionProfile.TOKENS]} by {_USER}.",
@@ -62,9 +63,9 @@ def few_lines(standard: Standard) -> Iterator[Written]:
     yield Written("a line without user", _line(standard, _without(StandardField.USER)))
 
 
-def numbered(line: str, number: int) -> str:
+def numbered(line: str, number: int, standard: Standard) -> str:
     """The line with a beginning of its own: files that begin alike count as one."""
-    start = f'{{"canary":"{number:04}",' if line.startswith("{") else f"{number:04} "
+    start = f'{{"{_free(_NUMBER, standard)}":"{number:04}",' if line.startswith("{") else f"{number:04} "
     return start + line.removeprefix("{")
 
 
@@ -105,7 +106,16 @@ def _line(
         if value is not ...:
             path = standard.path(StandardField(name))
             _put(document, (path,) if flat else tuple(path.split(".")), value)
-    return json.dumps({**document, **said}, separators=(",", ":"))
+    besides = {_free(key, standard): value for key, value in said.items()}
+    return json.dumps({**document, **besides}, separators=(",", ":"))
+
+
+def _free(key: str, standard: Standard) -> str:
+    """A key that ends in this one, as the rules go by, and that no mandatory field stands under."""
+    taken = {keys[0] for name in StandardField for keys in standard.places(name)}
+    while key in taken:
+        key = f"canary-{key}"
+    return key
 
 
 def _moment(time_format: TimeFormat, seconds: int, written: str) -> int | str:

@@ -112,7 +112,7 @@ def _lines(pipeline: ApplicationPipeline) -> Iterator[FileLine]:
         paths, kinds = _paths(files, entry, taken), few_lines if entry else lines
         written = (*kinds(standard), Written(_OUTSIDE, "password=of-somebody-else"))
         for number, each in enumerate(written, entry * _NUMBERS):
-            line = numbered(each.line, number)
+            line = numbered(each.line, number, standard)
             yield _planted(oracle, next(paths), each.what, line, outside=each.what == _OUTSIDE)
 
 
