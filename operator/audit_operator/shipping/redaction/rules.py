@@ -196,9 +196,9 @@ _BEYOND_ASCII, _ESCAPED = "\x80-\U0010ffff", r"\\\\u[0-9a-fA-F]{4}"
 _ACCOUNT_KEY = r"(?i:iban|account[_-]?(?:number|no)|card[_-]?(?:number|no)|cvv2?|cvc|routing[_-]?number|sort[_-]?code)"
 
 
-def _by_name(name: str, regex: str, replacement: str = KEPT + MARKER) -> Rule:
+def _by_name(name: str, regex: str, replacement: str = KEPT + MARKER, literals: tuple[str, ...] = _NAMED) -> Rule:
     """A rule that takes a value for a secret because of the name that it goes by."""
-    return Rule(name, _SECRETS, regex, literals=_NAMED, folded=True, replacement=replacement, scope=Scope.WORDS)
+    return Rule(name, _SECRETS, regex, literals=literals, folded=True, replacement=replacement, scope=Scope.WORDS)
 
 
 RULES = (
@@ -275,52 +275,32 @@ RULES = (
         literals=('"field":"',),
         replacement=f"{KEPT}{MARKER}",
     ),
-    Rule(
+    _by_name(
         "header",
-        _SECRETS,
         rf'("{_HEADER}":"|"name":"{_HEADER}","value":"){_PLAIN}',
         literals=_HEADER_ENDS,
-        folded=True,
-        replacement=f"{KEPT}{MARKER}",
-        scope=Scope.WORDS,
     ),
-    Rule(
+    _by_name(
         "headers",
-        _SECRETS,
         rf'("{_HEADER}":\[")(?:{_PLAIN})?(?:","(?:{_PLAIN})?)*',
         literals=_HEADER_ENDS,
-        folded=True,
-        replacement=f"{KEPT}{MARKER}",
-        scope=Scope.WORDS,
     ),
-    Rule(
+    _by_name(
         "header-in-text",
-        _SECRETS,
         rf'(\\"(?:name\\"{_GAP}:{_GAP}\\"{_HEADER}\\"{_GAP},{_GAP}\\"value|{_HEADER})\\"{_GAP}:{_GAP}\\"){_INNER}',
         literals=_HEADER_ENDS_IN_TEXT,
-        folded=True,
-        replacement=f"{KEPT}{MARKER}",
-        scope=Scope.WORDS,
     ),
-    Rule(
+    _by_name(
         "headers-in-text",
-        _SECRETS,
         rf'(\\"{_HEADER}\\"{_GAP}:{_GAP}\[{_GAP}\\")(?:{_INNER})?(?:\\"{_GAP},{_GAP}\\"(?:{_INNER})?)*',
         literals=_HEADER_ENDS_IN_TEXT,
-        folded=True,
-        replacement=f"{KEPT}{MARKER}",
-        scope=Scope.WORDS,
     ),
     _by_name("assigned", rf"((?:{_KEY_END}|_SECRET|_secret)=(?:{_QUOTE}|')?)(?:[^\s\"\\,;]|{_SIGN})+"),
-    Rule(
+    _by_name(
         "refused-in-prose",
-        _SECRETS,
         # Of a ValidatingAdmissionPolicy, whose author may put in any value; the whole annotation, with several of them.
         rf'(validation_failure":")(?:{_PLAIN})?{_TELLING}(?:{_PLAIN})?',
         literals=("_failure",),
-        folded=True,
-        replacement=f"{KEPT}{MARKER}",
-        scope=Scope.WORDS,
     ),
     Rule(
         "password-in-encoded-url",
