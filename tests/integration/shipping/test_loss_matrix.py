@@ -11,7 +11,7 @@ import random
 import signal
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
@@ -39,7 +39,7 @@ from tests.integration.shipping.delivery import (
 from tests.integration.shipping.victoria_logs import victoria_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
 KIB, MIB = 2**10, 2**20
 AT_ONCE = 6
@@ -199,8 +199,9 @@ async def queue_full_and_stopped_reloaded_and_killed(it: Delivery) -> None:
     it.door.status = 0
 
 
-async def disk_full(it: Delivery) -> None:
-    """The audit log is on another one: an API server that cannot write it has lost events before anybody reads them."""
+@asynccontextmanager
+async def writing_until_the_disk_is_full(it: Delivery) -> AsyncIterator[small_disk.SmallDisk]:
+    """Its store takes nothing, so that its queue fills the disk: then the block runs, while events are written."""
     if reason := small_disk.unavailable():
         pytest.skip(reason)
     disk = it.ends.enter_context(small_disk.mounted(it.folder / "shipper", 12 * MIB))
@@ -209,6 +210,12 @@ async def disk_full(it: Delivery) -> None:
     async with it.writing():
         await it.until(lambda: disk.free() < 128 * KIB, "a full disk")
         await asyncio.sleep(3)
+        yield disk
+
+
+async def disk_full(it: Delivery) -> None:
+    """The audit log is on another one: an API server that cannot write it has lost events before anybody reads them."""
+    async with writing_until_the_disk_is_full(it) as disk:
         it.kill_at_once()
         await asyncio.sleep(3)
         it.door.status = 0
@@ -218,14 +225,7 @@ async def disk_full(it: Delivery) -> None:
 
 async def disk_full_for_a_while(it: Delivery) -> None:
     """Nothing is killed, so that nothing is read again: what its queue has refused must be offered once more."""
-    if reason := small_disk.unavailable():
-        pytest.skip(reason)
-    disk = it.ends.enter_context(small_disk.mounted(it.folder / "shipper", 12 * MIB))
-    await it.start()
-    it.door.status = 503
-    async with it.writing():
-        await it.until(lambda: disk.free() < 128 * KIB, "a full disk")
-        await asyncio.sleep(3)
+    async with writing_until_the_disk_is_full(it) as disk:
         said = await it.said()
         assert said is not None
         assert said.held_up
